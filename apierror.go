@@ -1,0 +1,175 @@
+package drift
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// Bounds of what an error takes over from an answer.
+const (
+	maxMessage = 512
+	maxName    = 128
+	maxFields  = 64
+)
+
+// apiErrorBody is what a body says of an error, in one of the shapes that the service uses:
+//
+//	{"error": {"type": "…", "message": "…"}}
+//	{"errors": [{"type": "…", "message": "…", "param": "…"}]}
+//	{"code": "CONTACT-6", "message": "…"}
+//	{"error": "text"}
+//
+// A body of another shape says nothing.
+type apiErrorBody struct {
+	kind, message, code string
+	fields              map[string][]string
+}
+
+// detail is an error as an object. Its members may be of any type, so that one odd member does not hide the others.
+type detail struct {
+	Type    json.RawMessage   `json:"type"`
+	Message json.RawMessage   `json:"message"`
+	Code    json.RawMessage   `json:"code"`
+	Param   json.RawMessage   `json:"param"`
+	Error   json.RawMessage   `json:"error"`
+	Errors  []json.RawMessage `json:"errors"`
+}
+
+func parseAPIError(body []byte) *apiErrorBody {
+	e := new(apiErrorBody)
+	var top detail
+	if wire.Unmarshal(body, &top) != nil {
+		top.Errors = nil
+		var reduced struct {
+			Error json.RawMessage `json:"error"`
+		}
+		if wire.Unmarshal(body, &reduced) != nil {
+			return e
+		}
+		top.Error = reduced.Error
+	}
+	e.take(top)
+	e.takeRaw(top.Error)
+	for _, item := range top.Errors {
+		e.takeRaw(item)
+	}
+	return e
+}
+
+// takeRaw takes over an error that is an object or a text.
+func (e *apiErrorBody) takeRaw(value json.RawMessage) {
+	var d detail
+	if len(value) > 0 && value[0] == '{' && wire.Unmarshal(value, &d) == nil {
+		e.take(d)
+	} else if e.message == "" {
+		e.message = text(value, maxMessage)
+	}
+}
+
+// take takes over what is not yet known.
+func (e *apiErrorBody) take(d detail) {
+	message := text(d.Message, maxMessage)
+	setIfEmpty(&e.kind, text(d.Type, maxName))
+	setIfEmpty(&e.code, text(d.Code, maxName))
+	setIfEmpty(&e.message, message)
+	if param := text(d.Param, maxName); param != "" && len(e.fields) < maxFields {
+		if e.fields == nil {
+			e.fields = map[string][]string{}
+		}
+		e.fields[param] = append(e.fields[param], message)
+	}
+}
+
+func setIfEmpty(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// text returns a JSON string or number as printable text, and "" for everything else.
+func text(value json.RawMessage, limit int) string {
+	s, err := wire.ParseText(value)
+	if err != nil {
+		return ""
+	}
+	return printable(s, limit)
+}
+
+// printable bounds a text and takes out what could deceive the reader of a log.
+func printable(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case r == utf8.RuneError || !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, text)
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
+	}
+	return strings.TrimSpace(text)
+}
+
+// said is what the body says of an error. A secret that the service repeats is taken out first.
+func (a *answer) said() *apiErrorBody {
+	if a.apiErr == nil {
+		a.apiErr = parseAPIError(a.masked())
+	}
+	return a.apiErr
+}
+
+func (a *answer) masked() []byte {
+	if a.token == nil {
+		return a.body()
+	}
+	return bytes.ReplaceAll(a.body(), []byte(a.token.AccessToken), []byte(redacted))
+}
+
+func (a *answer) unauthorized() bool {
+	return a.status == http.StatusUnauthorized || a.status == http.StatusForbidden && a.said().kind == authenticationError
+}
+
+// quotaUsedUp: nothing documents how the service reports that the month is used up. Status 402 is taken for that, and a 403
+// or 429 whose type or code has the word "quota".
+func (a *answer) quotaUsedUp() bool {
+	switch a.status {
+	case http.StatusPaymentRequired:
+		return true
+	case http.StatusForbidden, http.StatusTooManyRequests:
+		said := a.said()
+		return strings.Contains(strings.ToLower(said.kind+" "+said.code), "quota")
+	}
+	return false
+}
+
+func (a *answer) retryAfter() time.Duration { return parseRetryAfter(a.header, time.Now()) }
+
+// apiError makes the last answer an error.
+func (c *call) apiError() *APIError {
+	said := c.last.said()
+	body := c.last.masked()
+	body = bytes.Clone(body[:min(len(body), maxErrorBody)])
+	return &APIError{
+		StatusCode: c.last.status,
+		Type:       said.kind,
+		Message:    said.message,
+		Code:       said.code,
+		Fields:     said.fields,
+		RequestID:  c.last.requestID(),
+		Operation:  c.route.name,
+		Method:     c.route.method,
+		Route:      c.route.path,
+		RetryAfter: c.last.retryAfter(),
+		Attempts:   c.attempts,
+		body:       &body,
+	}
+}

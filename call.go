@@ -1,0 +1,606 @@
+package drift
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// input is what a method hands over: values for the path, and a query or a body.
+type input struct {
+	path    []segment
+	query   any    // a struct with query tags
+	body    any    // a request
+	key     string // the caller's own key of a write, for AmbiguousError
+	invalid error  // an argument that is wrong in a way that only the method knows
+}
+
+// at lists the values of a path's parameters in their order.
+func at(values ...segment) []segment { return values }
+
+// one calls an operation that answers with a record.
+func one[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*T, error) {
+	var rec *T
+	err := c.call(ctx, op, in, opts, func(body []byte) error {
+		envelope, err := wire.Open(body, func(dec *wire.Decoder) (err error) {
+			rec, err = decodeRecord[T, R](dec)
+			return err
+		})
+		return checkEnvelope(envelope, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// first calls an operation that answers with a record or a list of them, of which only the first counts. None is
+// ErrNotFound.
+func first[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*T, error) {
+	var rec *T
+	err := c.call(ctx, op, in, opts, func(body []byte) error {
+		envelope, err := wire.Open(body, func(dec *wire.Decoder) (err error) {
+			if wire.Kind(dec) == '{' {
+				rec, err = decodeRecord[T, R](dec)
+				return err
+			}
+			return wire.DecodeList(dec, func(dec *wire.Decoder) error {
+				item, err := decodeRecord[T, R](dec)
+				if rec == nil {
+					rec = item
+				}
+				return err
+			})
+		})
+		if err == nil && rec == nil && !envelope.Failed {
+			return errNoRecord
+		}
+		return checkEnvelope(envelope, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// none calls an operation whose answer says nothing.
+func none(ctx context.Context, c *caller, op operation, in input, opts []CallOption) error {
+	return c.call(ctx, op, in, opts, nil)
+}
+
+// record is what all records have: a view of their fields without methods, for the decoder, and an id.
+type record[T any] interface {
+	*T
+	fields() any
+	identified() bool
+}
+
+func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
+	rec := new(T)
+	if wire.Kind(dec) != '{' {
+		return nil, wire.Misplaced(dec, "an object")
+	}
+	if err := wire.Decode(dec, R(rec).fields()); err != nil {
+		return nil, err
+	}
+	if !R(rec).identified() {
+		return nil, wire.Missing(dec, "id", errNoID)
+	}
+	if adopter, ok := any(rec).(adopter); ok {
+		return rec, adopter.adopt()
+	}
+	return rec, nil
+}
+
+// adopter is a record that reads one of its fields from another name too.
+type adopter interface{ adopt() error }
+
+// adopt takes a field that came under its other name out of extra. The field's own name wins.
+func adopt[E any](extra *map[string]json.RawMessage, other string, field *[]E) error {
+	for name, value := range *extra {
+		if wire.Fold(name) != wire.Fold(other) {
+			continue
+		}
+		if err := adoptValue(value, field); err != nil {
+			return wire.Below("/"+other, err)
+		}
+		delete(*extra, name)
+	}
+	if len(*extra) == 0 {
+		*extra = nil
+	}
+	return nil
+}
+
+// adoptValue accepts one element in place of a list.
+func adoptValue[E any](value json.RawMessage, field *[]E) error {
+	switch {
+	case *field != nil || string(value) == "null":
+		return nil
+	case value[0] == '[':
+		return wire.Unmarshal(value, field)
+	}
+	var element E
+	err := wire.Unmarshal(value, &element)
+	*field = []E{element}
+	return err
+}
+
+// unmarshalRecord is UnmarshalJSON of every record. Unlike an answer, a record by itself may lack an id.
+func unmarshalRecord(data []byte, rec interface{ fields() any }) error {
+	if err := wire.Unmarshal(data, rec.fields()); err != nil {
+		return err
+	}
+	if adopter, ok := rec.(adopter); ok {
+		return adopter.adopt()
+	}
+	return nil
+}
+
+// Ways in which an answer with a status of success fails; call turns them into typed errors.
+var (
+	errReported = errors.New("the answer reports an error")
+	errNoRecord = errors.New("there is no such record")
+	errNoData   = errors.New("the answer has no data")
+)
+
+func checkEnvelope(envelope wire.Envelope, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case envelope.Data:
+		return nil
+	case envelope.Failed:
+		return errReported
+	default:
+		return errNoData
+	}
+}
+
+// call is the state of one call. It is used by one goroutine.
+type call struct {
+	*core
+	route   route
+	options callOptions
+	key     string
+	decode  func(body []byte) error // nil: the answer says nothing
+	loop    retryablehttp.Client
+
+	attempts    []Attempt
+	waited      Waits
+	last        answer
+	previous    *APIError     // the answer that the last retry was for
+	applied     bool          // an attempt may have been applied
+	refreshed   bool          // the call has had its attempt with a new token
+	delay       time.Duration // before the next attempt
+	backoffFrom time.Time     // when that delay began
+	late        bool          // the deadline comes before the next attempt could
+	anyContent  bool          // the answer need not be JSON
+}
+
+// call runs an operation of the catalogue.
+func (c *caller) call(ctx context.Context, op operation, in input, opts []CallOption, decode func([]byte) error) error {
+	call := c.newCall(routes[op], opts, decode)
+	call.key = in.key
+	return call.run(ctx, func() (*http.Request, []byte, error) { return call.encode(in) })
+}
+
+func (c *caller) newCall(r route, opts []CallOption, decode func([]byte) error) *call {
+	call := &call{core: c.core, route: r, options: c.defaults, decode: decode}
+	call.options.apply(opts)
+	return call
+}
+
+// run sends a request and decodes its answer, and tells hooks and the caller how it went.
+func (c *call) run(ctx context.Context, encode func() (*http.Request, []byte, error)) error {
+	start := time.Now()
+	if c.hooks.Request != nil {
+		c.hooks.Request(c.info())
+	}
+	defer c.last.free()
+	err := c.exchange(ctx, encode)
+	c.report(time.Since(start), err)
+	return err
+}
+
+func (c *call) exchange(ctx context.Context, encode func() (*http.Request, []byte, error)) error {
+	if c.options.err != nil {
+		return c.named(c.options.err)
+	}
+	if ctx == nil {
+		return &ValidationError{Operation: c.route.name, Argument: "ctx", Reason: "must not be nil"}
+	}
+	req, body, err := encode()
+	if err != nil {
+		return c.named(err)
+	}
+	if c.closed.Load() {
+		return c.transportError(ErrClosed)
+	}
+	if c.options.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.options.timeout)
+		defer cancel()
+	}
+	if ctx.Err() != nil {
+		return c.transportError(contextError(ctx))
+	}
+	if err := c.checkQuota(ctx); err != nil {
+		return err
+	}
+	return c.result(ctx, c.send(ctx, req, body))
+}
+
+// send runs the retry loop. What became of the call is in c.last; the error only tells that the loop was interrupted.
+func (c *call) send(ctx context.Context, req *http.Request, body []byte) error {
+	retryable, err := retryablehttp.FromRequest(req.WithContext(context.WithValue(ctx, callKey{}, c)))
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		if err := retryable.SetBody(body); err != nil {
+			return err
+		}
+	}
+	c.loop = retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
+		HTTPClient:   c.retryable,
+		RetryMax:     c.retry.MaxAttempts, // checkRetry counts, and a new token is worth one more
+		CheckRetry:   c.checkRetry,
+		Backoff:      c.backoff,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	_, err = c.loop.Do(retryable) // the attempts have read and closed the body
+	return err
+}
+
+// result turns the last answer into a record or a typed error.
+func (c *call) result(ctx context.Context, interrupted error) error {
+	if interrupted != nil && c.last.err == nil && c.last.stopped == nil { // while it waited for the next attempt
+		c.last.err = contextError(ctx)
+	}
+	err := c.outcome(ctx)
+	if err == nil {
+		return nil
+	}
+	if c.applied && !c.safe() {
+		return &AmbiguousError{Err: err, ClientID: c.key}
+	}
+	return err
+}
+
+func (c *call) outcome(ctx context.Context) error {
+	switch a := &c.last; {
+	case a.stopped != nil:
+		return c.named(a.stopped)
+	case a.err != nil:
+		return c.transportError(a.err)
+	case a.status == http.StatusNotFound && c.route.method == http.MethodDelete && c.applied:
+		return nil // an earlier attempt deleted it
+	case a.status == http.StatusTooManyRequests && !a.quotaUsedUp():
+		return c.rateLimitError()
+	case a.quotaUsedUp():
+		return c.quotaError(ctx)
+	case !c.success(a.status):
+		return c.apiError()
+	case c.decode == nil:
+		return nil
+	default:
+		return c.decoded(c.decode(a.body()))
+	}
+}
+
+// named gives an error that was made elsewhere the operation. What is not one of this package's types becomes a
+// TransportError: a store, a limiter or a token source of the caller's failed.
+func (c *call) named(err error) error {
+	var invalid *ValidationError
+	var limited *RateLimitError
+	var quota *QuotaError
+	switch {
+	case errors.As(err, &invalid):
+		return &ValidationError{Operation: c.route.name, Argument: invalid.Argument, Reason: invalid.Reason}
+	case errors.As(err, &limited):
+		e := &RateLimitError{Operation: c.route.name, RetryAfter: limited.RetryAfter, Local: limited.Local, Err: limited.Err}
+		if c.previous != nil {
+			e.Err = &causedError{e.Err, c.previous}
+		}
+		return e
+	case errors.As(err, &quota):
+		return &QuotaError{Operation: c.route.name, Usage: quota.Usage, Err: quota.Err}
+	}
+	return c.transportError(err)
+}
+
+func (c *call) transportError(err error) *TransportError {
+	e := &TransportError{Operation: c.route.name, Attempts: c.attempts, Err: err}
+	for _, attempt := range c.attempts {
+		e.Sent = e.Sent || attempt.Sent
+	}
+	if c.previous != nil {
+		e.last = c.previous
+	}
+	return e
+}
+
+func (c *call) rateLimitError() error {
+	api := c.apiError()
+	e := &RateLimitError{Operation: c.route.name, RetryAfter: cmp.Or(api.RetryAfter, throttleBackoff), Err: api}
+	if c.late {
+		e.Err = &causedError{api, context.DeadlineExceeded}
+	}
+	return e
+}
+
+func (c *call) quotaError(ctx context.Context) error {
+	usage, _ := c.quota.Usage(ctx, time.Now())
+	return &QuotaError{Operation: c.route.name, Usage: usage, Err: c.apiError()}
+}
+
+// success: a record may come with any status of success; without one, only those count that say that all is done.
+func (c *call) success(status int) bool {
+	if c.decode != nil {
+		return status >= 200 && status < 300
+	}
+	return status == http.StatusOK || status == http.StatusAccepted || status == http.StatusNoContent
+}
+
+// decoded types the error of decoding an answer. The service has applied a write by now.
+func (c *call) decoded(err error) error {
+	var notFit *wire.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errReported):
+		return c.apiError()
+	case errors.Is(err, errNoRecord):
+		e := c.apiError()
+		e.StatusCode, e.Message = http.StatusNotFound, errNoRecord.Error()
+		return e
+	case errors.As(err, &notFit):
+		c.applied = true
+		return &DecodeError{Operation: c.route.name, Path: notFit.Path, Err: notFit.Reason}
+	default:
+		c.applied = true
+		return &DecodeError{Operation: c.route.name, Err: err}
+	}
+}
+
+// safe reports whether the method reads only.
+func (c *call) safe() bool {
+	return c.route.method == http.MethodGet || c.route.method == http.MethodHead || c.route.method == http.MethodOptions
+}
+
+// repeatable reports whether the request may be sent again after it may have been applied.
+func (c *call) repeatable() bool {
+	return c.options.idempotent || c.safe() || c.route.method == http.MethodDelete || c.route.method == http.MethodPut
+}
+
+func (c *call) checkQuota(ctx context.Context) error {
+	usage, err := c.quota.Usage(ctx, time.Now())
+	if err != nil {
+		return c.named(err)
+	}
+	if usage.exhausted() {
+		return &QuotaError{Operation: c.route.name, Usage: usage}
+	}
+	return nil
+}
+
+// encode builds the request of an operation of the catalogue.
+func (c *call) encode(in input) (*http.Request, []byte, error) {
+	if in.invalid != nil {
+		return nil, nil, in.invalid
+	}
+	next := 0
+	path, err := expand(c.route.path, func(name string) (string, error) {
+		next++
+		return in.path[next-1].segment()
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	query, err := encodeQuery(in.query)
+	if err != nil {
+		return nil, nil, err
+	}
+	if in.body == nil {
+		return c.newRequest(path, query, false), nil, nil
+	}
+	body, err := encodeBody(in.body)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.route.method == http.MethodPatch && string(body) == "{}" {
+		return nil, nil, &ValidationError{Argument: "req", Reason: "sets nothing"}
+	}
+	return c.newRequest(path, query, true), body, nil
+}
+
+// expand fills a path template. Every value becomes one segment.
+func expand(template string, value func(name string) (string, error)) (string, error) {
+	var path strings.Builder
+	for rest := template; ; {
+		literal, parameter, found := strings.Cut(rest, "{")
+		path.WriteString(literal)
+		if !found {
+			return path.String(), nil
+		}
+		name, after, _ := strings.Cut(parameter, "}")
+		text, err := value(name)
+		if err != nil {
+			return "", &ValidationError{Argument: name, Reason: err.Error()}
+		}
+		path.WriteString(url.PathEscape(text))
+		rest = after
+	}
+}
+
+func encodeQuery(options any) (url.Values, error) {
+	switch options := options.(type) {
+	case nil:
+		return nil, nil
+	case url.Values:
+		return options, nil
+	}
+	query, err := wire.Query(options)
+	var argument *wire.ArgumentError
+	if errors.As(err, &argument) {
+		return nil, &ValidationError{Argument: argument.Argument, Reason: argument.Reason.Error()}
+	}
+	return query, err
+}
+
+// encodeBody checks what a request must not hold wherever it stands: ids that are not greater than 0, and durations that
+// are not positive whole minutes.
+func encodeBody(body any) ([]byte, error) {
+	data, err := wire.MarshalWith(body, requestMarshalers)
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	return data, nil
+}
+
+func bodyError(err error) error {
+	var e *wire.Error
+	errors.As(wire.Explain(err), &e)
+	argument, _, _ := strings.Cut(strings.TrimPrefix(e.Path, "/"), "/")
+	if argument == "" {
+		argument = "body"
+	}
+	return &ValidationError{Argument: argument, Reason: e.Reason.Error()}
+}
+
+// newRequest builds the request without its token, which each attempt adds.
+func (c *call) newRequest(path string, query url.Values, withBody bool) *http.Request {
+	target := url.URL{Scheme: c.base.Scheme, Host: c.base.Host, RawQuery: query.Encode()}
+	escaped := c.base.EscapedPath() + path
+	target.Path, _ = url.PathUnescape(escaped) // cannot fail: both parts were escaped
+	if target.EscapedPath() != escaped {
+		target.RawPath = escaped
+	}
+	header := http.Header{"Accept": jsonType, "User-Agent": c.userAgent}
+	if withBody {
+		header["Content-Type"] = jsonType
+	}
+	for name, values := range c.options.header {
+		header[name] = values
+	}
+	return &http.Request{Method: c.route.method, URL: &target, Host: c.base.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+}
+
+var jsonType = []string{"application/json"}
+
+// raw runs a request of Client.Do.
+func (c *caller) raw(ctx context.Context, req Request, out any, opts []CallOption) error {
+	r := route{name: cmp.Or(req.Name, req.Path), method: cmp.Or(req.Method, http.MethodGet), path: req.Path}
+	call := c.newCall(r, opts, func(body []byte) error { return decodeRaw(body, req.Raw, out) })
+	switch out.(type) {
+	case nil, *[]byte, io.Writer:
+		call.anyContent = true
+	}
+	return call.run(ctx, func() (*http.Request, []byte, error) { return call.encodeRaw(req) })
+}
+
+func (c *call) encodeRaw(req Request) (*http.Request, []byte, error) {
+	if !upperCase(c.route.method) {
+		return nil, nil, &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
+	}
+	if err := checkTemplate(req); err != nil {
+		return nil, nil, &ValidationError{Argument: "Path", Reason: err.Error()}
+	}
+	path, err := expand(req.Path, func(name string) (string, error) { return textSegment(req.Values[name]) })
+	if err != nil || req.Body == nil {
+		return c.newRequest(path, req.Query, false), nil, err
+	}
+	body, err := wire.Marshal(req.Body)
+	if err != nil {
+		return nil, nil, bodyError(err)
+	}
+	return c.newRequest(path, req.Query, true), body, nil
+}
+
+func upperCase(method string) bool {
+	return !strings.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' })
+}
+
+// checkTemplate keeps a path under the base URL, and its values used.
+func checkTemplate(req Request) error {
+	names := 0
+	for part := range strings.SplitSeq(req.Path, "/") {
+		name, isName := strings.CutPrefix(part, "{")
+		switch {
+		case isName && !strings.HasSuffix(name, "}"):
+			return errors.New("a parameter must be a whole segment in braces")
+		case isName:
+			names++
+		case part == "":
+			return errors.New("must be relative to the base URL, without empty segments")
+		case part == "." || part == "..":
+			return errDots
+		case strings.ContainsAny(part, `?#%\{}`) || !printableASCII(part):
+			return errors.New("has a character that must be escaped: use Values and Query")
+		}
+	}
+	if names != len(req.Values) {
+		return fmt.Errorf("has %d parameters for %d Values", names, len(req.Values))
+	}
+	return nil
+}
+
+// decodeRaw fills the target of Client.Do.
+func decodeRaw(body []byte, raw bool, out any) error {
+	switch out := out.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*out = slices.Clone(body)
+		return nil
+	case io.Writer:
+		_, err := out.Write(body)
+		return err
+	}
+	if raw {
+		return wire.Explain(wire.Unmarshal(body, out))
+	}
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error { return wire.Decode(dec, out) })
+	return checkEnvelope(envelope, err)
+}
+
+// info labels the call for hooks.
+func (c *call) info() RequestInfo {
+	return RequestInfo{Operation: c.route.name, Method: c.route.method, Route: c.route.path}
+}
+
+// report fills the caller's Response and tells hooks about the end of the call.
+func (c *call) report(d time.Duration, err error) {
+	if r := c.options.response; r != nil {
+		*r = Response{StatusCode: c.last.status, Header: c.last.header, RequestID: c.last.requestID(),
+			Body: bytes.Clone(c.last.body()), Attempts: c.attempts, Waited: c.waited}
+	}
+	if c.hooks.Response != nil {
+		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), StatusCode: c.last.status, Attempts: len(c.attempts),
+			Duration: d, Waited: c.waited, Err: err})
+	}
+}
+
+// Response tells about a call; see [WithResponse]. It is filled on errors too.
+type Response struct {
+	StatusCode int         // of the last answer; 0: there was none
+	Header     http.Header // of the last answer
+	RequestID  string      // X-Request-Id of the last answer
+	Body       []byte      // of the last answer, up to the limit; it may hold personal data
+	Attempts   []Attempt   // in order; an attempt that never went out is not listed
+	Waited     Waits
+}

@@ -1,0 +1,235 @@
+package drift
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+// Client calls the Drift API. It is safe for concurrent use; make one with [NewClient] and keep it.
+//
+// The services are interfaces, so that a test can put a mock into a field of a client, or make a Client of mocks alone:
+// &drift.Client{Contacts: mock}. Such a client's Do and Quota return an error.
+type Client struct {
+	Conversations ConversationsService
+	Messages      MessagesService
+	Contacts      ContactsService
+	Notes         NotesService
+	Tags          TagsService
+	Meetings      MeetingsService
+	Companies     CompaniesService
+	Driftbot      DriftbotService
+
+	caller *caller
+	view   bool
+}
+
+// caller is what the services of one client or view call through.
+type caller struct {
+	*core
+	defaults callOptions
+}
+
+// core is what a client shares with its views.
+type core struct {
+	base           *url.URL // its path ends in "/"
+	userAgent      []string
+	retryable      *http.Client // the client inside the retry loop; its Transport is the attempt chain
+	transport      http.RoundTripper
+	ownTransport   *http.Transport // the same, if NewClient made it; else nil
+	attemptTimeout time.Duration
+	tokens         tokens
+	limiter        Limiter
+	quota          QuotaStore
+	retry          RetryPolicy
+	budget         *budget
+	hooks          Hooks
+	logger         *slog.Logger // never nil
+	maxBody        int64
+	closed         atomic.Bool
+}
+
+// NewClient returns a client. It needs one source of tokens: [WithToken], [WithTokenSource], or DRIFT_TOKEN with [FromEnv].
+// Options that are wrong, or do not go together, are a [*ValidationError]. Nothing is sent.
+func NewClient(opts ...Option) (*Client, error) {
+	c := config{baseURL: DefaultBaseURL, perMinute: DefaultRateLimit, maxResponseSize: DefaultMaxResponseBytes}
+	for _, o := range opts {
+		if o == nil {
+			continue
+		}
+		if err := o.applyClient(&c); err != nil {
+			return nil, err
+		}
+	}
+	switch len(c.tokens) {
+	case 0:
+		return nil, invalidOption("WithToken", errors.New("or another source of tokens is required"))
+	case 1:
+	default:
+		return nil, invalidOption("WithToken", errors.New("and the other sources of tokens exclude each other: give one"))
+	}
+	base, err := parseBaseURL(c.baseURL, c.insecureHTTP)
+	if err != nil {
+		return nil, invalidOption("WithBaseURL", err)
+	}
+	return newClient(&caller{newCore(c, base), c.call}), nil
+}
+
+func newCore(c config, base *url.URL) *core {
+	s := &core{
+		base:           base,
+		userAgent:      []string{joinNonEmpty(" ", c.userAgent, userAgent)},
+		attemptTimeout: defaultAttemptTimeout,
+		tokens:         newTokens(c.tokens[0]),
+		limiter:        c.limiter,
+		quota:          c.quota,
+		retry:          c.retry.withDefaults(),
+		hooks:          c.hooks,
+		logger:         cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
+		maxBody:        c.maxResponseSize,
+	}
+	s.budget = newBudget(s.retry.Budget)
+	if s.limiter == nil {
+		s.limiter = NewLimiter(c.perMinute)
+	}
+	if s.quota == nil {
+		s.quota = newMemoryQuota(c.plan)
+	}
+	if c.httpClient == nil {
+		s.ownTransport = newTransport()
+		s.transport = s.ownTransport
+	} else {
+		s.transport = c.httpClient.Transport
+		if s.transport == nil {
+			s.transport = http.DefaultTransport
+		}
+		s.attemptTimeout = cmp.Or(c.httpClient.Timeout, defaultAttemptTimeout)
+	}
+	s.retryable = &http.Client{Transport: attempts{s}, CheckRedirect: refuseRedirect}
+	return s
+}
+
+func newClient(c *caller) *Client {
+	return &Client{
+		Conversations: conversations{c},
+		Messages:      messages{c},
+		Contacts:      contacts{c},
+		Notes:         notes{c},
+		Tags:          tags{c},
+		Meetings:      meetings{c},
+		Companies:     companies{c},
+		Driftbot:      driftbot{c},
+		caller:        c,
+	}
+}
+
+// With returns a view of the client: it shares everything, and adds defaults for its calls. A service field that was
+// replaced, by a mock for example, stays replaced. Close on a view does nothing. An option that is wrong makes every call of
+// the view fail with its [*ValidationError].
+func (c *Client) With(opts ...CallOption) *Client {
+	view := *c
+	view.view = true
+	if c.caller == nil {
+		return &view
+	}
+	before, after := newClient(c.caller), newClient(c.caller.with(opts))
+	view.Conversations = rebind(c.Conversations, before.Conversations, after.Conversations)
+	view.Messages = rebind(c.Messages, before.Messages, after.Messages)
+	view.Contacts = rebind(c.Contacts, before.Contacts, after.Contacts)
+	view.Notes = rebind(c.Notes, before.Notes, after.Notes)
+	view.Tags = rebind(c.Tags, before.Tags, after.Tags)
+	view.Meetings = rebind(c.Meetings, before.Meetings, after.Meetings)
+	view.Companies = rebind(c.Companies, before.Companies, after.Companies)
+	view.Driftbot = rebind(c.Driftbot, before.Driftbot, after.Driftbot)
+	view.caller = after.caller
+	return &view
+}
+
+// rebind returns after, unless the field does not hold what NewClient put there.
+func rebind[S comparable](field, before, after S) S {
+	if field == before {
+		return after
+	}
+	return field
+}
+
+func (c *caller) with(opts []CallOption) *caller {
+	view := &caller{c.core, c.defaults}
+	view.defaults.apply(opts)
+	return view
+}
+
+// apply keeps the first error, so that a call can report it before anything is sent.
+func (c *callOptions) apply(opts []CallOption) {
+	for _, o := range opts {
+		if o == nil {
+			continue
+		}
+		if err := o.applyCall(c); err != nil && c.err == nil {
+			c.err = err
+		}
+	}
+}
+
+// Request is any call under the base URL: the way to an endpoint that has no method here. It passes the same limiter, quota
+// and retries as every other call.
+type Request struct {
+	Name   string            // labels errors, logs and hooks; "": the path's template
+	Method string            // "": GET
+	Path   string            // relative to the base URL, a template such as "contacts/{contactId}"
+	Values map[string]string // the template's parameters; each becomes one escaped segment
+	Query  url.Values
+	Body   any  // encoded as JSON; nil: none
+	Raw    bool // decode the whole answer: it has no "data" envelope
+}
+
+// Do sends a request and decodes the answer into out: a pointer to a JSON target, an *[]byte or an io.Writer for the body as
+// it is, or nil to pass over it. Errors are those of every other call; out is left as it was where the call fails before its
+// answer is decoded.
+func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
+	if c.caller == nil {
+		return errNotConnected
+	}
+	return c.caller.raw(ctx, req, out, opts)
+}
+
+// Quota returns what has been used of this month's calls. It sends nothing.
+func (c *Client) Quota(ctx context.Context) (Usage, error) {
+	if c.caller == nil {
+		return Usage{}, errNotConnected
+	}
+	return c.caller.quota.Usage(ctx, time.Now())
+}
+
+// Close ends the client: later calls return [ErrClosed], calls that are under way go on. It closes the connections that
+// NewClient made, and nothing that the caller passed in. On a view it does nothing.
+func (c *Client) Close() error {
+	if c.caller == nil || c.view {
+		return nil
+	}
+	c.caller.closed.Store(true)
+	if c.caller.ownTransport != nil {
+		c.caller.ownTransport.CloseIdleConnections()
+	}
+	return nil
+}
+
+// String returns "drift.Client" and the base URL's host: no verb of fmt shows what the client holds.
+func (c *Client) String() string {
+	if c == nil || c.caller == nil {
+		return "drift.Client"
+	}
+	return "drift.Client(" + c.caller.base.Host + ")"
+}
+
+// Format writes String for every verb.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
+
+// LogValue returns String.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -1,0 +1,155 @@
+package drift
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// CompaniesService lists what belongs to a company.
+//
+// The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
+type CompaniesService interface {
+	// ListPeople returns one page of a company's people: GET v2/companies/{companyId}/people.
+	ListPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) (*Page[Person], error)
+
+	// AllPeople ranges over a company's people, page by page; see [Collect] and [PageError].
+	AllPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) iter.Seq2[*Person, error]
+
+	// ListTeams returns one page of a company's teams: GET v2/companies/{companyId}/teams.
+	ListTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) (*Page[Team], error)
+
+	// AllTeams ranges over a company's teams, page by page; see [Collect] and [PageError].
+	AllTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) iter.Seq2[*Team, error]
+}
+
+// Person is somebody who works for a company.
+type Person struct {
+	ID        PersonID  `json:"id"`
+	CompanyID CompanyID `json:"company_id,omitzero"`
+	Name      string    `json:"name,omitzero"`
+	FirstName string    `json:"first_name,omitzero"`
+	LastName  string    `json:"last_name,omitzero"`
+	Email     string    `json:"email,omitzero"`
+	Phone     string    `json:"phone,omitzero"`
+	Title     string    `json:"title,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// Team is a group of users.
+type Team struct {
+	ID                   TeamID               `json:"id"`
+	OrgID                OrgID                `json:"org_id,omitzero"`
+	WorkspaceID          string               `json:"workspace_id,omitzero"`
+	Name                 string               `json:"name,omitzero"`
+	Members              []UserID             `json:"members,omitzero"`
+	Owner                UserID               `json:"owner,omitzero"`
+	Status               TeamStatus           `json:"status,omitzero"`
+	Main                 bool                 `json:"main,omitzero"`
+	AutoOffline          bool                 `json:"auto_offline,omitzero"`
+	TeamAvailabilityMode TeamAvailabilityMode `json:"team_availability_mode,omitzero"`
+	ResponseTimerEnabled bool                 `json:"response_timer_enabled,omitzero"`
+	TeamCSATEnabled      bool                 `json:"team_csat_enabled,omitzero"`
+	UpdatedAt            time.Time            `json:"updated_at,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// TeamStatus is the state of a team. The API may know more values than this package.
+type TeamStatus string
+
+// The known statuses of teams.
+const (
+	TeamStatusEnabled  TeamStatus = "ENABLED"
+	TeamStatusArchived TeamStatus = "ARCHIVED"
+)
+
+// IsKnown reports whether this package has a constant for the status.
+func (s TeamStatus) IsKnown() bool { return s == TeamStatusEnabled || s == TeamStatusArchived }
+
+// TeamAvailabilityMode says when a team is online. The API may know more values than this package.
+type TeamAvailabilityMode string
+
+// The known modes.
+const (
+	TeamAvailabilityModeAlwaysOnline  TeamAvailabilityMode = "ALWAYS_ONLINE"
+	TeamAvailabilityModeAlwaysOffline TeamAvailabilityMode = "ALWAYS_OFFLINE"
+	TeamAvailabilityModeCustomHours   TeamAvailabilityMode = "CUSTOM_HOURS"
+)
+
+// IsKnown reports whether this package has a constant for the mode.
+func (m TeamAvailabilityMode) IsKnown() bool {
+	switch m {
+	case TeamAvailabilityModeAlwaysOnline, TeamAvailabilityModeAlwaysOffline, TeamAvailabilityModeCustomHours:
+		return true
+	}
+	return false
+}
+
+// CompanyListPeopleOptions filter GET v2/companies/{companyId}/people. Zero values do not filter.
+type CompanyListPeopleOptions struct {
+	Scope  string `query:"scope"`
+	Search string `query:"search"`
+
+	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+}
+
+func (o CompanyListPeopleOptions) page() paging { return paging{o.Limit, o.Cursor} }
+
+// CompanyListTeamsOptions filter GET v2/companies/{companyId}/teams. Zero values do not filter.
+type CompanyListTeamsOptions struct {
+	Scope  string `query:"scope"`
+	Search string `query:"search"`
+
+	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+}
+
+func (o CompanyListTeamsOptions) page() paging { return paging{o.Limit, o.Cursor} }
+
+type companies struct{ *caller }
+
+func (s companies) ListPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) (*Page[Person], error) {
+	return list[Person](ctx, s.caller, companiesListPeople, input{path: at(companyID), query: options}, opts)
+}
+
+func (s companies) AllPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) iter.Seq2[*Person, error] {
+	return all[Person](ctx, s.caller, companiesListPeople, input{path: at(companyID), query: options}, opts)
+}
+
+func (s companies) ListTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) (*Page[Team], error) {
+	return list[Team](ctx, s.caller, companiesListTeams, input{path: at(companyID), query: options}, opts)
+}
+
+func (s companies) AllTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) iter.Seq2[*Team, error] {
+	return all[Team](ctx, s.caller, companiesListTeams, input{path: at(companyID), query: options}, opts)
+}
+
+type personFields Person
+
+func (p *Person) fields() any      { return (*personFields)(p) }
+func (p *Person) identified() bool { return p.ID > 0 }
+
+// UnmarshalJSON decodes a person as the API sends it, or as MarshalJSON wrote it.
+func (p *Person) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, p) }
+
+// MarshalJSON encodes the person with the API's names, Extra included.
+func (p Person) MarshalJSON() ([]byte, error) { return wire.Marshal(p.fields()) }
+
+type teamFields Team
+
+func (t *Team) fields() any      { return (*teamFields)(t) }
+func (t *Team) identified() bool { return t.ID > 0 }
+
+// UnmarshalJSON decodes a team as the API sends it, or as MarshalJSON wrote it.
+func (t *Team) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, t) }
+
+// MarshalJSON encodes the team with the API's names and units, Extra included.
+func (t Team) MarshalJSON() ([]byte, error) { return wire.Marshal(t.fields()) }

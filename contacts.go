@@ -1,0 +1,153 @@
+package drift
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// ContactsService reads and writes contacts.
+//
+// The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
+type ContactsService interface {
+	// Get returns one contact: GET v2/contacts/{contactId}. No such contact is [ErrNotFound].
+	Get(ctx context.Context, id ContactID, opts ...CallOption) (*Contact, error)
+
+	// Create makes a contact: POST v2/contacts.
+	Create(ctx context.Context, req ContactCreateRequest, opts ...CallOption) (*Contact, error)
+
+	// UpsertByEmail updates the contact with this address, or creates it: POST v2/contacts/raw. An address without "@" is a
+	// [*ValidationError].
+	UpsertByEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error)
+
+	// Update changes the fields that are set and leaves the others alone: PATCH v2/contacts/{contactId}. A request that sets
+	// nothing is a [*ValidationError].
+	Update(ctx context.Context, id ContactID, req ContactUpdateRequest, opts ...CallOption) (*Contact, error)
+
+	// Delete removes a contact: DELETE v2/contacts/{contactId}.
+	Delete(ctx context.Context, id ContactID, opts ...CallOption) error
+
+	// List returns one page of the contacts that match the options: GET v2/contacts.
+	List(ctx context.Context, options ContactListOptions, opts ...CallOption) (*Page[Contact], error)
+
+	// All ranges over every contact that matches the options, page by page; see [Collect] and [PageError].
+	All(ctx context.Context, options ContactListOptions, opts ...CallOption) iter.Seq2[*Contact, error]
+
+	// MatchEmail returns the contact with this address: GET v2/contacts/match-email. It never creates one: no such contact is
+	// [ErrNotFound]. An address without "@" is a [*ValidationError].
+	MatchEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error)
+}
+
+// Contact is a person whom the account talks to.
+type Contact struct {
+	ID               ContactID  `json:"id"`
+	Email            string     `json:"email,omitzero"`
+	AssignedUserID   UserID     `json:"assigned_user_id,omitzero"` // 0: nobody
+	WorkflowID       WorkflowID `json:"workflow_id,omitzero"`
+	Labels           []string   `json:"labels,omitzero"`
+	Tags             []TagRef   `json:"tags,omitzero"`
+	Users            []UserID   `json:"users,omitzero"`
+	CustomAttributes Attributes `json:"custom_attributes,omitzero"`
+	Attributes       Attributes `json:"attributes,omitzero"` // the open map of the classic API
+	CreatedAt        time.Time  `json:"created_at,omitzero"`
+	UpdatedAt        time.Time  `json:"updated_at,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// ContactCreateRequest is the body of POST v2/contacts. What is left zero is not sent. The catalogue gives this operation no
+// e-mail address: [ContactsService.UpsertByEmail] is the way to a contact that has one.
+type ContactCreateRequest struct {
+	BackgroundMode *bool    `json:"background_mode,omitzero"`
+	Labels         []string `json:"labels,omitempty"`
+	Tags           []string `json:"tags,omitempty"`
+	Users          []UserID `json:"users,omitempty"`
+}
+
+// ContactUpdateRequest is the body of PATCH v2/contacts/{contactId}.
+type ContactUpdateRequest struct {
+	AssignedUserID   Optional[UserID]     `json:"assigned_user_id,omitzero"` // Null unassigns
+	BackgroundMode   Optional[bool]       `json:"background_mode,omitzero"`
+	CustomAttributes Optional[Attributes] `json:"custom_attributes,omitzero"` // merged; nil under a key clears that key
+	Email            Optional[string]     `json:"email,omitzero"`
+	Labels           Optional[[]string]   `json:"labels,omitzero"`
+	Tags             Optional[[]string]   `json:"tags,omitzero"`
+}
+
+// ContactListOptions filter GET v2/contacts. Zero values do not filter.
+type ContactListOptions struct {
+	BackgroundMode   *bool      `query:"background_mode"`
+	CustomAttributes Attributes `query:"custom_attributes"` // strings, numbers and booleans
+	Email            string     `query:"email"`
+	Labels           []string   `query:"labels"`
+	Search           string     `query:"search"`
+	Tags             []string   `query:"tags"`
+	WorkflowID       WorkflowID `query:"workflow_id"`
+
+	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+}
+
+func (o ContactListOptions) page() paging { return paging{o.Limit, o.Cursor} }
+
+// emailArgument is the body of upsertByEmail and the query of matchEmail.
+type emailArgument struct {
+	Email string `json:"email" query:"email"`
+}
+
+func checkEmail(email string) error {
+	if _, err := textSegment(email); err != nil || !strings.Contains(email, "@") {
+		return &ValidationError{Argument: "email", Reason: "must be an e-mail address"}
+	}
+	return nil
+}
+
+type contacts struct{ *caller }
+
+func (s contacts) Get(ctx context.Context, id ContactID, opts ...CallOption) (*Contact, error) {
+	return one[Contact](ctx, s.caller, contactsGet, input{path: at(id)}, opts)
+}
+
+func (s contacts) Create(ctx context.Context, req ContactCreateRequest, opts ...CallOption) (*Contact, error) {
+	return one[Contact](ctx, s.caller, contactsCreate, input{body: &req}, opts)
+}
+
+func (s contacts) UpsertByEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error) {
+	return one[Contact](ctx, s.caller, contactsUpsertByEmail, input{body: &emailArgument{email}, invalid: checkEmail(email)}, opts)
+}
+
+func (s contacts) Update(ctx context.Context, id ContactID, req ContactUpdateRequest, opts ...CallOption) (*Contact, error) {
+	return one[Contact](ctx, s.caller, contactsUpdate, input{path: at(id), body: &req}, opts)
+}
+
+func (s contacts) Delete(ctx context.Context, id ContactID, opts ...CallOption) error {
+	return none(ctx, s.caller, contactsDelete, input{path: at(id)}, opts)
+}
+
+func (s contacts) List(ctx context.Context, options ContactListOptions, opts ...CallOption) (*Page[Contact], error) {
+	return list[Contact](ctx, s.caller, contactsList, input{query: options}, opts)
+}
+
+func (s contacts) All(ctx context.Context, options ContactListOptions, opts ...CallOption) iter.Seq2[*Contact, error] {
+	return all[Contact](ctx, s.caller, contactsList, input{query: options}, opts)
+}
+
+func (s contacts) MatchEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error) {
+	return first[Contact](ctx, s.caller, contactsMatchEmail, input{query: emailArgument{email}, invalid: checkEmail(email)}, opts)
+}
+
+type contactFields Contact
+
+func (c *Contact) fields() any      { return (*contactFields)(c) }
+func (c *Contact) identified() bool { return c.ID > 0 }
+
+// UnmarshalJSON decodes a contact as the API sends it, or as MarshalJSON wrote it.
+func (c *Contact) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, c) }
+
+// MarshalJSON encodes the contact with the API's names and units, Extra included.
+func (c Contact) MarshalJSON() ([]byte, error) { return wire.Marshal(c.fields()) }

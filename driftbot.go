@@ -1,0 +1,75 @@
+package drift
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// DriftbotService acts on a conversation through the Driftbot.
+//
+// The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
+type DriftbotService interface {
+	// UpdateMessage changes the bot's message in a conversation: PATCH v2/conversations/{conversationId}/driftbot. A request
+	// that sets nothing is a [*ValidationError].
+	UpdateMessage(ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption) (*Message, error)
+
+	// Trigger makes the bot act in a conversation: POST v2/conversations/{conversationId}/driftbot/trigger.
+	Trigger(ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption) (*DriftbotInteraction, error)
+}
+
+// DriftbotInteraction is what came of a trigger. The service may leave out its id.
+type DriftbotInteraction struct {
+	ID             string          `json:"id,omitzero"`
+	ConversationID ConversationID  `json:"conversation_id,omitzero"`
+	ActionID       string          `json:"action_id,omitzero"`
+	Status         string          `json:"status,omitzero"`
+	Payload        json.RawMessage `json:"payload,omitzero"` // any JSON value, as it came
+	CreatedAt      time.Time       `json:"created_at,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// DriftbotUpdateMessageRequest is the body of PATCH v2/conversations/{conversationId}/driftbot.
+type DriftbotUpdateMessageRequest struct {
+	Body   Optional[string]   `json:"body,omitzero"` // HTML
+	Labels Optional[[]string] `json:"labels,omitzero"`
+}
+
+// DriftbotTriggerRequest is the body of POST v2/conversations/{conversationId}/driftbot/trigger, but for the id of the
+// conversation, which is taken from the path. What is left zero is not sent.
+type DriftbotTriggerRequest struct {
+	ActionID string `json:"action_id,omitzero"`
+	Payload  any    `json:"payload,omitzero"` // any value that encodes to JSON; json.RawMessage("null") sends null
+}
+
+// driftbotTriggerBody repeats the id of the path, as the catalogue wants it.
+type driftbotTriggerBody struct {
+	DriftbotTriggerRequest
+	ConversationID ConversationID `json:"conversation_id"`
+}
+
+type driftbot struct{ *caller }
+
+func (s driftbot) UpdateMessage(ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption) (*Message, error) {
+	return one[Message](ctx, s.caller, driftbotUpdateMessage, input{path: at(conversationID), body: &req}, opts)
+}
+
+func (s driftbot) Trigger(ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption) (*DriftbotInteraction, error) {
+	body := driftbotTriggerBody{req, conversationID}
+	return one[DriftbotInteraction](ctx, s.caller, driftbotTrigger, input{path: at(conversationID), body: &body}, opts)
+}
+
+type driftbotInteractionFields DriftbotInteraction
+
+func (i *DriftbotInteraction) fields() any      { return (*driftbotInteractionFields)(i) }
+func (i *DriftbotInteraction) identified() bool { return true }
+
+// UnmarshalJSON decodes an interaction as the API sends it, or as MarshalJSON wrote it.
+func (i *DriftbotInteraction) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, i) }
+
+// MarshalJSON encodes the interaction with the API's names and units, Extra included.
+func (i DriftbotInteraction) MarshalJSON() ([]byte, error) { return wire.Marshal(i.fields()) }

@@ -1,0 +1,372 @@
+package drift
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// Sentinel errors, for errors.Is. The types that match them carry the details.
+var (
+	// ErrInvalid: the request is wrong. A *ValidationError found that out before sending, an *APIError has status 400 or 422.
+	ErrInvalid = errors.New("drift: invalid request")
+
+	// ErrUnauthorized: the token is missing, wrong or expired (401, or 403 of type authentication_error).
+	ErrUnauthorized = errors.New("drift: unauthorized")
+
+	// ErrForbidden: the token is good, but does not allow this call (403).
+	ErrForbidden = errors.New("drift: forbidden")
+
+	// ErrNotFound: there is no such record (404).
+	ErrNotFound = errors.New("drift: not found")
+
+	// ErrConflict: the record exists already or has changed (409).
+	ErrConflict = errors.New("drift: conflict")
+
+	// ErrRateLimited: too many calls (429), or a wait for the rate limit that the deadline cannot meet.
+	ErrRateLimited = errors.New("drift: rate limited")
+
+	// ErrQuotaExceeded: the calls of this month are used up.
+	ErrQuotaExceeded = errors.New("drift: monthly quota exceeded")
+
+	// ErrServer: the service failed (5xx).
+	ErrServer = errors.New("drift: server error")
+
+	// ErrAmbiguous: a write may or may not have been applied.
+	ErrAmbiguous = errors.New("drift: the request may have been applied")
+
+	// ErrTooLarge: the answer is larger than [WithMaxResponseBytes] allows.
+	ErrTooLarge = errors.New("drift: response too large")
+
+	// ErrUnexpectedContent: the answer is not JSON, for example the login page of a proxy.
+	ErrUnexpectedContent = errors.New("drift: response is not JSON")
+
+	// ErrCursorLoop: the service gave out a cursor that it had given out before.
+	ErrCursorLoop = errors.New("drift: cursor repeats")
+
+	// ErrClosed: the client is closed.
+	ErrClosed = errors.New("drift: client is closed")
+
+	// ErrReauthRequired: the refresh token is no longer good, so a person has to authorize the application again.
+	ErrReauthRequired = errors.New("drift: authorization is required again")
+)
+
+// ValidationError is a request that was refused before anything was sent. It matches [ErrInvalid].
+type ValidationError struct {
+	Operation string // such as "conversations.get"; "" for an option of NewClient
+	Argument  string // the argument, parameter or option that is wrong
+	Reason    string
+}
+
+func (e *ValidationError) Error() string {
+	return "drift: " + joinNonEmpty(": ", e.Operation, joinNonEmpty(" ", e.Argument, e.Reason))
+}
+
+// Is reports whether target is ErrInvalid.
+func (e *ValidationError) Is(target error) bool { return target == ErrInvalid }
+
+// LogValue returns the operation, the argument and the reason.
+func (e *ValidationError) LogValue() slog.Value {
+	return logGroup(slog.String("operation", e.Operation), slog.String("argument", e.Argument), slog.String("reason", e.Reason))
+}
+
+// APIError is an answer of the service that reports an error: any status that is not a success, or a success whose body
+// reports an error and has no data.
+type APIError struct {
+	StatusCode int
+	Type       string              // the service's kind of error, such as "not_found"; "" when it gave none
+	Message    string              // the service's words, at most 512 bytes of printable text
+	Code       string              // such as "CONTACT-6"; "" when it gave none
+	Fields     map[string][]string // messages by parameter, where the service names parameters
+	RequestID  string              // X-Request-Id of the answer (an assumption: no header is documented)
+	Operation  string              // such as "conversations.get"
+	Method     string
+	Route      string        // the path's template, never the path itself
+	RetryAfter time.Duration // what the service asked for; 0: nothing
+	Attempts   []Attempt     // every attempt of the call, this answer's included
+
+	body *[]byte // behind a pointer, so that no verb of fmt prints it
+}
+
+// Body returns the start of the answer's body, at most 64 KiB. It may hold personal data: do not log it.
+func (e *APIError) Body() []byte {
+	if e.body == nil {
+		return nil
+	}
+	return *e.body
+}
+
+func (e *APIError) Error() string {
+	text := joinNonEmpty(" ", e.Method, e.Route) + ": " + strconv.Itoa(e.StatusCode)
+	if e.Type != "" || e.Code != "" {
+		text += " " + joinNonEmpty("/", e.Type, e.Code)
+	}
+	if e.Message != "" {
+		text += ": " + e.Message
+	} else if status := http.StatusText(e.StatusCode); status != "" && e.Type == "" {
+		text += " " + status
+	}
+	if e.RequestID != "" {
+		text += " (request " + e.RequestID + ")"
+	}
+	return "drift: " + text
+}
+
+// Is reports whether the status (or, under a status of success, the type) belongs to target.
+func (e *APIError) Is(target error) bool {
+	switch target {
+	case ErrInvalid:
+		return e.StatusCode == http.StatusBadRequest || e.StatusCode == http.StatusUnprocessableEntity || e.typed("validation_error")
+	case ErrUnauthorized:
+		return e.unauthorized()
+	case ErrForbidden:
+		return e.StatusCode == http.StatusForbidden && !e.unauthorized()
+	case ErrNotFound:
+		return e.StatusCode == http.StatusNotFound || e.typed("not_found")
+	case ErrConflict:
+		return e.StatusCode == http.StatusConflict
+	case ErrRateLimited:
+		return e.StatusCode == http.StatusTooManyRequests || e.typed("rate_limit")
+	case ErrServer:
+		return e.StatusCode >= 500 || e.typed("internal_error")
+	}
+	return false
+}
+
+// unauthorized: the classic API documents 403 for a bad token and answers 401.
+func (e *APIError) unauthorized() bool {
+	return e.StatusCode == http.StatusUnauthorized ||
+		e.StatusCode == http.StatusForbidden && e.Type == authenticationError || e.typed(authenticationError)
+}
+
+// typed classifies by type where the status says success.
+func (e *APIError) typed(kind string) bool { return e.StatusCode < 300 && e.Type == kind }
+
+const authenticationError = "authentication_error"
+
+// LogValue returns what the text says, by key.
+func (e *APIError) LogValue() slog.Value {
+	return logGroup(slog.String("operation", e.Operation), slog.Int("status", e.StatusCode), slog.String("type", e.Type),
+		slog.String("code", e.Code), slog.String("message", e.Message), slog.String("request_id", e.RequestID),
+		slog.Int("attempts", len(e.Attempts)))
+}
+
+// RateLimitError is a call that the rate limit stopped. It matches [ErrRateLimited]; where a deadline is the reason, also
+// [context.DeadlineExceeded].
+type RateLimitError struct {
+	Operation  string
+	RetryAfter time.Duration // how long to wait before the next call
+	Local      bool          // the client's own limit stopped the call, and this attempt was not sent
+	Err        error         // the *APIError of the 429, or why the client did not wait; may be nil
+}
+
+func (e *RateLimitError) Error() string {
+	who := "by the service"
+	if e.Local {
+		who = "by this client"
+	}
+	text := "drift: " + joinNonEmpty(": ", e.Operation, "rate limited "+who+", try again in "+e.RetryAfter.Round(time.Millisecond).String())
+	return withCause(text, e.Err)
+}
+
+// Is reports whether target is ErrRateLimited.
+func (e *RateLimitError) Is(target error) bool { return target == ErrRateLimited }
+
+func (e *RateLimitError) Unwrap() error { return e.Err }
+
+// LogValue returns the operation, the delay and who stopped the call.
+func (e *RateLimitError) LogValue() slog.Value {
+	return logGroup(slog.String("operation", e.Operation), slog.Duration("retry_after", e.RetryAfter), slog.Bool("local", e.Local))
+}
+
+// QuotaError is a call that was not sent, or not served, because the calls of the month are used up. It matches
+// [ErrQuotaExceeded].
+type QuotaError struct {
+	Operation string
+	Usage     Usage
+	Err       error // the *APIError, where the service said so; else nil
+}
+
+func (e *QuotaError) Error() string {
+	text := fmt.Sprintf("monthly quota used up (%d of %d), resets at %s", e.Usage.Used, e.Usage.Limit, e.Usage.ResetsAt.Format(time.RFC3339))
+	return withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
+}
+
+// Is reports whether target is ErrQuotaExceeded.
+func (e *QuotaError) Is(target error) bool { return target == ErrQuotaExceeded }
+
+func (e *QuotaError) Unwrap() error { return e.Err }
+
+// LogValue returns the operation and the usage.
+func (e *QuotaError) LogValue() slog.Value {
+	return logGroup(slog.String("operation", e.Operation), slog.Int("used", e.Usage.Used), slog.Int("limit", e.Usage.Limit),
+		slog.Time("resets_at", e.Usage.ResetsAt))
+}
+
+// AmbiguousError is a write (POST, PATCH, DELETE) that was sent and may have been applied: there was no answer, a broken one,
+// or status 408 or 5xx. Look before you send it again. It matches [ErrAmbiguous] and what it wraps.
+type AmbiguousError struct {
+	Err      error  // the *APIError, *TransportError or *DecodeError
+	ClientID string // the client_message_id or client_id that was sent; "" where the operation has none
+}
+
+func (e *AmbiguousError) Error() string {
+	text := "drift: the request may have been applied"
+	if e.ClientID != "" {
+		text += " under client id " + printable(e.ClientID, maxName)
+	}
+	return withCause(text, e.Err)
+}
+
+// Is reports whether target is ErrAmbiguous.
+func (e *AmbiguousError) Is(target error) bool { return target == ErrAmbiguous }
+
+func (e *AmbiguousError) Unwrap() error { return e.Err }
+
+// LogValue returns the client id and the cause.
+func (e *AmbiguousError) LogValue() slog.Value {
+	return logGroup(slog.Bool("ambiguous", true), slog.String("client_id", e.ClientID), slog.Any("cause", e.Err))
+}
+
+// TransportError is a call that got no usable answer: no connection, a connection that broke, a redirect (which is never
+// followed), an answer that is too large ([ErrTooLarge]) or not JSON ([ErrUnexpectedContent]), a token that could not be had,
+// or the end of the context. errors.Is and errors.As reach the causes.
+type TransportError struct {
+	Operation string
+	Sent      bool      // whether an attempt was sent, or may have been
+	Attempts  []Attempt // every attempt of the call
+	Err       error     // why the last one failed
+
+	last error // the answer before the context ended, if there was one
+}
+
+func (e *TransportError) Error() string {
+	sent := "not sent"
+	if e.Sent {
+		sent = "sent"
+	}
+	return withCause(withCause("drift: "+joinNonEmpty(": ", e.Operation, sent), e.Err), e.last)
+}
+
+func (e *TransportError) Unwrap() []error { return nonNil(e.Err, e.last) }
+
+// LogValue returns the operation, whether it was sent, and the cause.
+func (e *TransportError) LogValue() slog.Value {
+	return logGroup(slog.String("operation", e.Operation), slog.Bool("sent", e.Sent), slog.Int("attempts", len(e.Attempts)),
+		slog.Any("cause", e.Err))
+}
+
+// DecodeError is JSON that does not fit: broken, of another shape, or a record without an id.
+type DecodeError struct {
+	Operation string
+	Path      string // JSON pointer into the data, such as "/id" or, in a list, "/3/id"; "" for the whole
+	Err       error  // quotes nothing of the body
+}
+
+func (e *DecodeError) Error() string {
+	return withCause("drift: "+joinNonEmpty(": ", e.Operation, joinNonEmpty(" at ", "cannot decode the answer", e.Path)), e.Err)
+}
+
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// LogValue returns the operation, the path and the cause.
+func (e *DecodeError) LogValue() slog.Value {
+	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.Path), slog.Any("cause", e.Err))
+}
+
+// PageError ends a sequence of All that could not go on. Everything before it was yielded: to resume, call All again with
+// Cursor in the options. It matches what it wraps.
+type PageError struct {
+	Cursor string // of the page that failed; "": the first one
+	Err    error
+}
+
+// The cursor stays out of the text: it is the service's, and may say more than it should.
+func (e *PageError) Error() string { return withCause("drift: cannot read the next page", e.Err) }
+
+func (e *PageError) Unwrap() error { return e.Err }
+
+// LogValue returns the cause.
+func (e *PageError) LogValue() slog.Value { return logGroup(slog.Any("cause", e.Err)) }
+
+// Attempt is one try of a call, as errors and [Response] list them.
+type Attempt struct {
+	StatusCode int           // 0: no answer
+	Sent       bool          // the request's headers were written, or may have been
+	Duration   time.Duration // from sending to the end of the answer, waiting not included
+	Err        error         // why there is no usable answer; nil with a status
+}
+
+// Reasons that several checks share.
+const (
+	errNotPositive = wire.Reason("must be greater than 0")
+	errNotNegative = wire.Reason("must not be negative")
+	errEmpty       = wire.Reason("must not be empty")
+	errDots        = wire.Reason(`must not be "." or ".."`)
+	errControl     = wire.Reason("must be valid UTF-8 without control characters")
+	errMinutes     = wire.Reason("must be a positive whole number of minutes")
+	errNoObject    = wire.Reason("not an object")
+	errNoID        = wire.Reason("the record has no id greater than 0")
+)
+
+var errNotConnected = errors.New("drift: this client was not made by NewClient")
+
+// contextError tells why a context ended: it matches context.Canceled or context.DeadlineExceeded, which net/http hides
+// behind a custom cause, and the cause.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || cause == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return &causedError{err, cause}
+}
+
+type causedError struct{ err, cause error }
+
+func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
+func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
+
+func withCause(text string, cause error) string {
+	if cause == nil {
+		return text
+	}
+	return text + ": " + strings.TrimPrefix(cause.Error(), "drift: ")
+}
+
+func nonNil(errs ...error) []error {
+	kept := errs[:0]
+	for _, err := range errs {
+		if err != nil {
+			kept = append(kept, err)
+		}
+	}
+	return kept
+}
+
+func joinNonEmpty(separator string, parts ...string) string {
+	kept := parts[:0]
+	for _, part := range parts {
+		if part != "" {
+			kept = append(kept, part)
+		}
+	}
+	return strings.Join(kept, separator)
+}
+
+// logGroup leaves out what is empty.
+func logGroup(attrs ...slog.Attr) slog.Value {
+	kept := attrs[:0]
+	for _, attr := range attrs {
+		if attr.Value.Kind() != slog.KindString || attr.Value.String() != "" {
+			kept = append(kept, attr)
+		}
+	}
+	return slog.GroupValue(kept...)
+}

@@ -1,0 +1,122 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Error says where in a JSON value something does not fit, and why. It quotes no value and no name that the type being
+// decoded does not have, so that it can be logged.
+type Error struct {
+	Path   string // JSON pointer, "" for the whole value
+	Reason error
+}
+
+func (e *Error) Error() string { return e.Reason.Error() }
+func (e *Error) Unwrap() error { return e.Reason }
+
+// Explain turns an error of the JSON package, which may quote the body, into an *Error; nil stays nil.
+func Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return asError(err)
+}
+
+// within returns err as an *Error whose path has lost prefix; nil stays nil.
+func within(prefix string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := asError(err)
+	return &Error{Path: strings.TrimPrefix(e.Path, prefix), Reason: e.Reason}
+}
+
+func asError(err error) *Error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) {
+		return &Error{Path: string(semantic.JSONPointer), Reason: semanticReason(semantic)}
+	}
+	var syntactic *jsontext.SyntacticError
+	if errors.As(err, &syntactic) {
+		return &Error{Reason: syntaxReason(syntactic)}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Reason: errEnd}
+	}
+	return &Error{Reason: err}
+}
+
+const errEnd = Reason("the JSON ends too early")
+
+// syntaxReason leaves out the pointer, whose names may come from the body, and the offending text.
+func syntaxReason(err *jsontext.SyntacticError) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errEnd
+	}
+	return Reason(fmt.Sprintf("broken JSON at byte %d", err.ByteOffset))
+}
+
+func semanticReason(err *json.SemanticError) error {
+	var own Reason
+	if errors.As(err.Err, &own) {
+		return own
+	}
+	var syntactic *jsontext.SyntacticError
+	if errors.As(err.Err, &syntactic) {
+		return syntaxReason(syntactic)
+	}
+	return Reason(fmt.Sprintf("%s does not fit", kindName(err.JSONKind)))
+}
+
+func kindName(kind jsontext.Kind) string {
+	switch kind {
+	case 0:
+		return "a value"
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	}
+	return "a " + kind.String()
+}
+
+// Misplaced is the error for a value of the wrong kind where dec stands.
+func Misplaced(dec *Decoder, want string) error {
+	kind := dec.PeekKind()
+	if kind == 0 {
+		_, err := dec.ReadToken()
+		return err
+	}
+	if err := dec.SkipValue(); err != nil { // past it, so that the pointer is the value's own
+		return err
+	}
+	return &Error{Path: string(dec.StackPointer()), Reason: Reason(fmt.Sprintf("%s where %s is due", kindName(kind), want))}
+}
+
+// Missing is the error for a member that the object before dec lacks.
+func Missing(dec *Decoder, name string, reason error) error {
+	return &Error{Path: string(dec.StackPointer()) + "/" + name, Reason: reason}
+}
+
+// Below returns err as an *Error whose path begins with prefix; nil stays nil.
+func Below(prefix string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := asError(err)
+	return &Error{Path: prefix + e.Path, Reason: e.Reason}
+}

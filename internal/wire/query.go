@@ -1,0 +1,144 @@
+package wire
+
+import (
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"reflect"
+	"strconv"
+	"time"
+)
+
+// ArgumentError names the query parameter that cannot be sent.
+type ArgumentError struct {
+	Argument string
+	Reason   error
+}
+
+func (e *ArgumentError) Error() string { return e.Argument + ": " + e.Reason.Error() }
+func (e *ArgumentError) Unwrap() error { return e.Reason }
+
+var (
+	errNegative    = errors.New("must not be negative")
+	errNotPositive = errors.New("must be greater than 0")
+	errEmptyKey    = errors.New("has an empty key")
+	errQueryKind   = errors.New("only strings, numbers and booleans can be sent in a query")
+	errDuration    = errors.New("must be a positive whole number of minutes")
+)
+
+// Query encodes the fields of a struct that have a `query:"name"` tag. Zero values and nil pointers are not sent; a list
+// repeats its key; a map becomes name[key]=value; instants are milliseconds, durations whole minutes.
+func Query(options any) (url.Values, error) {
+	values := url.Values{}
+	if options == nil {
+		return values, nil
+	}
+	v := reflect.ValueOf(options)
+	for i, field := range reflect.VisibleFields(v.Type()) {
+		name := field.Tag.Get("query")
+		if name == "" {
+			continue
+		}
+		if err := addField(values, name, v.Field(i)); err != nil {
+			return nil, &ArgumentError{Argument: name, Reason: err}
+		}
+	}
+	return values, nil
+}
+
+func addField(values url.Values, name string, v reflect.Value) error {
+	if v.IsZero() {
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v = v.Elem()
+	case reflect.Slice:
+		return addList(values, name, v)
+	case reflect.Map:
+		return addMap(values, name, v)
+	}
+	if v.CanInt() && v.Int() < 0 {
+		return errNegative
+	}
+	return add(values, name, v)
+}
+
+func addList(values url.Values, name string, v reflect.Value) error {
+	for i := range v.Len() {
+		item := v.Index(i)
+		if item.CanInt() && item.Int() <= 0 {
+			return errNotPositive
+		}
+		if item.Kind() == reflect.String && item.Len() == 0 {
+			continue
+		}
+		if err := add(values, name, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addMap(values url.Values, name string, v reflect.Value) error {
+	for _, key := range v.MapKeys() {
+		if key.String() == "" {
+			return errEmptyKey
+		}
+		item := v.MapIndex(key)
+		for item.Kind() == reflect.Interface {
+			item = item.Elem()
+		}
+		if err := add(values, name+"["+key.String()+"]", item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func add(values url.Values, name string, v reflect.Value) error {
+	text, err := queryText(v)
+	if err == nil {
+		values.Add(name, text)
+	}
+	return err
+}
+
+func queryText(v reflect.Value) (string, error) {
+	if !v.IsValid() {
+		return "", errQueryKind
+	}
+	switch value := v.Interface().(type) {
+	case time.Time:
+		return strconv.FormatInt(value.UnixMilli(), 10), nil
+	case time.Duration:
+		if value <= 0 || value%time.Minute != 0 {
+			return "", errDuration
+		}
+		return strconv.FormatInt(int64(value/time.Minute), 10), nil
+	case stdjson.Number:
+		return value.String(), nil
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return v.String(), nil
+	case reflect.Bool:
+		return strconv.FormatBool(v.Bool()), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.FormatInt(v.Int(), 10), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return strconv.FormatUint(v.Uint(), 10), nil
+	case reflect.Float32, reflect.Float64:
+		return floatText(v.Float(), v.Type().Bits())
+	}
+	return "", errQueryKind
+}
+
+func floatText(f float64, bits int) (string, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return "", fmt.Errorf("%w, and NaN and infinity are no numbers", errQueryKind)
+	}
+	return strconv.FormatFloat(f, 'f', -1, bits), nil
+}

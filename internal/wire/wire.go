@@ -1,0 +1,254 @@
+// Package wire reads and writes the JSON and the query strings of the Drift API.
+//
+// Reading is tolerant, because the service is: names match in snake_case or camelCase and in any case, instants come as
+// milliseconds or RFC 3339, integers as numbers or numeric strings, and a body may carry invalid UTF-8 or a name twice
+// (the last one wins). Writing is strict: there is one form for everything.
+//
+// The package knows no type of package drift.
+package wire
+
+import (
+	stdjson "encoding/json"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// reading are the options for answers of the API.
+var reading = json.JoinOptions(
+	json.MatchCaseInsensitiveNames(true),
+	jsontext.AllowDuplicateNames(true),
+	jsontext.AllowInvalidUTF8(true),
+	json.WithUnmarshalers(json.JoinUnmarshalers(
+		json.UnmarshalFromFunc(readInstant),
+		json.UnmarshalFromFunc(readMinutes),
+	)),
+)
+
+// writing are the options for everything this module encodes. Maps are sorted, so that a request has one text.
+var writing = json.JoinOptions(
+	json.Deterministic(true),
+	json.WithMarshalers(marshalers),
+)
+
+var marshalers = json.JoinMarshalers(
+	json.MarshalToFunc(writeInstant),
+	json.MarshalToFunc(writeMinutes),
+	json.MarshalToFunc(writeNumber),
+)
+
+// Unmarshal decodes one JSON value tolerantly. Anything after it is an error.
+func Unmarshal(data []byte, out any) error {
+	return json.Unmarshal(data, out, reading)
+}
+
+// Marshal encodes v in the API's form.
+func Marshal(v any) ([]byte, error) {
+	return json.Marshal(v, writing)
+}
+
+// MarshalWith is Marshal with further marshalers that take precedence.
+func MarshalWith(v any, first *json.Marshalers) ([]byte, error) {
+	return json.Marshal(v, writing, json.WithMarshalers(json.JoinMarshalers(first, marshalers)))
+}
+
+// Reason says why a value does not fit, in words that quote nothing of it.
+type Reason string
+
+func (r Reason) Error() string { return string(r) }
+
+// Reasons of single values.
+const (
+	ErrInteger  = Reason("not an integer of 64 bits")
+	ErrNumber   = Reason("not a number")
+	ErrText     = Reason("not a string")
+	ErrInstant  = Reason("neither milliseconds since the epoch nor an RFC 3339 time with a zone")
+	ErrMinutes  = Reason("not a whole number of minutes")
+	ErrZeroTime = Reason("the zero time cannot be sent")
+)
+
+// ParseInt reads a JSON integer, a JSON string that holds one, or null (0).
+func ParseInt(value []byte) (int64, error) {
+	text, err := scalarText(value)
+	if err != nil || text == "" {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || text[0] == '+' {
+		return 0, ErrInteger
+	}
+	return n, nil
+}
+
+// ParseText reads a JSON string, a number, whose digits are kept, or null ("").
+func ParseText(value []byte) (string, error) {
+	if string(value) == `""` {
+		return "", nil
+	}
+	text, err := scalarText(value)
+	if err != nil {
+		return "", ErrText
+	}
+	return text, nil
+}
+
+// scalarText returns the text of a number or of a string; null gives "". Other kinds, and an empty string, are errors.
+func scalarText(value []byte) (string, error) {
+	switch kind := jsontext.Value(value).Kind(); kind {
+	case 'n':
+		return "", nil
+	case '0':
+		return string(value), nil
+	case '"':
+		text, err := jsontext.AppendUnquote(nil, value)
+		if err != nil || len(text) == 0 {
+			return "", ErrInteger
+		}
+		return string(text), nil
+	default:
+		return "", ErrInteger
+	}
+}
+
+func readInstant(dec *jsontext.Decoder, t *time.Time) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	*t, err = ParseInstant(value)
+	return err
+}
+
+// ParseInstant reads an instant: integer milliseconds since the epoch, the same in a string, an RFC 3339 string, or null
+// (the zero time). The result is in UTC and has whole milliseconds.
+func ParseInstant(value []byte) (time.Time, error) {
+	text, err := scalarText(value)
+	if err != nil {
+		return time.Time{}, ErrInstant
+	}
+	if text == "" {
+		return time.Time{}, nil
+	}
+	return ParseInstantText(text)
+}
+
+// ParseInstantText reads milliseconds since the epoch or an RFC 3339 time.
+func ParseInstantText(text string) (time.Time, error) {
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && text[0] != '+' { // ParseInt accepts a sign that JSON does not
+		return time.UnixMilli(ms).UTC(), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, ErrInstant
+	}
+	return t.UTC().Truncate(time.Millisecond), nil
+}
+
+func readMinutes(dec *jsontext.Decoder, d *time.Duration) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	minutes, err := ParseInt(value)
+	if err != nil || minutes > math.MaxInt64/int64(time.Minute) || minutes < math.MinInt64/int64(time.Minute) {
+		return ErrMinutes
+	}
+	*d = time.Duration(minutes) * time.Minute
+	return nil
+}
+
+func writeInstant(enc *jsontext.Encoder, t time.Time) error {
+	if t.IsZero() {
+		return ErrZeroTime
+	}
+	return enc.WriteToken(jsontext.Int(t.UnixMilli()))
+}
+
+func writeMinutes(enc *jsontext.Encoder, d time.Duration) error {
+	if d%time.Minute != 0 {
+		return ErrMinutes
+	}
+	return enc.WriteToken(jsontext.Int(int64(d / time.Minute)))
+}
+
+// writeNumber is there because json.Number is a string type, and would be quoted.
+func writeNumber(enc *jsontext.Encoder, n stdjson.Number) error {
+	if jsontext.Value(n).Kind() != '0' {
+		return ErrNumber
+	}
+	return enc.WriteValue(jsontext.Value(n))
+}
+
+// UnmarshalOpen decodes any JSON value for which there is no type: objects become map[string]any, lists []any, and every
+// number stays a json.Number, so that no digit is lost.
+func UnmarshalOpen(data []byte) (any, error) {
+	dec := newDecoder(data)
+	defer freeDecoder(dec)
+	v, err := readOpen(dec)
+	if err != nil {
+		return nil, err
+	}
+	return v, atEnd(dec)
+}
+
+func readOpen(dec *jsontext.Decoder) (any, error) {
+	switch dec.PeekKind() {
+	case '{':
+		return readOpenObject(dec)
+	case '[':
+		return readOpenList(dec)
+	case '0':
+		number, err := dec.ReadValue()
+		return stdjson.Number(number), err
+	}
+	token, err := dec.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	switch token.Kind() {
+	case '"':
+		return token.String(), nil
+	case 't', 'f':
+		return token.Bool(), nil
+	default:
+		return nil, nil
+	}
+}
+
+func readOpenObject(dec *jsontext.Decoder) (any, error) {
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	object := map[string]any{}
+	for more(dec, '}') {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		key := name.String()
+		if object[key], err = readOpen(dec); err != nil {
+			return nil, err
+		}
+	}
+	_, err := dec.ReadToken()
+	return object, err
+}
+
+func readOpenList(dec *jsontext.Decoder) (any, error) {
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for more(dec, ']') {
+		item, err := readOpen(dec)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, item)
+	}
+	_, err := dec.ReadToken()
+	return list, err
+}

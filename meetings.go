@@ -1,0 +1,197 @@
+package drift
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// MeetingsService books, moves and lists meetings.
+//
+// The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
+type MeetingsService interface {
+	// Get returns one meeting: GET v2/meetings/{meetingId}. No such meeting is [ErrNotFound].
+	Get(ctx context.Context, id MeetingID, opts ...CallOption) (*Meeting, error)
+
+	// Create books a meeting: POST v2/meetings. A duration that is not a positive number of whole minutes is a
+	// [*ValidationError].
+	Create(ctx context.Context, req MeetingCreateRequest, opts ...CallOption) (*Meeting, error)
+
+	// Update changes the fields that are set and leaves the others alone: PATCH v2/meetings/{meetingId}. A request that sets
+	// nothing, or a duration that is not a positive number of whole minutes, is a [*ValidationError].
+	Update(ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption) (*Meeting, error)
+
+	// Delete cancels a meeting: DELETE v2/meetings/{meetingId}.
+	Delete(ctx context.Context, id MeetingID, opts ...CallOption) error
+
+	// List returns one page of the meetings that match the options: GET v2/meetings.
+	List(ctx context.Context, options MeetingListOptions, opts ...CallOption) (*Page[Meeting], error)
+
+	// All ranges over every meeting that matches the options, page by page; see [Collect] and [PageError].
+	All(ctx context.Context, options MeetingListOptions, opts ...CallOption) iter.Seq2[*Meeting, error]
+
+	// AddParticipant adds a person to a meeting: POST v2/meetings/{meetingId}/participants. An address without "@" is a
+	// [*ValidationError].
+	AddParticipant(ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption) (*Participant, error)
+}
+
+// Meeting is an appointment.
+type Meeting struct {
+	ID             MeetingID       `json:"id"`
+	ConversationID ConversationID  `json:"conversation_id,omitzero"`
+	Subject        string          `json:"subject,omitzero"`
+	Location       string          `json:"location,omitzero"`
+	Notes          string          `json:"notes,omitzero"`
+	Direction      Direction       `json:"direction,omitzero"`
+	EventType      string          `json:"event_type,omitzero"`
+	Duration       time.Duration   `json:"duration,omitzero"` // whole minutes
+	StartAt        time.Time       `json:"start_at,omitzero"`
+	EndedAt        time.Time       `json:"ended_at,omitzero"`
+	InProgress     bool            `json:"in_progress,omitzero"`
+	ParticipantIDs []ParticipantID `json:"participant_ids,omitzero"`
+	Participants   []Participant   `json:"participants,omitzero"`
+	CreatedBy      UserID          `json:"created_by,omitzero"`
+	UpdatedBy      UserID          `json:"updated_by,omitzero"`
+	CreatedAt      time.Time       `json:"created_at,omitzero"`
+	UpdatedAt      time.Time       `json:"updated_at,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// Participant is a person who takes part in a meeting.
+type Participant struct {
+	ID        ParticipantID `json:"id,omitzero"` // 0 where a meeting lists its participants without ids
+	MeetingID MeetingID     `json:"meeting_id,omitzero"`
+	Email     string        `json:"email,omitzero"`
+	FirstName string        `json:"first_name,omitzero"`
+	LastName  string        `json:"last_name,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// MeetingCreateRequest is the body of POST v2/meetings. What is left zero is not sent.
+type MeetingCreateRequest struct {
+	ConversationID ConversationID `json:"conversation_id,omitzero"`
+	CreatedBy      UserID         `json:"created_by,omitzero"`
+	Duration       time.Duration  `json:"duration,omitzero"` // whole minutes
+	StartAt        time.Time      `json:"start_at,omitzero"`
+	UpdatedBy      UserID         `json:"updated_by,omitzero"`
+}
+
+// MeetingUpdateRequest is the body of PATCH v2/meetings/{meetingId}.
+type MeetingUpdateRequest struct {
+	ConversationID Optional[ConversationID]  `json:"conversation_id,omitzero"`
+	Duration       Optional[time.Duration]   `json:"duration,omitzero"` // whole minutes
+	EndedAt        Optional[time.Time]       `json:"ended_at,omitzero"`
+	Location       Optional[string]          `json:"location,omitzero"`
+	Notes          Optional[string]          `json:"notes,omitzero"`
+	ParticipantIDs Optional[[]ParticipantID] `json:"participant_ids,omitzero"`
+	StartAt        Optional[time.Time]       `json:"start_at,omitzero"`
+	Subject        Optional[string]          `json:"subject,omitzero"`
+	UpdatedBy      Optional[UserID]          `json:"updated_by,omitzero"`
+}
+
+// MeetingAddParticipantRequest is the body of POST v2/meetings/{meetingId}/participants. Email is required.
+type MeetingAddParticipantRequest struct {
+	Email     string `json:"email,omitzero"`
+	FirstName string `json:"first_name,omitzero"`
+	LastName  string `json:"last_name,omitzero"`
+}
+
+// MeetingListOptions filter GET v2/meetings. Zero values do not filter.
+type MeetingListOptions struct {
+	CreatedAfter      time.Time       `query:"created_after"`
+	CreatedBefore     time.Time       `query:"created_before"`
+	CreatedBy         UserID          `query:"created_by"`
+	Direction         Direction       `query:"direction"`
+	Duration          time.Duration   `query:"duration"` // whole minutes
+	EndedAt           time.Time       `query:"ended_at"`
+	EventType         string          `query:"event_type"`
+	ID                MeetingID       `query:"id"`
+	InProgress        *bool           `query:"in_progress"`
+	Location          string          `query:"location"`
+	Notes             string          `query:"notes"`
+	ParticipantIDs    []ParticipantID `query:"participant_ids"`
+	Participants      []string        `query:"participants"` // names or addresses
+	StartAfter        time.Time       `query:"start_after"`
+	StartBefore       time.Time       `query:"start_before"`
+	StartAt           time.Time       `query:"start_at"`
+	Subject           string          `query:"subject"`
+	UpdatedBy         UserID          `query:"updated_by"`
+	UpdatedSince      time.Time       `query:"updated_since"`
+	UsePreciseFilters *bool           `query:"use_precise_filters"`
+
+	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+}
+
+func (o MeetingListOptions) page() paging { return paging{o.Limit, o.Cursor} }
+
+type meetings struct{ *caller }
+
+func (s meetings) Get(ctx context.Context, id MeetingID, opts ...CallOption) (*Meeting, error) {
+	return one[Meeting](ctx, s.caller, meetingsGet, input{path: at(id)}, opts)
+}
+
+func (s meetings) Create(ctx context.Context, req MeetingCreateRequest, opts ...CallOption) (*Meeting, error) {
+	return one[Meeting](ctx, s.caller, meetingsCreate, input{body: &req}, opts)
+}
+
+func (s meetings) Update(ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption) (*Meeting, error) {
+	return one[Meeting](ctx, s.caller, meetingsUpdate, input{path: at(id), body: &req}, opts)
+}
+
+func (s meetings) Delete(ctx context.Context, id MeetingID, opts ...CallOption) error {
+	return none(ctx, s.caller, meetingsDelete, input{path: at(id)}, opts)
+}
+
+func (s meetings) List(ctx context.Context, options MeetingListOptions, opts ...CallOption) (*Page[Meeting], error) {
+	return list[Meeting](ctx, s.caller, meetingsList, input{query: options}, opts)
+}
+
+func (s meetings) All(ctx context.Context, options MeetingListOptions, opts ...CallOption) iter.Seq2[*Meeting, error] {
+	return all[Meeting](ctx, s.caller, meetingsList, input{query: options}, opts)
+}
+
+func (s meetings) AddParticipant(ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption) (*Participant, error) {
+	return one[Participant](ctx, s.caller, meetingsAddParticipant, input{path: at(id), body: &req, invalid: checkEmail(req.Email)}, opts)
+}
+
+type meetingFields Meeting
+
+func (m *Meeting) fields() any      { return (*meetingFields)(m) }
+func (m *Meeting) identified() bool { return m.ID > 0 }
+
+// UnmarshalJSON decodes a meeting as the API sends it, or as MarshalJSON wrote it.
+func (m *Meeting) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, m) }
+
+// MarshalJSON encodes the meeting with the API's names and units, Extra included.
+func (m Meeting) MarshalJSON() ([]byte, error) { return wire.Marshal(m.fields()) }
+
+type participantFields Participant
+
+func (p *Participant) fields() any      { return (*participantFields)(p) }
+func (p *Participant) identified() bool { return p.ID > 0 }
+
+// UnmarshalJSON decodes a participant as the API sends it, or as MarshalJSON wrote it.
+func (p *Participant) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, p) }
+
+// MarshalJSON encodes the participant with the API's names, Extra included.
+func (p Participant) MarshalJSON() ([]byte, error) { return wire.Marshal(p.fields()) }
+
+type meetingCreateFields MeetingCreateRequest
+
+// UnmarshalJSON decodes a request as MarshalJSON wrote it.
+func (r *MeetingCreateRequest) UnmarshalJSON(data []byte) error {
+	return wire.Unmarshal(data, (*meetingCreateFields)(r))
+}
+
+// MarshalJSON encodes the request with the API's names and units.
+func (r MeetingCreateRequest) MarshalJSON() ([]byte, error) {
+	return wire.Marshal(meetingCreateFields(r))
+}

@@ -1,0 +1,176 @@
+package drift
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// MessagesService reads and writes the messages of a conversation. The API has no operation that lists them.
+//
+// The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
+type MessagesService interface {
+	// Get returns one message: GET v2/conversations/{conversationId}/messages/{messageId}. No such message is [ErrNotFound].
+	Get(ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption) (*Message, error)
+
+	// Create writes a message into a conversation: POST v2/conversations/{conversationId}/messages. After an
+	// [*AmbiguousError] its ClientID tells under which client_message_id the message may have been written.
+	Create(ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption) (*Message, error)
+
+	// Update changes the fields that are set and leaves the others alone: PATCH
+	// v2/conversations/{conversationId}/messages/{messageId}. A request that sets nothing is a [*ValidationError].
+	Update(ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption) (*Message, error)
+}
+
+// Message is one message of a conversation.
+type Message struct {
+	ID              MessageID       `json:"id"`
+	ConversationID  ConversationID  `json:"conversation_id,omitzero"`
+	OrgID           OrgID           `json:"org_id,omitzero"`
+	ClientMessageID string          `json:"client_message_id,omitzero"` // the writer's own key
+	Type            MessageType     `json:"type,omitzero"`
+	Body            string          `json:"body,omitzero"` // HTML, written by strangers: sanitize it before showing it
+	Author          *Author         `json:"author,omitzero"`
+	Labels          []string        `json:"labels,omitzero"`
+	Reply           bool            `json:"reply,omitzero"`
+	Buttons         []Button        `json:"buttons,omitzero"`
+	Attachments     []Attachment    `json:"attachments,omitzero"` // also read from attachment
+	Context         *MessageContext `json:"context,omitzero"`
+	Attributes      Attributes      `json:"attributes,omitzero"`
+	UseCustomAvatar bool            `json:"use_custom_avatar,omitzero"`
+	CreatedAt       time.Time       `json:"created_at,omitzero"`
+	UpdatedAt       time.Time       `json:"updated_at,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// MessageType is the kind of a message. The API may know more values than this package.
+type MessageType string
+
+// The known types of messages.
+const (
+	MessageTypeChat        MessageType = "chat"
+	MessageTypePrivateNote MessageType = "private_note"
+)
+
+// IsKnown reports whether this package has a constant for the type.
+func (t MessageType) IsKnown() bool { return t == MessageTypeChat || t == MessageTypePrivateNote }
+
+// Author is who wrote a message: ID is a [ContactID] or a [UserID], as Type says.
+type Author struct {
+	ID   int64      `json:"id,omitzero"`
+	Type AuthorType `json:"type,omitzero"`
+	Bot  bool       `json:"bot,omitzero"`
+}
+
+// AuthorType is the kind of an author. The API may know more values than this package.
+type AuthorType string
+
+// The known types of authors.
+const (
+	AuthorTypeContact AuthorType = "contact"
+	AuthorTypeUser    AuthorType = "user"
+)
+
+// IsKnown reports whether this package has a constant for the type.
+func (t AuthorType) IsKnown() bool { return t == AuthorTypeContact || t == AuthorTypeUser }
+
+// Button is a button of a message. Its kinds are open: the service has known reply, compose and action.
+type Button struct {
+	Label    string          `json:"label,omitzero"`
+	Value    string          `json:"value,omitzero"`
+	Type     string          `json:"type,omitzero"`
+	Style    string          `json:"style,omitzero"`
+	Reaction *ButtonReaction `json:"reaction,omitzero"`
+}
+
+// ButtonReaction is what happens to a message when its button is pressed.
+type ButtonReaction struct {
+	Type    string `json:"type,omitzero"`
+	Message string `json:"message,omitzero"`
+}
+
+// Attachment is a file of a message. The URL needs the account's token; no method of this package fetches it.
+type Attachment struct {
+	ID       int64  `json:"id,omitzero"`
+	FileName string `json:"file_name,omitzero"`
+	MIMEType string `json:"mime_type,omitzero"`
+	URL      string `json:"url,omitzero"`
+}
+
+// MessageContext tells from where a contact wrote.
+type MessageContext struct {
+	IP        string `json:"ip,omitzero"`
+	UserAgent string `json:"user_agent,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// MessageCreateRequest is the body of POST v2/conversations/{conversationId}/messages, but for the id of the conversation,
+// which is taken from the path. What is left zero is not sent.
+type MessageCreateRequest struct {
+	Body            string   `json:"body,omitzero"`              // HTML
+	ClientMessageID string   `json:"client_message_id,omitzero"` // your own key; "": a random UUID, the same on every attempt
+	Labels          []string `json:"labels,omitempty"`
+	UseCustomAvatar *bool    `json:"use_custom_avatar,omitzero"`
+}
+
+// messageCreateBody repeats the id of the path, as the catalogue wants it.
+type messageCreateBody struct {
+	MessageCreateRequest
+	ConversationID ConversationID `json:"conversation_id"`
+}
+
+// MessageUpdateRequest is the body of PATCH v2/conversations/{conversationId}/messages/{messageId}.
+type MessageUpdateRequest struct {
+	Body   Optional[string]      `json:"body,omitzero"` // HTML
+	Labels Optional[[]string]    `json:"labels,omitzero"`
+	Reply  Optional[bool]        `json:"reply,omitzero"`
+	Type   Optional[MessageType] `json:"type,omitzero"`
+}
+
+type messages struct{ *caller }
+
+func (s messages) Get(ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption) (*Message, error) {
+	return one[Message](ctx, s.caller, messagesGet, input{path: at(conversationID, id)}, opts)
+}
+
+func (s messages) Create(ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption) (*Message, error) {
+	req.ClientMessageID = cmp.Or(req.ClientMessageID, newKey())
+	body := messageCreateBody{req, conversationID}
+	return one[Message](ctx, s.caller, messagesCreate, input{path: at(conversationID), body: &body, key: req.ClientMessageID}, opts)
+}
+
+func (s messages) Update(ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption) (*Message, error) {
+	return one[Message](ctx, s.caller, messagesUpdate, input{path: at(conversationID, id), body: &req}, opts)
+}
+
+type messageFields Message
+
+func (m *Message) fields() any      { return (*messageFields)(m) }
+func (m *Message) identified() bool { return m.ID > 0 }
+
+func (m *Message) adopt() error { return adopt(&m.Extra, "attachment", &m.Attachments) }
+
+// UnmarshalJSON decodes a message as the API sends it, or as MarshalJSON wrote it.
+func (m *Message) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, m) }
+
+// MarshalJSON encodes the message with the API's names and units, Extra included.
+func (m Message) MarshalJSON() ([]byte, error) { return wire.Marshal(m.fields()) }
+
+type messageContextFields MessageContext
+
+// UnmarshalJSON decodes a context as the API sends it, or as MarshalJSON wrote it.
+func (c *MessageContext) UnmarshalJSON(data []byte) error {
+	return wire.Unmarshal(data, (*messageContextFields)(c))
+}
+
+// MarshalJSON encodes the context with the API's names, Extra included.
+func (c MessageContext) MarshalJSON() ([]byte, error) {
+	return wire.Marshal(messageContextFields(c))
+}

@@ -1,0 +1,102 @@
+package drift
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// NotesService reads and writes the notes on a conversation's timeline. The API has no operation that lists them.
+//
+// The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
+type NotesService interface {
+	// Get returns one note: GET v2/conversations/{conversationId}/timeline/notes/{noteId}. No such note is [ErrNotFound].
+	Get(ctx context.Context, conversationID ConversationID, id NoteID, opts ...CallOption) (*Note, error)
+
+	// Create writes a note on a conversation: POST v2/conversations/{conversationId}/timeline/notes. After an
+	// [*AmbiguousError] its ClientID tells under which client_id the note may have been written.
+	Create(ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption) (*Note, error)
+
+	// Update changes the fields that are set and leaves the others alone: PATCH
+	// v2/conversations/{conversationId}/timeline/notes/{noteId}. A request that sets nothing is a [*ValidationError].
+	Update(ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption) (*Note, error)
+}
+
+// Note is a remark on a conversation that its contact does not see.
+type Note struct {
+	ID              NoteID         `json:"id"`
+	ConversationID  ConversationID `json:"conversation_id,omitzero"`
+	ClientID        string         `json:"client_id,omitzero"` // the writer's own key
+	ClientCreatedAt time.Time      `json:"client_created_at,omitzero"`
+	Body            string         `json:"body,omitzero"`
+	Type            string         `json:"type,omitzero"`
+	User            UserID         `json:"user,omitzero"` // the author
+	Labels          []string       `json:"labels,omitzero"`
+	Tags            []TagRef       `json:"tags,omitzero"`
+	Closed          bool           `json:"closed,omitzero"`
+	CreatedAt       time.Time      `json:"created_at,omitzero"`
+	UpdatedAt       time.Time      `json:"updated_at,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
+}
+
+// NoteCreateRequest is the body of POST v2/conversations/{conversationId}/timeline/notes. What is left zero is not sent.
+type NoteCreateRequest struct {
+	Body            string    `json:"body,omitzero"`
+	ClientCreatedAt time.Time `json:"client_created_at,omitzero"`
+	ClientID        string    `json:"client_id,omitzero"` // your own key; "": a random UUID, the same on every attempt
+	CreatedAt       time.Time `json:"created_at,omitzero"`
+	Tags            []string  `json:"tags,omitempty"`
+	Type            string    `json:"type,omitzero"`
+	User            UserID    `json:"user,omitzero"`
+}
+
+// NoteUpdateRequest is the body of PATCH v2/conversations/{conversationId}/timeline/notes/{noteId}.
+type NoteUpdateRequest struct {
+	Body      Optional[string]    `json:"body,omitzero"`
+	Closed    Optional[bool]      `json:"closed,omitzero"`
+	CreatedAt Optional[time.Time] `json:"created_at,omitzero"`
+	Labels    Optional[[]string]  `json:"labels,omitzero"`
+	Tags      Optional[[]string]  `json:"tags,omitzero"`
+	Type      Optional[string]    `json:"type,omitzero"`
+}
+
+type notes struct{ *caller }
+
+func (s notes) Get(ctx context.Context, conversationID ConversationID, id NoteID, opts ...CallOption) (*Note, error) {
+	return one[Note](ctx, s.caller, notesGet, input{path: at(conversationID, id)}, opts)
+}
+
+func (s notes) Create(ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption) (*Note, error) {
+	req.ClientID = cmp.Or(req.ClientID, newKey())
+	return one[Note](ctx, s.caller, notesCreate, input{path: at(conversationID), body: &req, key: req.ClientID}, opts)
+}
+
+func (s notes) Update(ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption) (*Note, error) {
+	return one[Note](ctx, s.caller, notesUpdate, input{path: at(conversationID, id), body: &req}, opts)
+}
+
+type noteFields Note
+
+func (n *Note) fields() any      { return (*noteFields)(n) }
+func (n *Note) identified() bool { return n.ID > 0 }
+
+// UnmarshalJSON decodes a note as the API sends it, or as MarshalJSON wrote it.
+func (n *Note) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, n) }
+
+// MarshalJSON encodes the note with the API's names and units, Extra included.
+func (n Note) MarshalJSON() ([]byte, error) { return wire.Marshal(n.fields()) }
+
+type noteCreateFields NoteCreateRequest
+
+// UnmarshalJSON decodes a request as MarshalJSON wrote it.
+func (r *NoteCreateRequest) UnmarshalJSON(data []byte) error {
+	return wire.Unmarshal(data, (*noteCreateFields)(r))
+}
+
+// MarshalJSON encodes the request with the API's names and units.
+func (r NoteCreateRequest) MarshalJSON() ([]byte, error) { return wire.Marshal(noteCreateFields(r)) }

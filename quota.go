@@ -1,0 +1,110 @@
+package drift
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Plan is the number of calls that an account may make in a calendar month.
+type Plan int
+
+// The plans of the product.
+const (
+	PlanStarter      Plan = 10_000
+	PlanProfessional Plan = 25_000
+	PlanEnterprise   Plan = 50_000
+)
+
+// Usage is what has been used of a month's calls.
+type Usage struct {
+	Used     int
+	Limit    int       // 0: no limit is known, calls are counted and never refused
+	ResetsAt time.Time // the start of the next month
+}
+
+// Remaining returns how many calls are left, never less than 0; without a limit it is 0 too, so look at Limit first.
+func (u Usage) Remaining() int { return max(0, u.Limit-u.Used) }
+
+func (u Usage) exhausted() bool { return u.Limit > 0 && u.Used >= u.Limit }
+
+// QuotaStore counts the calls of a month. A client asks it before every attempt. The one that a client makes itself is in
+// memory, so it begins at 0 with each process. Implementations must be safe for concurrent use.
+type QuotaStore interface {
+	// Reserve counts one call at this time and returns the usage with it. A month that is used up is a *QuotaError, and then
+	// nothing is counted.
+	Reserve(ctx context.Context, at time.Time) (Usage, error)
+
+	// Refund takes back a call that was reserved at this time and provably not sent.
+	Refund(ctx context.Context, at time.Time) error
+
+	// Usage returns what is used at this time. It counts nothing.
+	Usage(ctx context.Context, at time.Time) (Usage, error)
+}
+
+// memoryQuota is the QuotaStore of a client that was given none. Its months are those of UTC.
+type memoryQuota struct {
+	limit int
+
+	mu    sync.Mutex
+	month time.Time
+	used  int
+}
+
+func newMemoryQuota(plan Plan) *memoryQuota { return &memoryQuota{limit: int(plan)} }
+
+func (q *memoryQuota) Reserve(_ context.Context, at time.Time) (Usage, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.turn(at)
+	if usage := q.usage(); usage.exhausted() {
+		return usage, &QuotaError{Usage: usage}
+	}
+	q.used++
+	return q.usage(), nil
+}
+
+func (q *memoryQuota) Refund(_ context.Context, at time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if monthOf(at).Equal(q.month) && q.used > 0 {
+		q.used--
+	}
+	return nil
+}
+
+func (q *memoryQuota) Usage(_ context.Context, at time.Time) (Usage, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.turn(at)
+	return q.usage(), nil
+}
+
+// turn begins a new month. The month never goes back: a clock that was set back must not open a used one again.
+func (q *memoryQuota) turn(at time.Time) {
+	if month := monthOf(at); month.After(q.month) {
+		q.month, q.used = month, 0
+	}
+}
+
+func (q *memoryQuota) usage() Usage {
+	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.month.AddDate(0, 1, 0)}
+}
+
+func monthOf(at time.Time) time.Time {
+	at = at.UTC()
+	return time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
+}
+
+// quotaWarnings are the parts of a month's calls, in percent, at which Hooks.Quota is called.
+var quotaWarnings = [...]int{80, 90, 100}
+
+// crossed reports whether the last call of u reached one of the warnings.
+func (u Usage) crossed() bool {
+	for _, percent := range quotaWarnings {
+		if u.Limit > 0 && u.Used*100 >= u.Limit*percent && (u.Used-1)*100 < u.Limit*percent {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,280 @@
+package drift
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// RetryPolicy says how often and how fast a call is sent again. The zero value of a field is its default.
+//
+// What may be sent again is fixed. A GET, a DELETE or a call with [WithIdempotent]: after no answer, a broken one, 408, 500,
+// 502, 503 and 504. Every call: after 429, and where nothing was sent. Once more: after a 401 for which the token source has
+// another token. The schedule is not part of the compatibility promise.
+type RetryPolicy struct {
+	MaxAttempts   int           // per call, 3 by default; an attempt with a new token is not counted
+	MinBackoff    time.Duration // 500 ms: the first delay is random between 0 and this, each further bound is twice as long
+	MaxBackoff    time.Duration // 20 s: the longest bound
+	MaxRetryAfter time.Duration // 60 s: a longer Retry-After is handed to the caller as a *RateLimitError
+	Budget        int           // 10 further attempts that a client may spend at once, so that an outage is not tripled; five
+	// successes earn one back. Attempts after 429 or with a new token are free. Negative: no bound.
+}
+
+const (
+	defaultMaxAttempts   = 3
+	defaultMinBackoff    = 500 * time.Millisecond
+	defaultMaxBackoff    = 20 * time.Second
+	defaultMaxRetryAfter = time.Minute
+	defaultBudget        = 10
+	maxPause             = 5 * time.Minute // so that an absurd Retry-After cannot stop a client for good
+	throttleBackoff      = time.Second     // the first bound after a 429 without Retry-After
+)
+
+func (p RetryPolicy) check() error {
+	if p.MaxAttempts < 0 || p.MinBackoff < 0 || p.MaxBackoff < 0 || p.MaxRetryAfter < 0 {
+		return errNotNegative
+	}
+	return nil
+}
+
+func (p RetryPolicy) withDefaults() RetryPolicy {
+	p.MaxAttempts = cmp.Or(p.MaxAttempts, defaultMaxAttempts)
+	p.MinBackoff = cmp.Or(p.MinBackoff, defaultMinBackoff)
+	p.MaxBackoff = max(cmp.Or(p.MaxBackoff, defaultMaxBackoff), p.MinBackoff)
+	p.MaxRetryAfter = cmp.Or(p.MaxRetryAfter, defaultMaxRetryAfter)
+	p.Budget = cmp.Or(p.Budget, defaultBudget)
+	return p
+}
+
+// bound is the longest delay before the attempt after this many.
+func (p RetryPolicy) bound(first time.Duration, attempts int) time.Duration {
+	bound := first
+	for range attempts - 1 {
+		if bound >= p.MaxBackoff {
+			break
+		}
+		bound *= 2
+	}
+	return min(bound, p.MaxBackoff)
+}
+
+// verdict is what to do after an attempt.
+type verdict int
+
+const (
+	finish       verdict = iota // with the answer, good or bad
+	again                       // after a backoff, and charged to the budget
+	afterPause                  // when the service allows
+	withNewToken                // at once, if there is one
+)
+
+// judge is the retry policy: a function of the answer, and of whether the request may be sent twice.
+func judge(a *answer, repeatable bool) verdict {
+	switch {
+	case a.stopped != nil:
+		return finish
+	case a.err != nil && !a.broken, permanent(a.err):
+		return finish
+	case a.err != nil && (!a.sent || repeatable):
+		return again
+	case a.err != nil:
+		return finish
+	case a.quotaUsedUp():
+		return finish
+	case a.status == http.StatusTooManyRequests:
+		return afterPause
+	case a.unauthorized():
+		return withNewToken
+	case repeatable && transient(a.status):
+		return again
+	default:
+		return finish
+	}
+}
+
+func transient(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// permanent errors come back however often one tries: a name that does not exist, a certificate that does not fit.
+func permanent(err error) bool {
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &certificate)
+}
+
+// mayBeApplied reports whether an attempt may have changed something at the service.
+func (a *answer) mayBeApplied() bool {
+	switch {
+	case a.stopped != nil || !a.sent:
+		return false
+	case a.err != nil:
+		return !errors.Is(a.err, errRedirect)
+	default:
+		return a.status == http.StatusRequestTimeout || a.status >= 500
+	}
+}
+
+// checkRetry implements retryablehttp.CheckRetry.
+func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool, error) {
+	a := &c.last
+	c.applied = c.applied || a.mayBeApplied()
+	if c.options.noRetry || ctx.Err() != nil {
+		return false, nil
+	}
+	decision := judge(a, c.repeatable())
+	if decision == withNewToken {
+		return c.retryWithNewToken(ctx), nil
+	}
+	if decision == finish {
+		if a.err == nil && a.status < 500 && len(c.attempts) == 1 {
+			c.budget.earn()
+		}
+		return false, nil
+	}
+	if c.countedAttempts() >= c.retry.MaxAttempts || !c.schedule(ctx, decision) {
+		return false, nil
+	}
+	if decision == again && !c.budget.spend() {
+		return false, nil
+	}
+	if a.err == nil {
+		c.previous = c.apiError()
+	}
+	return true, nil
+}
+
+func (c *call) countedAttempts() int {
+	if c.refreshed {
+		return len(c.attempts) - 1
+	}
+	return len(c.attempts)
+}
+
+// retryWithNewToken asks for another token, once a call.
+func (c *call) retryWithNewToken(ctx context.Context) bool {
+	if c.refreshed {
+		return false
+	}
+	token, err := c.newToken(ctx)
+	if err != nil {
+		c.previous = c.apiError()
+		c.last.err = err
+	}
+	c.refreshed, c.delay = token != nil, 0
+	return c.refreshed
+}
+
+// schedule sets the delay before the next attempt, and reports whether the call should wait for it.
+func (c *call) schedule(ctx context.Context, decision verdict) bool {
+	asked := c.last.retryAfter()
+	switch {
+	case asked > c.retry.MaxRetryAfter:
+		return false
+	case asked > 0: // never earlier, and not all at the same time
+		c.delay = asked + jitter(min(time.Second, asked/10))
+	case decision == afterPause:
+		c.delay = c.retry.MinBackoff + jitter(c.retry.bound(throttleBackoff, len(c.attempts)))
+	default:
+		c.delay = jitter(c.retry.bound(c.retry.MinBackoff, len(c.attempts)))
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Add(c.delay).Before(deadline) {
+		c.late = true
+		return false
+	}
+	return true
+}
+
+func jitter(bound time.Duration) time.Duration {
+	if bound <= 0 {
+		return 0
+	}
+	return rand.N(bound)
+}
+
+// backoff implements retryablehttp.Backoff.
+func (c *call) backoff(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
+	c.backoffFrom = time.Now()
+	return c.delay
+}
+
+// budget bounds how many further attempts a client makes while the service fails.
+type budget struct {
+	mu    sync.Mutex
+	full  int // in fifths of an attempt; negative: no bound
+	fifth int
+}
+
+const attemptCost = 5
+
+func newBudget(attempts int) *budget {
+	return &budget{full: attempts * attemptCost, fifth: attempts * attemptCost}
+}
+
+func (b *budget) spend() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.full >= 0 && b.fifth < attemptCost {
+		return false
+	}
+	b.fifth -= attemptCost
+	return true
+}
+
+func (b *budget) earn() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fifth = min(b.fifth+1, b.full)
+}
+
+// parseRetryAfter reads a Retry-After header: seconds, fractions of which are rounded up, or a date, which is compared with
+// the answer's own Date, because the local clock may be wrong. Of several lines the largest counts. What makes no sense
+// counts as absent; what is too large is as large as a Duration can be.
+func parseRetryAfter(header http.Header, now time.Time) time.Duration {
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	var longest time.Duration
+	for _, line := range header.Values("Retry-After") {
+		longest = max(longest, parseDelay(strings.TrimSpace(line), now))
+	}
+	return longest
+}
+
+func parseDelay(text string, now time.Time) time.Duration {
+	if date, err := http.ParseTime(text); err == nil {
+		return max(0, date.Sub(now))
+	}
+	whole, fraction, _ := strings.Cut(text, ".")
+	if !digits(whole) || fraction != "" && !digits(fraction) || strings.HasSuffix(text, ".") {
+		return 0
+	}
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || seconds >= maxSeconds {
+		return time.Duration(maxSeconds) * time.Second
+	}
+	if strings.Trim(fraction, "0") != "" {
+		seconds++
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+const maxSeconds = math.MaxInt64 / int64(time.Second)
+
+func digits(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
+}

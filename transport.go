@@ -1,0 +1,448 @@
+package drift
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+const (
+	defaultAttemptTimeout = time.Minute
+	maxErrorBody          = 64 << 10
+	maxKeptBuffer         = 4 << 20
+)
+
+// newTransport has the timeouts and the connections for one busy host that http.DefaultTransport lacks: two idle
+// connections a host, as there, cost a new connection on most calls under load.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		ResponseHeaderTimeout:  30 * time.Second,
+		IdleConnTimeout:        time.Minute,
+		MaxIdleConns:           100,
+		MaxIdleConnsPerHost:    100,
+		MaxResponseHeaderBytes: 256 << 10,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 15 * time.Second},
+	}
+}
+
+// refuseRedirect is a second lock: attempts turns redirects into errors before net/http sees them.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// answer is what one attempt came to.
+type answer struct {
+	token   *oauth2.Token
+	stopped error // the attempt was not sent, and the call ends
+	err     error // there is no usable answer
+	broken  bool  // because the connection failed: the next attempt may fare better
+	sent    bool
+	status  int
+	header  http.Header
+	buffer  *bytes.Buffer // the body; nil without one
+	apiErr  *apiErrorBody // what the body says of an error, once it was looked at
+}
+
+func (a *answer) body() []byte {
+	if a.buffer == nil {
+		return nil
+	}
+	return bytes.TrimPrefix(a.buffer.Bytes(), []byte("\ufeff"))
+}
+
+func (a *answer) requestID() string { return printable(a.header.Get("X-Request-Id"), maxName) }
+
+// buffers keep what reading an answer needs; those of huge answers are left to the garbage collector.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func (a *answer) free() {
+	if a.buffer != nil && a.buffer.Cap() <= maxKeptBuffer {
+		a.buffer.Reset()
+		buffers.Put(a.buffer)
+	}
+	a.buffer = nil
+}
+
+type callKey struct{}
+
+// attempts is the Transport inside the retry loop, so that every attempt passes token, limiter and quota. It reads the whole
+// answer: a body that breaks off counts as a failed attempt.
+type attempts struct{ *core }
+
+func (t attempts) RoundTrip(req *http.Request) (*http.Response, error) {
+	c := req.Context().Value(callKey{}).(*call)
+	c.last.free()
+	c.last = answer{}
+	if c.last.stopped = c.attempt(req); c.last.stopped != nil {
+		return nil, c.last.stopped
+	}
+	if c.last.err != nil {
+		return nil, c.last.err
+	}
+	return &http.Response{StatusCode: c.last.status, Header: c.last.header, Body: http.NoBody, Request: req}, nil
+}
+
+// attempt waits for its turn, sends and reads. An error means that it sent nothing and that the call ends; all else is in
+// c.last.
+func (c *call) attempt(req *http.Request) error {
+	ctx := req.Context()
+	if !c.backoffFrom.IsZero() {
+		c.waitedFor(WaitBackoff, c.backoffFrom)
+	}
+	token, err := c.authorize(ctx)
+	if err != nil {
+		return err
+	}
+	turn, err := c.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer turn.end(Unknown)
+	if !token.Valid() { // it may have expired in the queue
+		if token, err = c.authorize(ctx); err != nil {
+			turn.end(NotSent)
+			return err
+		}
+	}
+	reserved := time.Now()
+	if err := c.reserve(ctx, reserved); err != nil {
+		turn.end(NotSent)
+		return err
+	}
+	c.last.token = token
+	trace := new(sendTrace)
+	c.exchangeOnce(req, turn, trace)
+	c.settle(ctx, reserved, int(trace.headers.Load()))
+	c.record(ctx, Attempt{StatusCode: c.last.status, Sent: c.last.sent, Duration: time.Since(reserved), Err: c.last.err})
+	return nil
+}
+
+// turn gives a slot back once, whatever happens.
+type turn struct{ slot Slot }
+
+func (t *turn) end(outcome Outcome) {
+	if t.slot != nil {
+		slot := t.slot
+		t.slot = nil
+		slot.Done(outcome)
+	}
+}
+
+func (c *call) acquire(ctx context.Context) (*turn, error) {
+	class := Interactive
+	if c.options.bulk {
+		class = Bulk
+	}
+	start := time.Now()
+	slot, err := c.limiter.Acquire(ctx, class)
+	c.waitedFor(WaitRateLimit, start)
+	if err == nil && ctx.Err() != nil {
+		slot.Done(NotSent)
+		err = ctx.Err()
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, contextError(ctx)
+	}
+	return &turn{slot}, err
+}
+
+func (c *call) reserve(ctx context.Context, at time.Time) error {
+	usage, err := c.quota.Reserve(ctx, at)
+	if err == nil && usage.crossed() {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: monthly quota", slog.Int("used", usage.Used), slog.Int("limit", usage.Limit))
+		if c.hooks.Quota != nil {
+			c.hooks.Quota(usage)
+		}
+	}
+	return err
+}
+
+// settle makes the count what it should be: nothing for an attempt that was not sent, and more than one where net/http
+// itself sent the request again.
+func (c *call) settle(ctx context.Context, reserved time.Time, headers int) {
+	ctx = context.WithoutCancel(ctx)
+	var err error
+	if !c.last.sent {
+		err = c.quota.Refund(ctx, reserved)
+	}
+	for range headers - 1 {
+		_, replayed := c.quota.Reserve(ctx, reserved)
+		err = cmp.Or(err, replayed)
+	}
+	if err != nil {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: cannot settle the quota", slog.String("operation", c.route.name))
+	}
+}
+
+// exchangeOnce sends the request once and reads the answer into c.last.
+func (c *call) exchangeOnce(req *http.Request, turn *turn, trace *sendTrace) {
+	ctx, cancel := context.WithTimeoutCause(req.Context(), c.attemptTimeout, errAttemptTimeout)
+	defer cancel()
+	out := req.WithContext(httptrace.WithClientTrace(ctx, trace.hooks()))
+	out.Header = maps.Clone(req.Header) // an abandoned attempt may still be writing the old one
+	out.Header["Authorization"] = []string{"Bearer " + c.last.token.AccessToken}
+
+	var resp *http.Response
+	var err error = errForeignOrigin
+	if sameOrigin(out.URL, c.base) {
+		resp, err = roundTrip(c.transport, out)
+	}
+	if err != nil {
+		c.last.err, c.last.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
+		c.last.sent = trace.sent(ctx, err)
+		if c.last.sent {
+			turn.end(Unknown)
+		} else {
+			turn.end(NotSent)
+		}
+		return
+	}
+	defer resp.Body.Close()
+	c.last.sent, c.last.status, c.last.header = true, resp.StatusCode, resp.Header
+	c.pauseIfAsked(ctx)
+	turn.end(Answered)
+	if err := c.read(resp); err != nil {
+		c.last.err = transportCause(req.Context(), ctx, err)
+	}
+}
+
+// roundTrip defends against transports that break the contract of http.RoundTripper.
+func roundTrip(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := transport.RoundTrip(req)
+	switch {
+	case err != nil && resp != nil && resp.Body != nil:
+		_ = resp.Body.Close()
+	case err == nil && resp == nil:
+		err = errNoResponse
+	case err == nil && resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	if err == nil && resp.Header == nil {
+		resp.Header = http.Header{}
+	}
+	return resp, err
+}
+
+// pauseIfAsked keeps the other callers back too.
+func (c *call) pauseIfAsked(ctx context.Context) {
+	asked := c.last.retryAfter()
+	switch {
+	case c.last.status == http.StatusTooManyRequests:
+		asked = cmp.Or(asked, throttleBackoff)
+	case c.last.status != http.StatusServiceUnavailable || asked == 0:
+		return
+	}
+	asked = min(asked, maxPause)
+	c.limiter.Pause(time.Now().Add(asked))
+	c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: the service asked for a pause", slog.Duration("pause", asked),
+		slog.Int("status", c.last.status), slog.String("operation", c.route.name))
+}
+
+// read reads the body to its end, so that the connection can be used again.
+func (c *call) read(resp *http.Response) error {
+	if redirects(resp.StatusCode) {
+		return fmt.Errorf("%w (status %d)", errRedirect, resp.StatusCode)
+	}
+	limit, strict := int64(maxErrorBody), c.success(resp.StatusCode)
+	if strict {
+		limit = c.maxBody
+	}
+	if strict && resp.ContentLength > limit && resp.Request.Method != http.MethodHead {
+		return ErrTooLarge
+	}
+	c.last.buffer = buffers.Get().(*bytes.Buffer)
+	if n := resp.ContentLength; n > 0 && n <= limit {
+		c.last.buffer.Grow(int(n) + bytes.MinRead)
+	}
+	n, err := c.last.buffer.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case !strict: // the status tells enough, however the body ends
+		c.last.buffer.Truncate(int(min(n, limit)))
+		return nil
+	case err != nil:
+		c.last.broken = true
+		return err
+	case n > limit:
+		return ErrTooLarge
+	}
+	return c.checkContent(resp)
+}
+
+func redirects(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// checkContent refuses what is certainly not JSON in UTF-8. A wrong Content-Type alone is forgiven, unless it says HTML.
+func (c *call) checkContent(resp *http.Response) error {
+	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return fmt.Errorf("%w: unknown Content-Encoding", ErrUnexpectedContent)
+	}
+	if c.decode == nil || c.anyContent {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err == nil && (media == "text/html" || media == "application/xhtml+xml") {
+		return fmt.Errorf("%w but HTML", ErrUnexpectedContent)
+	}
+	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "us-ascii" {
+		return fmt.Errorf("%w in UTF-8", ErrUnexpectedContent)
+	}
+	body := bytes.TrimLeft(c.last.body(), " \t\r\n")
+	if len(body) > 0 && !strings.ContainsRune(`{["-0123456789tfn`, rune(body[0])) {
+		return ErrUnexpectedContent
+	}
+	return nil
+}
+
+func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
+
+// sendTrace tells whether a request can have reached the service.
+type sendTrace struct {
+	traced    atomic.Bool  // the transport reports to httptrace at all
+	connected atomic.Bool  // the request got a connection
+	headers   atomic.Int32 // how often headers were written
+}
+
+func (t *sendTrace) hooks() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn:      func(string) { t.traced.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		WroteHeaders: func() { t.headers.Add(1) },
+	}
+}
+
+// sent errs on the side of yes: of a transport that does not report, and of a request that was about to be written when its
+// context ended, nobody knows.
+func (t *sendTrace) sent(ctx context.Context, err error) bool {
+	var dial *net.OpError
+	switch {
+	case t.headers.Load() > 0:
+		return true
+	case errors.Is(err, errForeignOrigin), errors.As(err, &dial) && dial.Op == "dial":
+		return false
+	case !t.traced.Load():
+		return true
+	default:
+		return t.connected.Load() && ctx.Err() != nil
+	}
+}
+
+// record lists an attempt and tells hooks and the log about it.
+func (c *call) record(ctx context.Context, a Attempt) {
+	c.attempts = append(c.attempts, a)
+	c.logger.LogAttrs(ctx, slog.LevelDebug, "drift: attempt", slog.String("operation", c.route.name), slog.Int("number", len(c.attempts)),
+		slog.Int("status", a.StatusCode), slog.Bool("sent", a.Sent), slog.Duration("duration", a.Duration), slog.String("request_id", c.last.requestID()))
+	if c.hooks.Attempt != nil {
+		c.hooks.Attempt(AttemptInfo{RequestInfo: c.info(), Attempt: a, Number: len(c.attempts), RequestID: c.last.requestID()})
+	}
+}
+
+// leastWait is what counts as waiting: less is the time it takes to ask.
+const leastWait = time.Millisecond
+
+func (c *call) waitedFor(reason WaitReason, since time.Time) {
+	d := time.Since(since)
+	if d < leastWait {
+		return
+	}
+	c.waited.add(reason, d)
+	if c.hooks.Wait != nil {
+		c.hooks.Wait(WaitInfo{RequestInfo: c.info(), Reason: reason, Duration: d})
+	}
+}
+
+var (
+	errAttemptTimeout = errors.New("the attempt took too long")
+	errForeignOrigin  = errors.New("the request is for another origin than the base URL")
+	errNoResponse     = errors.New("the transport returned neither an answer nor an error")
+	errRedirect       = errors.New("the service answered with a redirect, which is never followed")
+)
+
+// transportCause says why an attempt failed: that the caller's context ended, that the attempt took too long, or what the
+// connection met.
+func transportCause(caller, attempt context.Context, err error) error {
+	switch {
+	case caller.Err() != nil:
+		return contextError(caller)
+	case attempt.Err() != nil:
+		return errAttemptTimeout
+	}
+	return &cause{err: err}
+}
+
+// cause keeps the text of an error to itself, because it may quote a URL, a token or a body. errors.Is and errors.As reach
+// what is inside.
+type cause struct {
+	text string // in place of what the error says
+	err  error
+}
+
+func (c *cause) Error() string { return joinNonEmpty(": ", c.text, causeText(c.err)) }
+
+// Is reports whether the error inside matches target.
+func (c *cause) Is(target error) bool { return errors.Is(c.err, target) }
+
+// As finds target in the error inside.
+func (c *cause) As(target any) bool { return c.err != nil && errors.As(c.err, target) }
+
+// causeText returns what is known to be harmless about an error.
+func causeText(err error) string {
+	if err == nil {
+		return ""
+	}
+	for _, own := range []error{errForeignOrigin, errNoResponse, errRedirect, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired,
+		errTokenText, context.Canceled, context.DeadlineExceeded, io.ErrUnexpectedEOF, io.EOF} {
+		if errors.Is(err, own) {
+			return own.Error()
+		}
+	}
+	var errno syscall.Errno
+	var dns *net.DNSError
+	var op *net.OpError
+	var verification *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "no such host"
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.As(err, &verification):
+		return "the server's certificate is not trusted"
+	case errors.As(err, &op):
+		return op.Op + " " + op.Net + " failed"
+	case isTimeout(err):
+		return "timeout"
+	default:
+		return fmt.Sprintf("%T", err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}

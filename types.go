@@ -1,0 +1,334 @@
+package drift
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// ID is the id of a record of type R. It decodes from a JSON number or a numeric string without losing a digit; null is 0,
+// which means "none". Ids that the API gives out are greater than 0, and no other is accepted as an argument.
+type ID[R any] int64
+
+// Ids of the records, and of objects that have no operation of their own.
+type (
+	ConversationID = ID[Conversation]
+	MessageID      = ID[Message]
+	ContactID      = ID[Contact]
+	NoteID         = ID[Note]
+	TagID          = ID[Tag]
+	MeetingID      = ID[Meeting]
+	ParticipantID  = ID[Participant]
+	PersonID       = ID[Person]
+	TeamID         = ID[Team]
+	UserID         = ID[userRecord]
+	WorkflowID     = ID[workflowRecord]
+	InboxID        = ID[inboxRecord]
+	PlaybookID     = ID[playbookRecord]
+	OrgID          = ID[orgRecord]
+)
+
+// The catalogue names the ids of these records, but has no operation that returns one.
+type (
+	userRecord     struct{}
+	workflowRecord struct{}
+	inboxRecord    struct{}
+	playbookRecord struct{}
+	orgRecord      struct{}
+)
+
+// String returns the id in decimal.
+func (id ID[R]) String() string { return strconv.FormatInt(int64(id), 10) }
+
+// UnmarshalJSON accepts an integer, a string that holds one, or null.
+func (id *ID[R]) UnmarshalJSON(data []byte) error {
+	n, err := wire.ParseInt(data)
+	if err != nil {
+		return err
+	}
+	*id = ID[R](n)
+	return nil
+}
+
+func (id ID[R]) positive() (int64, error) {
+	if id <= 0 {
+		return 0, errNotPositive
+	}
+	return int64(id), nil
+}
+
+func (id ID[R]) segment() (string, error) {
+	_, err := id.positive()
+	return id.String(), err
+}
+
+// CompanyID is the id of a company, a string such as "123458_domain.com".
+type CompanyID string
+
+// String returns the id as it is.
+func (id CompanyID) String() string { return string(id) }
+
+// UnmarshalJSON accepts a string, a number, whose digits are kept, or null.
+func (id *CompanyID) UnmarshalJSON(data []byte) error {
+	text, err := wire.ParseText(data)
+	*id = CompanyID(text)
+	return err
+}
+
+func (id CompanyID) segment() (string, error) { return textSegment(string(id)) }
+
+// segment is a value that becomes one segment of a path.
+type segment interface{ segment() (string, error) }
+
+// textSegment refuses what would change the path: "." and ".." survive escaping and are then resolved by URL code.
+func textSegment(text string) (string, error) {
+	switch {
+	case text == "":
+		return "", errEmpty
+	case text == "." || text == "..":
+		return "", errDots
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return "", errControl
+	case strings.TrimSpace(text) == "":
+		return "", errEmpty
+	}
+	return text, nil
+}
+
+// Optional is a field of a PATCH request. Its zero value leaves the field alone, [Null] clears it, [Set] gives it a value.
+type Optional[T any] struct {
+	value T
+	state optionalState
+}
+
+type optionalState uint8
+
+const (
+	optionalAbsent optionalState = iota
+	optionalNull
+	optionalSet
+)
+
+// Set returns an Optional that gives the field this value. A nil list is sent as the empty list.
+func Set[T any](value T) Optional[T] { return Optional[T]{value: value, state: optionalSet} }
+
+// Null returns an Optional that clears the field.
+func Null[T any]() Optional[T] { return Optional[T]{state: optionalNull} }
+
+// Get returns the value and true, or the zero value and false where there is none.
+func (o Optional[T]) Get() (T, bool) { return o.value, o.state == optionalSet }
+
+// IsSet reports whether there is a value.
+func (o Optional[T]) IsSet() bool { return o.state == optionalSet }
+
+// IsNull reports whether the field is to be cleared.
+func (o Optional[T]) IsNull() bool { return o.state == optionalNull }
+
+// IsZero reports whether the field is left alone; encoders leave it out then.
+func (o Optional[T]) IsZero() bool { return o.state == optionalAbsent }
+
+// MarshalJSON encodes the value, or null.
+func (o Optional[T]) MarshalJSON() ([]byte, error) {
+	if o.state != optionalSet {
+		return []byte("null"), nil
+	}
+	return wire.Marshal(o.value)
+}
+
+// UnmarshalJSON decodes a value, or null, which gives [Null].
+func (o *Optional[T]) UnmarshalJSON(data []byte) error {
+	*o = Null[T]()
+	if string(data) == "null" {
+		return nil
+	}
+	o.state = optionalSet
+	return wire.Unmarshal(data, &o.value)
+}
+
+// inner gives the encoder of requests the value, so that its checks reach into it.
+func (o Optional[T]) inner() (any, bool) { return &o.value, o.state == optionalSet }
+
+// Attributes is an open set of values. Numbers that come from the API are [json.Number], so that no digit is lost; on the
+// way out any value that encodes to JSON will do, and nil clears one key.
+type Attributes map[string]any
+
+// UnmarshalJSON decodes a JSON object; null gives nil.
+func (a *Attributes) UnmarshalJSON(data []byte) error {
+	value, err := wire.UnmarshalOpen(data)
+	if err != nil {
+		return err
+	}
+	switch value := value.(type) {
+	case nil:
+		*a = nil
+	case map[string]any:
+		*a = value
+	default:
+		return errNoObject
+	}
+	return nil
+}
+
+// String returns the string under key, and whether there is one.
+func (a Attributes) String(key string) (string, bool) {
+	value, ok := a[key].(string)
+	return value, ok
+}
+
+// Int64 returns the integer under key, which may be a number or a numeric string, and whether there is one.
+func (a Attributes) Int64(key string) (int64, bool) {
+	text, ok := a.number(key)
+	if !ok {
+		return 0, false
+	}
+	value, err := strconv.ParseInt(text, 10, 64)
+	return value, err == nil
+}
+
+// Float64 returns the number under key, which may be a number or a numeric string, and whether there is one.
+func (a Attributes) Float64(key string) (float64, bool) {
+	text, ok := a.number(key)
+	if !ok {
+		return 0, false
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	return value, err == nil
+}
+
+// Bool returns the boolean under key, and whether there is one.
+func (a Attributes) Bool(key string) (value, ok bool) {
+	value, ok = a[key].(bool)
+	return value, ok
+}
+
+// Time returns the instant under key in UTC, and whether there is one: milliseconds since the epoch as a number or a
+// numeric string, an RFC 3339 string, or a [time.Time].
+func (a Attributes) Time(key string) (time.Time, bool) {
+	if value, ok := a[key].(time.Time); ok {
+		return value.UTC(), true
+	}
+	text, ok := a.number(key)
+	if !ok {
+		return time.Time{}, false
+	}
+	value, err := wire.ParseInstantText(text)
+	return value, err == nil
+}
+
+// number returns the decimal text of what stands under key: a number of any Go type, or a string.
+func (a Attributes) number(key string) (string, bool) {
+	switch value := a[key].(type) {
+	case json.Number:
+		return value.String(), true
+	case string:
+		return value, true
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64:
+		return fmt.Sprint(value), true
+	}
+	return "", false
+}
+
+// TagRef is a tag as a record carries it: always a name, and with some answers an id and a color.
+type TagRef struct {
+	ID    TagID  `json:"id,omitzero"`
+	Name  string `json:"name,omitzero"`
+	Color string `json:"color,omitzero"`
+}
+
+type tagRefFields TagRef
+
+// UnmarshalJSON accepts a name or an object.
+func (t *TagRef) UnmarshalJSON(data []byte) error {
+	*t = TagRef{}
+	if len(data) > 0 && data[0] == '"' {
+		return wire.Unmarshal(data, &t.Name)
+	}
+	return wire.Unmarshal(data, (*tagRefFields)(t))
+}
+
+// MarshalJSON writes a tag that has only a name as that name.
+func (t TagRef) MarshalJSON() ([]byte, error) {
+	if t.ID == 0 && t.Color == "" {
+		return wire.Marshal(t.Name)
+	}
+	return wire.Marshal(tagRefFields(t))
+}
+
+// Direction tells which side began a conversation or a meeting. The API may know more values than this package.
+type Direction string
+
+// The known directions.
+const (
+	DirectionInbound  Direction = "inbound"
+	DirectionOutbound Direction = "outbound"
+)
+
+// IsKnown reports whether this package has a constant for the direction.
+func (d Direction) IsKnown() bool { return d == DirectionInbound || d == DirectionOutbound }
+
+// Secret is a string that shows itself to nobody: every fmt verb, slog and every encoder write REDACTED. [Secret.Reveal]
+// is the only way to the value.
+type Secret string
+
+const redacted = "REDACTED"
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String returns REDACTED.
+func (s Secret) String() string { return redacted }
+
+// GoString returns REDACTED.
+func (s Secret) GoString() string { return redacted }
+
+// Format writes REDACTED for every verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// LogValue returns REDACTED.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns REDACTED, also for JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// newKey returns a random UUID of version 4 in lower case.
+func newKey() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: it crashes the program where the system has no randomness
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// requestMarshalers add the checks of requests to the encoder: ids and durations must be positive wherever they stand.
+var requestMarshalers = jsonv2.JoinMarshalers(
+	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, id interface{ positive() (int64, error) }) error {
+		n, err := id.positive()
+		if err != nil {
+			return err
+		}
+		return enc.WriteToken(jsontext.Int(n))
+	}),
+	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, d time.Duration) error {
+		if d <= 0 || d%time.Minute != 0 {
+			return errMinutes
+		}
+		return enc.WriteToken(jsontext.Int(int64(d / time.Minute)))
+	}),
+	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, o interface{ inner() (any, bool) }) error {
+		if value, ok := o.inner(); ok {
+			return jsonv2.MarshalEncode(enc, value)
+		}
+		return enc.WriteToken(jsontext.Null)
+	}),
+)
