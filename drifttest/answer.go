@@ -1,0 +1,141 @@
+package drifttest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// answer is what the server says in return, before a fault damages it.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// failure is a request that the service refuses.
+type failure struct {
+	status  int
+	kind    string // the "type" of the error body
+	message string
+	header  http.Header
+}
+
+func (f *failure) Error() string { return f.message }
+
+func invalid(name, reason string) error {
+	return &failure{status: http.StatusBadRequest, kind: errorType(http.StatusBadRequest), message: name + ": " + reason}
+}
+
+func notFound(what string, id any) error {
+	return &failure{
+		status:  http.StatusNotFound,
+		kind:    errorType(http.StatusNotFound),
+		message: fmt.Sprintf("There is no %s %v", what, id),
+	}
+}
+
+func unauthorized() error {
+	return &failure{
+		status:  http.StatusUnauthorized,
+		kind:    errorType(http.StatusUnauthorized),
+		message: "The access token is invalid or has expired",
+	}
+}
+
+// errorType is the "type" that goes with a status in an error body.
+func errorType(status int) string {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return "validation_error"
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusForbidden:
+		return "forbidden"
+	case http.StatusNotFound:
+		return "not_found"
+	case http.StatusMethodNotAllowed:
+		return "method_not_allowed"
+	case http.StatusConflict:
+		return "conflict"
+	case http.StatusTooManyRequests:
+		return "rate_limit"
+	}
+	if status >= http.StatusInternalServerError {
+		return "internal_error"
+	}
+	return "request_error"
+}
+
+// success encodes what an operation returns: a record, a page, or nil where there is nothing to say.
+func success(result any) answer {
+	switch result := result.(type) {
+	case nil:
+		return answer{status: http.StatusNoContent}
+	case page:
+		return answer{status: http.StatusOK, body: encode(result)}
+	default:
+		return answer{status: http.StatusOK, body: encode(object{"data": result})}
+	}
+}
+
+func refusal(err error) answer {
+	f, ok := errors.AsType[*failure](err)
+	if !ok {
+		f = &failure{status: http.StatusInternalServerError, kind: errorType(http.StatusInternalServerError), message: err.Error()}
+	}
+	return answer{status: f.status, header: f.header, body: errorBody(f.kind, f.message)}
+}
+
+func errorBody(kind, message string) []byte {
+	return encode(object{"error": object{"type": kind, "message": message}})
+}
+
+// encode leaves HTML as it is: bodies of messages are full of it.
+func encode(value any) []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(value); err != nil {
+		panic(err) // the store holds only what came from JSON
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+}
+
+// send writes the answer, damaged as the fault of the exchange wants it.
+func (s *Server) send(w http.ResponseWriter, e *exchange, a answer) {
+	a = e.fault.truncate(a)
+	if e.fault.Drop == DropInBody && len(a.body) == 0 {
+		e.fault.Drop = DropInHeaders // no body to break off in
+	}
+	switch e.fault.Drop {
+	case DropBeforeAnswer, DropAfterHandling:
+		panic(http.ErrAbortHandler)
+	case DropInHeaders:
+		dropInHeaders(w, a.status)
+		return
+	}
+	s.setStatus(e.record, a.status)
+	writeHeader(w, e, a)
+	if e.fault.Drop == DropInBody {
+		dropInBody(w, a.body)
+	}
+	_, _ = w.Write(a.body) // fails only when the client is gone
+	writePadding(w, e.fault.Pad)
+}
+
+func writeHeader(w http.ResponseWriter, e *exchange, a answer) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("X-Request-Id", e.id)
+	if e.fault.Pad <= 0 && a.status != http.StatusNoContent {
+		header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	for name, values := range a.header {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	w.WriteHeader(a.status)
+}

@@ -1,0 +1,43 @@
+package drifttest
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/driftsdk/drift"
+)
+
+// Client returns a client of the server, with its base URL, its first token and the given options. [Server.Close] closes it. As the
+// token is set already, an option that sets another is an error.
+//
+// A bad option ends the test that started the server, or panics where there is none.
+func (s *Server) Client(opts ...drift.Option) *drift.Client {
+	s.t.Helper()
+	own := []drift.Option{drift.WithBaseURL(s.URL), drift.WithToken(s.settings.tokens[0])}
+	client, err := drift.NewClient(slices.Concat(own, opts)...)
+	if err != nil {
+		s.t.Fatalf("drifttest: Client: %v", err)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closers = append(s.closers, client)
+	return client
+}
+
+// Seq returns the value of a mocked All: a sequence of the items, then (nil, err) unless err is nil. It can be ranged over any
+// number of times.
+//
+//	contacts.EXPECT().All(mock.Anything, mock.Anything).Return(drifttest.Seq(nil, &drift.Contact{ID: 1}))
+func Seq[T any](err error, items ...*T) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		for _, item := range items {
+			if !yield(item, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}

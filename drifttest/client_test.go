@@ -1,0 +1,118 @@
+package drifttest_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+)
+
+func TestSeq(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	seq := drifttest.Seq(broken, new(1), new(2))
+	for range 2 {
+		var items []int
+		var errs []error
+		for item, err := range seq {
+			if err != nil {
+				assert.Nil(t, item)
+				errs = append(errs, err)
+				continue
+			}
+			items = append(items, *item)
+		}
+		assert.Equal(t, []int{1, 2}, items)
+		assert.Equal(t, []error{broken}, errs)
+	}
+	for range seq {
+		break // must not be called again
+	}
+	for range drifttest.Seq[int](nil) {
+		assert.Fail(t, "nothing to yield")
+	}
+}
+
+func TestClient(t *testing.T) {
+	t.Parallel()
+	srv := drifttest.Start(t, drifttest.WithDemoData(), drifttest.WithToken("mine"))
+	client := srv.Client()
+
+	conversations, err := drift.Collect(client.Conversations.AllByStatus(t.Context(), drift.ConversationStatusPending,
+		drift.ConversationListByStatusOptions{Limit: 4}), 0)
+	require.NoError(t, err)
+	assert.Len(t, conversations, 10)
+	assert.Equal(t, 3, srv.Count("conversations.listByStatus"))
+
+	sent, err := client.Messages.Create(t.Context(), conversations[0].ID, drift.MessageCreateRequest{Body: "<p>Hi</p>"})
+	require.NoError(t, err)
+	assert.NotEmpty(t, sent.ClientMessageID)
+
+	srv.Fail("messages.create", drifttest.Fault{Drop: drifttest.DropAfterHandling})
+	_, err = client.Messages.Create(t.Context(), conversations[0].ID, drift.MessageCreateRequest{Body: "<p>Hi</p>"})
+	require.ErrorIs(t, err, drift.ErrAmbiguous)
+
+	_, err = client.Contacts.MatchEmail(t.Context(), "nobody@x.example")
+	require.ErrorIs(t, err, drift.ErrNotFound)
+
+	srv.Close()
+	_, err = client.Tags.Get(t.Context(), 1)
+	require.ErrorIs(t, err, drift.ErrClosed)
+}
+
+// A record that the SDK read goes back in unchanged.
+func TestSeedingKeepsRecords(t *testing.T) {
+	t.Parallel()
+	demo, empty := drifttest.Start(t, drifttest.WithDemoData()), drifttest.Start(t)
+	conversation, err := demo.Client().Conversations.Get(t.Context(), 2)
+	require.NoError(t, err)
+
+	empty.AddConversation(*conversation)
+	copied, err := empty.Client().Conversations.Get(t.Context(), 2)
+	require.NoError(t, err)
+	assert.Equal(t, conversation, copied)
+}
+
+func TestClientHasBadOption(t *testing.T) {
+	t.Parallel()
+	tb := &fakeTB{}
+	srv := drifttest.Start(tb)
+	defer srv.Close()
+	assert.Nil(t, srv.Client(drift.WithToken("another")))
+	assert.Len(t, tb.fatals, 1)
+}
+
+func TestSeeding(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	person := w.AddPerson("a.example", drift.Person{Name: "Pia"})
+	other := w.AddPerson("b.example", drift.Person{Name: "Qi"})
+	team := w.AddTeam("a.example", drift.Team{ID: 7, Name: "T", Members: []drift.UserID{3, 4}})
+	assert.Equal(t, []any{drift.PersonID(1), drift.PersonID(2), drift.TeamID(7)}, []any{person, other, team})
+	assert.Equal(t, []int{1}, w.list("v2/companies/a.example/people").ids())
+	assert.Equal(t, []int{}, w.list("v2/companies/b.example/teams").ids())
+	teams := w.list("v2/companies/a.example/teams").Data
+	assert.Equal(t, []map[string]any{{"id": 7., "name": "T", "members": []any{3., 4.}}}, teams)
+	assert.Equal(t, drift.TeamID(8), w.AddTeam("a.example", drift.Team{}), "after the greatest id")
+
+	contact := w.AddContact(drift.Contact{
+		Email:            "c@x.example",
+		Tags:             []drift.TagRef{{Name: "vip"}, {ID: 3, Name: "new"}},
+		CustomAttributes: map[string]any{"plan": "pro"},
+	})
+	assert.Equal(t, drift.ContactID(1), contact)
+	assert.Equal(t, []int{1}, w.list("v2/contacts?tags=vip&tags=new&custom_attributes[plan]=pro").ids())
+	assert.Contains(t, w.ok(http.MethodGet, "v2/contacts/1", ""), "created_at")
+
+	id := w.AddConversation(drift.Conversation{ID: 42, Archived: true, Participants: []drift.UserID{drift.UserID(person)}})
+	assert.Equal(t, drift.ConversationID(42), id)
+	assert.Equal(t, []int{42}, w.list("v2/conversations?archived=true&participants=pia").ids())
+	assert.Equal(t, "open", w.ok(http.MethodGet, "v2/conversations/42", "")["status"])
+	w.AddConversation(drift.Conversation{ID: 42, Status: "closed"})
+	assert.Equal(t, []int{42}, w.list("v2/conversations/status/closed").ids())
+}

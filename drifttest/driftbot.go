@@ -1,0 +1,46 @@
+package drifttest
+
+import (
+	"fmt"
+	"html"
+	"slices"
+)
+
+// updateBotMessage changes the latest message that the bot wrote into a conversation.
+func (st *store) updateBotMessage(c *call) (any, error) {
+	conversation, err := st.conversation(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, message := range slices.Backward(st.messages.records) {
+		if message["conversation_id"] == conversation["id"] && isBot(message) {
+			return message.update(c.params, c.now), nil
+		}
+	}
+	return nil, notFound("message of the bot in conversation", conversation["id"])
+}
+
+func isBot(message object) bool {
+	author, _ := message["author"].(map[string]any)
+	return object(author).flag("bot")
+}
+
+// trigger lets the bot say which action ran. The interaction is named after that message: the API has no way to read it again.
+func (st *store) trigger(c *call) (any, error) {
+	conversation, err := st.conversation(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkConversationID(); err != nil {
+		return nil, err
+	}
+	said := object{"body": "Ran action " + html.EscapeString(c.params.text("action_id"))}
+	message := st.addMessage(conversation, said, author(true), c.now)
+
+	interaction := c.params.without("conversation_id")
+	interaction["id"] = fmt.Sprintf("interaction-%d", message.integer("id"))
+	interaction["conversation_id"] = conversation["id"]
+	interaction["status"] = "completed"
+	interaction["created_at"] = c.now
+	return interaction, nil
+}

@@ -1,0 +1,136 @@
+package drifttest
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+)
+
+// kind is the type of a parameter, in the words of the error message that asks for it.
+type kind string
+
+const (
+	kindText       kind = "a string"
+	kindFlag       kind = "a boolean"
+	kindID         kind = "an integer greater than 0"
+	kindMinutes    kind = "a whole number of minutes greater than 0"
+	kindCount      kind = "an integer of at least 0"
+	kindPageSize   kind = "an integer from 1 to 100"
+	kindInstant    kind = "an integer: milliseconds since the epoch"
+	kindTexts      kind = "a list of strings"
+	kindIDs        kind = "a list of integers greater than 0"
+	kindAttributes kind = "an object"
+	kindAnything   kind = "a JSON value"
+)
+
+// kindOf gives the kind of a parameter. A name means the same in every operation.
+func kindOf(name string) kind {
+	switch name {
+	case "archived", "background_mode", "closed", "deleted", "enabled", "in_progress", "reply", "use_custom_avatar",
+		"use_precise_filters":
+		return kindFlag
+	case "assigned_user_id", "conversation_id", "created_by", "id", "updated_by", "user", "workflow_id":
+		return kindID
+	case "client_created_at", "created_after", "created_at", "created_before", "ended_at", "last_activity_at",
+		"last_message_sent_at", "resolved_at", "start_after", "start_at", "start_before", "updated_at", "updated_since":
+		return kindInstant
+	case "labels", "participants", "tags":
+		return kindTexts
+	case "participant_ids", "users":
+		return kindIDs
+	case "custom_attributes":
+		return kindAttributes
+	case "duration":
+		return kindMinutes
+	case "limit":
+		return kindPageSize
+	case "member_count":
+		return kindCount
+	case "payload":
+		return kindAnything
+	}
+	return kindText
+}
+
+// kindOfPath gives the kind of a parameter in the path.
+func kindOfPath(name string) kind {
+	if name == "companyId" || name == "status" {
+		return kindText
+	}
+	return kindID
+}
+
+// lift gives the text of a path or a query the type that the same value has in JSON, so that one check serves both.
+func (k kind) lift(value string) any {
+	switch k {
+	case kindFlag:
+		if value == "true" || value == "false" {
+			return value == "true"
+		}
+	case kindID, kindMinutes, kindCount, kindPageSize, kindInstant, kindIDs:
+		return json.Number(value)
+	}
+	return value
+}
+
+func (k kind) liftList(values []string) any {
+	items := make([]any, len(values))
+	for i, value := range values {
+		items[i] = k.lift(value)
+	}
+	return items
+}
+
+// check returns a decoded JSON value in the type in which the store keeps its kind, and whether it is of that kind.
+func (k kind) check(value any) (any, bool) {
+	switch k {
+	case kindText:
+		return as[string](value)
+	case kindFlag:
+		return as[bool](value)
+	case kindID, kindMinutes:
+		return integer(value, 1, math.MaxInt64)
+	case kindCount:
+		return integer(value, 0, math.MaxInt64)
+	case kindPageSize:
+		return integer(value, 1, 100)
+	case kindInstant:
+		return integer(value, math.MinInt64, math.MaxInt64)
+	case kindTexts:
+		return list(value, func(item any) (string, bool) { s, ok := item.(string); return s, ok })
+	case kindIDs:
+		return list(value, func(item any) (int64, bool) { return integer(item, 1, math.MaxInt64) })
+	case kindAttributes:
+		return as[map[string]any](value)
+	}
+	return value, true
+}
+
+func as[T any](value any) (T, bool) {
+	typed, ok := value.(T)
+	return typed, ok
+}
+
+// integer accepts plain decimal digits only: no fraction, exponent, sign without need or leading zero.
+func integer(value any, least, most int64) (int64, bool) {
+	digits, ok := value.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(digits.String(), 10, 64)
+	return n, err == nil && n >= least && n <= most && strconv.FormatInt(n, 10) == digits.String()
+}
+
+func list[T any](value any, item func(any) (T, bool)) ([]T, bool) {
+	values, ok := value.([]any)
+	if !ok {
+		return nil, false
+	}
+	items := make([]T, len(values))
+	for i, value := range values {
+		if items[i], ok = item(value); !ok {
+			return nil, false
+		}
+	}
+	return items, true
+}

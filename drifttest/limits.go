@@ -1,0 +1,68 @@
+package drifttest
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// limits counts requests by the service's rules. It is deliberately no code of the SDK's limiter: one is the proof of the
+// other.
+type limits struct {
+	perMinute int // 0: not enforced
+	perMonth  int
+
+	accepted []time.Time // within the last minute
+	month    time.Time   // the first instant of the month that used counts
+	used     int
+}
+
+// admit counts a request that arrives now, and refuses it where a limit is passed.
+func (l *limits) admit(now time.Time) error {
+	l.advance(now)
+	l.used++
+	if l.perMonth > 0 && l.used > l.perMonth {
+		return &failure{
+			status:  http.StatusTooManyRequests,
+			kind:    "quota_exceeded",
+			message: "The account has used up its calls of this month",
+		}
+	}
+	if l.perMinute > 0 && len(l.accepted) >= l.perMinute {
+		return l.tooMany(now)
+	}
+	l.accepted = append(l.accepted, now)
+	return nil
+}
+
+// advance forgets what no longer counts: a request is within the minute (now-60s, now].
+func (l *limits) advance(now time.Time) {
+	l.accepted = slices.DeleteFunc(l.accepted, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
+	utc := now.UTC()
+	month := time.Date(utc.Year(), utc.Month(), 1, 0, 0, 0, 0, time.UTC)
+	if !month.Equal(l.month) {
+		l.month, l.used = month, 0
+	}
+}
+
+func (l *limits) tooMany(now time.Time) error {
+	oldest := slices.MinFunc(l.accepted, time.Time.Compare)
+	wait := oldest.Add(time.Minute).Sub(now)
+	seconds := int((wait + time.Second - 1) / time.Second)
+	return &failure{
+		status:  http.StatusTooManyRequests,
+		kind:    errorType(http.StatusTooManyRequests),
+		message: "Too many requests in a minute",
+		header:  http.Header{"Retry-After": {strconv.Itoa(seconds)}},
+	}
+}
+
+// Used tells how many requests count against the rolling minute and against the calendar month, whether or not limits are set.
+// Requests with a bad token count against neither, those beyond a limit against the month only.
+func (s *Server) Used() (minute, month int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits.advance(s.settings.clock())
+	return len(s.limits.accepted), s.limits.used
+}

@@ -1,0 +1,112 @@
+package drifttest
+
+import (
+	"slices"
+	"time"
+)
+
+func (st *store) getMeeting(c *call) (any, error) {
+	meeting, err := st.meetings.get(c.id("meetingId"))
+	return st.showMeeting(meeting, c.now), err
+}
+
+func (st *store) createMeeting(c *call) (any, error) {
+	if _, given := c.params["start_at"]; !given {
+		return nil, invalid("start_at", "is missing")
+	}
+	if err := st.checkConversation(c.params); err != nil {
+		return nil, err
+	}
+	return st.showMeeting(st.meetings.create(c.params, c.now), c.now), nil
+}
+
+func (st *store) updateMeeting(c *call) (any, error) {
+	if err := st.checkConversation(c.params); err != nil {
+		return nil, err
+	}
+	meeting, err := st.meetings.update(c.id("meetingId"), c.params, c.now)
+	return st.showMeeting(meeting, c.now), err
+}
+
+// checkConversation refuses a conversation_id that names none.
+func (st *store) checkConversation(params object) error {
+	id := params.integer("conversation_id")
+	if id == 0 {
+		return nil
+	}
+	if _, err := st.conversations.get(id); err != nil {
+		return invalid("conversation_id", "names no conversation")
+	}
+	return nil
+}
+
+func (st *store) deleteMeeting(c *call) (any, error) {
+	id := c.id("meetingId")
+	st.participants.deleteWithin("meeting_id", id)
+	return nil, st.meetings.delete(id)
+}
+
+func (st *store) listMeetings(c *call) (any, error) {
+	meetings := make([]object, len(st.meetings.records))
+	for i, meeting := range st.meetings.records {
+		meetings[i] = st.showMeeting(meeting, c.now)
+	}
+	return c.page(meetings, func(r object) bool {
+		return c.matches(r) && hasAllFold(st.namesAt(r), c.params.texts("participants"))
+	})
+}
+
+func (st *store) addParticipant(c *call) (any, error) {
+	meeting, err := st.meetings.get(c.id("meetingId"))
+	if err != nil {
+		return nil, err
+	}
+	if c.params.text("email") == "" {
+		return nil, invalid("email", "must not be empty")
+	}
+	participant := c.params.without()
+	participant["meeting_id"] = meeting["id"]
+	st.participants.put(participant)
+	meeting["participant_ids"] = append(slices.Clip(meeting.integers("participant_ids")), participant.integer("id"))
+	meeting["updated_at"] = c.now
+	return participant, nil
+}
+
+// showMeeting adds what follows from the rest: the participants behind their ids, and whether the meeting is going on.
+func (st *store) showMeeting(meeting object, now int64) object {
+	if meeting == nil {
+		return nil
+	}
+	shown := meeting.without()
+	if participants := st.participantsOf(meeting); len(participants) > 0 {
+		shown["participants"] = participants
+	}
+	shown["in_progress"] = meeting.integer("start_at") <= now && now < endOf(meeting)
+	return shown
+}
+
+func (st *store) participantsOf(meeting object) []object {
+	var participants []object
+	for _, id := range meeting.integers("participant_ids") {
+		if participant, err := st.participants.get(id); err == nil {
+			participants = append(participants, participant)
+		}
+	}
+	return participants
+}
+
+// endOf is when a meeting ended, or will by its duration.
+func endOf(meeting object) int64 {
+	if ended, ok := meeting["ended_at"].(int64); ok {
+		return ended
+	}
+	return meeting.integer("start_at") + meeting.integer("duration")*time.Minute.Milliseconds()
+}
+
+func (st *store) namesAt(meeting object) []string {
+	var names []string
+	for _, p := range st.participantsOf(meeting) {
+		names = append(names, p.text("email"), p.text("first_name")+" "+p.text("last_name"))
+	}
+	return names
+}

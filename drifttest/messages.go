@@ -1,0 +1,53 @@
+package drifttest
+
+func (st *store) getMessage(c *call) (any, error) {
+	return st.messages.getWithin("conversation_id", c.id("conversationId"), c.id("messageId"))
+}
+
+// createMessage promises nothing for a client_message_id that it has seen: a message sent twice is there twice, so that a test can
+// see it.
+func (st *store) createMessage(c *call) (any, error) {
+	conversation, err := st.conversation(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.params.text("body") == "" {
+		return nil, invalid("body", "must not be empty")
+	}
+	if err := c.checkConversationID(); err != nil {
+		return nil, err
+	}
+	return st.addMessage(conversation, c.params, author(false), c.now), nil
+}
+
+// checkConversationID holds the body's conversation_id, which may be left out, against the path's.
+func (c *call) checkConversationID() error {
+	if id, given := c.params["conversation_id"]; given && id != c.path["conversationId"] {
+		return invalid("conversation_id", "differs from the path")
+	}
+	return nil
+}
+
+func author(bot bool) map[string]any {
+	return map[string]any{"id": tokenUser, "type": "user", "bot": bot}
+}
+
+func (st *store) addMessage(conversation, params object, author map[string]any, now int64) object {
+	message := st.messages.create(params, now)
+	message["conversation_id"] = conversation["id"]
+	message["org_id"] = orgID
+	message["type"] = "chat"
+	message["author"] = author
+	for _, name := range []string{"last_activity_at", "last_message_sent_at", "updated_at"} {
+		conversation[name] = now
+	}
+	return message
+}
+
+func (st *store) updateMessage(c *call) (any, error) {
+	message, err := st.messages.getWithin("conversation_id", c.id("conversationId"), c.id("messageId"))
+	if err != nil {
+		return nil, err
+	}
+	return message.update(c.params, c.now), nil
+}

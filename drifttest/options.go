@@ -1,0 +1,97 @@
+package drifttest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// DefaultToken is the access token that a server accepts unless [WithToken] says otherwise.
+const DefaultToken = "drifttest-token"
+
+// Option sets up a [Server].
+type Option func(*settings) error
+
+type settings struct {
+	address   string
+	tokens    []string
+	perMinute int
+	perMonth  int
+	demo      bool
+	clock     func() time.Time
+}
+
+func newSettings(opts []Option) (settings, error) {
+	set := settings{
+		address: "127.0.0.1:0",
+		tokens:  []string{DefaultToken},
+		clock:   time.Now,
+	}
+	for _, opt := range opts {
+		if err := opt(&set); err != nil {
+			return settings{}, err
+		}
+	}
+	return set, nil
+}
+
+// WithToken sets the access tokens that the server accepts, in place of [DefaultToken]. The first is the one that
+// [Server.Client] uses.
+func WithToken(tokens ...string) Option {
+	return func(set *settings) error {
+		if len(tokens) == 0 || slices.Contains(tokens, "") {
+			return errors.New("WithToken: a token must not be empty")
+		}
+		set.tokens = slices.Clone(tokens)
+		return nil
+	}
+}
+
+// WithAddress sets the host and port to listen on, for instance "127.0.0.1:8080". Without it the system chooses a free port
+// of 127.0.0.1.
+func WithAddress(addr string) Option {
+	return func(set *settings) error {
+		if addr == "" {
+			return errors.New("WithAddress: the address must not be empty")
+		}
+		set.address = addr
+		return nil
+	}
+}
+
+// WithLimits makes the server refuse requests beyond perMinute in any 60 seconds and beyond perMonth in a calendar month (UTC).
+// 0 does not enforce that limit; without this option neither is. All tokens share one account.
+//
+// A request beyond the minute is answered 429 of type "rate_limit" with a Retry-After, and does not count against the minute. One
+// beyond the month is answered 429 of type "quota_exceeded". [Server.Used] tells both counts.
+func WithLimits(perMinute, perMonth int) Option {
+	return func(set *settings) error {
+		if perMinute < 0 || perMonth < 0 {
+			return fmt.Errorf("WithLimits(%d, %d): a limit must not be negative", perMinute, perMonth)
+		}
+		set.perMinute, set.perMonth = perMinute, perMonth
+		return nil
+	}
+}
+
+// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, tags and notes, a
+// few meetings, and the people and teams of the company "acme.example". It is the same account in every run.
+func WithDemoData() Option {
+	return func(set *settings) error {
+		set.demo = true
+		return nil
+	}
+}
+
+// WithClock sets the clock that stamps records and requests and that the limits count by. It is asked once a request, one
+// request after the other, and must not call the server.
+func WithClock(now func() time.Time) Option {
+	return func(set *settings) error {
+		if now == nil {
+			return errors.New("WithClock: the clock must not be nil")
+		}
+		set.clock = now
+		return nil
+	}
+}

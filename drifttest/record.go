@@ -1,0 +1,86 @@
+package drifttest
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+)
+
+// Request is a request that a [Server] received.
+type Request struct {
+	Operation string // such as "conversations.get"; "" when it is none
+	Method    string
+	Path      string      // as sent, escapes and all
+	Query     string      // as sent
+	Header    http.Header // the value of Authorization is REDACTED
+	Body      []byte
+	Status    int       // of the answer; 0 while there is none, and when its headers did not go out whole
+	At        time.Time // of arrival, by the server's clock
+}
+
+// Requests returns the requests that arrived since the start or the last [Server.Reset], in order, as copies.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	requests := make([]Request, len(s.requests))
+	for i, r := range s.requests {
+		requests[i] = *r
+		requests[i].Header = r.Header.Clone()
+		requests[i].Body = bytes.Clone(r.Body)
+	}
+	return requests
+}
+
+// Count tells how many of those requests were for an operation, such as "conversations.get"; "*" counts all. An unknown operation
+// ends the test that started the server, or panics where there is none.
+func (s *Server) Count(operation string) int {
+	s.t.Helper()
+	if !isOperation(operation) {
+		s.t.Fatalf("drifttest: Count: unknown operation %q", operation)
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, r := range s.requests {
+		if operation == anyOperation || r.Operation == operation {
+			n++
+		}
+	}
+	return n
+}
+
+// Reset forgets the requests that arrived and the faults that are still to come. Records and the counts of [Server.Used] stay.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = nil
+	clear(s.faults)
+}
+
+// addRequest records a request at its arrival. The caller holds s.mu.
+func (s *Server) addRequest(e *exchange) *Request {
+	record := &Request{
+		Method: e.request.Method,
+		Path:   e.request.URL.EscapedPath(),
+		Query:  e.request.URL.RawQuery,
+		Header: e.request.Header.Clone(),
+		Body:   e.body,
+		At:     e.now,
+	}
+	if e.operation != nil {
+		record.Operation = e.operation.name
+	}
+	if _, ok := record.Header["Authorization"]; ok {
+		record.Header.Set("Authorization", "REDACTED")
+	}
+	s.requests = append(s.requests, record)
+	return record
+}
+
+// setStatus is called before the answer goes out, so that who has the answer also sees it recorded.
+func (s *Server) setStatus(record *Request, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record.Status = status
+}

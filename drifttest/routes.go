@@ -1,0 +1,256 @@
+package drifttest
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// operation is one call of the catalogue: how it is asked for, what it accepts, and what it does to the store.
+type operation struct {
+	name       string
+	method     string
+	path       string // with {parameters}
+	parameters string // as the catalogue lists them, separated by spaces; kindOf knows their types
+	handle     func(*store, *call) (any, error)
+}
+
+var operations = [...]operation{
+	{
+		name: "conversations.get", method: http.MethodGet, path: "v2/conversations/{conversationId}",
+		handle: (*store).getConversation,
+	},
+	{
+		name: "conversations.create", method: http.MethodPost, path: "v2/conversations",
+		parameters: "background_mode labels tags users",
+		handle:     (*store).createConversation,
+	},
+	{
+		name: "conversations.createFromScratch", method: http.MethodPost, path: "v2/conversations/create",
+		parameters: "assigned_user_id background_mode custom_attributes email labels tags title",
+		handle:     (*store).createFromScratch,
+	},
+	{
+		name: "conversations.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}",
+		parameters: "assigned_user_id custom_attributes labels tags workflow_id",
+		handle:     (*store).updateConversation,
+	},
+	{
+		name: "conversations.delete", method: http.MethodDelete, path: "v2/conversations/{conversationId}",
+		handle: (*store).deleteConversation,
+	},
+	{
+		name: "conversations.list", method: http.MethodGet, path: "v2/conversations",
+		parameters: "archived assigned_user_id created_at custom_attributes deleted direction email id integration " +
+			"last_activity_at last_message_sent_at labels member_count participants reply_subject " +
+			"resolved_at tags title updated_at workflow_id",
+		handle: (*store).listConversations,
+	},
+	{
+		name: "conversations.listByStatus", method: http.MethodGet, path: "v2/conversations/status/{status}",
+		parameters: "archived status",
+		handle:     (*store).listByStatus,
+	},
+	{
+		name: "messages.get", method: http.MethodGet, path: "v2/conversations/{conversationId}/messages/{messageId}",
+		handle: (*store).getMessage,
+	},
+	{
+		name: "messages.create", method: http.MethodPost, path: "v2/conversations/{conversationId}/messages",
+		parameters: "body client_message_id conversation_id labels use_custom_avatar",
+		handle:     (*store).createMessage,
+	},
+	{
+		name: "messages.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}/messages/{messageId}",
+		parameters: "body labels reply type",
+		handle:     (*store).updateMessage,
+	},
+	{
+		name: "contacts.get", method: http.MethodGet, path: "v2/contacts/{contactId}",
+		handle: (*store).getContact,
+	},
+	{
+		name: "contacts.create", method: http.MethodPost, path: "v2/contacts",
+		parameters: "background_mode labels tags users",
+		handle:     (*store).createContact,
+	},
+	{
+		name: "contacts.upsertByEmail", method: http.MethodPost, path: "v2/contacts/raw",
+		parameters: "email",
+		handle:     (*store).upsertByEmail,
+	},
+	{
+		name: "contacts.update", method: http.MethodPatch, path: "v2/contacts/{contactId}",
+		parameters: "assigned_user_id background_mode custom_attributes email labels tags",
+		handle:     (*store).updateContact,
+	},
+	{
+		name: "contacts.delete", method: http.MethodDelete, path: "v2/contacts/{contactId}",
+		handle: (*store).deleteContact,
+	},
+	{
+		name: "contacts.list", method: http.MethodGet, path: "v2/contacts",
+		parameters: "background_mode custom_attributes email labels search tags workflow_id",
+		handle:     (*store).listContacts,
+	},
+	{
+		name: "contacts.matchEmail", method: http.MethodGet, path: "v2/contacts/match-email",
+		parameters: "email",
+		handle:     (*store).matchEmail,
+	},
+	{
+		name: "notes.get", method: http.MethodGet, path: "v2/conversations/{conversationId}/timeline/notes/{noteId}",
+		handle: (*store).getNote,
+	},
+	{
+		name: "notes.create", method: http.MethodPost, path: "v2/conversations/{conversationId}/timeline/notes",
+		parameters: "body client_created_at client_id created_at tags type user",
+		handle:     (*store).createNote,
+	},
+	{
+		name: "notes.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}/timeline/notes/{noteId}",
+		parameters: "body closed created_at labels tags type",
+		handle:     (*store).updateNote,
+	},
+	{
+		name: "tags.get", method: http.MethodGet, path: "v2/tags/{tagId}",
+		handle: (*store).getTag,
+	},
+	{
+		name: "tags.create", method: http.MethodPost, path: "v2/tags",
+		parameters: "background_mode color description enabled name",
+		handle:     (*store).createTag,
+	},
+	{
+		name: "tags.update", method: http.MethodPatch, path: "v2/tags/{tagId}",
+		parameters: "background_mode color description enabled name",
+		handle:     (*store).updateTag,
+	},
+	{
+		name: "tags.delete", method: http.MethodDelete, path: "v2/tags/{tagId}",
+		handle: (*store).deleteTag,
+	},
+	{
+		name: "companies.listPeople", method: http.MethodGet, path: "v2/companies/{companyId}/people",
+		parameters: "scope search",
+		handle:     (*store).listPeople,
+	},
+	{
+		name: "companies.listTeams", method: http.MethodGet, path: "v2/companies/{companyId}/teams",
+		parameters: "scope search",
+		handle:     (*store).listTeams,
+	},
+	{
+		name: "meetings.get", method: http.MethodGet, path: "v2/meetings/{meetingId}",
+		handle: (*store).getMeeting,
+	},
+	{
+		name: "meetings.create", method: http.MethodPost, path: "v2/meetings",
+		parameters: "conversation_id created_by duration start_at updated_by",
+		handle:     (*store).createMeeting,
+	},
+	{
+		name: "meetings.update", method: http.MethodPatch, path: "v2/meetings/{meetingId}",
+		parameters: "conversation_id duration ended_at location notes participant_ids start_at subject updated_by",
+		handle:     (*store).updateMeeting,
+	},
+	{
+		name: "meetings.delete", method: http.MethodDelete, path: "v2/meetings/{meetingId}",
+		handle: (*store).deleteMeeting,
+	},
+	{
+		name: "meetings.list", method: http.MethodGet, path: "v2/meetings",
+		parameters: "created_after created_before created_by direction duration ended_at event_type id in_progress " +
+			"location notes participant_ids participants start_after start_before start_at subject " +
+			"updated_by updated_since use_precise_filters",
+		handle: (*store).listMeetings,
+	},
+	{
+		name: "meetings.addParticipant", method: http.MethodPost, path: "v2/meetings/{meetingId}/participants",
+		parameters: "email first_name last_name",
+		handle:     (*store).addParticipant,
+	},
+	{
+		name: "driftbot.updateMessage", method: http.MethodPatch, path: "v2/conversations/{conversationId}/driftbot",
+		parameters: "body labels",
+		handle:     (*store).updateBotMessage,
+	},
+	{
+		name: "driftbot.trigger", method: http.MethodPost, path: "v2/conversations/{conversationId}/driftbot/trigger",
+		parameters: "action_id conversation_id payload",
+		handle:     (*store).trigger,
+	},
+}
+
+// accepts reports whether the catalogue lists the parameter. What stands in the path is not repeated elsewhere.
+func (o *operation) accepts(name string) bool {
+	return slices.Contains(strings.Fields(o.parameters), name) && !strings.Contains(o.path, "{"+name+"}")
+}
+
+func (o *operation) lists() bool { return strings.Contains(o.name, ".list") }
+
+func (o *operation) takesBody() bool {
+	return o.method == http.MethodPost || o.method == http.MethodPatch
+}
+
+// findOperation returns the operation of a request and the values in its path. Where two templates fit, as for
+// v2/contacts/match-email, the one with fewer parameters is meant.
+func findOperation(method, path string) (*operation, map[string]string, error) {
+	var (
+		best    *operation
+		values  map[string]string
+		allowed []string
+	)
+	for i := range operations {
+		o := &operations[i]
+		found, ok := o.match(path)
+		if !ok {
+			continue
+		}
+		allowed = append(allowed, o.method)
+		if o.method == method && (best == nil || len(found) < len(values)) {
+			best, values = o, found
+		}
+	}
+	if best == nil {
+		return nil, nil, noOperation(method, path, allowed)
+	}
+	return best, values, nil
+}
+
+// match compares an escaped path with the template, segment by segment.
+func (o *operation) match(path string) (map[string]string, bool) {
+	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	template := strings.Split(o.path, "/")
+	if len(segments) != len(template) {
+		return nil, false
+	}
+	values := map[string]string{}
+	for i, want := range template {
+		segment, err := url.PathUnescape(segments[i])
+		name, isParameter := strings.CutPrefix(want, "{")
+		switch {
+		case err != nil || segment == "":
+			return nil, false
+		case isParameter:
+			values[strings.TrimSuffix(name, "}")] = segment
+		case segment != want:
+			return nil, false
+		}
+	}
+	return values, true
+}
+
+func noOperation(method, path string, allowed []string) error {
+	if len(allowed) == 0 {
+		return notFound("operation at", path)
+	}
+	slices.Sort(allowed)
+	return &failure{
+		status:  http.StatusMethodNotAllowed,
+		kind:    errorType(http.StatusMethodNotAllowed),
+		message: "The path does not take " + method,
+		header:  http.Header{"Allow": {strings.Join(slices.Compact(allowed), ", ")}},
+	}
+}

@@ -1,0 +1,103 @@
+package drifttest
+
+import (
+	"encoding/json"
+	"math"
+
+	"github.com/driftsdk/drift"
+)
+
+// AddPerson puts a person into a company, which exists from then on. A person whose ID is 0 gets the next one; one with an ID
+// replaces who had it.
+func (s *Server) AddPerson(companyID drift.CompanyID, person drift.Person) drift.PersonID {
+	s.t.Helper()
+	record := s.toObject(person)
+	record["company_id"] = string(companyID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return drift.PersonID(s.store.people.put(record).integer("id"))
+}
+
+// AddTeam puts a team into a company, by the rules of [Server.AddPerson].
+func (s *Server) AddTeam(companyID drift.CompanyID, team drift.Team) drift.TeamID {
+	s.t.Helper()
+	record := s.toObject(team)
+	record["company_id"] = string(companyID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return drift.TeamID(s.store.teams.put(record).integer("id"))
+}
+
+// AddContact puts a contact in. An ID of 0 becomes the next one; instants that are zero become the time of the server's clock.
+func (s *Server) AddContact(contact drift.Contact) drift.ContactID {
+	s.t.Helper()
+	record := s.toObject(contact)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return drift.ContactID(s.store.contacts.create(record, s.settings.clock().UnixMilli()).integer("id"))
+}
+
+// AddConversation puts a conversation in, by the rules of [Server.AddContact]. It is open unless its Status says otherwise.
+func (s *Server) AddConversation(conversation drift.Conversation) drift.ConversationID {
+	s.t.Helper()
+	if conversation.Status == "" {
+		conversation.Status = drift.ConversationStatusOpen
+	}
+	record := s.toObject(conversation)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return drift.ConversationID(s.store.conversations.create(record, s.settings.clock().UnixMilli()).integer("id"))
+}
+
+// toObject turns a record of the SDK into one of the store, by way of the wire.
+func (s *Server) toObject(record any) object {
+	s.t.Helper()
+	data, err := json.Marshal(record)
+	if err != nil {
+		s.t.Fatalf("drifttest: %v", err)
+		return nil
+	}
+	value, err := decode(data)
+	if err != nil {
+		s.t.Fatalf("drifttest: %v", err)
+		return nil
+	}
+	members, _ := value.(map[string]any)
+	fields := object{}
+	for name, value := range members {
+		fields[name] = stored(value)
+	}
+	return fields
+}
+
+// stored gives a field the type that the store keeps it in.
+func stored(value any) any {
+	switch value := value.(type) {
+	case json.Number:
+		if n, err := value.Int64(); err == nil {
+			return n
+		}
+	case []any:
+		return storedList(value)
+	}
+	return value
+}
+
+// storedList makes a list of ids or of names; a tag is kept by its name. Other lists stay as they are.
+func storedList(items []any) any {
+	if numbers, ok := list(items, func(item any) (int64, bool) { return integer(item, 1, math.MaxInt64) }); ok && len(items) > 0 {
+		return numbers
+	}
+	if names, ok := list(items, nameOf); ok {
+		return names
+	}
+	return items
+}
+
+func nameOf(item any) (string, bool) {
+	if tag, ok := item.(map[string]any); ok {
+		item = tag["name"]
+	}
+	name, ok := item.(string)
+	return name, ok
+}

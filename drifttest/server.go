@@ -1,0 +1,267 @@
+package drifttest
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// No request of the API comes near this size; it only keeps a runaway test from filling the memory.
+const maxBodyBytes = 64 << 20
+
+// TB is what [Start] needs of a test: [testing.TB] has it.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// Server is a Drift in memory. Its methods are safe for concurrent use.
+type Server struct {
+	// URL is the base URL: scheme, host and port, without a slash at the end.
+	URL string
+
+	t        TB
+	settings settings
+	http     *http.Server
+	served   chan struct{} // closed when the listener is done with
+	closing  chan struct{} // closed when Close begins
+	close    sync.Once
+	handlers sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	arrivals int
+	requests []*Request
+	faults   map[string][]Fault
+	limits   limits
+	store    *store
+	closers  []io.Closer
+}
+
+// NewServer starts a server, which the caller closes. Like [net/http/httptest.NewServer] it panics when it cannot listen, and also
+// when an option is bad. In a test [Start] is handier.
+func NewServer(opts ...Option) *Server {
+	s, err := newServer(panicking{}, opts)
+	if err != nil {
+		panic("drifttest: " + err.Error())
+	}
+	return s
+}
+
+// Start starts a server that is closed when the test ends. What makes [NewServer] and the methods of a Server panic ends the test
+// instead.
+func Start(t TB, opts ...Option) *Server {
+	t.Helper()
+	s, err := newServer(t, opts)
+	if err != nil {
+		t.Fatalf("drifttest: %v", err)
+		return nil
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func newServer(t TB, opts []Option) (*Server, error) {
+	set, err := newSettings(opts)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", set.address)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		URL:      "http://" + listener.Addr().String(),
+		t:        t,
+		settings: set,
+		served:   make(chan struct{}),
+		closing:  make(chan struct{}),
+		faults:   map[string][]Fault{},
+		limits:   limits{perMinute: set.perMinute, perMonth: set.perMonth},
+		store:    newStore(),
+	}
+	if set.demo {
+		s.store.seedDemo()
+	}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	go s.serve(listener)
+	return s, nil
+}
+
+func (s *Server) serve(listener net.Listener) {
+	defer close(s.served)
+	_ = s.http.Serve(listener) // always ends with ErrServerClosed
+}
+
+// Close stops the server: it ends delays, closes connections and the clients that [Server.Client] made, and waits for the handlers.
+// Calling it again does nothing.
+func (s *Server) Close() {
+	s.close.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		closers := s.closers
+		s.mu.Unlock()
+
+		close(s.closing)
+		for _, c := range closers {
+			_ = c.Close()
+		}
+		_ = s.http.Close()
+		<-s.served
+		s.handlers.Wait()
+	})
+}
+
+// ServeHTTP answers a request, so that a server can also be used without the network. Where a [Fault] drops the connection it
+// panics with [http.ErrAbortHandler], which net/http servers understand.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.handlers.Done()
+
+	body, err := readBody(w, r)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client broke off, nobody is there to be told
+	}
+	e := s.arrive(r, body)
+	a := s.answer(e)
+	if !s.pause(r.Context(), e.fault.Delay) {
+		panic(http.ErrAbortHandler)
+	}
+	s.send(w, e, a)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil // a client's request, handed over without a connection
+	}
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+}
+
+// enter counts a handler in, so that Close waits for it.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.handlers.Add(1)
+	return true
+}
+
+// exchange is one request on its way to an answer.
+type exchange struct {
+	request   *http.Request
+	body      []byte
+	id        string // X-Request-Id
+	now       time.Time
+	record    *Request
+	operation *operation
+	path      map[string]string
+	unknown   error // why there is no operation
+	refused   error // by token or limits
+	fault     Fault
+}
+
+// arrive records a request and decides in one step, in the order of arrival, whether it is let in and which fault it meets. One
+// that is refused takes no fault with it.
+func (s *Server) arrive(r *http.Request, body []byte) *exchange {
+	e := &exchange{request: r, body: body}
+	e.operation, e.path, e.unknown = findOperation(r.Method, r.URL.EscapedPath())
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.arrivals++
+	e.id = fmt.Sprintf("drifttest-%06d", s.arrivals)
+	e.now = s.settings.clock()
+	e.record = s.addRequest(e)
+	if e.refused = s.authenticate(r.Header); e.refused != nil {
+		return e
+	}
+	if e.refused = s.limits.admit(e.now); e.refused == nil {
+		e.fault = s.takeFault(e.operation)
+	}
+	return e
+}
+
+// authenticate compares with every token, and each in constant time: a habit worth keeping in a fake.
+func (s *Server) authenticate(header http.Header) error {
+	authorization := []byte(header.Get("Authorization"))
+	known := len(header.Values("Authorization")) == 1
+	matches := 0
+	for _, token := range s.settings.tokens {
+		matches |= subtle.ConstantTimeCompare(authorization, []byte("Bearer "+token))
+	}
+	if !known || matches == 0 {
+		return unauthorized()
+	}
+	return nil
+}
+
+// answer decides what is said in return, and applies the request to the store unless a fault is in the way.
+func (s *Server) answer(e *exchange) answer {
+	switch {
+	case e.refused != nil:
+		return refusal(e.refused)
+	case e.fault.Drop == DropBeforeAnswer:
+		return answer{}
+	case e.fault.Status == 0:
+		return s.handle(e)
+	}
+	if e.fault.Applied || e.fault.Drop == DropAfterHandling {
+		s.handle(e)
+	}
+	return e.fault.answer()
+}
+
+// handle checks a request and applies it to the store.
+func (s *Server) handle(e *exchange) answer {
+	if e.unknown != nil {
+		return refusal(e.unknown)
+	}
+	c, err := e.operation.check(e.request, e.path, e.body)
+	if err != nil {
+		return refusal(err)
+	}
+	c.now = e.now.UnixMilli()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	result, err := e.operation.handle(s.store, c)
+	if err != nil {
+		return refusal(err)
+	}
+	return success(result)
+}
+
+// pause waits, and reports whether it came to the end of it.
+func (s *Server) pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-s.closing:
+		return false
+	}
+}
+
+// panicking is the TB of a server that belongs to no test.
+type panicking struct{}
+
+func (panicking) Helper()        {}
+func (panicking) Cleanup(func()) {}
+
+func (panicking) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

@@ -1,0 +1,228 @@
+package drifttest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// call is a request that passed every check, its values in the types of their kinds.
+type call struct {
+	operation *operation
+	now       int64 // milliseconds, as every instant here
+	path      object
+	params    object // of the query or the body; nil stands for null
+}
+
+func (c *call) id(name string) int64 { return c.path.integer(name) }
+
+// check refuses whatever the catalogue and the conventions of the wire do not allow.
+func (o *operation) check(r *http.Request, segments map[string]string, body []byte) (*call, error) {
+	if err := checkHeaders(r.Header, len(body) > 0); err != nil {
+		return nil, err
+	}
+	path, err := checkPath(segments)
+	if err != nil {
+		return nil, err
+	}
+	params, err := o.checkQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	if o.takesBody() {
+		params, err = o.checkBody(body)
+	} else if len(body) > 0 {
+		err = invalid("body", o.method+" takes none")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &call{operation: o, path: path, params: params}, nil
+}
+
+func checkHeaders(header http.Header, hasBody bool) error {
+	if !isJSON(header.Values("Accept")) {
+		return invalid("Accept", "must be application/json")
+	}
+	contentType := header.Values("Content-Type")
+	switch {
+	case hasBody && !isJSON(contentType):
+		return invalid("Content-Type", "must be application/json")
+	case !hasBody && len(contentType) > 0:
+		return invalid("Content-Type", "there is no body")
+	}
+	return nil
+}
+
+func isJSON(values []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	mediaType, _, err := mime.ParseMediaType(values[0])
+	return err == nil && mediaType == "application/json"
+}
+
+func checkPath(segments map[string]string) (object, error) {
+	path := object{}
+	for _, name := range slices.Sorted(maps.Keys(segments)) {
+		if err := path.set(name, kindOfPath(name), kindOfPath(name).lift(segments[name])); err != nil {
+			return nil, err
+		}
+	}
+	return path, nil
+}
+
+func (o *operation) checkQuery(raw string) (object, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, invalid("query", "is malformed")
+	}
+	params := object{}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if err := o.addQuery(params, name, values[name]); err != nil {
+			return nil, err
+		}
+	}
+	return params, nil
+}
+
+func (o *operation) addQuery(params object, name string, values []string) error {
+	base, key, isMember := strings.Cut(name, "[")
+	k := kindOf(base)
+	if !o.inQuery(base) || isMember != (k == kindAttributes) {
+		return invalid(name, "unknown parameter")
+	}
+	if k == kindTexts || k == kindIDs {
+		return params.set(name, k, k.liftList(values))
+	}
+	if len(values) > 1 {
+		return invalid(name, "is given more than once")
+	}
+	if k == kindAttributes {
+		return params.addMember(base, key, values[0])
+	}
+	if values[0] == "" {
+		return invalid(name, "must not be empty")
+	}
+	return params.set(name, k, k.lift(values[0]))
+}
+
+func (o *operation) inQuery(name string) bool {
+	if name == "limit" || name == "next" {
+		return o.lists()
+	}
+	return o.method == http.MethodGet && o.accepts(name)
+}
+
+// addMember adds one entry of a map, as in custom_attributes[plan]=pro.
+func (o object) addMember(name, key, value string) error {
+	key, closed := strings.CutSuffix(key, "]")
+	if !closed || key == "" {
+		return invalid(name, "must be written as "+name+"[key]")
+	}
+	members, _ := o[name].(map[string]any)
+	if members == nil {
+		members = map[string]any{}
+		o[name] = members
+	}
+	members[key] = value
+	return nil
+}
+
+func (o *operation) checkBody(body []byte) (object, error) {
+	value, err := decode(body)
+	if err != nil {
+		return nil, err
+	}
+	given, ok := value.(map[string]any)
+	if !ok {
+		return nil, invalid("body", "must be an object")
+	}
+	params := object{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !o.accepts(name) {
+			return nil, invalid(name, "unknown parameter")
+		}
+		if given[name] == nil && o.method == http.MethodPatch {
+			params[name] = nil // to be cleared
+			continue
+		}
+		if err := params.set(name, kindOf(name), given[name]); err != nil {
+			return nil, err
+		}
+	}
+	return params, nil
+}
+
+// set stores a value that is of its kind.
+func (o object) set(name string, k kind, value any) error {
+	checked, ok := k.check(value)
+	if !ok {
+		return invalid(name, "must be "+string(k))
+	}
+	o[name] = checked
+	return nil
+}
+
+// decode reads one JSON value and keeps its numbers as they are. encoding/json would let a name pass that is given twice.
+func decode(body []byte) (any, error) {
+	if !utf8.Valid(body) || !json.Valid(body) {
+		return nil, invalid("body", "must be one JSON value in UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	return decodeValue(dec)
+}
+
+func decodeValue(dec *json.Decoder) (any, error) {
+	token, err := dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token {
+	case json.Delim('{'):
+		return decodeObject(dec)
+	case json.Delim('['):
+		return decodeList(dec)
+	}
+	return token, nil
+}
+
+func decodeObject(dec *json.Decoder) (any, error) {
+	members := map[string]any{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprint(token)
+		if _, twice := members[name]; twice {
+			return nil, invalid(name, "is given more than once")
+		}
+		if members[name], err = decodeValue(dec); err != nil {
+			return nil, err
+		}
+	}
+	_, err := dec.Token() // }
+	return members, err
+}
+
+func decodeList(dec *json.Decoder) (any, error) {
+	items := []any{}
+	for dec.More() {
+		item, err := decodeValue(dec)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	_, err := dec.Token() // ]
+	return items, err
+}

@@ -1,0 +1,20 @@
+package drifttest
+
+func (st *store) getTag(c *call) (any, error) {
+	return st.tags.get(c.id("tagId"))
+}
+
+func (st *store) createTag(c *call) (any, error) {
+	if c.params.text("name") == "" {
+		return nil, invalid("name", "must not be empty")
+	}
+	return st.tags.create(c.params, c.now), nil
+}
+
+func (st *store) updateTag(c *call) (any, error) {
+	return st.tags.update(c.id("tagId"), c.params, c.now)
+}
+
+func (st *store) deleteTag(c *call) (any, error) {
+	return nil, st.tags.delete(c.id("tagId"))
+}
