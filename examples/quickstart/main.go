@@ -1,0 +1,115 @@
+// Command quickstart finds or creates a contact, opens a conversation with it, writes messages, and walks lists.
+//
+// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory and calls that.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := start(ctx, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+func start(ctx context.Context, w io.Writer) error {
+	if os.Getenv("DRIFT_TOKEN") == "" {
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		server := drifttest.NewServer(drifttest.WithDemoData())
+		defer server.Close()
+		return run(ctx, server.Client(), w)
+	}
+	client, err := drift.NewClient(drift.FromEnv())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return run(ctx, client, w)
+}
+
+// run is the part to copy.
+func run(ctx context.Context, client *drift.Client, w io.Writer) error {
+	const email = "grace@example.com"
+
+	contact, err := client.Contacts.MatchEmail(ctx, email)
+	if errors.Is(err, drift.ErrNotFound) {
+		fmt.Fprintln(w, "No contact yet: creating one.")
+		contact, err = client.Contacts.UpsertByEmail(ctx, email)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Contact %s has id %s.\n", contact.Email, contact.ID)
+
+	conversation, err := client.Conversations.CreateFromScratch(ctx, drift.ConversationCreateFromScratchRequest{
+		Email:            email,
+		Title:            "A question about billing",
+		Tags:             []string{"billing"},
+		CustomAttributes: drift.Attributes{"plan": "professional"},
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Opened conversation %s.\n", conversation.ID)
+
+	for _, body := range []string{"Hello Grace!", "How can we help?"} {
+		message, err := client.Messages.Create(ctx, conversation.ID, drift.MessageCreateRequest{Body: body})
+		var ambiguous *drift.AmbiguousError
+		if errors.As(err, &ambiguous) {
+			// The message may have been written, so it is not sent again unseen.
+			return fmt.Errorf("look for the message with client id %s: %w", ambiguous.ClientID, err)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "Wrote message %s: %q\n", message.ID, message.Body)
+	}
+
+	// A PATCH changes what is set, and nothing else: Null clears a field, Set gives it a value.
+	conversation, err = client.Conversations.Update(ctx, conversation.ID, drift.ConversationUpdateRequest{
+		AssignedUserID: drift.Null[drift.UserID](),
+		Labels:         drift.Set([]string{"new"}),
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Labelled it %v.\n", conversation.Labels)
+
+	fmt.Fprintln(w, "Open conversations:")
+	open := client.Conversations.AllByStatus(ctx, drift.ConversationStatusOpen, drift.ConversationListByStatusOptions{})
+	shown := 0
+	for conversation, err := range open {
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "  %s  %s\n", conversation.ID, conversation.Title)
+		if shown++; shown == 5 {
+			fmt.Fprintln(w, "  and so on")
+			break
+		}
+	}
+
+	contacts, err := drift.Collect(client.Contacts.All(ctx, drift.ContactListOptions{}), 0)
+	if err != nil {
+		return err
+	}
+	usage, err := client.Quota(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%d contacts in all, read with %d calls so far this month.\n", len(contacts), usage.Used)
+	return nil
+}
