@@ -11,7 +11,7 @@ import (
 
 func main() {
 	req, _ := http.NewRequest("GET", "https://driftapi.com/v2/conversations/42", nil)
-	req.Header.Set("Authorization", "Bearer "+os.Getenv("T"))
+	req.Header.Set("Authorization", "Bearer "+os.Getenv("DRIFT_TOKEN"))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		fmt.Println(err)

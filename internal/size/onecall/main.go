@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	client, err := drift.NewClient(drift.WithToken(os.Getenv("T")))
+	client, err := drift.NewClient(drift.WithToken(os.Getenv("DRIFT_TOKEN")))
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
