@@ -1,0 +1,242 @@
+package drift_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+)
+
+// The examples call a Drift in memory. With an account it is
+//
+//	client, err := drift.NewClient(drift.WithToken(os.Getenv("DRIFT_TOKEN")))
+func ExampleConversationsService() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	// Leave the labels alone, clear the assignment, set the tags.
+	conversation, err := client.Conversations.Update(ctx, 4, drift.ConversationUpdateRequest{
+		AssignedUserID: drift.Null[drift.UserID](),
+		Tags:           drift.Set([]string{"urgent"}),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(conversation.Title, conversation.Tags[0].Name)
+
+	pending := client.Conversations.AllByStatus(ctx, drift.ConversationStatusPending, drift.ConversationListByStatusOptions{})
+	first, err := drift.Collect(pending, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, conversation := range first {
+		fmt.Println(conversation.ID, conversation.Status)
+	}
+	// Output:
+	// Password reset mail never arrives urgent
+	// 3 pending
+	// 9 pending
+}
+
+func ExampleMessagesService() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	message, err := client.Messages.Create(ctx, 1, drift.MessageCreateRequest{
+		Body:            "Your invoice is on its way.",
+		ClientMessageID: "invoice-2026-11", // found again after an AmbiguousError
+	})
+	var ambiguous *drift.AmbiguousError
+	if errors.As(err, &ambiguous) {
+		log.Fatalf("look whether %s was written before sending it again", ambiguous.ClientID)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(message.ClientMessageID, message.Body)
+	// Output: invoice-2026-11 Your invoice is on its way.
+}
+
+func ExampleContactsService() {
+	server := drifttest.NewServer()
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	contact, err := client.Contacts.MatchEmail(ctx, "grace@example.com")
+	if errors.Is(err, drift.ErrNotFound) {
+		contact, err = client.Contacts.UpsertByEmail(ctx, "grace@example.com")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	contact, err = client.Contacts.Update(ctx, contact.ID, drift.ContactUpdateRequest{
+		CustomAttributes: drift.Set(drift.Attributes{"seats": 25, "trial": nil}), // merged; nil clears a key
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	seats, _ := contact.CustomAttributes.Int64("seats")
+	fmt.Println(contact.ID, contact.Email, seats)
+	// Output: 1 grace@example.com 25
+}
+
+func ExampleNotesService() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	note, err := client.Notes.Create(ctx, 1, drift.NoteCreateRequest{Body: "Asked finance for the number."})
+	if err != nil {
+		log.Fatal(err)
+	}
+	note, err = client.Notes.Update(ctx, 1, note.ID, drift.NoteUpdateRequest{Closed: drift.Set(true)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(note.Body, note.Closed)
+	// Output: Asked finance for the number. true
+}
+
+func ExampleTagsService() {
+	server := drifttest.NewServer()
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	tag, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "vip", Color: "0960C5", Enabled: new(true)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := client.Tags.Delete(ctx, tag.ID); err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Tags.Get(ctx, tag.ID)
+	fmt.Println(tag.Name, errors.Is(err, drift.ErrNotFound))
+	// Output: vip true
+}
+
+func ExampleMeetingsService() {
+	server := drifttest.NewServer()
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	meeting, err := client.Meetings.Create(ctx, drift.MeetingCreateRequest{
+		StartAt:  time.Date(2026, time.December, 1, 9, 30, 0, 0, time.UTC),
+		Duration: 45 * time.Minute,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	participant, err := client.Meetings.AddParticipant(ctx, meeting.ID, drift.MeetingAddParticipantRequest{
+		Email: "grace@example.com", FirstName: "Grace",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(meeting.StartAt.Format(time.DateTime), meeting.Duration, participant.FirstName)
+	// Output: 2026-12-01 09:30:00 45m0s Grace
+}
+
+func ExampleCompaniesService() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	people := client.Companies.AllPeople(ctx, "acme.example", drift.CompanyListPeopleOptions{Search: "a"})
+	for person, err := range people {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(person.Name)
+		break
+	}
+	// Output: Ada Byron
+}
+
+func ExampleDriftbotService() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	interaction, err := client.Driftbot.Trigger(ctx, 1, drift.DriftbotTriggerRequest{
+		ActionID: "send-survey",
+		Payload:  map[string]any{"language": "en"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(interaction.ActionID, interaction.Status)
+	// Output: send-survey completed
+}
+
+func ExampleCollect() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	contacts, err := drift.Collect(client.Contacts.All(ctx, drift.ContactListOptions{}), 0)
+	var page *drift.PageError
+	if errors.As(err, &page) {
+		log.Fatalf("read %d contacts; go on with Cursor: %q", len(contacts), page.Cursor)
+	}
+	fmt.Println(len(contacts))
+	// Output: 30
+}
+
+func ExampleClient_With() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client := server.Client()
+
+	// A view for a long job: it leaves room for others, and is patient.
+	export := client.With(drift.WithBulk(), drift.WithTimeout(10*time.Minute))
+	tag, err := export.Tags.Get(context.Background(), 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(tag.ID)
+	// Output: 1
+}
+
+func ExampleClient_Do() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client := server.Client()
+
+	// An endpoint that has no method goes through the same limits and retries.
+	var contact struct {
+		Email string `json:"email"`
+	}
+	err := client.Do(context.Background(), drift.Request{
+		Path:   "v2/contacts/{contactId}",
+		Values: map[string]string{"contactId": "1"},
+	}, &contact)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(contact.Email)
+	// Output: grace.abbott@customer01.example
+}
+
+func ExampleWithResponse() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client := server.Client(drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Millisecond}))
+	server.Fail("tags.get", drifttest.Fault{Status: 503})
+
+	var response drift.Response
+	if _, err := client.Tags.Get(context.Background(), 1, drift.WithResponse(&response)); err != nil {
+		log.Fatal(err)
+	}
+	for _, attempt := range response.Attempts {
+		fmt.Println(attempt.StatusCode)
+	}
+	// Output:
+	// 503
+	// 200
+}
