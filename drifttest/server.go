@@ -44,10 +44,13 @@ type Server struct {
 	closers  []io.Closer
 }
 
-// NewServer starts a server, which the caller closes. Like [net/http/httptest.NewServer] it panics when it cannot listen, and also
-// when an option is bad. In a test [Start] is handier.
+// Listen starts a server, which the caller closes. The error tells why it cannot listen, or which option is bad.
+func Listen(opts ...Option) (*Server, error) { return newServer(panicking{}, opts) }
+
+// NewServer is Listen for programs that cannot go on without the server: like [net/http/httptest.NewServer] it panics where
+// there is an error. In a test [Start] is handier.
 func NewServer(opts ...Option) *Server {
-	s, err := newServer(panicking{}, opts)
+	s, err := Listen(opts...)
 	if err != nil {
 		panic("drifttest: " + err.Error())
 	}

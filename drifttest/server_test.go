@@ -213,3 +213,11 @@ func TestBadOptions(t *testing.T) {
 		assert.Empty(t, tb.cleanups)
 	}
 }
+
+func TestListenReportsWhyItCannot(t *testing.T) {
+	server := drifttest.Start(t)
+	_, err := drifttest.Listen(drifttest.WithAddress(strings.TrimPrefix(server.URL, "http://")))
+	assert.Error(t, err, "the port is taken")
+	_, err = drifttest.Listen(drifttest.WithToken(""))
+	assert.ErrorContains(t, err, "WithToken")
+}

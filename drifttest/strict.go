@@ -48,7 +48,7 @@ func (o *operation) check(r *http.Request, segments map[string]string, body []by
 }
 
 func checkHeaders(header http.Header, hasBody bool) error {
-	if !isJSON(header.Values("Accept")) {
+	if accept := header.Values("Accept"); !isJSON(accept) && !slices.Equal(accept, []string{"*/*"}) {
 		return invalid("Accept", "must be application/json")
 	}
 	contentType := header.Values("Content-Type")

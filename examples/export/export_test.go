@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+)
+
+// asCommand names the folder in the environment of a process that is the command instead of its test.
+const asCommand = "EXPORT_TEST_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(asCommand); dir != "" {
+		if err := start(context.Background(), dir, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+const (
+	contacts   = 25
+	onePage    = 10
+	contactSet = "contacts.jsonl"
+)
+
+func account(t *testing.T) *drifttest.Server {
+	t.Helper()
+	srv := drifttest.Start(t)
+	for i := range contacts {
+		srv.AddContact(drift.Contact{Email: fmt.Sprintf("contact%d@example.com", i)})
+	}
+	return srv
+}
+
+// exportOf exports the contacts, ten on a page, and calls each with the number of every record that it is about to write.
+func exportOf(srv *drifttest.Server, dir string, each func(n int)) *export[drift.Contact] {
+	client, n := srv.Client(), 0
+	return &export[drift.Contact]{
+		path: filepath.Join(dir, contactSet),
+		list: func(ctx context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+			return client.Contacts.List(ctx, drift.ContactListOptions{Cursor: cursor, Limit: onePage})
+		},
+		id: func(c *drift.Contact) int64 {
+			n++
+			each(n)
+			return int64(c.ID)
+		},
+		progress: func(int) {},
+	}
+}
+
+func nothing(int) {}
+
+// idsIn reads the ids of a file, every line of which must be a record.
+func idsIn(t *testing.T, path string) []int64 {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var ids []int64
+	for line := range strings.Lines(string(data)) {
+		var record drift.Contact
+		require.NoError(t, json.Unmarshal([]byte(line), &record), line)
+		ids = append(ids, int64(record.ID))
+	}
+	return ids
+}
+
+// upTo is what a complete file holds.
+func upTo(n int64) []int64 {
+	var ids []int64
+	for id := range n {
+		ids = append(ids, id+1)
+	}
+	return ids
+}
+
+// finish runs an export again and checks that the file is complete, each record once.
+func finish(t *testing.T, srv *drifttest.Server, dir string) {
+	t.Helper()
+	e := exportOf(srv, dir, nothing)
+	require.NoError(t, e.run(t.Context()))
+	assert.Equal(t, upTo(contacts), idsIn(t, e.path))
+	assert.Len(t, e.ids, contacts)
+}
+
+func TestResumesAfterCancellation(t *testing.T) {
+	for last := range contacts {
+		t.Run(fmt.Sprint(last+1), func(t *testing.T) {
+			srv, dir := account(t), t.TempDir()
+			ctx, cancel := context.WithCancel(t.Context())
+			err := exportOf(srv, dir, func(n int) {
+				if n == last+1 {
+					cancel()
+				}
+			}).run(ctx)
+			if last < 2*onePage {
+				require.ErrorIs(t, err, context.Canceled)
+			} else {
+				require.NoError(t, err, "the last page was there already")
+			}
+			finish(t, srv, dir)
+			assert.Equal(t, 3, srv.Count("contacts.list"), "no page is read again")
+		})
+	}
+}
+
+func TestResumesAfterCrashWithinPage(t *testing.T) {
+	for last := range contacts {
+		t.Run(fmt.Sprint(last+1), func(t *testing.T) {
+			srv, dir := account(t), t.TempDir()
+			e := exportOf(srv, dir, func(n int) {
+				if n == last+1 {
+					panic("crash")
+				}
+			})
+			assert.Panics(t, func() { _ = e.run(t.Context()) })
+			finish(t, srv, dir)
+		})
+	}
+}
+
+// The page is in the file, but the checkpoint cannot be moved: what a crash between the two leaves behind.
+func TestResumesAfterCrashBeforeCheckpoint(t *testing.T) {
+	for last := range contacts {
+		t.Run(fmt.Sprint(last+1), func(t *testing.T) {
+			srv, dir := account(t), t.TempDir()
+			obstacle := filepath.Join(dir, contactSet+".checkpoint.tmp")
+			e := exportOf(srv, dir, func(n int) {
+				if n == last+1 {
+					assert.NoError(t, os.Mkdir(obstacle, 0o700))
+				}
+			})
+			require.Error(t, e.run(t.Context()))
+			pages := last/onePage + 1
+			require.Len(t, idsIn(t, e.path), min(pages*onePage, contacts))
+
+			require.NoError(t, os.Remove(obstacle))
+			finish(t, srv, dir)
+			assert.Equal(t, 4, srv.Count("contacts.list"), "only the page without a checkpoint is read again")
+		})
+	}
+}
+
+// A power cut may leave any part of a page behind the checkpoint.
+func TestCutsOffTornPage(t *testing.T) {
+	srv, dir := account(t), t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	e := exportOf(srv, dir, func(n int) {
+		if n == onePage {
+			cancel()
+		}
+	})
+	require.ErrorIs(t, e.run(ctx), context.Canceled)
+	good, err := os.ReadFile(e.path)
+	require.NoError(t, err)
+
+	page := bytes.Repeat([]byte(`{"id":11,"email":"x"}`+"\n"), 2)
+	for length := range len(page) {
+		require.NoError(t, os.WriteFile(e.path, slices.Concat(good, page[:length]), 0o600))
+		again := exportOf(srv, dir, nothing)
+		require.NoError(t, again.open())
+		require.NoError(t, again.file.Close())
+		assert.Equal(t, upTo(onePage), idsIn(t, e.path))
+	}
+	finish(t, srv, dir)
+}
+
+// The command itself, killed right after the answer to its n-th request, until it gets through.
+func TestResumesAfterKill(t *testing.T) {
+	srv := drifttest.Start(t, drifttest.WithDemoData())
+	for range 350 {
+		srv.AddContact(drift.Contact{})
+	}
+	for n := range 5 {
+		t.Run(fmt.Sprint(n+1), func(t *testing.T) {
+			dir := t.TempDir()
+			killed := runCommand(t, srv, dir, n+1)
+			again := runCommand(t, srv, dir, 0)
+			assert.True(t, killed)
+			assert.False(t, again)
+			assert.Equal(t, upTo(60), idsIn(t, filepath.Join(dir, "conversations.jsonl")))
+			assert.Equal(t, upTo(380), idsIn(t, filepath.Join(dir, contactSet)))
+		})
+	}
+}
+
+// runCommand runs the command and kills it after its n-th request, if there is one. It reports whether it came to that.
+func runCommand(t *testing.T, srv *drifttest.Server, dir string, kill int) bool {
+	t.Helper()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context()) // which kills
+	defer cancel()
+	var requests atomic.Int32
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		srv.ServeHTTP(w, r)
+		_ = http.NewResponseController(w).Flush()
+		if requests.Add(1) == int32(kill) {
+			cancel()
+		}
+	}))
+	defer proxy.Close()
+	command := exec.CommandContext(ctx, program)
+	command.Env = append(os.Environ(), asCommand+"="+dir,
+		"DRIFT_TOKEN="+drifttest.DefaultToken, "DRIFT_BASE_URL="+proxy.URL)
+	output, err := command.CombinedOutput()
+	if kill == 0 {
+		require.NoError(t, err, string(output))
+	}
+	return ctx.Err() != nil
+}
+
+// What exists from the beginning to the end is in the file, whatever comes and goes meanwhile.
+func TestAccountChangesMeanwhile(t *testing.T) {
+	srv, dir := account(t), t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	require.ErrorIs(t, exportOf(srv, dir, func(n int) {
+		if n == onePage {
+			cancel()
+		}
+	}).run(ctx), context.Canceled)
+
+	client := srv.Client()
+	for _, id := range []drift.ContactID{3, 10, 11, 24} {
+		require.NoError(t, client.Contacts.Delete(t.Context(), id))
+	}
+	srv.AddContact(drift.Contact{})
+
+	e := exportOf(srv, dir, nothing)
+	require.NoError(t, e.run(t.Context()))
+	want := slices.DeleteFunc(upTo(contacts+1), func(id int64) bool { return id == 11 || id == 24 })
+	assert.Equal(t, want, idsIn(t, e.path))
+}
+
+// pages is a list of a service that is not as orderly as the one in memory.
+func pages(dir string, next map[string]*drift.Page[drift.Contact]) *export[drift.Contact] {
+	return &export[drift.Contact]{
+		path: filepath.Join(dir, contactSet),
+		list: func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+			return next[cursor], nil
+		},
+		id:       func(c *drift.Contact) int64 { return int64(c.ID) },
+		progress: func(int) {},
+	}
+}
+
+func TestRecordOnTwoPagesIsWrittenOnce(t *testing.T) {
+	e := pages(t.TempDir(), map[string]*drift.Page[drift.Contact]{
+		"":  {Items: []*drift.Contact{{ID: 1}, {ID: 2}}, Next: "b"},
+		"b": {Items: []*drift.Contact{{ID: 2}, {ID: 3}}},
+	})
+	require.NoError(t, e.run(t.Context()))
+	assert.Equal(t, upTo(3), idsIn(t, e.path))
+}
+
+func TestRepeatedCursorEnds(t *testing.T) {
+	e := pages(t.TempDir(), map[string]*drift.Page[drift.Contact]{
+		"":  {Items: []*drift.Contact{{ID: 1}}, Next: "b"},
+		"b": {Items: []*drift.Contact{{ID: 2}}, Next: "b"},
+	})
+	require.ErrorIs(t, e.run(t.Context()), drift.ErrCursorLoop)
+	assert.Equal(t, upTo(2), idsIn(t, e.path))
+}
+
+func TestKeepsForeignFile(t *testing.T) {
+	srv, dir := account(t), t.TempDir()
+	path := filepath.Join(dir, contactSet)
+	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))
+	require.ErrorContains(t, exportOf(srv, dir, nothing).run(t.Context()), "choose another folder")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "mine", string(data))
+}
+
+func TestShortFileIsAnError(t *testing.T) {
+	srv, dir := account(t), t.TempDir()
+	finish(t, srv, dir)
+	require.NoError(t, os.Truncate(filepath.Join(dir, contactSet), 5))
+	assert.ErrorContains(t, exportOf(srv, dir, nothing).run(t.Context()), "shorter than its checkpoint")
+}
+
+func TestRun(t *testing.T) {
+	srv, dir := drifttest.Start(t, drifttest.WithDemoData()), filepath.Join(t.TempDir(), "new")
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), srv.Client(), dir, &out))
+	assert.Contains(t, out.String(), "\nconversations: 60 records in ")
+	assert.Contains(t, out.String(), "\ncontacts: 30 records in ")
+	assert.Equal(t, upTo(60), idsIn(t, filepath.Join(dir, "conversations.jsonl")))
+	assert.Equal(t, upTo(30), idsIn(t, filepath.Join(dir, contactSet)))
+
+	srv.Reset()
+	require.NoError(t, run(t.Context(), srv.Client(), dir, &out))
+	assert.Zero(t, srv.Count("*"), "a finished export reads nothing")
+}

@@ -1,0 +1,109 @@
+// Command export writes all conversations and all contacts into files of JSON Lines, one record a line. Stop it with Ctrl-C, or pull
+// the plug, and run it again: it goes on where it was. For a new export choose another folder.
+//
+// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory, a slow one, and calls that.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+)
+
+func main() {
+	dir := flag.String("dir", "drift-export", "the folder for the files")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := start(ctx, *dir, os.Stdout); err != nil {
+		if errors.Is(err, context.Canceled) {
+			log.Fatal("stopped; the same command goes on from here")
+		}
+		log.Fatal(err)
+	}
+}
+
+// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+func start(ctx context.Context, dir string, w io.Writer) error {
+	if os.Getenv("DRIFT_TOKEN") == "" {
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		server := slowServer()
+		defer server.Close()
+		return run(ctx, server.Client(), dir, w)
+	}
+	client, err := drift.NewClient(drift.FromEnv())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return run(ctx, client, dir, w)
+}
+
+// slowServer has so many contacts, and takes so long over a page, that there is time for Ctrl-C.
+func slowServer() *drifttest.Server {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	for i := range 1_000 {
+		server.AddContact(drift.Contact{Email: fmt.Sprintf("visitor%d@example.com", i)})
+	}
+	server.Fail("*", slices.Repeat([]drifttest.Fault{{Delay: 200 * time.Millisecond}}, 100)...)
+	return server
+}
+
+// run is the part to copy.
+func run(ctx context.Context, client *drift.Client, dir string, w io.Writer) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	// A long job leaves room for the calls that somebody waits for.
+	client = client.With(drift.WithBulk())
+
+	conversations := export[drift.Conversation]{
+		path: filepath.Join(dir, "conversations.jsonl"),
+		list: func(ctx context.Context, cursor string) (*drift.Page[drift.Conversation], error) {
+			return client.Conversations.List(ctx, drift.ConversationListOptions{Cursor: cursor, Limit: pageSize})
+		},
+		id: func(c *drift.Conversation) int64 { return int64(c.ID) },
+	}
+	contacts := export[drift.Contact]{
+		path: filepath.Join(dir, "contacts.jsonl"),
+		list: func(ctx context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+			return client.Contacts.List(ctx, drift.ContactListOptions{Cursor: cursor, Limit: pageSize})
+		},
+		id: func(c *drift.Contact) int64 { return int64(c.ID) },
+	}
+	if err := withBar(ctx, &conversations, "conversations", w); err != nil {
+		return err
+	}
+	return withBar(ctx, &contacts, "contacts", w)
+}
+
+// pageSize is the most that the API gives at once.
+const pageSize = 100
+
+// withBar runs an export and shows how far it is. The API does not tell how many records there are, so the bar has no end.
+func withBar[T any](ctx context.Context, e *export[T], name string, w io.Writer) error {
+	bar := progressbar.NewOptions(-1,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription(name),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetSpinnerChangeInterval(0), // drawn page by page, not by a goroutine
+	)
+	e.progress = func(records int) { _ = bar.Set(records) }
+	err := e.run(ctx)
+	_ = bar.Exit()
+	fmt.Fprintf(w, "\n%s: %d records in %s\n", name, len(e.ids), e.path)
+	return err
+}

@@ -1,0 +1,130 @@
+// Command meetings books a meeting about the oldest open conversation, invites its contact, moves the meeting by an hour, and
+// lists the week.
+//
+// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory and calls that. With it,
+// the meeting is a real one.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := start(ctx, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+func start(ctx context.Context, w io.Writer) error {
+	monday := nextMonday(time.Now())
+	if os.Getenv("DRIFT_TOKEN") == "" {
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		server := drifttest.NewServer(drifttest.WithDemoData())
+		defer server.Close()
+		return run(ctx, server.Client(), monday, w)
+	}
+	client, err := drift.NewClient(drift.FromEnv())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return run(ctx, client, monday, w)
+}
+
+// nextMonday is the beginning of next week, in the time zone of now.
+func nextMonday(now time.Time) time.Time {
+	days := (7-int(now.Weekday()))%7 + 1
+	return time.Date(now.Year(), now.Month(), now.Day()+days, 0, 0, 0, 0, now.Location())
+}
+
+// run is the part to copy.
+func run(ctx context.Context, client *drift.Client, monday time.Time, w io.Writer) error {
+	conversation, err := oldestOpen(ctx, client)
+	if err != nil {
+		return err
+	}
+	meeting, err := book(ctx, client, conversation, monday.Add(10*time.Hour))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Booked meeting %s about %q: %s, %s.\n", meeting.ID, conversation.Title, when(meeting, monday), meeting.Duration)
+
+	participant, err := client.Meetings.AddParticipant(ctx, meeting.ID, drift.MeetingAddParticipantRequest{Email: conversation.Email})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Invited %s.\n", participant.Email)
+
+	// A PATCH changes what is set, and nothing else.
+	meeting, err = client.Meetings.Update(ctx, meeting.ID, drift.MeetingUpdateRequest{
+		StartAt: drift.Set(meeting.StartAt.Add(time.Hour)),
+		Subject: drift.Set(conversation.Title),
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Moved it to %s.\n", when(meeting, monday))
+	return listWeek(ctx, client, monday, w)
+}
+
+func oldestOpen(ctx context.Context, client *drift.Client) (*drift.Conversation, error) {
+	page, err := client.Conversations.ListByStatus(ctx, drift.ConversationStatusOpen, drift.ConversationListByStatusOptions{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(page.Items) == 0 {
+		return nil, errors.New("there is no open conversation to talk about")
+	}
+	return page.Items[0], nil
+}
+
+func book(ctx context.Context, client *drift.Client, conversation *drift.Conversation, at time.Time) (*drift.Meeting, error) {
+	meeting, err := client.Meetings.Create(ctx, drift.MeetingCreateRequest{
+		ConversationID: conversation.ID,
+		CreatedBy:      conversation.AssignedUserID,
+		StartAt:        at,
+		Duration:       30 * time.Minute,
+	})
+	if errors.Is(err, drift.ErrAmbiguous) {
+		// Booking again might leave two meetings in somebody's calendar.
+		return nil, fmt.Errorf("look whether there is a meeting at %s before you book again: %w", at.Format(time.RFC1123), err)
+	}
+	return meeting, err
+}
+
+func listWeek(ctx context.Context, client *drift.Client, monday time.Time, w io.Writer) error {
+	fmt.Fprintf(w, "The week of %s:\n", monday.Format("2 January 2006"))
+	week := client.Meetings.All(ctx, drift.MeetingListOptions{
+		StartAfter:  monday,
+		StartBefore: monday.AddDate(0, 0, 7),
+	})
+	for meeting, err := range week {
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "  %s  %s", when(meeting, monday), meeting.Subject)
+		for _, participant := range meeting.Participants {
+			fmt.Fprintf(w, "  %s", participant.Email)
+		}
+		fmt.Fprintln(w)
+	}
+	return nil
+}
+
+// when tells the time in the zone of the week: the SDK's instants are in UTC.
+func when(meeting *drift.Meeting, monday time.Time) string {
+	return meeting.StartAt.In(monday.Location()).Format("Mon 15:04")
+}

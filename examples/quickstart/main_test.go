@@ -1,0 +1,26 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift/drifttest"
+)
+
+func TestRun(t *testing.T) {
+	server := drifttest.Start(t, drifttest.WithDemoData())
+	client := server.Client()
+
+	var first, second bytes.Buffer
+	require.NoError(t, run(t.Context(), client, &first))
+	require.NoError(t, run(t.Context(), client, &second))
+
+	assert.Contains(t, first.String(), "No contact yet: creating one.")
+	assert.Contains(t, first.String(), "31 contacts in all")
+	assert.NotContains(t, second.String(), "No contact yet", "the contact is found again")
+	assert.Equal(t, 2, server.Count("conversations.createFromScratch"))
+	assert.Equal(t, 4, server.Count("messages.create"))
+}

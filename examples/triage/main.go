@@ -1,0 +1,136 @@
+// Command triage takes care of open conversations: it assigns each to a user, labels and tags it, writes a note, and lets the
+// Driftbot act. A conversation that has the label already is left alone, so the command can be run again at any time.
+//
+// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory and calls that. With it,
+// conversations of your account are changed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"slices"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+)
+
+func main() {
+	user := flag.Int64("user", 0, "the user to assign conversations to (with DRIFT_TOKEN)")
+	most := flag.Int("max", 5, "triage at most this many conversations")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := start(ctx, drift.UserID(*user), *most, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+func start(ctx context.Context, user drift.UserID, most int, w io.Writer) error {
+	if os.Getenv("DRIFT_TOKEN") == "" {
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		server := drifttest.NewServer(drifttest.WithDemoData())
+		defer server.Close()
+		// Two mishaps, to show what becomes of them: a conversation is gone, and the answer to a note is lost.
+		server.Fail("conversations.update", drifttest.Fault{}, drifttest.Fault{Status: 404})
+		server.Fail("notes.create", drifttest.Fault{}, drifttest.Fault{Drop: drifttest.DropAfterHandling})
+		return run(ctx, server.Client(), plan{assignee: 2, max: most}, w)
+	}
+	if user == 0 {
+		return errors.New("say whom to assign the conversations to: -user ID")
+	}
+	client, err := drift.NewClient(drift.FromEnv())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return run(ctx, client, plan{assignee: user, max: most}, w)
+}
+
+// plan says what to do.
+type plan struct {
+	assignee drift.UserID
+	max      int // conversations to triage
+}
+
+// What a conversation gets.
+const (
+	label  = "triaged"
+	tag    = "support"
+	note   = "Assigned by triage."
+	action = "introduce-agent"
+)
+
+// run is the part to copy.
+func run(ctx context.Context, client *drift.Client, p plan, w io.Writer) error {
+	triaged, unsure := 0, 0
+	open := client.Conversations.AllByStatus(ctx, drift.ConversationStatusOpen, drift.ConversationListByStatusOptions{})
+	for conversation, err := range open {
+		if err != nil {
+			return err
+		}
+		if triaged+unsure >= p.max {
+			break
+		}
+		if slices.Contains(conversation.Labels, label) {
+			continue
+		}
+		err := triage(ctx, client, conversation, p.assignee)
+		switch {
+		case errors.Is(err, drift.ErrNotFound):
+			fmt.Fprintf(w, "%s  was deleted meanwhile: passed over\n", conversation.ID)
+		case errors.Is(err, drift.ErrAmbiguous):
+			fmt.Fprintf(w, "%s  not finished, please look at it: %v\n", conversation.ID, err)
+			unsure++
+		case err != nil:
+			return fmt.Errorf("conversation %s: %w", conversation.ID, err)
+		default:
+			fmt.Fprintf(w, "%s  %s\n", conversation.ID, conversation.Title)
+			triaged++
+		}
+	}
+	fmt.Fprintf(w, "%d triaged, %d to look at.\n", triaged, unsure)
+	return nil
+}
+
+// triage does the steps in an order that a failure in between cannot spoil: the label that makes the next run pass over the
+// conversation is set by the first one, so that no note and no action of the bot ever comes twice.
+func triage(ctx context.Context, client *drift.Client, conversation *drift.Conversation, assignee drift.UserID) error {
+	// Assigning twice does no harm, so the client may send this again where it cannot know whether the first one got through.
+	_, err := client.Conversations.Update(ctx, conversation.ID, drift.ConversationUpdateRequest{
+		AssignedUserID: drift.Set(assignee),
+		Labels:         drift.Set(append(slices.Clip(conversation.Labels), label)),
+		Tags:           drift.Set(withTag(conversation.Tags)),
+	}, drift.WithIdempotent())
+	if err != nil {
+		return err
+	}
+
+	// Two notes would be one too many: here the client reports a lost answer instead of sending again.
+	_, err = client.Notes.Create(ctx, conversation.ID, drift.NoteCreateRequest{Body: note})
+	if err != nil {
+		return err
+	}
+	_, err = client.Driftbot.Trigger(ctx, conversation.ID, drift.DriftbotTriggerRequest{
+		ActionID: action,
+		Payload:  map[string]any{"user": assignee},
+	})
+	return err
+}
+
+// withTag returns the names of the tags, and tag: an update replaces the whole list.
+func withTag(tags []drift.TagRef) []string {
+	names := []string{tag}
+	for _, t := range tags {
+		if t.Name != tag {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
