@@ -68,6 +68,14 @@ type driftbotInteractionFields DriftbotInteraction
 func (i *DriftbotInteraction) fields() any      { return (*driftbotInteractionFields)(i) }
 func (i *DriftbotInteraction) identified() bool { return true }
 
+// adopt makes a payload of null what it means: none.
+func (i *DriftbotInteraction) adopt() error {
+	if string(i.Payload) == "null" {
+		i.Payload = nil
+	}
+	return nil
+}
+
 // UnmarshalJSON decodes an interaction as the API sends it, or as MarshalJSON wrote it.
 func (i *DriftbotInteraction) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, i) }
 

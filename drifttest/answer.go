@@ -129,10 +129,12 @@ func (s *Server) send(w http.ResponseWriter, e *exchange, a answer) {
 
 func writeHeader(w http.ResponseWriter, e *exchange, a answer) {
 	header := w.Header()
-	header.Set("Content-Type", "application/json")
 	header.Set("X-Request-Id", e.id)
-	if e.fault.Pad <= 0 && a.status != http.StatusNoContent {
-		header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if a.status != http.StatusNoContent {
+		header.Set("Content-Type", "application/json")
+		if e.fault.Pad <= 0 {
+			header.Set("Content-Length", strconv.Itoa(len(a.body)))
+		}
 	}
 	for name, values := range a.header {
 		header[http.CanonicalHeaderKey(name)] = values

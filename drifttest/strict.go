@@ -99,6 +99,9 @@ func (o *operation) addQuery(params object, name string, values []string) error 
 	if !o.inQuery(base) || isMember != (k == kindAttributes) {
 		return invalid(name, "unknown parameter")
 	}
+	if slices.Contains(values, "") {
+		return invalid(name, "must not be empty")
+	}
 	if k == kindTexts || k == kindIDs {
 		return params.set(name, k, k.liftList(values))
 	}
@@ -107,9 +110,6 @@ func (o *operation) addQuery(params object, name string, values []string) error 
 	}
 	if k == kindAttributes {
 		return params.addMember(base, key, values[0])
-	}
-	if values[0] == "" {
-		return invalid(name, "must not be empty")
 	}
 	return params.set(name, k, k.lift(values[0]))
 }
