@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -100,7 +101,7 @@ func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
 		return nil, wire.Missing(dec, "id", errNoID)
 	}
 	if adopter, ok := any(rec).(adopter); ok {
-		return rec, adopter.adopt()
+		return rec, wire.Below(string(dec.StackPointer()), adopter.adopt())
 	}
 	return rec, nil
 }
@@ -110,11 +111,11 @@ type adopter interface{ adopt() error }
 
 // adopt takes a field that came under its other name out of extra. The field's own name wins.
 func adopt[E any](extra *map[string]json.RawMessage, other string, field *[]E) error {
-	for name, value := range *extra {
+	for _, name := range slices.Sorted(maps.Keys(*extra)) {
 		if wire.Fold(name) != wire.Fold(other) {
 			continue
 		}
-		if err := adoptValue(value, field); err != nil {
+		if err := adoptValue((*extra)[name], field); err != nil {
 			return wire.Below("/"+other, err)
 		}
 		delete(*extra, name)
@@ -524,7 +525,7 @@ func (c *call) encodeRaw(req Request) (*http.Request, []byte, error) {
 	if err != nil || req.Body == nil {
 		return c.newRequest(path, req.Query, false), nil, err
 	}
-	body, err := wire.Marshal(req.Body)
+	body, err := wire.MarshalOpen(req.Body)
 	if err != nil {
 		return nil, nil, bodyError(err)
 	}

@@ -43,7 +43,20 @@ type DriftbotUpdateMessageRequest struct {
 // conversation, which is taken from the path. What is left zero is not sent.
 type DriftbotTriggerRequest struct {
 	ActionID string `json:"action_id,omitzero"`
-	Payload  any    `json:"payload,omitzero"` // any value that encodes to JSON; json.RawMessage("null") sends null
+	Payload  any    `json:"payload,omitzero"` // any value that encodes to JSON, with instants as milliseconds; json.RawMessage("null") sends null
+}
+
+// encodePayload keeps the checks of requests out of what is the caller's own.
+func (r *DriftbotTriggerRequest) encodePayload() error {
+	if r.Payload == nil {
+		return nil
+	}
+	data, err := marshalOpen(r.Payload)
+	if err != nil {
+		return &ValidationError{Argument: "payload", Reason: err.Error()}
+	}
+	r.Payload = json.RawMessage(data)
+	return nil
 }
 
 // driftbotTriggerBody repeats the id of the path, as the catalogue wants it.
@@ -59,8 +72,9 @@ func (s driftbot) UpdateMessage(ctx context.Context, conversationID Conversation
 }
 
 func (s driftbot) Trigger(ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption) (*DriftbotInteraction, error) {
+	invalid := req.encodePayload()
 	body := driftbotTriggerBody{req, conversationID}
-	return one[DriftbotInteraction](ctx, s.caller, driftbotTrigger, input{path: at(conversationID), body: &body}, opts)
+	return one[DriftbotInteraction](ctx, s.caller, driftbotTrigger, input{path: at(conversationID), body: &body, invalid: invalid}, opts)
 }
 
 type driftbotInteractionFields DriftbotInteraction

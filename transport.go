@@ -247,11 +247,14 @@ func roundTrip(transport http.RoundTripper, req *http.Request) (*http.Response, 
 
 // pauseIfAsked keeps the other callers back too.
 func (c *call) pauseIfAsked(ctx context.Context) {
+	if c.last.status != http.StatusTooManyRequests && c.last.status != http.StatusServiceUnavailable {
+		return
+	}
 	asked := c.last.retryAfter()
-	switch {
-	case c.last.status == http.StatusTooManyRequests:
+	if c.last.status == http.StatusTooManyRequests {
 		asked = cmp.Or(asked, throttleBackoff)
-	case c.last.status != http.StatusServiceUnavailable || asked == 0:
+	}
+	if asked == 0 {
 		return
 	}
 	asked = min(asked, maxPause)
@@ -417,10 +420,13 @@ func causeText(err error) string {
 		return ""
 	}
 	for _, own := range []error{errForeignOrigin, errNoResponse, errRedirect, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired,
-		errTokenText, context.Canceled, context.DeadlineExceeded, io.ErrUnexpectedEOF, io.EOF} {
+		errTokenText, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, own) {
 			return own.Error()
 		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "the connection broke off"
 	}
 	var errno syscall.Errno
 	var dns *net.DNSError

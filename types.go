@@ -3,6 +3,7 @@ package drift
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -160,7 +161,7 @@ func (o *Optional[T]) UnmarshalJSON(data []byte) error {
 func (o Optional[T]) inner() (any, bool) { return &o.value, o.state == optionalSet }
 
 // Attributes is an open set of values. Numbers that come from the API are [json.Number], so that no digit is lost; on the
-// way out any value that encodes to JSON will do, and nil clears one key.
+// way out any value that encodes to JSON will do, with instants as milliseconds, and nil clears one key.
 type Attributes map[string]any
 
 // UnmarshalJSON decodes a JSON object; null gives nil.
@@ -233,8 +234,12 @@ func (a Attributes) number(key string) (string, bool) {
 		return value.String(), true
 	case string:
 		return value, true
-	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64:
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64:
 		return fmt.Sprint(value), true
+	case float32:
+		return strconv.FormatFloat(float64(value), 'f', -1, 32), true // no exponent, which no integer has
+	case float64:
+		return strconv.FormatFloat(value, 'f', -1, 64), true
 	}
 	return "", false
 }
@@ -277,8 +282,9 @@ const (
 // IsKnown reports whether this package has a constant for the direction.
 func (d Direction) IsKnown() bool { return d == DirectionInbound || d == DirectionOutbound }
 
-// Secret is a string that shows itself to nobody: every fmt verb, slog and every encoder write REDACTED. [Secret.Reveal]
-// is the only way to the value.
+// Secret is a string that shows itself to nobody: fmt, slog and every encoder that asks for text write REDACTED.
+// [Secret.Reveal] is the way to the value. Not asked are unexported fields (by fmt), keys of maps (by
+// encoding/json), and anything under %p and %w where go vet refuses them.
 type Secret string
 
 const redacted = "REDACTED"
@@ -325,6 +331,13 @@ var requestMarshalers = jsonv2.JoinMarshalers(
 		}
 		return enc.WriteToken(jsontext.Int(int64(d / time.Minute)))
 	}),
+	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, a Attributes) error {
+		data, err := marshalOpen(map[string]any(a))
+		if err != nil {
+			return err
+		}
+		return enc.WriteValue(data)
+	}),
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, o interface{ inner() (any, bool) }) error {
 		if value, ok := o.inner(); ok {
 			return jsonv2.MarshalEncode(enc, value)
@@ -332,3 +345,13 @@ var requestMarshalers = jsonv2.JoinMarshalers(
 		return enc.WriteToken(jsontext.Null)
 	}),
 )
+
+// marshalOpen encodes what the API has no type for. The error says what is wrong, but not where: the place is the caller's.
+func marshalOpen(value any) (jsontext.Value, error) {
+	data, err := wire.MarshalOpen(value)
+	var e *wire.Error
+	if errors.As(wire.Explain(err), &e) {
+		return nil, e.Reason
+	}
+	return data, nil
+}

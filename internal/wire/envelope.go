@@ -95,7 +95,7 @@ func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 		err = atEnd(dec)
 	}
 	if err != nil || e.Data || e.Null || e.Failed {
-		return e, within("/data", err)
+		return e, inData(err)
 	}
 	whole := newDecoder(body)
 	defer freeDecoder(whole)

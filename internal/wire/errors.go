@@ -28,13 +28,18 @@ func Explain(err error) error {
 	return asError(err)
 }
 
-// within returns err as an *Error whose path has lost prefix; nil stays nil.
-func within(prefix string, err error) error {
+// inData returns err as an *Error whose path begins at the data of an envelope, however their name is spelled; nil stays
+// nil.
+func inData(err error) error {
 	if err == nil {
 		return nil
 	}
 	e := asError(err)
-	return &Error{Path: strings.TrimPrefix(e.Path, prefix), Reason: e.Reason}
+	name, below, _ := strings.Cut(strings.TrimPrefix(e.Path, "/"), "/")
+	if Fold(name) != "data" {
+		return e
+	}
+	return &Error{Path: strings.TrimSuffix("/"+below, "/"), Reason: e.Reason}
 }
 
 func asError(err error) *Error {

@@ -91,6 +91,9 @@ func addMap(values url.Values, name string, v reflect.Value) error {
 		for item.Kind() == reflect.Interface {
 			item = item.Elem()
 		}
+		if item.Kind() == reflect.String && item.Len() == 0 {
+			continue
+		}
 		if err := add(values, name+"["+key.String()+"]", item); err != nil {
 			return err
 		}

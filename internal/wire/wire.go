@@ -25,19 +25,28 @@ var reading = json.JoinOptions(
 	json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(readInstant),
 		json.UnmarshalFromFunc(readMinutes),
+		json.UnmarshalFromFunc(readInteger),
+		json.UnmarshalFromFunc(readNumber),
 	)),
 )
 
-// writing are the options for everything this module encodes. Maps are sorted, so that a request has one text.
+// writing are the options for requests. Maps are sorted, so that a request has one text.
 var writing = json.JoinOptions(
 	json.Deterministic(true),
 	json.WithMarshalers(marshalers),
 )
 
-var marshalers = json.JoinMarshalers(
-	json.MarshalToFunc(writeInstant),
-	json.MarshalToFunc(writeMinutes),
-	json.MarshalToFunc(writeNumber),
+// rewriting are the options for what an answer held: the fields that no type has stay as they came, and may hold invalid
+// UTF-8 or a name twice.
+var rewriting = json.JoinOptions(
+	writing,
+	jsontext.AllowDuplicateNames(true),
+	jsontext.AllowInvalidUTF8(true),
+)
+
+var (
+	openMarshalers = json.JoinMarshalers(json.MarshalToFunc(writeInstant), json.MarshalToFunc(writeNumber))
+	marshalers     = json.JoinMarshalers(openMarshalers, json.MarshalToFunc(writeMinutes))
 )
 
 // Unmarshal decodes one JSON value tolerantly. Anything after it is an error.
@@ -45,14 +54,21 @@ func Unmarshal(data []byte, out any) error {
 	return json.Unmarshal(data, out, reading)
 }
 
-// Marshal encodes v in the API's form.
+// Marshal encodes v in the API's form. Whatever Unmarshal accepted can be encoded again.
 func Marshal(v any) ([]byte, error) {
-	return json.Marshal(v, writing)
+	return json.Marshal(v, rewriting)
 }
 
-// MarshalWith is Marshal with further marshalers that take precedence.
+// MarshalWith is Marshal for requests, with further marshalers that take precedence: invalid UTF-8 and a name that comes
+// twice are errors.
 func MarshalWith(v any, first *json.Marshalers) ([]byte, error) {
 	return json.Marshal(v, writing, json.WithMarshalers(json.JoinMarshalers(first, marshalers)))
+}
+
+// MarshalOpen encodes a value for which the API has no type. Only instants have a form of their own: a duration is refused,
+// since nobody knows its unit.
+func MarshalOpen(v any) ([]byte, error) {
+	return json.Marshal(v, json.Deterministic(true), json.WithMarshalers(openMarshalers))
 }
 
 // Reason says why a value does not fit, in words that quote nothing of it.
@@ -103,14 +119,50 @@ func scalarText(value []byte) (string, error) {
 	case '0':
 		return string(value), nil
 	case '"':
-		text, err := jsontext.AppendUnquote(nil, value)
-		if err != nil || len(text) == 0 {
+		text, err := unquote(value)
+		if err != nil || text == "" {
 			return "", ErrInteger
 		}
-		return string(text), nil
+		return text, nil
 	default:
 		return "", ErrInteger
 	}
+}
+
+// unquote returns the text of a JSON string. AppendUnquote is fast, but takes invalid UTF-8 for an error.
+func unquote(value []byte) (text string, err error) {
+	if fast, err := jsontext.AppendUnquote(nil, value); err == nil {
+		return string(fast), nil
+	}
+	err = json.Unmarshal(value, &text, jsontext.AllowInvalidUTF8(true))
+	return text, err
+}
+
+// readInteger is for ids of objects that have no type for their id.
+func readInteger(dec *jsontext.Decoder, n *int64) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	*n, err = ParseInt(value)
+	return err
+}
+
+// readNumber is there because json.Number is a string type, for which a number would not do. null is "".
+func readNumber(dec *jsontext.Decoder, n *stdjson.Number) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	switch value.Kind() {
+	case '0':
+		*n = stdjson.Number(value)
+	case 'n':
+		*n = ""
+	default:
+		return ErrNumber
+	}
+	return nil
 }
 
 func readInstant(dec *jsontext.Decoder, t *time.Time) error {

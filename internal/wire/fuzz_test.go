@@ -1,0 +1,155 @@
+package wire
+
+import (
+	stdjson "encoding/json"
+	"errors"
+	"net/url"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What Open accepts is JSON, and what is JSON it accepts. Its cursor is text or an error with a path.
+func FuzzOpen(f *testing.F) {
+	for _, body := range []string{
+		``, ` `, `null`, `{}`, `[]`, `"a"`, `1`, `{"data":{"id":1}}`, `{"data":[1,2],"pagination":{"more":true,"next":"a"}}`, `{"Da-ta":null,"error":"a"}`,
+		`{"data":1,"data":2}`, `{"data":[1}`, `{"data":1} x`, `{"links":{"next":"/a?cursor=b#c"},"data":[]}`, `{"data":[],"links":{"next":"%"}}`,
+		`{"errors":[ ],"data":"` + "\xff" + `"}`, `{"data":[],"pagination":{"more":true}}`, `{"data":[],"pagination":7,"links":[]}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		calls := 0
+		e, err := Open(body, func(dec *Decoder) error {
+			calls++
+			return dec.SkipValue()
+		})
+		require.Equal(t, stdjson.Valid(body), err == nil, "%v", err)
+		var typed *Error
+		if err != nil {
+			require.ErrorAs(t, err, &typed)
+			return
+		}
+		require.False(t, e.Data && e.Null)
+		require.True(t, !e.Data || calls > 0)
+		if _, err := e.Next(); err != nil {
+			require.ErrorAs(t, err, &typed)
+			require.NotEmpty(t, typed.Path)
+		}
+	})
+}
+
+// An instant is milliseconds, as strconv reads them, or RFC 3339, as package time does.
+func FuzzInstant(f *testing.F) {
+	for _, text := range []string{
+		"0", "-1", "1767225600123", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "+1", "01", "1e3", "1.5", "", " 1",
+		"2026-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789+02:00", "2026-01-01T00:00:00", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999Z", "2026-02-30T00:00:00Z",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := ParseInstantText(text)
+		ms, notInteger := strconv.ParseInt(text, 10, 64)
+		parsed, notTime := time.Parse(time.RFC3339, text)
+		switch {
+		case notInteger == nil && text[0] != '+':
+			require.NoError(t, err)
+			require.Equal(t, ms, got.UnixMilli())
+		case notTime == nil:
+			require.NoError(t, err)
+			require.Equal(t, parsed.UnixMilli(), got.UnixMilli())
+		default:
+			require.ErrorIs(t, err, ErrInstant)
+			return
+		}
+		require.Equal(t, time.UTC, got.Location())
+		require.Zero(t, got.Nanosecond()%int(time.Millisecond))
+		again, err := ParseInstantText(strconv.FormatInt(got.UnixMilli(), 10))
+		require.NoError(t, err)
+		require.True(t, got.Equal(again))
+	})
+}
+
+// An integer is what strconv reads, from a number or from a string that holds one.
+func FuzzInt(f *testing.F) {
+	for _, text := range []string{"0", "-0", "7", "-7", "9223372036854775807", "9223372036854775808", "1e2", "1.0", "+1", "", "null", "0x1", "1_0"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted, err := stdjson.Marshal(text)
+		require.NoError(t, err)
+		want, notInteger := strconv.ParseInt(text, 10, 64)
+		refused := notInteger != nil || text[0] == '+'
+		got, err := ParseInt(quoted)
+		require.Equal(t, refused, err != nil, "%s", quoted)
+		if !refused {
+			require.Equal(t, want, got)
+		}
+		if stdjson.Valid([]byte(text)) && text != "null" && text[0] != '"' {
+			bare, err := ParseInt([]byte(text))
+			if err == nil {
+				require.Equal(t, want, bare)
+			}
+		}
+	})
+}
+
+// A query gives back what was put into it, whatever it holds.
+func FuzzQuery(f *testing.F) {
+	f.Add("a", "b", "k", "v", int64(7), false)
+	f.Add("a&b=c#d", "é %zz+", "k[x]", "", int64(0), true)
+	f.Add("", "", "", "a", int64(-1), true)
+	f.Add("\xff\x00", ";", "\x00=&", "\n", int64(1<<62), false)
+	f.Fuzz(func(t *testing.T, text, item, key, value string, n int64, yes bool) {
+		encoded, err := Query(struct {
+			Text string         `query:"text"`
+			List []string       `query:"list"`
+			Map  map[string]any `query:"map"`
+			N    int64          `query:"n"`
+			Yes  *bool          `query:"yes"`
+		}{text, []string{item, item}, map[string]any{key: value}, n, &yes})
+		if key == "" || n < 0 {
+			require.ErrorAs(t, err, new(*ArgumentError))
+			return
+		}
+		require.NoError(t, err)
+		got, err := url.ParseQuery(encoded.Encode())
+		require.NoError(t, err)
+		want := url.Values{"yes": {strconv.FormatBool(yes)}}
+		if value != "" {
+			want["map["+key+"]"] = []string{value}
+		}
+		if text != "" {
+			want["text"] = []string{text}
+		}
+		if item != "" {
+			want["list"] = []string{item, item}
+		}
+		if n != 0 {
+			want["n"] = []string{strconv.FormatInt(n, 10)}
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+// An open value is what encoding/json makes of it with UseNumber, and every error can be explained.
+func FuzzOpenValue(f *testing.F) {
+	for _, text := range []string{``, `{}`, `[]`, `{"a":[1,{"b":null}],"a":2}`, `1e400`, `"\ud83d"`, "\"\xff\"", `{"a":1} x`, `[1,]`, `tru`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := UnmarshalOpen(data)
+		require.Equal(t, stdjson.Valid(data), err == nil, "%v", err)
+		if err != nil {
+			require.True(t, errors.As(Explain(err), new(*Error)))
+			return
+		}
+		text, err := Marshal(got)
+		require.NoError(t, err)
+		again, err := UnmarshalOpen(text)
+		require.NoError(t, err)
+		require.Equal(t, got, again)
+	})
+}

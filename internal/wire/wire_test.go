@@ -1,0 +1,292 @@
+package wire
+
+import (
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseText(t *testing.T) {
+	for value, want := range map[string]string{`"a"`: "a", `""`: "", `null`: "", `12.50`: "12.50", `"\u00e9"`: "é", `"a\ud83d"`: "a\ufffd", "\"a\xff\"": "a\ufffd"} {
+		got, err := ParseText([]byte(value))
+		require.NoError(t, err, value)
+		assert.Equal(t, want, got, value)
+	}
+	for _, value := range []string{`true`, `{}`, `[]`, `"a`, `"\x"`, ``} {
+		_, err := ParseText([]byte(value))
+		assert.ErrorIs(t, err, ErrText, value)
+	}
+}
+
+func TestParseInt(t *testing.T) {
+	for value, want := range map[string]int64{`7`: 7, `"7"`: 7, `null`: 0, `-7`: -7, `9223372036854775807`: math.MaxInt64} {
+		got, err := ParseInt([]byte(value))
+		require.NoError(t, err, value)
+		assert.Equal(t, want, got, value)
+	}
+	for _, value := range []string{`""`, `"+7"`, `7.0`, `1e2`, `true`, `{}`, `[]`, ``, `"7`, `9223372036854775808`} {
+		_, err := ParseInt([]byte(value))
+		assert.ErrorIs(t, err, ErrInteger, value)
+	}
+}
+
+func TestParseInstant(t *testing.T) {
+	got, err := ParseInstant([]byte(`null`))
+	require.NoError(t, err)
+	assert.True(t, got.IsZero())
+	for _, value := range []string{`""`, `true`, `{}`, `1.5`, `"now"`} {
+		_, err := ParseInstant([]byte(value))
+		assert.ErrorIs(t, err, ErrInstant, value)
+	}
+}
+
+type units struct {
+	At  time.Time      `json:"at,omitzero"`
+	For time.Duration  `json:"for,omitzero"`
+	N   stdjson.Number `json:"n,omitzero"`
+}
+
+func TestMarshal(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 123456789, time.FixedZone("", 3600))
+	text, err := Marshal(units{at, 90 * time.Minute, "1.50"})
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf(`{"at":%d,"for":90,"n":1.50}`, at.UnixMilli()), string(text))
+	text, err = Marshal(map[string]any{"b": 1, "a": map[string]int{"d": 1, "c": 2}})
+	require.NoError(t, err)
+	assert.Equal(t, `{"a":{"c":2,"d":1},"b":1}`, string(text), "one text for one request")
+	for want, v := range map[error]any{ErrZeroTime: time.Time{}, ErrMinutes: time.Second, ErrNumber: stdjson.Number("one")} {
+		_, err := Marshal(v)
+		assert.ErrorIs(t, err, want)
+	}
+}
+
+// What an answer held can be written again; a request with the same faults is refused.
+func TestMarshalOfOddValues(t *testing.T) {
+	for _, v := range []any{stdjson.RawMessage(`{"a":1,"a":2}`), stdjson.RawMessage(`"\ud83d"`), "a\xff"} {
+		_, err := Marshal(v)
+		require.NoError(t, err)
+		_, err = MarshalWith(v, nil)
+		require.Error(t, err)
+	}
+}
+
+func TestMarshalWithTakesPrecedence(t *testing.T) {
+	shout := json.MarshalToFunc(func(enc *jsontext.Encoder, _ time.Duration) error { return enc.WriteToken(jsontext.String("long")) })
+	text, err := MarshalWith(units{At: time.UnixMilli(5), For: time.Second}, shout)
+	require.NoError(t, err)
+	assert.Equal(t, `{"at":5,"for":"long"}`, string(text))
+}
+
+func TestUnmarshal(t *testing.T) {
+	var u units
+	require.NoError(t, Unmarshal([]byte(`{"AT":"5","fo_r":"90","n":1.50}`), &u))
+	assert.Equal(t, units{time.UnixMilli(5).UTC(), 90 * time.Minute, "1.50"}, u)
+	for _, body := range []string{`{"at":5} x`, `{"for":0.5}`, `{"for":153722868}`, `{"for":-153722868}`, `{"at":true}`, `{"at":`, `{"for":`, `{"n":"1"}`, `{"n":`} {
+		require.Error(t, Unmarshal([]byte(body), &units{}), body)
+	}
+	require.NoError(t, Unmarshal([]byte(`{"at":null,"for":null,"n":null}`), &u))
+	assert.Zero(t, u)
+	var n int64
+	require.NoError(t, Unmarshal([]byte(`"12"`), &n))
+	assert.Equal(t, int64(12), n)
+	require.Error(t, Unmarshal([]byte(`1e2`), &n))
+	require.Error(t, Unmarshal([]byte(``), &n))
+}
+
+func TestUnmarshalOpen(t *testing.T) {
+	got, err := UnmarshalOpen([]byte(`{"a":[1,"b",true,null,{}],"a_B":9007199254740993}`))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{
+		"a": []any{stdjson.Number("1"), "b", true, nil, map[string]any{}}, "a_B": stdjson.Number("9007199254740993"),
+	}, got)
+}
+
+// skipAll reads whatever the data are.
+func skipAll(dec *Decoder) error { return dec.SkipValue() }
+
+func TestOpenFlags(t *testing.T) {
+	for body, want := range map[string]Envelope{
+		`{"id":1}`: {Data: true}, `[]`: {Data: true}, `{"data":1}`: {Data: true}, `{"data":null}`: {Null: true}, `null`: {Null: true},
+		`{"error":"a"}`: {Failed: true}, `{"data":null,"errors":["a"]}`: {Null: true, Failed: true}, `{"data":1,"ERROR":{"a":1}}`: {Data: true, Failed: true},
+		`{"error":null,"errors":[ ]}`: {Data: true}, `{"data":null,"data":1}`: {Data: true}, `{"data":1,"data":null}`: {Null: true},
+	} {
+		got, err := Open([]byte(body), skipAll)
+		require.NoError(t, err, body)
+		assert.Equal(t, want, got, body)
+	}
+}
+
+// Decoders are reused: what one answer was must not show in the next.
+func TestOpenKeepsNothing(t *testing.T) {
+	for range 100 {
+		_, err := Open([]byte(`{"data":[1,{"a":`), skipAll)
+		require.Error(t, err)
+		e, err := Open([]byte(`{"data":[1],"pagination":{"next":"kept"}}`), skipAll)
+		require.NoError(t, err)
+		_, err = Open([]byte(`{"data":[1],"pagination":{"next":"over"}}`), skipAll)
+		require.NoError(t, err)
+		next, err := e.Next()
+		require.NoError(t, err)
+		assert.Equal(t, "kept", next)
+	}
+}
+
+func TestDecodeList(t *testing.T) {
+	var got []int64
+	item := func(dec *Decoder) error {
+		var n int64
+		err := Decode(dec, &n)
+		got = append(got, n)
+		return err
+	}
+	list := func(body string) (Envelope, error) {
+		got = nil
+		return Open([]byte(body), func(dec *Decoder) error { return DecodeList(dec, item) })
+	}
+	_, err := list(`{"data":[1,"2",3]}`)
+	require.NoError(t, err)
+	assert.Equal(t, []int64{1, 2, 3}, got)
+	for body, path := range map[string]string{`{"data":{}}`: "", `"a"`: "", `[1,true]`: "/1", `{"data":[1,[2]]}`: "/1", `[1`: "", `[1 2]`: "", `x`: "", ``: ""} {
+		_, err := list(body)
+		var e *Error
+		require.ErrorAs(t, err, &e, body)
+		assert.Equal(t, path, e.Path, body)
+	}
+}
+
+func TestErrorPaths(t *testing.T) {
+	type record struct {
+		A []int64 `json:"a"`
+	}
+	for body, want := range map[string]string{
+		`{"data":{"a":[1,true]}}`: "/a/1", `{"DATA":{"a":[1,true]}}`: "/a/1", `{"a":[true]}`: "/a/0", `{"data":true}`: "", `{"d_ata":7}`: "", `7`: "",
+	} {
+		_, err := Open([]byte(body), func(dec *Decoder) error { return Decode(dec, new(record)) })
+		var e *Error
+		require.ErrorAs(t, err, &e, body)
+		assert.Equal(t, want, e.Path, body)
+		assert.NotEmpty(t, e.Error())
+		assert.Equal(t, e.Reason, errors.Unwrap(e))
+	}
+	_, err := Open([]byte(`{"data":{}}`), func(dec *Decoder) error {
+		require.NoError(t, Decode(dec, new(record)))
+		return Missing(dec, "id", ErrInteger)
+	})
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, "/id", e.Path)
+	require.ErrorIs(t, err, ErrInteger)
+}
+
+func TestExplain(t *testing.T) {
+	require.NoError(t, Explain(nil))
+	require.NoError(t, Below("/a", nil))
+	other := errors.New("other")
+	require.ErrorIs(t, Explain(other), other)
+	var e *Error
+	require.ErrorAs(t, Below("/a", Explain(&Error{Path: "/b", Reason: ErrText})), &e)
+	assert.Equal(t, "/a/b", e.Path)
+	for body, want := range map[string]string{
+		`"x"`: "a string does not fit", `true`: "a boolean does not fit", `{}`: "an object does not fit", `[]`: "a list does not fit", `[`: "the JSON ends too early", `1.5`: "a number does not fit",
+		``: "the JSON ends too early", `x`: "broken JSON at byte 0",
+	} {
+		var n int32
+		assert.EqualError(t, Explain(Unmarshal([]byte(body), &n)), want, body)
+	}
+	assert.Equal(t, "a value", kindName(0))
+	assert.Equal(t, "null", kindName('n'))
+}
+
+func TestQuery(t *testing.T) {
+	yes, name := false, "a"
+	type state string
+	type key string
+	got, err := Query(struct {
+		Flag    *bool          `query:"flag"`
+		Name    *string        `query:"name"`
+		None    *bool          `query:"none"`
+		State   state          `query:"state"`
+		List    []state        `query:"list"`
+		IDs     []int64        `query:"ids"`
+		Map     map[key]any    `query:"map"`
+		Empty   map[string]any `query:"empty"`
+		At      time.Time      `query:"at"`
+		For     time.Duration  `query:"for"`
+		Count   int            `query:"count"`
+		Ratio   float32        `query:"ratio"`
+		Unsent  string
+		Skipped uint8 `query:"skipped"`
+	}{
+		Flag: &yes, Name: &name, State: "open", List: []state{"a", "", "b"}, IDs: []int64{1, 2}, At: time.UnixMilli(5), For: time.Hour, Count: 3,
+		Ratio: 0.1, Unsent: "x",
+		Map: map[key]any{"text": state("a"), "number": stdjson.Number("1.50"), "big": uint64(math.MaxUint64), "float": 1e21, "flag": true, "empty": ""},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, url.Values{
+		"flag": {"false"}, "name": {"a"}, "state": {"open"}, "list": {"a", "b"}, "ids": {"1", "2"}, "at": {"5"}, "for": {"60"}, "count": {"3"}, "ratio": {"0.1"},
+		"map[text]": {"a"}, "map[number]": {"1.50"}, "map[big]": {"18446744073709551615"}, "map[float]": {"1000000000000000000000"}, "map[flag]": {"true"},
+	}, got)
+	none, err := Query(nil)
+	require.NoError(t, err)
+	assert.Empty(t, none)
+}
+
+func TestRefusedQueries(t *testing.T) {
+	for name, options := range map[string]any{
+		"negative": struct {
+			N int `query:"a"`
+		}{-1},
+		"negative in a list": struct {
+			N []int64 `query:"a"`
+		}{[]int64{1, -1}},
+		"zero in a list": struct {
+			N []int64 `query:"a"`
+		}{[]int64{0}},
+		"half a minute": struct {
+			D time.Duration `query:"a"`
+		}{30 * time.Second},
+		"negative duration": struct {
+			D time.Duration `query:"a"`
+		}{-time.Minute},
+	} {
+		_, err := Query(options)
+		assertArgument(t, err, name)
+	}
+	for _, value := range []any{nil, []string{"a"}, map[string]any{}, math.NaN(), math.Inf(1), func() {}, struct{}{}, 90 * time.Second} {
+		_, err := Query(struct {
+			M map[string]any `query:"a"`
+		}{map[string]any{"key": value}})
+		assertArgument(t, err, fmt.Sprintf("%T", value))
+	}
+	_, err := Query(struct {
+		M map[string]any `query:"a"`
+	}{map[string]any{"": "b"}})
+	assertArgument(t, err, "empty key")
+}
+
+func assertArgument(t *testing.T, err error, name string) {
+	t.Helper()
+	var argument *ArgumentError
+	if assert.ErrorAs(t, err, &argument, name) {
+		assert.Equal(t, "a", argument.Argument, name)
+		assert.True(t, strings.HasPrefix(err.Error(), "a: "), name)
+		assert.ErrorIs(t, err, argument.Reason)
+	}
+}
+
+func TestFold(t *testing.T) {
+	for _, name := range []string{"created_at", "createdAt", "CREATED-AT", "CreatedAt", "_created__at_"} {
+		assert.Equal(t, "createdat", Fold(name))
+	}
+	assert.Equal(t, "é", Fold("é"))
+}

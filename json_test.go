@@ -1,0 +1,440 @@
+package drift_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+)
+
+// jsonTypes returns every type that users may put through encoding/json: records, requests, and the parts of records.
+func jsonTypes() []reflect.Type {
+	types := append(recordTypes(), requestTypes()...)
+	return append(types, reflect.TypeFor[drift.Author](), reflect.TypeFor[drift.Button](), reflect.TypeFor[drift.ButtonReaction](),
+		reflect.TypeFor[drift.Attachment](), reflect.TypeFor[drift.MessageContext](), reflect.TypeFor[drift.TagRef]())
+}
+
+// recordTypes returns what the operations return.
+func recordTypes() []reflect.Type {
+	var types []reflect.Type
+	for _, service := range services() {
+		for method := range service.Methods() {
+			out := method.Type.Out(0)
+			if out.Kind() != reflect.Pointer {
+				continue // an error, or a sequence
+			}
+			out = out.Elem()
+			if items, ok := out.FieldByName("Items"); ok {
+				out = items.Type.Elem().Elem()
+			}
+			if !slices.Contains(types, out) {
+				types = append(types, out)
+			}
+		}
+	}
+	return byName(types)
+}
+
+// byName sorts types, so that a number means the same type in every run.
+func byName(types []reflect.Type) []reflect.Type {
+	slices.SortFunc(types, func(a, b reflect.Type) int { return strings.Compare(a.Name(), b.Name()) })
+	return types
+}
+
+// requestTypes returns the bodies that the operations take.
+func requestTypes() []reflect.Type {
+	var types []reflect.Type
+	for _, service := range services() {
+		for method := range service.Methods() {
+			for _, argument := range structArguments(method.Type) {
+				if strings.HasSuffix(argument.Name(), "Request") {
+					types = append(types, argument)
+				}
+			}
+		}
+	}
+	return byName(types)
+}
+
+func TestJSONTypes(t *testing.T) {
+	assert.Len(t, recordTypes(), 10)
+	assert.Len(t, requestTypes(), 16)
+}
+
+var fillTime = time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
+
+// fill gives a value and everything in it another value than zero.
+func fill(t testing.TB, v reflect.Value) {
+	t.Helper()
+	if optional, ok := v.Addr().Interface().(interface{ Fill(func(any)) }); ok {
+		optional.Fill(func(value any) { fill(t, reflect.ValueOf(value).Elem()) })
+		return
+	}
+	if known, ok := filling(v.Type()); ok {
+		v.Set(reflect.ValueOf(known))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(`a "text" <&> é` + v.Type().Name())
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1<<53 + 1)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(t, v.Index(0))
+		fill(t, v.Index(1))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	default:
+		require.Fail(t, "cannot fill", "%s", v.Type())
+	}
+}
+
+// filling returns a value for the types whose kind does not tell what is good for them.
+func filling(of reflect.Type) (any, bool) {
+	switch of {
+	case reflect.TypeFor[time.Time]():
+		return fillTime, true
+	case reflect.TypeFor[time.Duration]():
+		return 45 * time.Minute, true
+	case reflect.TypeFor[json.RawMessage]():
+		return json.RawMessage(`{"Slot_at":[1.50,"b"]}`), true
+	case reflect.TypeFor[any]():
+		return "a payload", true
+	case reflect.TypeFor[map[string]json.RawMessage]():
+		return map[string]json.RawMessage{"x_new": json.RawMessage(`{"b":1,"a":[null,9007199254740993]}`), "X": json.RawMessage(`"é"`)}, true
+	case reflect.TypeFor[drift.Attributes]():
+		return drift.Attributes{"text": "<a>", "exact": json.Number("9007199254740993"), "none": nil, "yes": true,
+			"list": []any{json.Number("0.10"), map[string]any{"Deep_Key": "b"}}}, true
+	}
+	return nil, false
+}
+
+func filled(t testing.TB, of reflect.Type) reflect.Value {
+	v := reflect.New(of)
+	fill(t, v.Elem())
+	return v
+}
+
+// assertRoundTrip puts a value through encoding/json, by itself and inside others, by value and by pointer.
+func assertRoundTrip(t *testing.T, pointer reflect.Value) {
+	t.Helper()
+	list := reflect.MakeSlice(reflect.SliceOf(pointer.Type().Elem()), 2, 2)
+	list.Index(0).Set(pointer.Elem())
+	named := reflect.MakeMap(reflect.MapOf(reflect.TypeFor[string](), pointer.Type()))
+	named.SetMapIndex(reflect.ValueOf("a"), pointer)
+	for _, v := range []reflect.Value{pointer, pointer.Elem(), list, named} {
+		text, err := json.Marshal(v.Interface())
+		require.NoError(t, err)
+		back := reflect.New(v.Type())
+		require.NoError(t, json.Unmarshal(text, back.Interface()), "%s", text)
+		require.Equal(t, v.Interface(), back.Elem().Interface(), "%s", text)
+	}
+}
+
+func TestJSONRoundTrip(t *testing.T) {
+	for _, of := range jsonTypes() {
+		t.Run(of.Name(), func(t *testing.T) {
+			assertRoundTrip(t, filled(t, of))
+		})
+	}
+}
+
+func TestJSONRoundTripOfZero(t *testing.T) {
+	for _, of := range jsonTypes() {
+		t.Run(of.Name(), func(t *testing.T) {
+			assertRoundTrip(t, reflect.New(of))
+			text, err := json.Marshal(reflect.New(of).Interface())
+			require.NoError(t, err)
+			assert.Contains(t, []string{`{}`, `{"id":0}`, `""`}, string(text))
+		})
+	}
+}
+
+// Null and absent stay apart, field by field.
+func TestJSONRoundTripOfOptionals(t *testing.T) {
+	for _, of := range requestTypes() {
+		for i := range of.NumField() {
+			v := reflect.New(of)
+			optional, ok := v.Elem().Field(i).Addr().Interface().(interface{ FillNull() })
+			if !ok {
+				continue
+			}
+			optional.FillNull()
+			text, err := json.Marshal(v.Interface())
+			require.NoError(t, err)
+			name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+			assert.JSONEq(t, `{"`+name+`":null}`, string(text))
+			assertRoundTrip(t, v)
+		}
+	}
+}
+
+// What is written has the names of the catalogue, instants in milliseconds and durations in minutes.
+func TestJSONForm(t *testing.T) {
+	for _, of := range jsonTypes() {
+		t.Run(of.Name(), func(t *testing.T) {
+			text, err := json.Marshal(filled(t, of).Interface())
+			require.NoError(t, err)
+			var written map[string]json.RawMessage
+			require.NoError(t, json.Unmarshal(text, &written))
+			for i := range of.NumField() {
+				assertField(t, of.Field(i), written)
+			}
+		})
+	}
+}
+
+func assertField(t *testing.T, field reflect.StructField, written map[string]json.RawMessage) {
+	t.Helper()
+	if field.Name == "Extra" {
+		assert.JSONEq(t, `{"b":1,"a":[null,9007199254740993]}`, string(written["x_new"]))
+		assert.JSONEq(t, `"é"`, string(written["X"]))
+		return
+	}
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	assert.Regexp(t, `^[a-z]+(_[a-z]+)*$`, name)
+	require.Contains(t, written, name)
+	switch field.Type {
+	case reflect.TypeFor[time.Time](), reflect.TypeFor[drift.Optional[time.Time]]():
+		assert.Equal(t, fmt.Sprint(fillTime.UnixMilli()), string(written[name]), name)
+	case reflect.TypeFor[time.Duration](), reflect.TypeFor[drift.Optional[time.Duration]]():
+		assert.Equal(t, "45", string(written[name]), name)
+	}
+}
+
+// A record by itself may lack an id, unlike one in an answer.
+func TestJSONWithoutID(t *testing.T) {
+	var c drift.Contact
+	require.NoError(t, json.Unmarshal([]byte(`{"email":"a@b"}`), &c))
+	assert.Equal(t, drift.Contact{Email: "a@b"}, c)
+}
+
+// Whatever an answer held can be kept, also what is no good JSON.
+func TestJSONOfOddExtras(t *testing.T) {
+	for _, value := range []string{`{"a":1,"a":2}`, `"\ud83d"`, "\"\xff\"", `{"\ud83d":"\ude00"}`, `1e400`, `-0`} {
+		var c drift.Contact
+		require.NoError(t, json.Unmarshal([]byte(`{"id":1,"x":`+value+`}`), &c), value)
+		text, err := json.Marshal(c)
+		require.NoError(t, err, value)
+		var back drift.Contact
+		require.NoError(t, json.Unmarshal(text, &back), value)
+		again, err := json.Marshal(back)
+		require.NoError(t, err, value)
+		assert.Equal(t, string(text), string(again), value)
+	}
+}
+
+// What cannot be told in the API's units is an error, not another value.
+func TestJSONRefusesOtherUnits(t *testing.T) {
+	for _, v := range []any{
+		drift.Meeting{ID: 1, Duration: 90 * time.Second}, drift.MeetingCreateRequest{Duration: time.Second},
+		drift.MeetingUpdateRequest{Duration: drift.Set(time.Second)}, drift.MeetingUpdateRequest{StartAt: drift.Set(time.Time{})},
+		drift.Contact{CustomAttributes: drift.Attributes{"a": json.Number("one")}}, drift.Contact{CustomAttributes: drift.Attributes{"a": func() {}}},
+	} {
+		_, err := json.Marshal(v)
+		assert.Error(t, err, "%+v", v)
+	}
+}
+
+func TestID(t *testing.T) {
+	assert.Equal(t, "9223372036854775807", drift.ConversationID(maxID).String())
+	assert.Equal(t, "-1", drift.ContactID(-1).String())
+	for text, want := range map[string]drift.TagID{`7`: 7, `"7"`: 7, `null`: 0, `-7`: -7} {
+		id := drift.TagID(99)
+		require.NoError(t, json.Unmarshal([]byte(`[`+text+`]`), &[]*drift.TagID{&id}))
+		require.NoError(t, id.UnmarshalJSON([]byte(text)))
+		assert.Equal(t, want, id)
+	}
+	text, err := json.Marshal(map[drift.TagID]drift.TagID{7: maxID})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"7":9223372036854775807}`, string(text))
+	var back map[drift.TagID]drift.TagID
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Equal(t, map[drift.TagID]drift.TagID{7: maxID}, back)
+	for _, text := range refusedIntegers {
+		id := drift.TagID(99)
+		require.Error(t, json.Unmarshal([]byte(text), &id), text)
+	}
+}
+
+func TestCompanyID(t *testing.T) {
+	assert.Equal(t, "1_a.com", drift.CompanyID("1_a.com").String())
+	text, err := json.Marshal(drift.CompanyID("12"))
+	require.NoError(t, err)
+	assert.Equal(t, `"12"`, string(text))
+	var id drift.CompanyID
+	require.NoError(t, json.Unmarshal([]byte(`12.50`), &id))
+	assert.Equal(t, drift.CompanyID("12.50"), id)
+	require.Error(t, json.Unmarshal([]byte(`{}`), &id))
+	require.Error(t, json.Unmarshal([]byte(`[]`), &id))
+	require.Error(t, json.Unmarshal([]byte(`true`), &id))
+}
+
+func TestOptional(t *testing.T) {
+	var absent drift.Optional[string]
+	for name, test := range map[string]struct {
+		o                  drift.Optional[string]
+		set, null, isZero  bool
+		value, text, field string
+	}{
+		"absent": {absent, false, false, true, "", `null`, `{}`},
+		"null":   {drift.Null[string](), false, true, false, "", `null`, `{"a":null}`},
+		"set":    {drift.Set("x"), true, false, false, "x", `"x"`, `{"a":"x"}`},
+		"empty":  {drift.Set(""), true, false, false, "", `""`, `{"a":""}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, test.set, test.o.IsSet())
+			assert.Equal(t, test.null, test.o.IsNull())
+			assert.Equal(t, test.isZero, test.o.IsZero())
+			value, ok := test.o.Get()
+			assert.Equal(t, test.set, ok)
+			assert.Equal(t, test.value, value)
+			text, err := json.Marshal(test.o)
+			require.NoError(t, err)
+			assert.Equal(t, test.text, string(text))
+			text, err = json.Marshal(struct {
+				A drift.Optional[string] `json:"a,omitzero"`
+			}{test.o})
+			require.NoError(t, err)
+			assert.Equal(t, test.field, string(text))
+		})
+	}
+	text, err := json.Marshal(drift.Set([]string(nil)))
+	require.NoError(t, err)
+	assert.Equal(t, `[]`, string(text))
+	require.Error(t, json.Unmarshal([]byte(`7`), &absent))
+	value, _ := drift.Set(7).Get()
+	assert.Equal(t, 7, value)
+}
+
+func TestAttributes(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	a := drift.Attributes{
+		"text": "pro", "number": json.Number("12"), "numeric": "12", "big": json.Number("9007199254740993"), "fraction": json.Number("0.5"),
+		"exponent": json.Number("1e2"), "int": 12, "int8": int8(12), "uint64": uint64(1 << 63), "float": 1767225600000.0, "float32": float32(0.5),
+		"yes": true, "none": nil, "list": []any{}, "ms": json.Number("1767225600000"), "msText": "1767225600000",
+		"rfc": "2026-01-01T02:00:00+02:00", "time": at.In(time.FixedZone("", 3600)), "noZone": "2026-01-01T00:00:00",
+	}
+	check := func(get func(key string) (any, bool), good map[string]any) {
+		t.Helper()
+		for key := range a {
+			value, ok := get(key)
+			want, wantOK := good[key]
+			if assert.Equal(t, wantOK, ok, key) && ok {
+				assert.Equal(t, want, value, key)
+			}
+		}
+		_, ok := get("missing")
+		assert.False(t, ok)
+	}
+	check(func(key string) (any, bool) { return a.String(key) }, map[string]any{
+		"text": "pro", "numeric": "12", "msText": "1767225600000", "rfc": "2026-01-01T02:00:00+02:00", "noZone": "2026-01-01T00:00:00",
+	})
+	check(func(key string) (any, bool) { return a.Int64(key) }, map[string]any{
+		"number": int64(12), "numeric": int64(12), "big": int64(9007199254740993), "int": int64(12), "int8": int64(12), "float": int64(1767225600000),
+		"ms": int64(1767225600000), "msText": int64(1767225600000),
+	})
+	check(func(key string) (any, bool) { return a.Float64(key) }, map[string]any{
+		"number": 12.0, "numeric": 12.0, "big": 9007199254740992.0, "fraction": 0.5, "exponent": 100.0, "int": 12.0, "int8": 12.0,
+		"uint64": 9223372036854775808.0, "float": 1767225600000.0, "float32": 0.5, "ms": 1767225600000.0, "msText": 1767225600000.0,
+	})
+	check(func(key string) (any, bool) { return a.Bool(key) }, map[string]any{"yes": true})
+	seconds := func(n int64) time.Time { return time.UnixMilli(n).UTC() }
+	check(func(key string) (any, bool) { return a.Time(key) }, map[string]any{
+		"ms": at, "msText": at, "rfc": at, "time": at, "float": at, "number": seconds(12), "numeric": seconds(12), "big": seconds(9007199254740993),
+		"int": seconds(12), "int8": seconds(12),
+	})
+	var none drift.Attributes
+	_, ok := none.String("a")
+	assert.False(t, ok)
+}
+
+func TestAttributesJSON(t *testing.T) {
+	a := drift.Attributes{"old": true}
+	require.NoError(t, json.Unmarshal([]byte(`{"n":9007199254740993}`), &a))
+	assert.Equal(t, drift.Attributes{"n": json.Number("9007199254740993")}, a)
+	require.NoError(t, a.UnmarshalJSON([]byte(`null`)))
+	assert.Nil(t, a)
+	for _, text := range []string{`[]`, `"a"`, `7`, `true`} {
+		require.Error(t, json.Unmarshal([]byte(text), &a), text)
+	}
+	for _, text := range []string{``, `{`, `{"a"`, `{"a":`, `{"a":[`, `{} x`, `{"a":[1,]}`, `{"a":tru}`} {
+		require.Error(t, a.UnmarshalJSON([]byte(text)), text)
+	}
+}
+
+func TestTagRef(t *testing.T) {
+	for text, want := range map[string]drift.TagRef{
+		`"vip"`: {Name: "vip"}, `""`: {}, `null`: {}, `{"id":"31","name":"vip"}`: {ID: 31, Name: "vip"}, `{"Name":"vip","COLOR":"#f80"}`: {Name: "vip", Color: "#f80"},
+	} {
+		ref := drift.TagRef{ID: 99, Name: "old", Color: "old"}
+		require.NoError(t, ref.UnmarshalJSON([]byte(text)), text)
+		assert.Equal(t, want, ref, text)
+	}
+	for ref, want := range map[drift.TagRef]string{
+		{Name: "vip"}: `"vip"`, {ID: 31, Name: "vip"}: `{"id":31,"name":"vip"}`, {Name: "vip", Color: "#f80"}: `{"name":"vip","color":"#f80"}`, {}: `""`,
+	} {
+		text, err := json.Marshal(ref)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(text))
+	}
+	require.Error(t, json.Unmarshal([]byte(`7`), new(drift.TagRef)))
+	require.Error(t, json.Unmarshal([]byte(`{"id":1.5}`), new(drift.TagRef)))
+	require.Error(t, new(drift.TagRef).UnmarshalJSON(nil))
+}
+
+func TestSecret(t *testing.T) {
+	secret := drift.Secret("hunter2")
+	assert.Equal(t, "hunter2", secret.Reveal())
+	holder := struct {
+		S drift.Secret
+		P *drift.Secret
+		L []drift.Secret
+		M map[string]drift.Secret
+	}{secret, &secret, []drift.Secret{secret}, map[string]drift.Secret{"a": secret}}
+	var texts []string
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%t", "%c", "%U", "%o", "%e", "%g", "%10s", "%.3s", "%T", "%Z"} {
+		texts = append(texts, fmt.Sprintf(verb, secret), fmt.Sprintf(verb, &secret), fmt.Sprintf(verb, holder), fmt.Sprintf(verb, &holder))
+	}
+	texts = append(texts, secret.String(), secret.GoString(), secret.LogValue().String(), fmt.Sprint(secret), fmt.Errorf("a: %v", secret).Error(),
+		encoded(t, secret), encoded(t, &secret), encoded(t, holder), logOf(secret), logOf(holder))
+	for _, text := range texts {
+		assert.NotContains(t, text, "hunter")
+		assert.NotContains(t, strings.ToLower(text), "68756e746572") // the same in hexadecimal
+		assert.NotContains(t, strings.ToLower(text), "68 75 6e")
+	}
+	assert.Equal(t, `"REDACTED"`, encoded(t, secret))
+	assert.Equal(t, "REDACTED", fmt.Sprintf("%s", secret))
+}
+
+func encoded(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func logOf(v any) string {
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("a", "v", v)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("a", slog.Any("v", v), slog.Group("g", "v", v))
+	return log.String()
+}
