@@ -12,6 +12,7 @@ import (
 	"math"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -88,11 +89,16 @@ const (
 
 // ParseInt reads a JSON integer, a JSON string that holds one, or null (0).
 func ParseInt(value []byte) (int64, error) {
-	text, err := scalarText(value)
-	if err != nil || text == "" {
+	text, err := scalar(value)
+	if err != nil || len(text) == 0 {
 		return 0, err
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
+	return parseDigits(text)
+}
+
+// parseDigits takes no plus sign, which strconv accepts and JSON does not.
+func parseDigits(text []byte) (int64, error) {
+	n, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil || text[0] == '+' {
 		return 0, ErrInteger
 	}
@@ -111,22 +117,42 @@ func ParseText(value []byte) (string, error) {
 	return text, nil
 }
 
-// scalarText returns the text of a number or of a string; null gives "". Other kinds, and an empty string, are errors.
+// scalarText is scalar as a string.
 func scalarText(value []byte) (string, error) {
+	text, err := scalar(value)
+	return string(text), err
+}
+
+// scalar returns the text of a number or of a string; null gives none. Other kinds, and an empty string, are errors. What it
+// returns may be a part of value.
+func scalar(value []byte) ([]byte, error) {
 	switch kind := jsontext.Value(value).Kind(); kind {
 	case 'n':
-		return "", nil
+		return nil, nil
 	case '0':
-		return string(value), nil
+		return value, nil
 	case '"':
+		if inner := value[1 : len(value)-1]; len(inner) > 0 && plain(inner) {
+			return inner, nil
+		}
 		text, err := unquote(value)
 		if err != nil || text == "" {
-			return "", ErrInteger
+			return nil, ErrInteger
 		}
-		return text, nil
+		return []byte(text), nil
 	default:
-		return "", ErrInteger
+		return nil, ErrInteger
 	}
+}
+
+// plain reports whether the inside of a JSON string is the text itself.
+func plain(inner []byte) bool {
+	for _, b := range inner {
+		if b == '\\' || b >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // unquote returns the text of a JSON string. AppendUnquote is fast, but takes invalid UTF-8 for an error.
@@ -177,21 +203,31 @@ func readInstant(dec *jsontext.Decoder, t *time.Time) error {
 // ParseInstant reads an instant: integer milliseconds since the epoch, the same in a string, an RFC 3339 string, or null
 // (the zero time). The result is in UTC and has whole milliseconds.
 func ParseInstant(value []byte) (time.Time, error) {
-	text, err := scalarText(value)
+	text, err := scalar(value)
 	if err != nil {
 		return time.Time{}, ErrInstant
 	}
-	if text == "" {
+	if len(text) == 0 {
 		return time.Time{}, nil
 	}
-	return ParseInstantText(text)
+	if ms, err := parseDigits(text); err == nil {
+		return time.UnixMilli(ms).UTC(), nil
+	}
+	return parseRFC3339(string(text))
 }
 
 // ParseInstantText reads milliseconds since the epoch or an RFC 3339 time.
 func ParseInstantText(text string) (time.Time, error) {
-	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && text[0] != '+' { // ParseInt accepts a sign that JSON does not
+	if text == "" {
+		return time.Time{}, ErrInstant
+	}
+	if ms, err := parseDigits([]byte(text)); err == nil {
 		return time.UnixMilli(ms).UTC(), nil
 	}
+	return parseRFC3339(text)
+}
+
+func parseRFC3339(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return time.Time{}, ErrInstant
