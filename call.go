@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift/internal/wire"
 )
@@ -186,6 +187,7 @@ type call struct {
 	previous    *APIError     // the answer that the last retry was for
 	applied     bool          // an attempt may have been applied
 	refreshed   bool          // the call has had its attempt with a new token
+	fresh       *oauth2.Token // for that attempt
 	delay       time.Duration // before the next attempt
 	backoffFrom time.Time     // when that delay began
 	late        bool          // the deadline comes before the next attempt could
@@ -269,8 +271,9 @@ func (c *call) send(ctx context.Context, req *http.Request, body []byte) error {
 
 // result turns the last answer into a record or a typed error.
 func (c *call) result(ctx context.Context, interrupted error) error {
-	if interrupted != nil && c.last.err == nil && c.last.stopped == nil { // while it waited for the next attempt
-		c.last.err = contextError(ctx)
+	if interrupted != nil && ctx.Err() != nil && c.last.stopped == nil { // perhaps while it waited for the next attempt
+		c.endBackoff()
+		c.last.err = withContext(ctx, c.last.err)
 	}
 	err := c.outcome(ctx)
 	if err == nil {

@@ -195,7 +195,13 @@ type QuotaError struct {
 }
 
 func (e *QuotaError) Error() string {
-	text := fmt.Sprintf("monthly quota used up (%d of %d), resets at %s", e.Usage.Used, e.Usage.Limit, e.Usage.ResetsAt.Format(time.RFC3339))
+	text := "monthly quota used up"
+	if e.Usage.Limit > 0 {
+		text += fmt.Sprintf(" (%d of %d)", e.Usage.Used, e.Usage.Limit)
+	}
+	if !e.Usage.ResetsAt.IsZero() {
+		text += ", resets at " + e.Usage.ResetsAt.Format(time.RFC3339)
+	}
 	return withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
 }
 
@@ -271,14 +277,17 @@ type DecodeError struct {
 }
 
 func (e *DecodeError) Error() string {
-	return withCause("drift: "+joinNonEmpty(": ", e.Operation, joinNonEmpty(" at ", "cannot decode the answer", e.Path)), e.Err)
+	return withCause("drift: "+joinNonEmpty(": ", e.Operation, joinNonEmpty(" at ", "cannot decode the answer", e.printablePath())), e.Err)
 }
+
+// printablePath is Path fit for a log: where the target of [Client.Do] has a map, it holds a name that the service chose.
+func (e *DecodeError) printablePath() string { return printable(e.Path, maxName) }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 // LogValue returns the operation, the path and the cause.
 func (e *DecodeError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.Path), slog.Any("cause", e.Err))
+	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()), slog.Any("cause", e.Err))
 }
 
 // PageError ends a sequence of All that could not go on. Everything before it was yielded: to resume, call All again with
@@ -326,6 +335,15 @@ func contextError(ctx context.Context) error {
 		return cause
 	}
 	return &causedError{err, cause}
+}
+
+// withContext adds that a context has ended to what went wrong before, unless that is the same.
+func withContext(ctx context.Context, err error) error {
+	ended := contextError(ctx)
+	if err == nil || errors.Is(err, ctx.Err()) {
+		return ended
+	}
+	return &causedError{ended, err}
 }
 
 type causedError struct{ err, cause error }

@@ -60,21 +60,29 @@ func (s refreshingTokens) refresh(ctx context.Context, stale *oauth2.Token) (*oa
 }
 
 // plainTokens asks a source that takes no context, without letting it outlast the caller's. The goroutine ends with the
-// source's answer.
+// source's answer; a panic of the source reaches the caller.
 type plainTokens struct{ source oauth2.TokenSource }
 
 func (s plainTokens) token(ctx context.Context) (*oauth2.Token, error) {
 	type result struct {
-		token *oauth2.Token
-		err   error
+		token    *oauth2.Token
+		err      error
+		panicked any
 	}
 	answer := make(chan result, 1)
 	go func() {
-		token, err := s.source.Token()
-		answer <- result{token, err}
+		var r result
+		defer func() {
+			r.panicked = recover()
+			answer <- r
+		}()
+		r.token, r.err = s.source.Token()
 	}()
 	select {
 	case r := <-answer:
+		if r.panicked != nil {
+			panic(r.panicked)
+		}
 		return r.token, r.err
 	case <-ctx.Done():
 		return nil, contextError(ctx)
@@ -85,8 +93,12 @@ func (s plainTokens) refresh(ctx context.Context, _ *oauth2.Token) (*oauth2.Toke
 	return s.token(ctx)
 }
 
-// authorize returns the token for an attempt.
+// authorize returns the token for an attempt: the one that was just fetched in place of a refused one, or the source's.
 func (c *call) authorize(ctx context.Context) (*oauth2.Token, error) {
+	if fresh := c.fresh; fresh != nil {
+		c.fresh = nil
+		return fresh, nil
+	}
 	start := time.Now()
 	token, err := c.tokens.token(ctx)
 	c.waitedFor(WaitToken, start)

@@ -50,8 +50,9 @@ type Slot interface {
 	Done(Outcome)
 }
 
-// WindowLimiter allows a number of calls in any 60 seconds, measured where it counts: at the service. Callers are served in
-// order. Its first call goes alone, because nobody knows what an earlier process has used.
+// WindowLimiter allows a number of calls in any 60 seconds, measured where it counts: at the service. Callers of a class are
+// served in order, interactive ones before bulk. Its first call goes alone, because nobody knows what an earlier process has
+// used.
 type WindowLimiter struct{ window *window.Window }
 
 // LimiterOption configures a [WindowLimiter].

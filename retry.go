@@ -59,8 +59,8 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 func (p RetryPolicy) bound(first time.Duration, attempts int) time.Duration {
 	bound := first
 	for range attempts - 1 {
-		if bound >= p.MaxBackoff {
-			break
+		if bound > p.MaxBackoff/2 {
+			return p.MaxBackoff
 		}
 		bound *= 2
 	}
@@ -175,7 +175,7 @@ func (c *call) retryWithNewToken(ctx context.Context) bool {
 		c.previous = c.apiError()
 		c.last.err = err
 	}
-	c.refreshed, c.delay = token != nil, 0
+	c.fresh, c.refreshed, c.delay = token, token != nil, 0
 	return c.refreshed
 }
 
@@ -186,7 +186,7 @@ func (c *call) schedule(ctx context.Context, decision verdict) bool {
 	case asked > c.retry.MaxRetryAfter:
 		return false
 	case asked > 0: // never earlier, and not all at the same time
-		c.delay = asked + jitter(min(time.Second, asked/10))
+		c.delay = asked + jitter(min(time.Second, asked/10, math.MaxInt64-asked))
 	case decision == afterPause:
 		c.delay = c.retry.MinBackoff + jitter(c.retry.bound(throttleBackoff, len(c.attempts)))
 	default:
@@ -210,6 +210,14 @@ func jitter(bound time.Duration) time.Duration {
 func (c *call) backoff(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
 	c.backoffFrom = time.Now()
 	return c.delay
+}
+
+// endBackoff notes how long the delay before this attempt was.
+func (c *call) endBackoff() {
+	if from := c.backoffFrom; !from.IsZero() {
+		c.backoffFrom = time.Time{}
+		c.waitedFor(WaitBackoff, from)
+	}
 }
 
 // budget bounds how many further attempts a client makes while the service fails.

@@ -108,75 +108,71 @@ func (t attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 // c.last.
 func (c *call) attempt(req *http.Request) error {
 	ctx := req.Context()
-	if !c.backoffFrom.IsZero() {
-		c.waitedFor(WaitBackoff, c.backoffFrom)
-	}
+	c.endBackoff()
 	token, err := c.authorize(ctx)
 	if err != nil {
 		return err
 	}
-	turn, err := c.acquire(ctx)
-	if err != nil {
+	var turn turn
+	defer turn.end()
+	if err := c.acquire(ctx, &turn); err != nil {
 		return err
 	}
-	defer turn.end(Unknown)
 	if !token.Valid() { // it may have expired in the queue
 		if token, err = c.authorize(ctx); err != nil {
-			turn.end(NotSent)
 			return err
 		}
 	}
 	reserved := time.Now()
-	if err := c.reserve(ctx, reserved); err != nil {
-		turn.end(NotSent)
+	usage, err := c.quota.Reserve(ctx, reserved)
+	if err != nil {
 		return err
 	}
 	c.last.token = token
-	trace := new(sendTrace)
-	c.exchangeOnce(req, turn, trace)
+	var trace sendTrace
+	c.exchangeOnce(req, &turn, &trace)
 	c.settle(ctx, reserved, int(trace.headers.Load()))
 	c.record(ctx, Attempt{StatusCode: c.last.status, Sent: c.last.sent, Duration: time.Since(reserved), Err: c.last.err})
+	c.warn(ctx, usage)
 	return nil
 }
 
-// turn gives a slot back once, whatever happens.
-type turn struct{ slot Slot }
+// turn gives a slot back once, whatever happens. Until something is sent its outcome is NotSent.
+type turn struct {
+	slot    Slot
+	outcome Outcome
+}
 
-func (t *turn) end(outcome Outcome) {
-	if t.slot != nil {
-		slot := t.slot
+func (t *turn) end() {
+	if slot := t.slot; slot != nil {
 		t.slot = nil
-		slot.Done(outcome)
+		slot.Done(t.outcome)
 	}
 }
 
-func (c *call) acquire(ctx context.Context) (*turn, error) {
+func (c *call) acquire(ctx context.Context, turn *turn) (err error) {
 	class := Interactive
 	if c.options.bulk {
 		class = Bulk
 	}
 	start := time.Now()
-	slot, err := c.limiter.Acquire(ctx, class)
+	turn.slot, err = c.limiter.Acquire(ctx, class)
 	c.waitedFor(WaitRateLimit, start)
-	if err == nil && ctx.Err() != nil {
-		slot.Done(NotSent)
-		err = ctx.Err()
-	}
-	if err != nil && ctx.Err() != nil {
-		return nil, contextError(ctx)
-	}
-	return &turn{slot}, err
-}
-
-func (c *call) reserve(ctx context.Context, at time.Time) error {
-	usage, err := c.quota.Reserve(ctx, at)
-	if err == nil && usage.crossed() {
-		c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: monthly quota", slog.Int("used", usage.Used), slog.Int("limit", usage.Limit))
-		if c.hooks.Quota != nil {
-			c.hooks.Quota(usage)
-		}
+	if ctx.Err() != nil {
+		return contextError(ctx)
 	}
 	return err
+}
+
+// warn tells about the quota when a call that counts has reached one of its marks.
+func (c *call) warn(ctx context.Context, usage Usage) {
+	if !c.last.sent || !usage.crossed() {
+		return
+	}
+	c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: monthly quota", slog.Int("used", usage.Used), slog.Int("limit", usage.Limit))
+	if c.hooks.Quota != nil {
+		c.hooks.Quota(usage)
+	}
 }
 
 // settle makes the count what it should be: nothing for an attempt that was not sent, and more than one where net/http
@@ -207,22 +203,22 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn, trace *sendTrace) {
 	var resp *http.Response
 	var err error = errForeignOrigin
 	if sameOrigin(out.URL, c.base) {
+		turn.outcome = Unknown
 		resp, err = roundTrip(c.transport, out)
 	}
 	if err != nil {
 		c.last.err, c.last.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
-		c.last.sent = trace.sent(ctx, err)
-		if c.last.sent {
-			turn.end(Unknown)
-		} else {
-			turn.end(NotSent)
+		if c.last.sent = trace.sent(ctx, err); !c.last.sent {
+			turn.outcome = NotSent
 		}
+		turn.end()
 		return
 	}
 	defer resp.Body.Close()
 	c.last.sent, c.last.status, c.last.header = true, resp.StatusCode, resp.Header
 	c.pauseIfAsked(ctx)
-	turn.end(Answered)
+	turn.outcome = Answered
+	turn.end()
 	if err := c.read(resp); err != nil {
 		c.last.err = transportCause(req.Context(), ctx, err)
 	}

@@ -20,31 +20,32 @@ const Length = time.Minute
 
 // Config of a Window.
 type Config struct {
-	Limit   int // calls in any minute, at least 1
-	Burst   int // of the token bucket, from 1 to Limit
-	Reserve int // slots that bulk calls leave free, less than Limit
+	Limit   int  // calls in any minute, at least 1
+	Burst   int  // of the token bucket, from 1 to Limit
+	Reserve int  // slots that bulk calls leave free, less than Limit
+	Kept    bool // something else knows what earlier processes have used, so that no call needs to go first alone
 }
 
-// Window is the limiter. Callers are served in the order in which they came, but bulk callers that have to leave slots free
-// do not hold up the others. No goroutine waits on anybody's behalf: a timer admits the next caller when its time comes.
+// Window is the limiter. Interactive callers go before bulk callers, and within each kind they are served in the order in
+// which they came. No goroutine waits on anybody's behalf: a timer admits the next caller when its time comes.
 type Window struct {
 	limit, reserve int
 	rate           rate.Limit
 	burst          int
 
-	mu      sync.Mutex
-	bucket  *rate.Limiter
-	taken   int         // slots of calls that are under way
-	returns []time.Time // when the slots of answered calls come back, in order
-	paused  time.Time   // nobody goes before
-	alone   bool        // the next call goes by itself
-	probing bool        // that call is under way
-	waiting list.List   // of *waiter, in order
-	timer   *time.Timer // admits waiters
+	mu          sync.Mutex
+	bucket      *rate.Limiter
+	taken       int         // slots of calls that are under way
+	returns     []time.Time // when the slots of answered calls come back, in order
+	paused      time.Time   // nobody goes before
+	alone       bool        // the next call goes by itself
+	probing     bool        // that call is under way
+	interactive list.List   // of *waiter, in order
+	bulk        list.List   // of *waiter, in order
+	timer       *time.Timer // admits waiters
 }
 
 type waiter struct {
-	bulk     bool
 	deadline time.Time     // zero: none
 	ready    chan struct{} // closed when slot or err is set
 	slot     *Slot
@@ -56,9 +57,10 @@ type LateError struct{ Wait time.Duration }
 
 func (e *LateError) Error() string { return "the deadline comes before the wait is over" }
 
-// New returns a Window. Its first call goes alone: a process does not know what its predecessor used.
+// New returns a Window. Its first call goes alone, unless the window was kept: a process does not know what its predecessor
+// has used.
 func New(c Config) *Window {
-	w := &Window{limit: c.Limit, reserve: c.Reserve, rate: rate.Limit(float64(c.Limit) / Length.Seconds()), burst: c.Burst, alone: true}
+	w := &Window{limit: c.Limit, reserve: c.Reserve, rate: rate.Limit(float64(c.Limit) / Length.Seconds()), burst: c.Burst, alone: !c.Kept}
 	w.bucket = rate.NewLimiter(w.rate, w.burst)
 	return w
 }
@@ -66,31 +68,32 @@ func New(c Config) *Window {
 // Slot is the right to one call.
 type Slot struct {
 	window *Window
+	bucket *rate.Limiter // where its token came from; nil: it went without one
 	probe  bool
 	once   sync.Once
 }
 
-// Acquire waits for a slot. It fails at once with a *LateError where the wait would outlast the context's deadline, and with
-// the context's error when the context ends.
+// Acquire waits for a slot. It fails at once with a *LateError where the wait would outlast the context's deadline, as far as
+// that is known, and with the context's error when the context ends.
 func (w *Window) Acquire(ctx context.Context, bulk bool) (*Slot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
 	now := time.Now()
-	if w.waiting.Len() == 0 {
+	if w.ahead(bulk) == 0 {
 		if slot := w.admit(bulk, now); slot != nil {
 			w.mu.Unlock()
 			return slot, nil
 		}
 	}
 	deadline, _ := ctx.Deadline()
-	if err := w.late(bulk, deadline, w.ahead(bulk), now); err != nil {
+	if err := w.late(bulk, w.ahead(bulk), deadline, now); err != nil {
 		w.mu.Unlock()
 		return nil, err
 	}
-	me := &waiter{bulk: bulk, deadline: deadline, ready: make(chan struct{})}
-	place := w.waiting.PushBack(me)
+	me := &waiter{deadline: deadline, ready: make(chan struct{})}
+	place := w.queue(bulk).PushBack(me)
 	w.advance(now)
 	w.mu.Unlock()
 
@@ -98,22 +101,19 @@ func (w *Window) Acquire(ctx context.Context, bulk bool) (*Slot, error) {
 	case <-me.ready:
 		return me.slot, me.err
 	case <-ctx.Done():
-		w.leave(place)
+		w.leave(bulk, place)
 		return nil, ctx.Err()
 	}
 }
 
 // leave takes a caller whose context ended out of the queue, or gives back the slot that it got at that very moment.
-func (w *Window) leave(place *list.Element) {
+func (w *Window) leave(bulk bool, place *list.Element) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	select {
-	case <-place.Value.(*waiter).ready:
-		if slot := place.Value.(*waiter).slot; slot != nil {
-			w.free(slot)
-		}
-	default:
-		w.waiting.Remove(place)
+	me := place.Value.(*waiter)
+	w.queue(bulk).Remove(place) // does nothing if the caller has been served
+	if me.slot != nil {
+		w.free(me.slot)
 	}
 	w.advance(time.Now())
 }
@@ -144,9 +144,13 @@ func (s *Slot) Used() {
 	})
 }
 
-// free gives back a slot that was not used. A probe that was not sent has told nothing, so the next call is one again.
+// free gives back a slot that was not used, and its token to the bucket that it came from, unless a pause has replaced that.
+// A probe that was not sent has told nothing, so the next call is one again.
 func (w *Window) free(slot *Slot) {
 	w.taken--
+	if slot.bucket != nil {
+		slot.bucket.AllowN(time.Now(), -1)
+	}
 	if slot.probe {
 		w.probing, w.alone = false, true
 	}
@@ -163,18 +167,22 @@ func (w *Window) Pause(until time.Time) {
 	w.paused, w.alone = until, true
 	w.bucket = rate.NewLimiter(w.rate, w.burst)
 	w.bucket.AllowN(until, w.burst)
-	w.refuseLate(now)
+	w.refuseLate(false, now)
+	w.refuseLate(true, now)
 	w.advance(now)
 }
 
 // refuseLate ends the waits that a new pause makes longer than their deadlines.
-func (w *Window) refuseLate(now time.Time) {
-	for place := w.waiting.Front(); place != nil; {
+func (w *Window) refuseLate(bulk bool, now time.Time) {
+	ahead := w.ahead(bulk) - w.queue(bulk).Len()
+	for place := w.queue(bulk).Front(); place != nil; {
 		next := place.Next()
 		me := place.Value.(*waiter)
-		if me.err = w.late(me.bulk, me.deadline, 0, now); me.err != nil {
-			w.waiting.Remove(place)
+		if me.err = w.late(bulk, ahead, me.deadline, now); me.err != nil {
+			w.queue(bulk).Remove(place)
 			close(me.ready)
+		} else {
+			ahead++
 		}
 		place = next
 	}
@@ -182,44 +190,42 @@ func (w *Window) refuseLate(now time.Time) {
 
 // advance admits whom it can, and sets the timer for the next one.
 func (w *Window) advance(now time.Time) {
-	for place := w.waiting.Front(); place != nil; {
-		next := place.Next()
-		me := place.Value.(*waiter)
-		if me.slot = w.admit(me.bulk, now); me.slot != nil {
-			w.waiting.Remove(place)
-			close(me.ready)
-		} else if !me.bulk {
-			break
-		}
-		place = next
-	}
+	w.serve(false, now)
+	w.serve(true, now)
 	w.setTimer(now)
 }
 
-// setTimer wakes the queue when the first caller of either kind can go.
+// serve admits callers from the front of a queue.
+func (w *Window) serve(bulk bool, now time.Time) {
+	for place := w.queue(bulk).Front(); place != nil; place = w.queue(bulk).Front() {
+		slot := w.admit(bulk, now)
+		if slot == nil {
+			return
+		}
+		me := w.queue(bulk).Remove(place).(*waiter)
+		me.slot = slot
+		close(me.ready)
+	}
+}
+
+// setTimer wakes the queues when the next caller can go. No bulk caller can go before an interactive one.
 func (w *Window) setTimer(now time.Time) {
 	if w.timer != nil {
 		w.timer.Stop()
-		w.timer = nil
 	}
-	var wake time.Time
-	for place := w.waiting.Front(); place != nil && !w.probing; place = place.Next() {
-		me := place.Value.(*waiter)
-		if at, ok := w.next(me.bulk, now); ok && (wake.IsZero() || at.Before(wake)) {
-			wake = at
-		}
-		if !me.bulk {
-			break
-		}
-	}
-	if wake.IsZero() {
+	bulk := w.interactive.Len() == 0
+	if w.probing || w.queue(bulk).Len() == 0 {
 		return
 	}
-	w.timer = time.AfterFunc(wake.Sub(now), func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.advance(time.Now())
-	})
+	if at, known := w.earliest(bulk, 0, now); known {
+		w.timer = time.AfterFunc(at.Sub(now), w.wake)
+	}
+}
+
+func (w *Window) wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.advance(time.Now())
 }
 
 // admit returns a slot if a caller of this kind can go now, else nil.
@@ -228,35 +234,44 @@ func (w *Window) admit(bulk bool, now time.Time) *Slot {
 	if w.probing || now.Before(w.paused) || w.open(bulk) <= 0 {
 		return nil
 	}
-	// The call that goes first after a pause finds the bucket empty on purpose.
-	if !w.bucket.AllowN(now, 1) && !w.alone {
+	paid := w.bucket.AllowN(now, 1)
+	if !paid && !w.alone { // the call that goes first after a pause finds the bucket empty on purpose
 		return nil
 	}
 	slot := &Slot{window: w, probe: w.alone}
+	if paid {
+		slot.bucket = w.bucket
+	}
 	w.probing, w.alone = w.alone, false
 	w.taken++
 	return slot
 }
 
+func (w *Window) queue(bulk bool) *list.List {
+	if bulk {
+		return &w.bulk
+	}
+	return &w.interactive
+}
+
 // ahead is how many waiting callers go before a new one of this kind.
 func (w *Window) ahead(bulk bool) int {
-	n := 0
-	for place := w.waiting.Front(); place != nil; place = place.Next() {
-		if bulk || !place.Value.(*waiter).bulk {
-			n++
-		}
+	if bulk {
+		return w.interactive.Len() + w.bulk.Len()
 	}
-	return n
+	return w.interactive.Len()
+}
+
+// capacity is how many calls of this kind there may be in a minute.
+func (w *Window) capacity(bulk bool) int {
+	if bulk {
+		return w.limit - w.reserve
+	}
+	return w.limit
 }
 
 // open is how many slots there are for a caller of this kind.
-func (w *Window) open(bulk bool) int {
-	n := w.limit - w.taken - len(w.returns)
-	if bulk {
-		n -= w.reserve
-	}
-	return n
-}
+func (w *Window) open(bulk bool) int { return w.capacity(bulk) - w.taken - len(w.returns) }
 
 // reclaim takes back the slots whose minute is over.
 func (w *Window) reclaim(now time.Time) {
@@ -267,47 +282,56 @@ func (w *Window) reclaim(now time.Time) {
 	w.returns = w.returns[:copy(w.returns, w.returns[n:])]
 }
 
-// next is when a caller at the front could go, unless a slot is given back earlier; false: only a slot given back helps.
-func (w *Window) next(bulk bool, now time.Time) (time.Time, bool) {
-	at, ok := w.slotAt(bulk, 0, now)
-	if !ok {
-		return at, false
-	}
-	if w.paused.After(at) {
-		at = w.paused
-	}
-	if missing := 1 - w.bucket.TokensAt(at); missing > 0 && !w.alone {
-		at = at.Add(time.Duration(missing/float64(w.rate)*float64(time.Second)) + 1) // rounded up, or the timer comes too early
-	}
-	return at, true
-}
-
-// slotAt is the earliest time at which a caller with this many others ahead can have a slot, as far as that is known: slots
-// of calls under way come back a minute from now at the earliest, unless their calls are not sent.
-func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
-	missing := ahead + 1 - w.open(bulk)
-	switch {
-	case missing <= 0:
-		return now, true
-	case missing <= len(w.returns):
-		return w.returns[missing-1], true
-	default:
-		return now.Add(Length), false
-	}
-}
-
 // late returns a *LateError if a caller with this many others ahead cannot go before its deadline.
-func (w *Window) late(bulk bool, deadline time.Time, ahead int, now time.Time) error {
+func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 	if deadline.IsZero() {
 		return nil
 	}
 	w.reclaim(now)
-	earliest, _ := w.slotAt(bulk, ahead, now)
-	if w.paused.After(earliest) {
-		earliest = w.paused
+	if at, _ := w.earliest(bulk, ahead, now); !at.Before(deadline) {
+		return &LateError{Wait: at.Sub(now)}
 	}
-	if earliest.Before(deadline) {
-		return nil
+	return nil
+}
+
+// earliest is the soonest that a caller with this many others ahead can go, if nobody leaves the queue and no slot is given
+// back unused; not known: only a slot given back tells.
+func (w *Window) earliest(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
+	at, known = w.slotAt(bulk, ahead, now)
+	if pace := w.tokenAt(ahead, now); pace.After(at) {
+		at = pace
 	}
-	return &LateError{Wait: earliest.Sub(now)}
+	return at, known
+}
+
+// slotAt is when there is a slot: one that is under way comes back a minute from now at the soonest, and so does each slot
+// that the callers ahead use.
+func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
+	rounds := time.Duration(ahead / w.capacity(bulk))
+	missing := ahead%w.capacity(bulk) + 1 - w.open(bulk)
+	switch {
+	case missing <= 0:
+		at, known = now, true
+	case missing <= len(w.returns):
+		at, known = w.returns[missing-1], true
+	default:
+		at = now.Add(Length)
+	}
+	return at.Add(rounds * Length), known
+}
+
+// tokenAt is when the pause is over and the bucket has a token, which a call that goes alone can do without.
+func (w *Window) tokenAt(ahead int, now time.Time) time.Time {
+	if w.paused.After(now) {
+		now = w.paused
+	}
+	tokens := w.bucket.TokensAt(now)
+	if w.alone && tokens < 1 {
+		tokens++
+	}
+	missing := float64(ahead+1) - tokens
+	if missing <= 0 {
+		return now
+	}
+	return now.Add(time.Duration(missing/float64(w.rate)*float64(time.Second)) + 1) // rounded up, or the timer comes too early
 }

@@ -1,0 +1,226 @@
+package drift_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+)
+
+// hookLog writes down what the hooks of a client tell.
+type hookLog struct {
+	mu        sync.Mutex
+	requests  []drift.RequestInfo
+	attempts  []drift.AttemptInfo
+	waits     []drift.WaitInfo
+	responses []drift.ResponseInfo
+}
+
+func (l *hookLog) hooks() drift.Hooks {
+	return drift.Hooks{
+		Request:  func(i drift.RequestInfo) { l.locked(func() { l.requests = append(l.requests, i) }) },
+		Attempt:  func(i drift.AttemptInfo) { l.locked(func() { l.attempts = append(l.attempts, i) }) },
+		Wait:     func(i drift.WaitInfo) { l.locked(func() { l.waits = append(l.waits, i) }) },
+		Response: func(i drift.ResponseInfo) { l.locked(func() { l.responses = append(l.responses, i) }) },
+	}
+}
+
+func (l *hookLog) locked(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}
+
+func TestHooksOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(hookLog)
+		network := &network{answers: []respondWith{notSent, answer(503, "Retry-After", "5", "X-Request-Id", "r2"), answer(404, "X-Request-Id", "r3")}, delay: time.Second}
+		client := through(t, network.serve, drift.WithHooks(log.hooks()), drift.WithLimiter(new(slots)))
+		start := time.Now()
+		_, err := client.Conversations.Get(t.Context(), 42)
+		require.ErrorIs(t, err, drift.ErrNotFound)
+
+		info := drift.RequestInfo{Operation: "conversations.get", Method: http.MethodGet, Route: "v2/conversations/{conversationId}"}
+		assert.Equal(t, []drift.RequestInfo{info}, log.requests)
+		require.Len(t, log.attempts, 3)
+		for i, attempt := range log.attempts {
+			assert.Equal(t, info, attempt.RequestInfo)
+			assert.Equal(t, i+1, attempt.Number)
+			assert.Equal(t, time.Second, attempt.Duration)
+			assert.Equal(t, []int{0, 503, 404}[i], attempt.StatusCode)
+			assert.Equal(t, []string{"", "r2", "r3"}[i], attempt.RequestID)
+			assert.Equal(t, i > 0, attempt.Sent)
+			assert.Equal(t, i == 0, attempt.Err != nil)
+		}
+		require.Len(t, log.waits, 2)
+		for _, wait := range log.waits {
+			assert.Equal(t, info, wait.RequestInfo)
+			assert.Equal(t, drift.WaitBackoff, wait.Reason)
+		}
+		require.Len(t, log.responses, 1)
+		end := log.responses[0]
+		assert.Equal(t, info, end.RequestInfo)
+		assert.Equal(t, 404, end.StatusCode)
+		assert.Equal(t, 3, end.Attempts)
+		assert.Equal(t, err, end.Err)
+		assert.Equal(t, time.Since(start), end.Duration)
+		assert.Equal(t, drift.Waits{Backoff: log.waits[0].Duration + log.waits[1].Duration}, end.Waited)
+		assert.Equal(t, end.Duration, end.Waited.Total()+3*time.Second)
+	})
+}
+
+func TestHooksOfACallThatIsNotSent(t *testing.T) {
+	log, network := new(hookLog), new(network)
+	client := through(t, network.serve, drift.WithHooks(log.hooks()))
+	_, err := client.Conversations.Get(t.Context(), -1)
+	require.ErrorIs(t, err, drift.ErrInvalid)
+	assert.Len(t, log.requests, 1)
+	assert.Empty(t, log.attempts)
+	assert.Empty(t, log.waits)
+	require.Len(t, log.responses, 1)
+	assert.Equal(t, err, log.responses[0].Err)
+	assert.Zero(t, log.responses[0].Attempts)
+}
+
+func TestSuccessHasNoError(t *testing.T) {
+	log := new(hookLog)
+	require.NoError(t, get(t.Context(), through(t, new(network).serve, drift.WithHooks(log.hooks()))))
+	require.Len(t, log.responses, 1)
+	assert.NoError(t, log.responses[0].Err)
+	assert.Empty(t, log.waits, "nothing was worth mentioning")
+}
+
+func TestWaitsByReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(hookLog)
+		source := &plainSource{tokens: []string{"slow"}, delay: 2 * time.Second}
+		network := &network{answers: []respondWith{answer(200), answer(500), answer(200)}}
+		client := throughWith(t, source, network.serve, drift.WithHooks(log.hooks()), drift.WithRateLimit(1))
+		require.NoError(t, get(t.Context(), client))
+		assert.Equal(t, drift.Waits{Token: 2 * time.Second}, log.responses[0].Waited)
+
+		var response drift.Response
+		start := time.Now()
+		require.NoError(t, get(t.Context(), client, drift.WithResponse(&response)))
+		waited := response.Waited
+		assert.Equal(t, 4*time.Second, waited.Token, "once for each attempt")
+		assert.InDelta(t, 60-2+60-2-waited.Backoff.Seconds(), waited.RateLimit.Seconds(), 0.001)
+		assert.Equal(t, time.Since(start), waited.Total())
+		assert.Equal(t, waited, log.responses[1].Waited)
+
+		var sum drift.Waits
+		for _, wait := range log.waits[1:] {
+			switch wait.Reason {
+			case drift.WaitToken:
+				sum.Token += wait.Duration
+			case drift.WaitBackoff:
+				sum.Backoff += wait.Duration
+			case drift.WaitRateLimit:
+				sum.RateLimit += wait.Duration
+			}
+		}
+		assert.Equal(t, waited, sum)
+	})
+}
+
+func TestWaitForAPauseIsARateLimitWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, network := new(hookLog), &network{answers: []respondWith{answer(429, "Retry-After", "100"), answer(200)}}
+		client := through(t, network.serve, drift.WithHooks(log.hooks()))
+		require.Error(t, get(t.Context(), client))
+		require.NoError(t, get(t.Context(), client))
+		require.Len(t, log.waits, 1)
+		assert.Equal(t, drift.WaitRateLimit, log.waits[0].Reason)
+		assert.Equal(t, 100*time.Second, log.waits[0].Duration)
+		assert.Equal(t, log.waits[0].Duration, log.responses[1].Waited.RateLimit)
+	})
+}
+
+// A wait that ended without a call is one all the same.
+func TestWaitThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, network := new(hookLog), new(network)
+		client := through(t, network.serve, drift.WithHooks(log.hooks()), drift.WithRateLimit(1))
+		require.NoError(t, get(t.Context(), client))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(20*time.Second, cancel)
+		require.ErrorIs(t, get(ctx, client), context.Canceled)
+		assert.Equal(t, 20*time.Second, log.responses[1].Waited.RateLimit)
+		require.Len(t, log.waits, 1)
+	})
+}
+
+func TestPanicOfAHookLeavesTheClientUsable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := true
+		hooks := drift.Hooks{Attempt: func(drift.AttemptInfo) {
+			if broken {
+				panic("hook")
+			}
+		}}
+		client := through(t, new(network).serve, drift.WithHooks(hooks), drift.WithRateLimit(2))
+		assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
+		broken = false
+		start := time.Now()
+		require.NoError(t, get(t.Context(), client))
+		assert.Zero(t, time.Since(start), "the first call was answered, and holds nobody up")
+	})
+}
+
+func TestPanicOfTheWaitHookGivesTheSlotBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := false
+		hooks := drift.Hooks{Wait: func(drift.WaitInfo) {
+			if broken {
+				panic("hook")
+			}
+		}}
+		client := through(t, new(network).serve, drift.WithHooks(hooks), drift.WithRateLimit(1))
+		require.NoError(t, get(t.Context(), client))
+		broken = true
+		assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
+		broken = false
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		assert.NoError(t, get(ctx, client))
+	})
+}
+
+func TestPanicOfTheQuotaHookGivesTheSlotBack(t *testing.T) {
+	limiter := new(slots)
+	hooks := drift.Hooks{Quota: func(drift.Usage) { panic("hook") }}
+	client := through(t, new(network).serve, drift.WithLimiter(limiter), drift.WithHooks(hooks), drift.WithPlan(1))
+	assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
+	assert.Equal(t, []drift.Outcome{drift.Answered}, limiter.outcomes)
+	assert.Equal(t, 1, used(t, client), "the call was sent and counts")
+}
+
+func TestInterruptedBackoffIsAWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &network{answers: []respondWith{answer(503, "Retry-After", "30")}}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Second, cancel)
+		var response drift.Response
+		require.Error(t, get(ctx, through(t, network.serve), drift.WithResponse(&response)))
+		assert.Equal(t, 10*time.Second, response.Waited.Backoff)
+	})
+}
+
+func TestCancelDuringBackoffAfterAFailedConnection(t *testing.T) {
+	for _, respond := range []respondWith{notSent, noAnswer, brokenBody} {
+		synctest.Test(t, func(t *testing.T) {
+			network := &network{answers: []respondWith{respond}}
+			client := through(t, network.serve, drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Hour, MaxBackoff: time.Hour}))
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Millisecond, cancel)
+			assert.ErrorIs(t, get(ctx, client), context.Canceled)
+		})
+	}
+}

@@ -1,0 +1,267 @@
+package drift
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestJudge(t *testing.T) {
+	temporary := &net.DNSError{Err: "server misbehaving", IsTemporary: true}
+	tests := []struct {
+		name              string
+		a                 answer
+		once, mayRepeated verdict
+	}{
+		{"stopped", answer{stopped: errors.New("no token")}, finish, finish},
+		{"not sent", answer{err: io.EOF, broken: true}, again, again},
+		{"temporary DNS", answer{err: temporary, broken: true}, again, again},
+		{"no such host", answer{err: &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, broken: true}, finish, finish},
+		{"certificate", answer{err: &tls.CertificateVerificationError{Err: io.EOF}, broken: true}, finish, finish},
+		{"no answer", answer{err: io.EOF, broken: true, sent: true}, finish, again},
+		{"not usable", answer{err: ErrTooLarge, sent: true, status: 200}, finish, finish},
+		{"200", answer{status: 200, sent: true}, finish, finish},
+		{"401", answer{status: 401, sent: true}, withNewToken, withNewToken},
+		{"403", answer{status: 403, sent: true}, finish, finish},
+		{"403 authentication_error", said(403, authenticationError), withNewToken, withNewToken},
+		{"403 quota", said(403, "monthly_quota"), finish, finish},
+		{"402", answer{status: 402, sent: true}, finish, finish},
+		{"404", answer{status: 404, sent: true}, finish, finish},
+		{"408", answer{status: 408, sent: true}, finish, again},
+		{"429", answer{status: 429, sent: true}, afterPause, afterPause},
+		{"429 quota", said(429, "QUOTA_EXCEEDED"), finish, finish},
+		{"500", answer{status: 500, sent: true}, finish, again},
+		{"501", answer{status: 501, sent: true}, finish, finish},
+		{"502", answer{status: 502, sent: true}, finish, again},
+		{"503", answer{status: 503, sent: true}, finish, again},
+		{"504", answer{status: 504, sent: true}, finish, again},
+		{"505", answer{status: 505, sent: true}, finish, finish},
+	}
+	for _, test := range tests {
+		assert.Equal(t, test.once, judge(&test.a, false), test.name)
+		assert.Equal(t, test.mayRepeated, judge(&test.a, true), test.name)
+	}
+}
+
+func said(status int, kind string) answer {
+	return answer{status: status, sent: true, buffer: bytes.NewBufferString(fmt.Sprintf(`{"error":{"type":%q}}`, kind))}
+}
+
+func TestMayBeApplied(t *testing.T) {
+	for name, test := range map[string]struct {
+		a    answer
+		want bool
+	}{
+		"stopped":       {answer{stopped: io.EOF, sent: true}, false},
+		"not sent":      {answer{err: io.EOF}, false},
+		"no answer":     {answer{err: io.EOF, sent: true}, true},
+		"redirect":      {answer{err: fmt.Errorf("%w (status 307)", errRedirect), sent: true, status: 307}, false},
+		"200, not JSON": {answer{err: ErrUnexpectedContent, sent: true, status: 200}, true},
+		"200":           {answer{sent: true, status: 200}, false},
+		"400":           {answer{sent: true, status: 400}, false},
+		"408":           {answer{sent: true, status: 408}, true},
+		"429":           {answer{sent: true, status: 429}, false},
+		"499":           {answer{sent: true, status: 499}, false},
+		"500":           {answer{sent: true, status: 500}, true},
+		"505":           {answer{sent: true, status: 505}, true},
+	} {
+		assert.Equal(t, test.want, test.a.mayBeApplied(), name)
+	}
+}
+
+func TestRetryPolicyDefaults(t *testing.T) {
+	assert.Equal(t, RetryPolicy{3, 500 * time.Millisecond, 20 * time.Second, time.Minute, 10}, RetryPolicy{}.withDefaults())
+	own := RetryPolicy{5, time.Second, time.Minute, time.Hour, -1}
+	assert.Equal(t, own, own.withDefaults())
+	for _, wrong := range []RetryPolicy{{MaxAttempts: -1}, {MinBackoff: -1}, {MaxBackoff: -1}, {MaxRetryAfter: -1}} {
+		assert.Error(t, wrong.check())
+	}
+	assert.NoError(t, RetryPolicy{Budget: -1}.check())
+}
+
+func TestBound(t *testing.T) {
+	p := RetryPolicy{}.withDefaults()
+	for attempts, want := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 6: 16 * time.Second,
+		7: 20 * time.Second, 1000: 20 * time.Second} {
+		assert.Equal(t, want, p.bound(p.MinBackoff, attempts), "after %d", attempts)
+	}
+	assert.Equal(t, 20*time.Second, p.bound(time.Minute, 1))
+	p.MaxBackoff = math.MaxInt64
+	last := time.Duration(0)
+	for attempts := 1; attempts < 200; attempts++ {
+		bound := p.bound(p.MinBackoff, attempts)
+		assert.GreaterOrEqual(t, bound, last, "it does not wrap")
+		last = bound
+	}
+	assert.Equal(t, time.Duration(math.MaxInt64), last)
+}
+
+func TestJitter(t *testing.T) {
+	assert.Zero(t, jitter(0))
+	assert.Zero(t, jitter(-1))
+	for range 1000 {
+		d := jitter(10)
+		assert.True(t, d >= 0 && d < 10)
+	}
+}
+
+// A delay as long as a Duration can be must not wrap around when jitter is added.
+func TestScheduleDoesNotOverflow(t *testing.T) {
+	c := &call{core: &core{retry: RetryPolicy{MaxRetryAfter: math.MaxInt64}.withDefaults()}}
+	for _, value := range []string{"9223372036", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+		c.last = answer{status: 429, header: http.Header{"Retry-After": {value}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}}}
+		for range 100 {
+			assert.True(t, c.schedule(t.Context(), afterPause))
+			assert.GreaterOrEqual(t, c.delay, c.last.retryAfter(), value)
+		}
+	}
+}
+
+func TestBudget(t *testing.T) {
+	b := newBudget(2)
+	assert.True(t, b.spend())
+	assert.True(t, b.spend())
+	assert.False(t, b.spend())
+	for range 4 {
+		b.earn()
+	}
+	assert.False(t, b.spend())
+	b.earn()
+	assert.True(t, b.spend())
+	for range 1000 {
+		b.earn()
+	}
+	assert.True(t, b.spend())
+	assert.True(t, b.spend())
+	assert.False(t, b.spend())
+
+	boundless := newBudget(-1)
+	for range 1000 {
+		assert.True(t, boundless.spend())
+		boundless.earn()
+	}
+}
+
+func TestBudgetOfManyCallers(t *testing.T) {
+	b := newBudget(100)
+	var mu sync.Mutex
+	spent := 0
+	var group sync.WaitGroup
+	for range 50 {
+		group.Go(func() {
+			for range 10 {
+				if b.spend() {
+					mu.Lock()
+					spent++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	group.Wait()
+	assert.Equal(t, 100, spent)
+}
+
+func TestParseRetryAfterWithoutADate(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, date := range []string{"", "yesterday"} {
+		header := http.Header{"Date": {date}, "Retry-After": {now.Add(9 * time.Second).Format(http.TimeFormat)}}
+		assert.Equal(t, 9*time.Second, parseRetryAfter(header, now), "by the local clock")
+	}
+	assert.Zero(t, parseRetryAfter(nil, now))
+}
+
+// The oracle reads seconds with arbitrary precision.
+func FuzzParseRetryAfter(f *testing.F) {
+	for _, seed := range []string{"", "0", "5", " 5 ", "5.5", "5.0", "5.", ".5", "-5", "+5", "1e3", "0x10", "NaN", "Inf", "1_000", "٥",
+		"9223372036", "9223372037", "18446744074", "99999999999999999999", "9223372035.9", "000000000000000000000000001",
+		"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+		f.Add(seed)
+	}
+	now := time.Date(1994, 11, 6, 8, 49, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, value string) {
+		got := parseRetryAfter(http.Header{"Retry-After": {value}}, now)
+		if got < 0 {
+			t.Fatalf("%q: %v", value, got)
+		}
+		if want := retryAfterOracle(strings.TrimSpace(value), now); got != want {
+			t.Fatalf("%q: got %v, want %v", value, got, want)
+		}
+	})
+}
+
+func retryAfterOracle(value string, now time.Time) time.Duration {
+	for _, layout := range []string{http.TimeFormat, time.RFC850, time.ANSIC} {
+		if date, err := time.Parse(layout, value); err == nil {
+			return max(0, date.Sub(now))
+		}
+	}
+	dots := 0
+	for i, c := range []byte(value) {
+		if c == '.' && i > 0 && i < len(value)-1 {
+			dots++
+		} else if c < '0' || c > '9' {
+			return 0
+		}
+	}
+	if value == "" || dots > 1 {
+		return 0
+	}
+	exact, _ := new(big.Rat).SetString(value)
+	seconds := new(big.Int).Quo(exact.Num(), exact.Denom())
+	if !exact.IsInt() {
+		seconds.Add(seconds, big.NewInt(1))
+	}
+	most := big.NewInt(math.MaxInt64 / int64(time.Second))
+	if seconds.Cmp(most) > 0 {
+		seconds = most
+	}
+	return time.Duration(seconds.Int64()) * time.Second
+}
+
+func TestClockThatGoesBackDoesNotReopenAMonth(t *testing.T) {
+	q := newMemoryQuota(2)
+	march, february := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 28, 23, 59, 59, 999e6, time.UTC)
+	reserve := func(at time.Time) (Usage, error) { return q.Reserve(t.Context(), at) }
+	used, err := reserve(march)
+	assert.NoError(t, err)
+	assert.Equal(t, Usage{1, 2, march.AddDate(0, 1, 0)}, used)
+	used, err = reserve(february)
+	assert.NoError(t, err)
+	assert.Equal(t, Usage{2, 2, march.AddDate(0, 1, 0)}, used, "counted in the latest month")
+	for _, at := range []time.Time{february, february.AddDate(-1, 0, 0), march} {
+		_, err = reserve(at)
+		assert.ErrorIs(t, err, ErrQuotaExceeded)
+		used, err = q.Usage(t.Context(), at)
+		assert.NoError(t, err)
+		assert.Equal(t, 2, used.Used)
+	}
+	assert.NoError(t, q.Refund(t.Context(), february), "of a month that is over")
+	used, err = reserve(march.AddDate(0, 1, 0))
+	assert.NoError(t, err)
+	assert.Equal(t, 1, used.Used)
+}
+
+// Months are those of UTC, wherever the clock stands.
+func TestMonthOfATimeElsewhere(t *testing.T) {
+	want := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for _, at := range []time.Time{
+		time.Date(2026, 4, 1, 13, 59, 59, 0, time.FixedZone("Kiritimati", 14*3600)),
+		time.Date(2026, 2, 28, 12, 0, 0, 0, time.FixedZone("Baker", -12*3600)),
+		time.Date(2026, 3, 31, 23, 59, 59, 999e6, time.UTC),
+	} {
+		assert.True(t, monthOf(at).Equal(want), "%v", at)
+	}
+}
