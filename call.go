@@ -299,11 +299,12 @@ func (c *call) outcome(ctx context.Context) error {
 		return c.quotaError(ctx)
 	case !c.success(a.status):
 		return c.apiError()
-	case c.decode == nil:
-		return nil
-	default:
-		return c.decoded(c.decode(a.body()))
 	}
+	c.serviceQuota.succeeded()
+	if c.decode == nil {
+		return nil
+	}
+	return c.decoded(c.decode(c.last.body()))
 }
 
 // named gives an error that was made elsewhere the operation. What is not one of this package's types becomes a
@@ -348,7 +349,9 @@ func (c *call) rateLimitError() error {
 }
 
 func (c *call) quotaError(ctx context.Context) error {
-	usage, _ := c.quota.Usage(ctx, time.Now())
+	now := time.Now()
+	c.serviceQuota.exhausted(now)
+	usage, _ := c.quota.Usage(ctx, now)
 	return &QuotaError{Operation: c.route.name, Usage: usage, Err: c.apiError()}
 }
 
@@ -392,11 +395,12 @@ func (c *call) repeatable() bool {
 }
 
 func (c *call) checkQuota(ctx context.Context) error {
-	usage, err := c.quota.Usage(ctx, time.Now())
+	now := time.Now()
+	usage, err := c.quota.Usage(ctx, now)
 	if err != nil {
 		return c.named(err)
 	}
-	if usage.exhausted() {
+	if usage.exhausted() || c.serviceQuota.refuses(now) {
 		return &QuotaError{Operation: c.route.name, Usage: usage}
 	}
 	return nil

@@ -47,6 +47,7 @@ type core struct {
 	tokens         tokens
 	limiter        Limiter
 	quota          QuotaStore
+	serviceQuota   serviceQuota
 	retry          RetryPolicy
 	budget         *budget
 	hooks          Hooks

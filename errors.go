@@ -190,8 +190,8 @@ func (e *RateLimitError) LogValue() slog.Value {
 // [ErrQuotaExceeded].
 type QuotaError struct {
 	Operation string
-	Usage     Usage
-	Err       error // the *APIError, where the service said so; else nil
+	Usage     Usage // what this client has counted: where the service says that the month is used up, it may be less than the limit
+	Err       error // the *APIError of the call that was refused by the service; nil for a call that was not sent
 }
 
 func (e *QuotaError) Error() string {

@@ -3,6 +3,7 @@ package drift
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -89,6 +90,49 @@ func (q *memoryQuota) turn(at time.Time) {
 
 func (q *memoryQuota) usage() Usage {
 	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.month.AddDate(0, 1, 0)}
+}
+
+// serviceQuota is whether the service says that the month is used up. It is believed until the month ends or a call
+// succeeds; so that one can, a call goes out every quarter of an hour.
+type serviceQuota struct {
+	usedUp atomic.Bool // read on the path of every call
+
+	mu    sync.Mutex
+	month time.Time
+	ask   time.Time
+}
+
+const askAgain = 15 * time.Minute
+
+func (q *serviceQuota) exhausted(at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.month, q.ask = monthOf(at), at.Add(askAgain)
+	q.usedUp.Store(true)
+}
+
+func (q *serviceQuota) succeeded() {
+	if q.usedUp.Load() {
+		q.usedUp.Store(false)
+	}
+}
+
+// refuses reports whether a call at this time would only be refused again.
+func (q *serviceQuota) refuses(at time.Time) bool {
+	if !q.usedUp.Load() {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if monthOf(at).After(q.month) {
+		q.usedUp.Store(false)
+		return false
+	}
+	if at.Before(q.ask) {
+		return true
+	}
+	q.ask = at.Add(askAgain)
+	return false
 }
 
 func monthOf(at time.Time) time.Time {

@@ -143,6 +143,42 @@ func TestQuotaByTheServersWord(t *testing.T) {
 	}
 }
 
+// The service is believed, but asked again: the plan may have changed.
+func TestServersWordIsBelievedUntilItProvesOtherwise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &network{answers: []respondWith{quotaGone, quotaGone, answer(200)}}
+		client := through(t, network.serve)
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
+
+		time.Sleep(14 * time.Minute)
+		err := get(t.Context(), client)
+		require.ErrorIs(t, err, drift.ErrQuotaExceeded)
+		require.NotErrorAs(t, err, new(*drift.APIError), "this call was not sent")
+		require.Len(t, network.sent, 1)
+
+		time.Sleep(time.Minute)
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded, "asked again, and told again")
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
+		require.Len(t, network.sent, 2)
+
+		time.Sleep(15 * time.Minute)
+		require.NoError(t, get(t.Context(), client), "now it serves")
+		require.NoError(t, get(t.Context(), client))
+		require.Len(t, network.sent, 4)
+	})
+}
+
+func TestServersWordEndsWithTheMonth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := through(t, (&network{answers: []respondWith{quotaGone, answer(200)}}).serve)
+		until(february.Add(-time.Minute))
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
+		until(february)
+		require.NoError(t, get(t.Context(), client))
+	})
+}
+
 func TestMonthTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := through(t, new(network).serve, drift.WithPlan(2), drift.WithLimiter(new(slots)))

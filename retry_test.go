@@ -261,10 +261,9 @@ func TestRetrySequences(t *testing.T) {
 	for group, methods := range methodGroups {
 		for _, method := range methods {
 			synctest.Test(t, func(t *testing.T) {
-				network := new(network)
-				client := through(t, network.serve, withoutBudget, drift.WithLimiter(new(slots)))
 				for _, sequence := range sequences(outcomes, group) {
-					network.sent, network.answers = nil, nil
+					network := new(network)
+					client := through(t, network.serve, withoutBudget, drift.WithLimiter(new(slots)))
 					for _, outcome := range sequence {
 						network.answers = append(network.answers, outcome.respond)
 					}
