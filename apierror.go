@@ -30,6 +30,8 @@ const (
 type apiErrorBody struct {
 	kind, message, code string
 	fields              map[string][]string
+
+	secret string // never repeated, if not empty
 }
 
 // detail is an error as an object. Its members may be of any type, so that one odd member does not hide the others.
@@ -42,8 +44,8 @@ type detail struct {
 	Errors  []json.RawMessage `json:"errors"`
 }
 
-func parseAPIError(body []byte) *apiErrorBody {
-	e := new(apiErrorBody)
+func parseAPIError(body []byte, secret string) *apiErrorBody {
+	e := &apiErrorBody{secret: secret}
 	var top detail
 	if wire.Unmarshal(body, &top) != nil {
 		top.Errors = nil
@@ -69,17 +71,17 @@ func (e *apiErrorBody) takeRaw(value json.RawMessage) {
 	if len(value) > 0 && value[0] == '{' && wire.Unmarshal(value, &d) == nil {
 		e.take(d)
 	} else if e.message == "" {
-		e.message = text(value, maxMessage)
+		e.message = e.text(value, maxMessage)
 	}
 }
 
 // take takes over what is not yet known.
 func (e *apiErrorBody) take(d detail) {
-	message := text(d.Message, maxMessage)
-	setIfEmpty(&e.kind, text(d.Type, maxName))
-	setIfEmpty(&e.code, text(d.Code, maxName))
+	message := e.text(d.Message, maxMessage)
+	setIfEmpty(&e.kind, e.text(d.Type, maxName))
+	setIfEmpty(&e.code, e.text(d.Code, maxName))
 	setIfEmpty(&e.message, message)
-	if param := text(d.Param, maxName); param != "" && len(e.fields) < maxFields {
+	if param := e.text(d.Param, maxName); param != "" && len(e.fields) < maxFields {
 		if e.fields == nil {
 			e.fields = map[string][]string{}
 		}
@@ -93,11 +95,16 @@ func setIfEmpty(field *string, value string) {
 	}
 }
 
-// text returns a JSON string or number as printable text, and "" for everything else.
-func text(value json.RawMessage, limit int) string {
+// text returns a JSON string or number as printable text, and "" for everything else. It looks for the secret once the text
+// is as it will be shown, because escapes and control characters can hide one, and before it is cut.
+func (e *apiErrorBody) text(value json.RawMessage, limit int) string {
 	s, err := wire.ParseText(value)
 	if err != nil {
 		return ""
+	}
+	s = printable(s, len(s))
+	if e.secret != "" {
+		s = strings.ReplaceAll(s, e.secret, redacted)
 	}
 	return printable(s, limit)
 }
@@ -119,19 +126,28 @@ func printable(text string, limit int) string {
 	return strings.TrimSpace(text)
 }
 
-// said is what the body says of an error. A secret that the service repeats is taken out first.
+// said is what the body says of an error.
 func (a *answer) said() *apiErrorBody {
 	if a.apiErr == nil {
-		a.apiErr = parseAPIError(a.masked())
+		a.apiErr = parseAPIError(a.body(), a.secret())
 	}
 	return a.apiErr
 }
 
-func (a *answer) masked() []byte {
+// secret is what the service might repeat, and errors must not.
+func (a *answer) secret() string {
 	if a.token == nil {
+		return ""
+	}
+	return a.token.AccessToken
+}
+
+// masked is the body without the secret.
+func (a *answer) masked() []byte {
+	if a.secret() == "" {
 		return a.body()
 	}
-	return bytes.ReplaceAll(a.body(), []byte(a.token.AccessToken), []byte(redacted))
+	return bytes.ReplaceAll(a.body(), []byte(a.secret()), []byte(redacted))
 }
 
 func (a *answer) unauthorized() bool {

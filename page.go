@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"net/url"
+	"runtime"
 	"strconv"
 
 	"github.com/driftsdk/drift/internal/wire"
@@ -80,7 +81,7 @@ func readPage[T any, R record[T]](ctx context.Context, c *caller, op operation, 
 				return err
 			})
 		})
-		if err == nil && !envelope.Null { // no list at all is an empty one
+		if err == nil && (!envelope.Null || envelope.Failed) { // no list at all is an empty one
 			err = checkEnvelope(envelope, nil)
 		}
 		if err == nil {
@@ -149,7 +150,7 @@ func newPager[T any](c *caller, op operation, in input, readPage func(context.Co
 
 // read returns the page at the cursor. A cursor that was read before would begin a loop without an end.
 func (p *pager[T]) read(ctx context.Context) (*Page[T], error) {
-	key := maphash.String(p.seed, p.cursor) // not the cursor: a long range should not keep them all
+	key := p.key(p.cursor)
 	if _, again := p.seen[key]; again {
 		return nil, ErrCursorLoop
 	}
@@ -159,6 +160,9 @@ func (p *pager[T]) read(ctx context.Context) (*Page[T], error) {
 	}
 	return p.fetch(ctx, p.caller, p.cursor)
 }
+
+// key stands for a cursor: a long range should not keep them all.
+func (p *pager[T]) key(cursor string) uint64 { return maphash.String(p.seed, cursor) }
 
 func (p *pager[T]) fetch(ctx context.Context, c *caller, cursor string) (*Page[T], error) {
 	in := p.in
@@ -181,7 +185,7 @@ type prefetched[T any] struct {
 }
 
 func (p *pager[T]) prefetch(ctx context.Context, cursor string) {
-	if !p.caller.defaults.prefetch || cursor == "" {
+	if _, again := p.seen[p.key(cursor)]; again || !p.caller.defaults.prefetch || cursor == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -195,15 +199,11 @@ func (p *pager[T]) prefetch(ctx context.Context, cursor string) {
 	}()
 }
 
-// join waits for the page that was fetched ahead. A panic of a hook reaches the caller, as it does without prefetching.
+// join returns the page that was fetched ahead.
 func (p *pager[T]) join() (*Page[T], error) {
 	ahead := p.ahead
 	p.ahead = nil
-	<-ahead.done
-	ahead.cancel()
-	if ahead.panicked != nil {
-		panic(ahead.panicked)
-	}
+	ahead.wait()
 	if response := p.caller.defaults.response; response != nil {
 		*response = ahead.response
 	}
@@ -214,6 +214,19 @@ func (p *pager[T]) join() (*Page[T], error) {
 func (p *pager[T]) stop() {
 	if p.ahead != nil {
 		p.ahead.cancel()
-		<-p.ahead.done
+		p.ahead.wait()
+	}
+}
+
+// wait returns when the goroutine has ended. A hook that panics there, or ends its goroutine as t.FailNow does, does so to
+// the caller, as it would without prefetching.
+func (a *prefetched[T]) wait() {
+	<-a.done
+	a.cancel()
+	switch {
+	case a.panicked != nil:
+		panic(a.panicked)
+	case a.page == nil && a.err == nil:
+		runtime.Goexit()
 	}
 }

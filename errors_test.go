@@ -1,0 +1,585 @@
+package drift_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+)
+
+var allSentinels = []error{
+	drift.ErrInvalid, drift.ErrUnauthorized, drift.ErrForbidden, drift.ErrNotFound, drift.ErrConflict, drift.ErrRateLimited,
+	drift.ErrQuotaExceeded, drift.ErrServer, drift.ErrAmbiguous, drift.ErrTooLarge, drift.ErrUnexpectedContent,
+	drift.ErrCursorLoop, drift.ErrClosed, drift.ErrReauthRequired, context.Canceled, context.DeadlineExceeded,
+}
+
+// errorBody is a body of an error, and what is to be read from it.
+type errorBody struct {
+	body                string
+	kind, code, message string
+	fields              map[string][]string
+}
+
+var errorBodies = map[string]errorBody{
+	"standard":       {body: `{"error": {"type": "validation_error", "message": "bad tag"}}`, kind: "validation_error", message: "bad tag"},
+	"bad token":      {body: `{"error": {"type": "authentication_error", "message": "expired"}}`, kind: "authentication_error", message: "expired"},
+	"plural":         {body: `{"errors": [{"type": "t1", "message": "m1", "param": "email"}, {"type": "t2", "message": "m2", "param": "email"}, {"message": "m3", "param": "name"}]}`, kind: "t1", message: "m1", fields: map[string][]string{"email": {"m1", "m2"}, "name": {"m3"}}},
+	"contacts":       {body: `{"code": "CONTACT-6", "message": "exists"}`, code: "CONTACT-6", message: "exists"},
+	"text":           {body: `{"error": "no such thing"}`, message: "no such thing"},
+	"gateway":        {body: `{"message": "API rate limit exceeded"}`, message: "API rate limit exceeded"},
+	"data is null":   {body: `{"data": null, "error": {"type": "x", "message": "y"}}`, kind: "x", message: "y"},
+	"errors of text": {body: `{"errors": ["first", "second"]}`, message: "first"},
+	"numeric code":   {body: `{"error": {"code": 17, "message": "m"}}`, code: "17", message: "m"},
+	"odd members":    {body: `{"error": {"type": ["x"], "message": "kept", "param": {}}}`, message: "kept"},
+	"errors is one":  {body: `{"errors": {"message": "lost"}, "error": "kept"}`, message: "kept"},
+	"camel case":     {body: `{"Error": {"Type": "t", "MESSAGE": "m"}}`, kind: "t", message: "m"},
+	"white space":    {body: `{"error": "  two\n\tlines\u2028 "}`, message: "two  lines"},
+	"controls":       {body: `{"error": "a\u0000\u001b[31mb\u202ec\u200bd\u007f"}`, message: "a[31mbcd"},
+	"invalid UTF-8":  {body: "{\"error\": \"a\xff\xfeb\"}", message: "ab"},
+	"half a pair":    {body: `{"error": "a\ud83db"}`, message: "ab"},
+	"long":           {body: `{"error": "` + strings.Repeat("é", 1000) + `"}`, message: strings.Repeat("é", 254) + "…"},
+	"HTML":           {body: "<html><body>Bad gateway</body></html>"},
+	"empty":          {},
+	"junk":           {body: "\x00\x01{{{"},
+	"null":           {body: "null"},
+	"array":          {body: `[{"message": "x"}]`},
+	"number":         {body: "17"},
+	"cut off":        {body: `{"error": {"message": "x"`},
+	"huge":           {body: strings.Repeat("x", 100<<10)},
+	"deep":           {body: strings.Repeat(`{"error":`, 200)},
+}
+
+func (b errorBody) unauthorized(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden && b.kind == "authentication_error"
+}
+
+// wantedSentinels is the table of the documentation, written down once more.
+func wantedSentinels(method string, status int, body errorBody) (wanted []error) {
+	add := func(when bool, sentinel error) {
+		if when {
+			wanted = append(wanted, sentinel)
+		}
+	}
+	add(status == 400 || status == 422, drift.ErrInvalid)
+	add(body.unauthorized(status), drift.ErrUnauthorized)
+	add(status == 403 && !body.unauthorized(status), drift.ErrForbidden)
+	add(status == 404, drift.ErrNotFound)
+	add(status == 409, drift.ErrConflict)
+	add(status == 429, drift.ErrRateLimited)
+	add(status == 402, drift.ErrQuotaExceeded)
+	add(status >= 500, drift.ErrServer)
+	add(method != http.MethodGet && (status == 408 || status >= 500), drift.ErrAmbiguous)
+	return wanted
+}
+
+func requireSentinels(t *testing.T, err error, wanted []error) {
+	t.Helper()
+	for _, sentinel := range allSentinels {
+		if slices.Contains(wanted, sentinel) != errors.Is(err, sentinel) {
+			require.Fail(t, "sentinel", "%v: errors.Is(err, %v) is %t", err, sentinel, errors.Is(err, sentinel))
+		}
+	}
+}
+
+func isRedirect(status int) bool {
+	return slices.Contains([]int{301, 302, 303, 307, 308}, status)
+}
+
+// answeringClient answers every attempt with the same status and body, and sends each call once.
+func answeringClient(t testing.TB, status int, body string, opts ...drift.Option) *drift.Client {
+	return through(t, func(req *http.Request) (*http.Response, error) {
+		resp := memoryAnswer(req, status, "application/json", body)
+		resp.Header.Set("X-Request-Id", "req-1")
+		return resp, nil
+	}, append(opts, drift.WithoutRetry(), drift.WithLimiter(openLimiter{}))...)
+}
+
+// typicalStatuses stand for all with most of the bodies, which are read the same way whatever the status.
+var typicalStatuses = []int{301, 304, 400, 401, 402, 403, 404, 408, 409, 418, 422, 429, 451, 500, 503, 599}
+
+func TestEveryStatusWithEveryBody(t *testing.T) {
+	for name, body := range errorBodies {
+		t.Run(name, func(t *testing.T) {
+			for status := 300; status < 600; status++ {
+				if name != "bad token" && !slices.Contains(typicalStatuses, status) {
+					continue
+				}
+				tags := func() drift.TagsService { return answeringClient(t, status, body.body).Tags }
+				_, err := tags().Get(t.Context(), 1)
+				checkStatusError(t, err, http.MethodGet, status, body)
+				_, err = tags().Create(t.Context(), drift.TagCreateRequest{})
+				checkStatusError(t, err, http.MethodPost, status, body)
+				checkStatusError(t, tags().Delete(t.Context(), 1), http.MethodDelete, status, body)
+			}
+		})
+	}
+}
+
+func checkStatusError(t *testing.T, err error, method string, status int, body errorBody) {
+	t.Helper()
+	require.Error(t, err)
+	requirePrintableError(t, err)
+	if isRedirect(status) {
+		require.ErrorAs(t, err, new(*drift.TransportError))
+		requireSentinels(t, err, nil)
+		return
+	}
+	requireSentinels(t, err, wantedSentinels(method, status, body))
+	var api *drift.APIError
+	require.ErrorAs(t, err, &api)
+	assert.Equal(t, status, api.StatusCode)
+	assert.Equal(t, body.kind, api.Type)
+	assert.Equal(t, body.code, api.Code)
+	assert.Equal(t, body.message, api.Message)
+	assert.Equal(t, body.fields, api.Fields)
+	assert.Equal(t, "req-1", api.RequestID)
+	assert.Equal(t, method, api.Method)
+	require.Len(t, api.Attempts, 1)
+	assert.Equal(t, status, api.Attempts[0].StatusCode)
+	assert.Equal(t, body.body[:min(len(body.body), 64<<10)], string(api.Body()))
+	for _, part := range []string{method + " v2/tags", strconv.Itoa(status), body.kind, body.code, body.message, "(request req-1)"} {
+		assert.Contains(t, err.Error(), part)
+	}
+	checkStatusTypes(t, err, method, status)
+}
+
+// checkStatusTypes: the types around an *APIError follow from the method and the status.
+func checkStatusTypes(t *testing.T, err error, method string, status int) {
+	t.Helper()
+	assert.Equal(t, status == 429, errors.As(err, new(*drift.RateLimitError)))
+	assert.Equal(t, status == 402, errors.As(err, new(*drift.QuotaError)))
+	assert.Equal(t, method != http.MethodGet && (status == 408 || status >= 500), errors.As(err, new(*drift.AmbiguousError)))
+	assert.False(t, errors.As(err, new(*drift.TransportError)))
+	assert.False(t, errors.As(err, new(*drift.DecodeError)))
+	assert.False(t, errors.As(err, new(*drift.ValidationError)))
+	assert.False(t, errors.As(err, new(*drift.PageError)))
+}
+
+const longestErrorText = 1500
+
+// requirePrintableError: the text fits on a line of a log and holds nothing that deceives its reader.
+func requirePrintableError(t testing.TB, err error) {
+	t.Helper()
+	text := err.Error()
+	if len(text) >= longestErrorText || !utf8.ValidString(text) || !strings.HasPrefix(text, "drift: ") || strings.Count(text, "drift: ") > 1 ||
+		strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		require.Fail(t, "text", "%q", text)
+	}
+}
+
+func TestErrorTexts(t *testing.T) {
+	for want, give := range map[string]struct {
+		status int
+		body   string
+	}{
+		"drift: GET v2/tags/{tagId}: 404 not_found: gone (request req-1)":                                                           {404, `{"error": {"type": "not_found", "message": "gone"}}`},
+		"drift: GET v2/tags/{tagId}: 409 CONTACT-6: exists (request req-1)":                                                         {409, `{"code": "CONTACT-6", "message": "exists"}`},
+		"drift: GET v2/tags/{tagId}: 400 t/c: m (request req-1)":                                                                    {400, `{"error": {"type": "t", "code": "c", "message": "m"}}`},
+		"drift: GET v2/tags/{tagId}: 502 Bad Gateway (request req-1)":                                                               {502, `<html>`},
+		"drift: GET v2/tags/{tagId}: 599 (request req-1)":                                                                           {599, ``},
+		"drift: GET v2/tags/{tagId}: 418 teapot (request req-1)":                                                                    {418, `{"error": {"type": "teapot"}}`},
+		"drift: tags.get: rate limited by the service, try again in 1s: GET v2/tags/{tagId}: 429 Too Many Requests (request req-1)": {429, ``},
+		"drift: tags.get: cannot decode the answer at /id: the record has no id greater than 0":                                     {200, `{"data": {"name": "x"}}`},
+		"drift: GET v2/tags/{tagId}: 200: partly (request req-1)":                                                                   {200, `{"error": "partly"}`},
+	} {
+		_, err := answeringClient(t, give.status, give.body).Tags.Get(t.Context(), 1)
+		if assert.Error(t, err) {
+			assert.Equal(t, want, err.Error())
+		}
+	}
+}
+
+func TestErrorsOfSeveralKindsHaveATextWithoutDetails(t *testing.T) {
+	for want, err := range map[string]error{
+		"drift: tags.get: id must be greater than 0":              &drift.ValidationError{Operation: "tags.get", Argument: "id", Reason: "must be greater than 0"},
+		"drift: WithToken is wrong":                               &drift.ValidationError{Argument: "WithToken", Reason: "is wrong"},
+		"drift: : 0":                                              &drift.APIError{},
+		"drift: rate limited by this client, try again in 1.235s": &drift.RateLimitError{Local: true, RetryAfter: 1234567 * time.Microsecond},
+		"drift: monthly quota used up":                            &drift.QuotaError{},
+		"drift: tags.get: monthly quota used up (10 of 10), resets at 2026-04-01T00:00:00Z": &drift.QuotaError{Operation: "tags.get",
+			Usage: drift.Usage{Used: 10, Limit: 10, ResetsAt: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)}},
+		"drift: the request may have been applied":                      &drift.AmbiguousError{},
+		"drift: the request may have been applied under client id k: x": &drift.AmbiguousError{ClientID: "k\n", Err: errors.New("drift: x")},
+		"drift: not sent":                  &drift.TransportError{},
+		"drift: cannot decode the answer":  &drift.DecodeError{},
+		"drift: cannot read the next page": &drift.PageError{Cursor: "c"},
+	} {
+		assert.Equal(t, want, err.Error())
+		assert.NotPanics(t, func() { slog.New(slog.NewTextHandler(io.Discard, nil)).Info("x", "err", err) })
+	}
+	assert.Nil(t, (&drift.APIError{}).Body())
+}
+
+// A path names fields, and where the target is a map, names that the service chose.
+func TestDecodeErrorPathIsBoundedInText(t *testing.T) {
+	body := `{"data": {"` + strings.Repeat(`a\n\u202e`, 10000) + `": "x"}}`
+	var out map[string]int
+	err := answeringClient(t, http.StatusOK, body).Do(t.Context(), drift.Request{Path: "x"}, &out)
+	var decode *drift.DecodeError
+	require.ErrorAs(t, err, &decode)
+	requirePrintableError(t, err)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "err", err)
+	assert.Less(t, log.Len(), longestErrorText)
+}
+
+func TestErrorsAreLoggedByKey(t *testing.T) {
+	_, notFound := answeringClient(t, 404, `{"error": {"type": "not_found", "message": "gone"}, "code": "C"}`).Tags.Get(t.Context(), 1)
+	_, noCode := answeringClient(t, 409, ``).Tags.Get(t.Context(), 1)
+	_, ambiguous := answeringClient(t, 500, ``).Messages.Create(t.Context(), 1, drift.MessageCreateRequest{ClientMessageID: "key"})
+	_, limited := answeringClient(t, 429, ``).Tags.Get(t.Context(), 1)
+	_, invalid := answeringClient(t, 200, ``).Tags.Get(t.Context(), 0)
+	_, undecodable := answeringClient(t, 200, `{"data": {"id": -1}}`).Tags.Get(t.Context(), 1)
+	_, page := drift.Collect(answeringClient(t, 404, ``).Contacts.All(t.Context(), drift.ContactListOptions{Cursor: "secret-cursor"}), 0)
+	transport := through(t, func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, drift.WithoutRetry()).Tags.Delete(t.Context(), 1)
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{notFound, `{"operation":"tags.get","status":404,"type":"not_found","code":"C","message":"gone","request_id":"req-1","attempts":1}`},
+		{noCode, `{"operation":"tags.get","status":409,"request_id":"req-1","attempts":1}`},
+		{ambiguous, `{"ambiguous":true,"client_id":"key","cause":{"operation":"messages.create","status":500,"request_id":"req-1","attempts":1}}`},
+		{limited, `{"operation":"tags.get","retry_after":1000000000,"local":false}`},
+		{invalid, `{"operation":"tags.get","argument":"tagId","reason":"must be greater than 0"}`},
+		{undecodable, `{"operation":"tags.get","path":"/id","cause":"the record has no id greater than 0"}`},
+		{page, `{"cause":{"operation":"contacts.list","status":404,"request_id":"req-1","attempts":1}}`},
+		{transport, `{"ambiguous":true,"cause":{"operation":"tags.delete","sent":true,"attempts":1,"cause":"the connection broke off"}}`},
+		{&drift.QuotaError{Operation: "o", Usage: drift.Usage{Used: 2, Limit: 3, ResetsAt: time.Unix(0, 0).UTC()}}, `{"operation":"o","used":2,"limit":3,"resets_at":"1970-01-01T00:00:00Z"}`},
+	} {
+		var log bytes.Buffer
+		slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{ReplaceAttr: onlyKey("err")})).Info("x", "err", c.err)
+		assert.JSONEq(t, `{"err":`+c.want+`}`, log.String())
+	}
+}
+
+// onlyKey drops the handler's own attributes.
+func onlyKey(key string) func([]string, slog.Attr) slog.Attr {
+	return func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key != key {
+			return slog.Attr{}
+		}
+		return a
+	}
+}
+
+func TestErrorUnderAStatusOfSuccess(t *testing.T) {
+	for kind, sentinel := range map[string]error{
+		"validation_error": drift.ErrInvalid, "authentication_error": drift.ErrUnauthorized, "not_found": drift.ErrNotFound,
+		"internal_error": drift.ErrServer, "rate_limit": drift.ErrRateLimited,
+	} {
+		for _, shape := range []string{`{"error": {"type": %q, "message": "m"}}`, `{"errors": [{"type": %q, "message": "m"}]}`, `{"data": null, "error": {"type": %q, "message": "m"}}`} {
+			client := answeringClient(t, http.StatusOK, fmt.Sprintf(shape, kind))
+			_, err := client.Tags.Get(t.Context(), 1)
+			requireSentinels(t, err, []error{sentinel})
+			_, err = client.Contacts.List(t.Context(), drift.ContactListOptions{})
+			requireSentinels(t, err, []error{sentinel})
+			_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{})
+			requireSentinels(t, err, []error{sentinel}) // the service says that it did nothing
+			var api *drift.APIError
+			require.ErrorAs(t, err, &api)
+			assert.Equal(t, http.StatusOK, api.StatusCode)
+			assert.Equal(t, kind, api.Type)
+		}
+	}
+	_, err := answeringClient(t, http.StatusOK, `{"data": {"id": 1}, "errors": [{"message": "partly"}]}`).Tags.Get(t.Context(), 1)
+	require.NoError(t, err, "data count more than errors beside them")
+	_, err = answeringClient(t, http.StatusOK, `{"data": {"id": 1}, "error": null, "errors": []}`).Tags.Get(t.Context(), 1)
+	require.NoError(t, err)
+}
+
+func TestBodyOfAnErrorUnderAStatusOfSuccessIsBounded(t *testing.T) {
+	_, err := answeringClient(t, http.StatusOK, `{"error": "x", "more": "`+strings.Repeat("y", 100<<10)+`"}`).Tags.Get(t.Context(), 1)
+	var api *drift.APIError
+	require.ErrorAs(t, err, &api)
+	assert.Len(t, api.Body(), 64<<10)
+}
+
+func TestFieldsAreBounded(t *testing.T) {
+	var items []string
+	for i := range 1000 {
+		items = append(items, fmt.Sprintf(`{"message": "m", "param": "p%d"}`, i))
+	}
+	_, err := answeringClient(t, 422, `{"errors": [`+strings.Join(items, ",")+`]}`).Tags.Get(t.Context(), 1)
+	var api *drift.APIError
+	require.ErrorAs(t, err, &api)
+	assert.Len(t, api.Fields, 64)
+	requirePrintableError(t, err)
+}
+
+func TestQuotaErrorByTheServersWord(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		body   string
+		quota  bool
+	}{
+		{402, ``, true},
+		{429, `{"error": {"type": "quota_exceeded"}}`, true},
+		{429, `{"code": "MONTHLY-QUOTA"}`, true},
+		{403, `{"error": {"type": "Quota"}}`, true},
+		{429, `{"error": {"type": "rate_limit", "message": "quota"}}`, false},
+		{403, `{"error": {"type": "forbidden"}}`, false},
+		{500, `{"error": {"type": "quota_exceeded"}}`, false},
+	} {
+		client := answeringClient(t, c.status, c.body, drift.WithPlan(drift.PlanStarter))
+		_, err := client.Tags.Get(t.Context(), 1)
+		assert.Equal(t, c.quota, errors.Is(err, drift.ErrQuotaExceeded), "%d %s", c.status, c.body)
+		var api *drift.APIError
+		require.ErrorAs(t, err, &api)
+		assert.Equal(t, c.status, api.StatusCode)
+		if c.quota {
+			var quota *drift.QuotaError
+			require.ErrorAs(t, err, &quota)
+			assert.Equal(t, "tags.get", quota.Operation)
+			assert.Equal(t, 1, quota.Usage.Used)
+			assert.Equal(t, 10_000, quota.Usage.Limit)
+		}
+	}
+}
+
+func TestAmbiguousErrorCarriesTheKeyThatWasSent(t *testing.T) {
+	var sent []byte
+	client := through(t, func(req *http.Request) (*http.Response, error) {
+		sent, _ = io.ReadAll(req.Body)
+		return nil, io.EOF
+	}, drift.WithoutRetry())
+	calls := map[string]func() error{
+		"client_message_id": func() error {
+			_, err := client.Messages.Create(t.Context(), 1, drift.MessageCreateRequest{})
+			return err
+		},
+		"client_id": func() error {
+			_, err := client.Notes.Create(t.Context(), 1, drift.NoteCreateRequest{})
+			return err
+		},
+	}
+	for name, call := range calls {
+		err := call()
+		var ambiguous *drift.AmbiguousError
+		require.ErrorAs(t, err, &ambiguous)
+		assert.Len(t, ambiguous.ClientID, 36)
+		assert.Contains(t, string(sent), fmt.Sprintf(`%q:%q`, name, ambiguous.ClientID))
+		assert.Contains(t, err.Error(), ambiguous.ClientID)
+		require.ErrorIs(t, err, io.EOF)
+		require.ErrorAs(t, err, new(*drift.TransportError))
+	}
+	_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{})
+	var ambiguous *drift.AmbiguousError
+	require.ErrorAs(t, err, &ambiguous)
+	assert.Empty(t, ambiguous.ClientID)
+}
+
+var errStopped = errors.New("the operator stopped the job")
+
+// blockedNetwork is a network that never answers. It returns the context's own error, as net/http does, or its cause.
+func blockedNetwork(req *http.Request) (*http.Response, error) {
+	<-req.Context().Done()
+	return nil, context.Cause(req.Context())
+}
+
+func TestContextEndsDuringAnAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := through(t, blockedNetwork)
+		for name, c := range map[string]struct {
+			end  func(context.Context) (context.Context, context.CancelFunc)
+			want []error
+		}{
+			"cancel": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+				ctx, cancel := context.WithCancel(ctx)
+				time.AfterFunc(time.Second, cancel)
+				return ctx, cancel
+			}, []error{context.Canceled}},
+			"cancel with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+				ctx, cancel := context.WithCancelCause(ctx)
+				time.AfterFunc(time.Second, func() { cancel(errStopped) })
+				return ctx, func() { cancel(nil) }
+			}, []error{context.Canceled, errStopped}},
+			"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeout(ctx, time.Second)
+			}, []error{context.DeadlineExceeded}},
+			"deadline with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeoutCause(ctx, time.Second, errStopped)
+			}, []error{context.DeadlineExceeded, errStopped}},
+		} {
+			ctx, cancel := c.end(t.Context())
+			start := time.Now()
+			_, err := client.Tags.Create(ctx, drift.TagCreateRequest{})
+			cancel()
+			assert.Equal(t, time.Second, time.Since(start), name)
+			for _, want := range c.want {
+				require.ErrorIs(t, err, want, name)
+			}
+			requireSentinels(t, err, []error{c.want[0], drift.ErrAmbiguous})
+			var transport *drift.TransportError
+			require.ErrorAs(t, err, &transport)
+			assert.Len(t, transport.Attempts, 1, "the end of the context is no reason to try again")
+		}
+	})
+}
+
+func TestWithTimeoutIsADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		_, err := through(t, blockedNetwork).Tags.Get(t.Context(), 1, drift.WithTimeout(3*time.Second))
+		requireSentinels(t, err, []error{context.DeadlineExceeded})
+		assert.Equal(t, 3*time.Second, time.Since(start))
+	})
+}
+
+// The caller set no deadline, so an attempt that took too long must not look like one of the caller's.
+func TestAttemptTimeoutIsNoDeadlineOfTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, network := range []roundTripper{blockedNetwork, func(req *http.Request) (*http.Response, error) {
+			resp := memoryAnswer(req, http.StatusOK, "application/json", "")
+			resp.ContentLength = -1
+			resp.Body = io.NopCloser(slowBody{req.Context()})
+			return resp, nil
+		}} {
+			client, err := drift.NewClient(drift.WithToken(testToken), drift.WithHTTPClient(&http.Client{Transport: network, Timeout: 5 * time.Second}))
+			require.NoError(t, err)
+			_, err = client.Tags.Get(t.Context(), 1)
+			requireSentinels(t, err, nil)
+			var transport *drift.TransportError
+			require.ErrorAs(t, err, &transport)
+			require.Len(t, transport.Attempts, 3)
+			for _, attempt := range transport.Attempts {
+				assert.Equal(t, 5*time.Second, attempt.Duration)
+				assert.True(t, attempt.Sent)
+			}
+			_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{})
+			requireSentinels(t, err, []error{drift.ErrAmbiguous})
+			assert.Contains(t, err.Error(), "the attempt took too long")
+		}
+	})
+}
+
+// slowBody blocks until the context of its request ends.
+type slowBody struct{ ctx context.Context }
+
+func (b slowBody) Read([]byte) (int, error) {
+	<-b.ctx.Done()
+	return 0, b.ctx.Err()
+}
+
+func TestContextEndsDuringBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &memoryNetwork{status: http.StatusServiceUnavailable, body: `{"error": "busy"}`}
+		client := through(t, network.roundTrip, drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Hour, MaxBackoff: time.Hour}))
+		for _, cause := range []error{nil, errStopped} {
+			network.requests.Store(0)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Microsecond, func() { cancel(cause) })
+			start := time.Now()
+			_, err := client.Tags.Get(ctx, 1)
+			require.EqualValues(t, 1, network.requests.Load())
+			assert.Equal(t, time.Microsecond, time.Since(start))
+			requireSentinels(t, err, []error{context.Canceled, drift.ErrServer})
+			var api *drift.APIError
+			require.ErrorAs(t, err, &api)
+			assert.Equal(t, "busy", api.Message)
+			var transport *drift.TransportError
+			require.ErrorAs(t, err, &transport)
+			assert.Len(t, transport.Attempts, 1)
+			if cause != nil {
+				require.ErrorIs(t, err, cause)
+			}
+		}
+	})
+}
+
+// A deadline that comes before the next attempt could is not waited for: the caller gets the answer itself.
+func TestDeadlineBeforeTheNextAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := through(t, func(req *http.Request) (*http.Response, error) {
+			resp := memoryAnswer(req, http.StatusServiceUnavailable, "", "")
+			resp.Header.Set("Retry-After", "30")
+			return resp, nil
+		})
+		start := time.Now()
+		_, err := client.Tags.Get(t.Context(), 1, drift.WithTimeout(20*time.Second))
+		assert.Zero(t, time.Since(start))
+		var api *drift.APIError
+		require.ErrorAs(t, err, &api)
+		assert.Equal(t, 30*time.Second, api.RetryAfter)
+	})
+}
+
+func TestRateLimitErrorNamesTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := through(t, func(req *http.Request) (*http.Response, error) {
+			resp := memoryAnswer(req, http.StatusTooManyRequests, "", "")
+			resp.Header.Set("Retry-After", "30")
+			return resp, nil
+		})
+		_, err := client.Tags.Get(t.Context(), 1, drift.WithTimeout(20*time.Second))
+		requireSentinels(t, err, []error{drift.ErrRateLimited, context.DeadlineExceeded})
+		var limited *drift.RateLimitError
+		require.ErrorAs(t, err, &limited)
+		assert.Equal(t, 30*time.Second, limited.RetryAfter)
+		assert.False(t, limited.Local)
+
+		_, err = client.Tags.Get(t.Context(), 1, drift.WithTimeout(20*time.Second))
+		requireSentinels(t, err, []error{drift.ErrRateLimited, context.DeadlineExceeded})
+		require.ErrorAs(t, err, &limited)
+		assert.True(t, limited.Local, "the pause holds for the next call")
+	})
+}
+
+func TestTokenIsMaskedWhereTheServiceRepeatsIt(t *testing.T) {
+	hidden := []string{
+		testToken, "test\\u002dtoken", "test\\u0000-token", "te\\u200bst-token", "te\u202est-token", "x" + testToken + "x",
+		strings.Repeat("x", 512-len(testToken)/2-len("…")) + testToken, // cut in the middle, a part of it would stay
+	}
+	for _, text := range hidden {
+		body := fmt.Sprintf(`{"error": {"type": "%[1]s", "code": "%[1]s", "message": "%[1]s", "param": "%[1]s"}}`, text)
+		_, err := answeringClient(t, http.StatusUnauthorized, body).Tags.Get(t.Context(), 1)
+		var api *drift.APIError
+		require.ErrorAs(t, err, &api)
+		shown := fmt.Sprintf("%v %+v", err, *api)
+		assert.NotContains(t, shown, testToken)
+		assert.NotContains(t, api.Message, "test", "nor a part of it")
+		if text == testToken {
+			assert.Contains(t, api.Message, "REDACTED")
+			assert.NotContains(t, string(api.Body()), testToken)
+		}
+	}
+}
+
+func FuzzErrorBody(f *testing.F) {
+	for _, body := range errorBodies {
+		if len(body.body) < 2000 {
+			f.Add(uint16(404), []byte(body.body))
+		}
+	}
+	f.Add(uint16(401), []byte(`{"error": "test\u002dtoken"}`))
+	f.Add(uint16(200), []byte(`{"error": {"message": "test-token"}}`))
+	f.Fuzz(func(t *testing.T, status uint16, body []byte) {
+		client := answeringClient(t, int(status%600), string(body))
+		_, err := client.Contacts.MatchEmail(t.Context(), "ada@example.com")
+		if err == nil {
+			return
+		}
+		requirePrintableError(t, err)
+		require.NotContains(t, err.Error(), testToken)
+		var api *drift.APIError
+		if errors.As(err, &api) {
+			require.NotContains(t, fmt.Sprintf("%+v %q %v", *api, api.Fields, api.LogValue()), testToken)
+			require.LessOrEqual(t, len(api.Body()), 64<<10)
+		}
+	})
+}

@@ -1,0 +1,387 @@
+package drift_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/driftsdk/drift"
+)
+
+func staticSource(token string) oauth2.TokenSource {
+	return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})
+}
+
+func TestNewClientRefuses(t *testing.T) {
+	const (
+		tokenText   = "the token must be printable ASCII without spaces, and not empty"
+		headerText  = "the name is not a header, or one that the client sets itself"
+		positive    = "must be greater than 0"
+		notNil      = "must not be nil"
+		onlyOne     = "and the other sources of tokens exclude each other: give one"
+		absolute    = "must be absolute, with https or http and a host"
+		noQuery     = "must not have a query or a fragment"
+		onlyHTTPS   = "must use https: http is for loopback, or for WithInsecureHTTP"
+		noDots      = `must not be "." or ".."`
+		noneAtAll   = "or another source of tokens is required"
+		ascii       = "must be printable ASCII"
+		notNegative = "must not be negative"
+	)
+	base := func(url string) drift.Option { return drift.WithBaseURL(url) }
+	for _, c := range []struct {
+		name     string
+		option   drift.Option
+		argument string
+		reason   string
+	}{
+		{"no token", nil, "WithToken", noneAtAll},
+		{"empty token", drift.WithToken(""), "WithToken", tokenText},
+		{"token with a space", drift.WithToken("a b"), "WithToken", tokenText},
+		{"token with a line break", drift.WithToken("a\r\nX: y"), "WithToken", tokenText},
+		{"token with a line feed at its end", drift.WithToken("a\n"), "WithToken", tokenText},
+		{"token beyond ASCII", drift.WithToken("tökn"), "WithToken", tokenText},
+		{"token with NUL", drift.WithToken("a\x00"), "WithToken", tokenText},
+		{"nil source", drift.WithTokenSource(nil), "WithTokenSource", notNil},
+		{"relative base", base("/v2"), "WithBaseURL", absolute},
+		{"base without a scheme", base("drift.test"), "WithBaseURL", absolute},
+		{"base of another scheme", base("ftp://drift.test"), "WithBaseURL", absolute},
+		{"opaque base", base("https:drift.test"), "WithBaseURL", absolute},
+		{"base without a host", base("https:///v2"), "WithBaseURL", absolute},
+		{"base with a port only", base("https://:443"), "WithBaseURL", absolute},
+		{"empty base", base(""), "WithBaseURL", absolute},
+		{"base that does not parse", base("https://user:password@host:port/%zz"), "WithBaseURL", "is not a URL"},
+		{"base with a control character", base("https://drift.test/\x7f"), "WithBaseURL", "is not a URL"},
+		{"base with a user", base("https://user@drift.test"), "WithBaseURL", "must not have user info"},
+		{"base with a password", base("https://user:password@drift.test"), "WithBaseURL", "must not have user info"},
+		{"base with a query", base("https://drift.test/?a=b"), "WithBaseURL", noQuery},
+		{"base with an empty query", base("https://drift.test/?"), "WithBaseURL", noQuery},
+		{"base with a fragment", base("https://drift.test/#a"), "WithBaseURL", noQuery},
+		{"base with an empty fragment", base("https://drift.test/#"), "WithBaseURL", noQuery},
+		{"base with dots", base("https://drift.test/a/../b"), "WithBaseURL", noDots},
+		{"base with escaped dots", base("https://drift.test/a/%2e%2e/b"), "WithBaseURL", noDots},
+		{"http", base("http://drift.test"), "WithBaseURL", onlyHTTPS},
+		{"http on a name like loopback", base("http://127.0.0.1.drift.test"), "WithBaseURL", onlyHTTPS},
+		{"http on a name that ends like localhost", base("http://notlocalhost"), "WithBaseURL", onlyHTTPS},
+		{"http on a private address", base("http://10.0.0.1"), "WithBaseURL", onlyHTTPS},
+		{"nil client", drift.WithHTTPClient(nil), "WithHTTPClient", notNil},
+		{"no plan", drift.WithPlan(0), "WithPlan", positive},
+		{"negative plan", drift.WithPlan(-1), "WithPlan", positive},
+		{"no rate", drift.WithRateLimit(0), "WithRateLimit", positive},
+		{"negative rate", drift.WithRateLimit(-1), "WithRateLimit", positive},
+		{"nil limiter", drift.WithLimiter(nil), "WithLimiter", notNil},
+		{"nil store", drift.WithQuotaStore(nil), "WithQuotaStore", notNil},
+		{"negative attempts", drift.WithRetry(drift.RetryPolicy{MaxAttempts: -1}), "WithRetry", notNegative},
+		{"negative backoff", drift.WithRetry(drift.RetryPolicy{MinBackoff: -1}), "WithRetry", notNegative},
+		{"negative longest backoff", drift.WithRetry(drift.RetryPolicy{MaxBackoff: -1}), "WithRetry", notNegative},
+		{"negative Retry-After", drift.WithRetry(drift.RetryPolicy{MaxRetryAfter: -1}), "WithRetry", notNegative},
+		{"empty user agent", drift.WithUserAgent(""), "WithUserAgent", ascii},
+		{"user agent with a line break", drift.WithUserAgent("a\r\nX: y"), "WithUserAgent", ascii},
+		{"user agent beyond ASCII", drift.WithUserAgent("ä"), "WithUserAgent", ascii},
+		{"no bytes", drift.WithMaxResponseBytes(0), "WithMaxResponseBytes", positive},
+		{"negative bytes", drift.WithMaxResponseBytes(-1), "WithMaxResponseBytes", positive},
+		{"no time", drift.WithTimeout(0), "WithTimeout", positive},
+		{"negative time", drift.WithTimeout(-1), "WithTimeout", positive},
+		{"header value with a line break", drift.WithHeader("X-A", "b\r\nX: y"), "WithHeader", ascii},
+		{"header value beyond ASCII", drift.WithHeader("X-A", "ä"), "WithHeader", ascii},
+		{"header without a name", drift.WithHeader("", "b"), "WithHeader", headerText},
+		{"header name with a space", drift.WithHeader("X A", "b"), "WithHeader", headerText},
+		{"header name with a colon", drift.WithHeader("X:A", "b"), "WithHeader", headerText},
+		{"header name with a line break", drift.WithHeader("X\r\nA", "b"), "WithHeader", headerText},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			options := []drift.Option{c.option, drift.WithToken(testToken)}
+			if strings.HasPrefix(c.argument, "WithToken") {
+				options = options[:1]
+			}
+			client, err := drift.NewClient(options...)
+			assert.Nil(t, client)
+			require.ErrorIs(t, err, drift.ErrInvalid)
+			var invalid *drift.ValidationError
+			require.ErrorAs(t, err, &invalid)
+			assert.Equal(t, drift.ValidationError{Argument: c.argument, Reason: c.reason}, *invalid)
+			assert.Equal(t, "drift: "+c.argument+" "+c.reason, err.Error())
+		})
+	}
+	for name, options := range map[string][]drift.Option{
+		"twice the same":     {drift.WithToken("a"), drift.WithToken("a")},
+		"token and source":   {drift.WithToken("a"), drift.WithTokenSource(staticSource("a"))},
+		"two sources":        {drift.WithTokenSource(staticSource("a")), drift.WithTokenSource(staticSource("b"))},
+		"token and FromEnv":  {drift.WithToken("a"), drift.FromEnv()},
+		"FromEnv and source": {drift.FromEnv(), drift.WithTokenSource(staticSource("a"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("DRIFT_TOKEN", "b")
+			_, err := drift.NewClient(options...)
+			require.EqualError(t, err, "drift: WithToken "+onlyOne)
+		})
+	}
+}
+
+func TestReservedHeadersAreRefused(t *testing.T) {
+	for _, name := range []string{
+		"Accept", "Accept-Encoding", "Authorization", "Connection", "Content-Length", "Content-Type", "Cookie", "Expect", "Host",
+		"Idempotency-Key", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "X-Idempotency-Key",
+	} {
+		for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
+			_, err := drift.NewClient(drift.WithToken("a"), drift.WithHeader(spelled, "x"))
+			require.ErrorIs(t, err, drift.ErrInvalid, spelled)
+		}
+	}
+}
+
+func TestBaseURLs(t *testing.T) {
+	for base, want := range map[string]string{
+		"https://drift.test":            "https://drift.test/v2/tags/1",
+		"https://drift.test/":           "https://drift.test/v2/tags/1",
+		"https://drift.test///":         "https://drift.test/v2/tags/1",
+		"https://drift.test:8443/a/b":   "https://drift.test:8443/a/b/v2/tags/1",
+		"https://drift.test/a/b/":       "https://drift.test/a/b/v2/tags/1",
+		"https://drift.test/a%2Fb/c%20": "https://drift.test/a%2Fb/c%20/v2/tags/1",
+		"HTTPS://drift.test":            "https://drift.test/v2/tags/1",
+		"http://localhost:8080":         "http://localhost:8080/v2/tags/1",
+		"http://127.0.0.1:8080/x":       "http://127.0.0.1:8080/x/v2/tags/1",
+		"http://127.1.2.3":              "http://127.1.2.3/v2/tags/1",
+		"http://[::1]:8080":             "http://[::1]:8080/v2/tags/1",
+	} {
+		assert.Equal(t, want, urlOf(t, drift.WithBaseURL(base)), base)
+	}
+	assert.Equal(t, "https://driftapi.com/v2/tags/1", urlOf(t))
+	assert.Equal(t, "http://drift.test/v2/tags/1", urlOf(t, drift.WithBaseURL("http://drift.test"), drift.WithInsecureHTTP()))
+	assert.Equal(t, "http://drift.test/v2/tags/1", urlOf(t, drift.WithInsecureHTTP(), drift.WithBaseURL("http://drift.test")))
+}
+
+// urlOf returns the URL to which a client with these options sends a call.
+func urlOf(t *testing.T, opts ...drift.Option) (url string) {
+	t.Helper()
+	sent := requestOf(t, append([]drift.Option{drift.WithToken(testToken)}, opts...)...)
+	assert.Equal(t, sent.URL.Host, sent.Host)
+	return sent.URL.String()
+}
+
+func requestOf(t *testing.T, opts ...drift.Option) (sent *http.Request) {
+	t.Helper()
+	network := roundTripper(func(req *http.Request) (*http.Response, error) {
+		sent = req
+		return memoryAnswer(req, http.StatusOK, "application/json", `{"data": {"id": 1}}`), nil
+	})
+	client, err := drift.NewClient(append(opts, drift.WithHTTPClient(&http.Client{Transport: network}))...)
+	require.NoError(t, err)
+	_, err = client.Tags.Get(t.Context(), 1)
+	require.NoError(t, err)
+	return sent
+}
+
+func TestFromEnv(t *testing.T) {
+	t.Setenv("DRIFT_TOKEN", "env-token")
+	t.Setenv("DRIFT_BASE_URL", "https://env.test/api")
+	for name, limit := range map[string]int{"": 0, "starter": 10_000, "Professional": 25_000, "ENTERPRISE": 50_000, "1234": 1234} {
+		t.Setenv("DRIFT_PLAN", name)
+		client, err := drift.NewClient(drift.FromEnv())
+		require.NoError(t, err)
+		usage, err := client.Quota(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, limit, usage.Limit)
+	}
+	sent := requestOf(t, drift.FromEnv())
+	assert.Equal(t, "https://env.test/api/v2/tags/1", sent.URL.String())
+	assert.Equal(t, "Bearer env-token", sent.Header.Get("Authorization"))
+}
+
+func TestFromEnvPassesOverWhatIsNotSet(t *testing.T) {
+	t.Setenv("DRIFT_TOKEN", "")
+	t.Setenv("DRIFT_BASE_URL", "")
+	t.Setenv("DRIFT_PLAN", "")
+	_, err := drift.NewClient(drift.FromEnv())
+	require.ErrorIs(t, err, drift.ErrInvalid, "there is no token")
+	assert.Equal(t, "https://driftapi.com/v2/tags/1", urlOf(t, drift.FromEnv()))
+}
+
+func TestFromEnvRefuses(t *testing.T) {
+	for variable, values := range map[string][]string{
+		"DRIFT_TOKEN":    {"SECRET SECRET", "SECRETö"},
+		"DRIFT_BASE_URL": {"SECRET", "http://drift.test/SECRET", "https://SECRET:SECRET@drift.test"},
+		"DRIFT_PLAN":     {"SECRET", "0", "-1", "1.5"},
+	} {
+		for _, value := range values {
+			t.Run(variable, func(t *testing.T) {
+				t.Setenv("DRIFT_TOKEN", "a")
+				t.Setenv(variable, value)
+				_, err := drift.NewClient(drift.FromEnv())
+				require.ErrorIs(t, err, drift.ErrInvalid)
+				assert.NotContains(t, err.Error(), "SECRET")
+				if variable != "DRIFT_BASE_URL" {
+					assert.Contains(t, err.Error(), variable)
+				}
+			})
+		}
+	}
+}
+
+func TestTheEnvironmentAloneChangesNothing(t *testing.T) {
+	t.Setenv("DRIFT_TOKEN", "env-token")
+	_, err := drift.NewClient()
+	require.ErrorIs(t, err, drift.ErrInvalid)
+}
+
+func TestOrderOfOptionsDoesNotMatter(t *testing.T) {
+	options := []drift.Option{
+		drift.WithToken("a"), drift.WithBaseURL("http://drift.test/x"), drift.WithInsecureHTTP(), drift.WithUserAgent("billing/1.4"),
+		drift.WithPlan(17), drift.WithHeader("X-A", "1"), drift.WithHeader("x-b", "2"), drift.WithTimeout(time.Hour),
+		drift.WithRetry(drift.RetryPolicy{MaxAttempts: 2}), drift.WithRateLimit(5), drift.WithBulk(), drift.WithLogger(nil),
+		drift.WithHooks(drift.Hooks{}), drift.WithMaxResponseBytes(50), drift.WithoutRetry(), drift.WithIdempotent(), nil,
+	}
+	for range 20 {
+		rand.Shuffle(len(options), func(i, j int) { options[i], options[j] = options[j], options[i] })
+		sent := requestOf(t, slices.Clone(options)...)
+		assert.Equal(t, "http://drift.test/x/v2/tags/1", sent.URL.String())
+		assert.Equal(t, "Bearer a", sent.Header.Get("Authorization"))
+		assert.Regexp(t, `^billing/1\.4 drift-go`, sent.Header.Get("User-Agent"))
+		assert.Equal(t, "1", sent.Header.Get("X-A"))
+		assert.Equal(t, "2", sent.Header.Get("X-B"))
+		assert.Equal(t, []string{"Accept", "Authorization", "User-Agent", "X-A", "X-B"}, slices.Sorted(maps.Keys(sent.Header)))
+		_, ok := sent.Context().Deadline()
+		assert.True(t, ok)
+	}
+}
+
+func TestTheLastOfTwoEqualOptionsCounts(t *testing.T) {
+	sent := requestOf(t, drift.WithToken("a"), drift.WithBaseURL("not a base"), drift.WithBaseURL("https://drift.test"),
+		drift.WithUserAgent("one"), drift.WithUserAgent("two"), drift.WithHeader("X-A", "one"), drift.WithHeader("x-a", "two"))
+	assert.Equal(t, "drift.test", sent.Host)
+	assert.Equal(t, []string{"two"}, sent.Header["X-A"])
+	assert.NotContains(t, sent.Header.Get("User-Agent"), "one")
+}
+
+func TestUserAgentNamesTheSDK(t *testing.T) {
+	assert.Regexp(t, `^drift-go`, requestOf(t, drift.WithToken("a")).Header.Get("User-Agent"))
+}
+
+func TestMaxResponseBytesIsExact(t *testing.T) {
+	body := `{"data": {"id": 1}}`
+	for limit, want := range map[int64]error{int64(len(body)): nil, int64(len(body)) - 1: drift.ErrTooLarge} {
+		_, err := answeringClient(t, http.StatusOK, body, drift.WithMaxResponseBytes(limit)).Tags.Get(t.Context(), 1)
+		require.ErrorIs(t, err, want)
+	}
+}
+
+func TestAWrongCallOptionFailsTheCall(t *testing.T) {
+	network := &memoryNetwork{status: http.StatusOK}
+	client := through(t, network.roundTrip)
+	for _, option := range []drift.CallOption{drift.WithHeader("Host", "x"), drift.WithTimeout(0)} {
+		_, err := client.Tags.Get(t.Context(), 1, drift.WithBulk(), nil, option)
+		var invalid *drift.ValidationError
+		require.ErrorAs(t, err, &invalid)
+		assert.Equal(t, "tags.get", invalid.Operation)
+	}
+	assert.Zero(t, network.requests.Load())
+}
+
+// countingLimiter counts attempts by class.
+type countingLimiter struct{ classes map[drift.Class]int }
+
+func (l countingLimiter) Acquire(_ context.Context, class drift.Class) (drift.Slot, error) {
+	l.classes[class]++
+	return openSlot{}, nil
+}
+
+func (countingLimiter) Pause(time.Time) {}
+
+func TestBulkIsTheCallsClass(t *testing.T) {
+	limiter := countingLimiter{map[drift.Class]int{}}
+	network := &memoryNetwork{status: http.StatusNoContent}
+	client := through(t, network.roundTrip, drift.WithLimiter(limiter))
+	require.NoError(t, client.Tags.Delete(t.Context(), 1))
+	require.NoError(t, client.Tags.Delete(t.Context(), 1, drift.WithBulk()))
+	require.NoError(t, client.With(drift.WithBulk()).Tags.Delete(t.Context(), 1))
+	assert.Equal(t, map[drift.Class]int{drift.Interactive: 1, drift.Bulk: 2}, limiter.classes)
+}
+
+func TestIdempotentWriteIsSentAgain(t *testing.T) {
+	network := &memoryNetwork{status: http.StatusBadGateway}
+	client := through(t, network.roundTrip, impatient())
+	_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{}, drift.WithIdempotent())
+	require.ErrorIs(t, err, drift.ErrAmbiguous)
+	assert.EqualValues(t, 3, network.requests.Load())
+	_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{}, drift.WithIdempotent(), drift.WithoutRetry())
+	require.Error(t, err)
+	assert.EqualValues(t, 4, network.requests.Load())
+}
+
+func TestResponseIsFilledOnErrorsToo(t *testing.T) {
+	response := drift.Response{StatusCode: 7, Body: []byte("old")}
+	_, err := answeringClient(t, http.StatusConflict, `{"error": "x"}`).Tags.Get(t.Context(), 1, drift.WithResponse(&response))
+	require.Error(t, err)
+	assert.Equal(t, http.StatusConflict, response.StatusCode)
+	assert.Equal(t, `{"error": "x"}`, string(response.Body))
+	assert.Equal(t, "req-1", response.RequestID)
+	assert.Equal(t, "application/json", response.Header.Get("Content-Type"))
+	assert.Len(t, response.Attempts, 1)
+
+	_, err = answeringClient(t, http.StatusOK, ``).Tags.Get(t.Context(), 0, drift.WithResponse(&response))
+	require.ErrorIs(t, err, drift.ErrInvalid)
+	assert.Equal(t, drift.Response{}, response, "nothing is left of an earlier call")
+}
+
+func TestResponseOutlivesTheCall(t *testing.T) {
+	n := 0
+	client := through(t, func(req *http.Request) (*http.Response, error) {
+		n++
+		return memoryAnswer(req, http.StatusOK, "application/json", fmt.Sprintf(`{"data": {"id": %d}}`, n)), nil
+	})
+	responses := make([]drift.Response, 20)
+	for i := range responses {
+		_, err := client.Tags.Get(t.Context(), 1, drift.WithResponse(&responses[i]))
+		require.NoError(t, err)
+	}
+	for i, response := range responses {
+		assert.Equal(t, fmt.Sprintf(`{"data": {"id": %d}}`, i+1), string(response.Body))
+	}
+}
+
+func TestOptionsShowNothing(t *testing.T) {
+	for _, option := range []drift.Option{
+		drift.WithToken("MARKER"), drift.WithHeader("X-A", "MARKER"), drift.WithBaseURL("https://MARKER.test"),
+		drift.WithTokenSource(staticSource("MARKER")), drift.WithUserAgent("MARKER"),
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			assert.NotContains(t, fmt.Sprintf(verb, option), "MARKER")
+			assert.NotContains(t, fmt.Sprintf(verb, []any{option}), "MARKER")
+		}
+	}
+}
+
+// A store that fails is the caller's to see: the call is not sent, and the store's error can be reached.
+func TestQuotaStoreThatFails(t *testing.T) {
+	broken := errors.New("disk full")
+	network := &memoryNetwork{status: http.StatusOK}
+	client := through(t, network.roundTrip, drift.WithQuotaStore(failingStore{broken}), drift.WithLogger(slog.New(slog.DiscardHandler)))
+	_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{})
+	require.ErrorIs(t, err, broken)
+	var transport *drift.TransportError
+	require.ErrorAs(t, err, &transport)
+	assert.False(t, transport.Sent)
+	assert.NotErrorIs(t, err, drift.ErrAmbiguous)
+	assert.Zero(t, network.requests.Load())
+}
+
+type failingStore struct{ err error }
+
+func (s failingStore) Reserve(context.Context, time.Time) (drift.Usage, error) {
+	return drift.Usage{}, s.err
+}
+func (s failingStore) Refund(context.Context, time.Time) error { return s.err }
+func (s failingStore) Usage(context.Context, time.Time) (drift.Usage, error) {
+	return drift.Usage{}, nil
+}
