@@ -95,18 +95,23 @@ func setIfEmpty(field *string, value string) {
 	}
 }
 
-// text returns a JSON string or number as printable text, and "" for everything else. It looks for the secret once the text
-// is as it will be shown, because escapes and control characters can hide one, and before it is cut.
+// text returns a JSON string or number as printable text, and "" for everything else.
 func (e *apiErrorBody) text(value json.RawMessage, limit int) string {
-	s, err := wire.ParseText(value)
+	text, err := wire.ParseText(value)
 	if err != nil {
 		return ""
 	}
-	s = printable(s, len(s))
-	if e.secret != "" {
-		s = strings.ReplaceAll(s, e.secret, redacted)
+	return mask(text, e.secret, limit)
+}
+
+// mask makes a text of the service fit to be shown. It looks for the secret once the text is as it will be shown, because
+// escapes and control characters can hide one, and before it is cut.
+func mask(text, secret string, limit int) string {
+	text = printable(text, len(text))
+	if secret != "" {
+		text = strings.ReplaceAll(text, secret, redacted)
 	}
-	return printable(s, limit)
+	return printable(text, limit)
 }
 
 // printable bounds a text and takes out what could deceive the reader of a log.

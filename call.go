@@ -6,8 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -509,82 +507,6 @@ func (c *call) newRequest(path string, query url.Values, withBody bool) *http.Re
 }
 
 var jsonType = []string{"application/json"}
-
-// raw runs a request of Client.Do.
-func (c *caller) raw(ctx context.Context, req Request, out any, opts []CallOption) error {
-	r := route{name: cmp.Or(req.Name, req.Path), method: cmp.Or(req.Method, http.MethodGet), path: req.Path}
-	call := c.newCall(r, opts, func(body []byte) error { return decodeRaw(body, req.Raw, out) })
-	switch out.(type) {
-	case nil, *[]byte, io.Writer:
-		call.anyContent = true
-	}
-	return call.run(ctx, func() (*http.Request, []byte, error) { return call.encodeRaw(req) })
-}
-
-func (c *call) encodeRaw(req Request) (*http.Request, []byte, error) {
-	if !upperCase(c.route.method) {
-		return nil, nil, &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
-	}
-	if err := checkTemplate(req); err != nil {
-		return nil, nil, &ValidationError{Argument: "Path", Reason: err.Error()}
-	}
-	path, err := expand(req.Path, func(name string) (string, error) { return textSegment(req.Values[name]) })
-	if err != nil || req.Body == nil {
-		return c.newRequest(path, req.Query, false), nil, err
-	}
-	body, err := wire.MarshalOpen(req.Body)
-	if err != nil {
-		return nil, nil, bodyError(err)
-	}
-	return c.newRequest(path, req.Query, true), body, nil
-}
-
-func upperCase(method string) bool {
-	return !strings.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' })
-}
-
-// checkTemplate keeps a path under the base URL, and its values used.
-func checkTemplate(req Request) error {
-	names := 0
-	for part := range strings.SplitSeq(req.Path, "/") {
-		name, isName := strings.CutPrefix(part, "{")
-		switch {
-		case isName && !strings.HasSuffix(name, "}"):
-			return errors.New("a parameter must be a whole segment in braces")
-		case isName:
-			names++
-		case part == "":
-			return errors.New("must be relative to the base URL, without empty segments")
-		case part == "." || part == "..":
-			return errDots
-		case strings.ContainsAny(part, `?#%\{}`) || !printableASCII(part):
-			return errors.New("has a character that must be escaped: use Values and Query")
-		}
-	}
-	if names != len(req.Values) {
-		return fmt.Errorf("has %d parameters for %d Values", names, len(req.Values))
-	}
-	return nil
-}
-
-// decodeRaw fills the target of Client.Do.
-func decodeRaw(body []byte, raw bool, out any) error {
-	switch out := out.(type) {
-	case nil:
-		return nil
-	case *[]byte:
-		*out = slices.Clone(body)
-		return nil
-	case io.Writer:
-		_, err := out.Write(body)
-		return err
-	}
-	if raw {
-		return wire.Explain(wire.Unmarshal(body, out))
-	}
-	envelope, err := wire.Open(body, func(dec *wire.Decoder) error { return wire.Decode(dec, out) })
-	return checkEnvelope(envelope, err)
-}
 
 // info labels the call for hooks.
 func (c *call) info() RequestInfo {

@@ -36,6 +36,9 @@ type caller struct {
 	defaults callOptions
 }
 
+// Format keeps fmt from printing what a service holds.
+func (c *caller) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("drift service")) }
+
 // core is what a client shares with its views.
 type core struct {
 	base           *url.URL // its path ends in "/"
@@ -110,7 +113,9 @@ func newCore(c config, base *url.URL) *core {
 		if s.transport == nil {
 			s.transport = http.DefaultTransport
 		}
-		s.attemptTimeout = cmp.Or(c.httpClient.Timeout, defaultAttemptTimeout)
+		if c.httpClient.Timeout > 0 { // net/http takes a negative one for none
+			s.attemptTimeout = c.httpClient.Timeout
+		}
 	}
 	s.retryable = &http.Client{Transport: attempts{s}, CheckRedirect: refuseRedirect}
 	return s
@@ -176,28 +181,6 @@ func (c *callOptions) apply(opts []CallOption) {
 			c.err = err
 		}
 	}
-}
-
-// Request is any call under the base URL: the way to an endpoint that has no method here. It passes the same limiter, quota
-// and retries as every other call.
-type Request struct {
-	Name   string            // labels errors, logs and hooks; "": the path's template
-	Method string            // "": GET
-	Path   string            // relative to the base URL, a template such as "contacts/{contactId}"
-	Values map[string]string // the template's parameters; each becomes one escaped segment
-	Query  url.Values
-	Body   any  // encoded as JSON; nil: none
-	Raw    bool // decode the whole answer: it has no "data" envelope
-}
-
-// Do sends a request and decodes the answer into out: a pointer to a JSON target, an *[]byte or an io.Writer for the body as
-// it is, or nil to pass over it. Errors are those of every other call; out is left as it was where the call fails before its
-// answer is decoded.
-func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
-	if c.caller == nil {
-		return errNotConnected
-	}
-	return c.caller.raw(ctx, req, out, opts)
 }
 
 // Quota returns what has been used of this month's calls. It sends nothing.

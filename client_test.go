@@ -328,3 +328,16 @@ func TestClientShowsOnlyItsHost(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, string(encoded), "MARKER")
 }
+
+// net/http takes a negative timeout for none.
+func TestNegativeTimeoutOfTheCallersClient(t *testing.T) {
+	network := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
+		return memoryAnswer(r, http.StatusNoContent, "", ""), nil
+	})
+	client, err := drift.NewClient(drift.WithToken("a"), drift.WithHTTPClient(&http.Client{Timeout: -1, Transport: network}))
+	require.NoError(t, err)
+	assert.NoError(t, client.Tags.Delete(t.Context(), 1))
+}

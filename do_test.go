@@ -107,10 +107,13 @@ func TestDoRefuses(t *testing.T) {
 		"a parameter in a segment":    {drift.Request{Path: "a{v}", Values: values("x")}, "Path"},
 		"a parameter without an end":  {drift.Request{Path: "{v", Values: values("x")}, "Path"},
 		"a parameter without a start": {drift.Request{Path: "v}", Values: values("x")}, "Path"},
-		"a value that is missing":     {drift.Request{Path: "a/{v}"}, "Path"},
+		"a value that is missing":     {drift.Request{Path: "a/{v}"}, "v"},
 		"a value that is not used":    {drift.Request{Path: "a", Values: values("x")}, "Path"},
-		"a value of another name":     {drift.Request{Path: "a/{w}", Values: values("x")}, "w"},
+		"a value of another name":     {drift.Request{Path: "a/{w}", Values: values("x")}, "Path"},
 		"an empty value":              {drift.Request{Path: "a/{v}", Values: values("")}, "v"},
+		"braces in a name":            {drift.Request{Path: "{v}b}", Values: values("x")}, "Path"},
+		"a line break in a name":      {drift.Request{Path: "{a\nb}"}, "Path"},
+		"a name of nothing":           {drift.Request{Path: "{}"}, "Path"},
 		"a value of dots":             {drift.Request{Path: "a/{v}", Values: values("..")}, "v"},
 		"a value of white space":      {drift.Request{Path: "a/{v}", Values: values(" ")}, "v"},
 		"a value with a line break":   {drift.Request{Path: "a/{v}", Values: values("x\r\n")}, "v"},
@@ -118,7 +121,7 @@ func TestDoRefuses(t *testing.T) {
 		"a method in lower case":      {drift.Request{Method: "get", Path: "a"}, "Method"},
 		"a method with a line break":  {drift.Request{Method: "GET\r\n", Path: "a"}, "Method"},
 		"two methods":                 {drift.Request{Method: "GET POST", Path: "a"}, "Method"},
-		"a body that cannot be sent":  {drift.Request{Method: "POST", Path: "a", Body: make(chan int)}, "body"},
+		"a body that cannot be sent":  {drift.Request{Method: "POST", Path: "a", Body: make(chan int)}, "Body"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			network := &memoryNetwork{status: http.StatusOK}
@@ -254,4 +257,35 @@ func TestDoPassesLimiterQuotaAndRetries(t *testing.T) {
 	spent := answeringClient(t, http.StatusOK, `{}`, drift.WithPlan(1))
 	require.NoError(t, spent.Do(t.Context(), drift.Request{Path: "a"}, nil))
 	require.ErrorIs(t, spent.Do(t.Context(), drift.Request{Path: "a"}, nil), drift.ErrQuotaExceeded)
+}
+
+func TestDoUsesAValueTwice(t *testing.T) {
+	var path string
+	client := serve(t, func(_ http.ResponseWriter, r *http.Request) { path = r.URL.Path })
+	req := drift.Request{Path: "a/{id}/b/{id}", Values: map[string]string{"id": "1"}}
+	require.NoError(t, client.Do(t.Context(), req, nil))
+	assert.Equal(t, "/a/1/b/1", path)
+}
+
+func TestDoRefusesATargetThatCannotBeFilled(t *testing.T) {
+	for name, out := range map[string]any{
+		"typed nil": (*[]byte)(nil), "a value": struct{}{}, "a nil pointer": (*struct{})(nil), "a nil buffer": (*bytes.Buffer)(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			network := &memoryNetwork{status: http.StatusOK, body: "{}"}
+			err := through(t, network.roundTrip).Do(t.Context(), drift.Request{Path: "a"}, out)
+			var invalid *drift.ValidationError
+			require.ErrorAs(t, err, &invalid)
+			assert.Equal(t, "out", invalid.Argument)
+			assert.Zero(t, network.requests.Load())
+		})
+	}
+}
+
+func TestDoKeepsTheNamesOfABodyToItself(t *testing.T) {
+	client := answeringClient(t, http.StatusOK, "{}")
+	body := map[string]any{"ada@example.com\n": func() {}}
+	err := client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "a", Body: body}, nil)
+	require.ErrorIs(t, err, drift.ErrInvalid)
+	assert.NotContains(t, err.Error(), "ada@")
 }

@@ -72,6 +72,9 @@ func (e *ValidationError) Error() string {
 // Is reports whether target is ErrInvalid.
 func (e *ValidationError) Is(target error) bool { return target == ErrInvalid }
 
+// Format writes the text for every verb.
+func (e *ValidationError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
+
 // LogValue returns the operation, the argument and the reason.
 func (e *ValidationError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.String("argument", e.Argument), slog.String("reason", e.Reason))
@@ -151,6 +154,9 @@ func (e *APIError) typed(kind string) bool { return e.StatusCode < 300 && e.Type
 
 const authenticationError = "authentication_error"
 
+// Format writes the text for every verb.
+func (e *APIError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
+
 // LogValue returns what the text says, by key.
 func (e *APIError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.Int("status", e.StatusCode), slog.String("type", e.Type),
@@ -181,6 +187,9 @@ func (e *RateLimitError) Is(target error) bool { return target == ErrRateLimited
 
 func (e *RateLimitError) Unwrap() error { return e.Err }
 
+// Format writes the text for every verb.
+func (e *RateLimitError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
+
 // LogValue returns the operation, the delay and who stopped the call.
 func (e *RateLimitError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.Duration("retry_after", e.RetryAfter), slog.Bool("local", e.Local))
@@ -208,7 +217,12 @@ func (e *QuotaError) Error() string {
 // Is reports whether target is ErrQuotaExceeded.
 func (e *QuotaError) Is(target error) bool { return target == ErrQuotaExceeded }
 
-func (e *QuotaError) Unwrap() error { return e.Err }
+// As finds target in Err. What Err matches under errors.Is, a QuotaError does not: whoever waits after ErrRateLimited would
+// wait for the rest of the month.
+func (e *QuotaError) As(target any) bool { return e.Err != nil && errors.As(e.Err, target) }
+
+// Format writes the text for every verb.
+func (e *QuotaError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // LogValue returns the operation and the usage.
 func (e *QuotaError) LogValue() slog.Value {
@@ -235,6 +249,9 @@ func (e *AmbiguousError) Error() string {
 func (e *AmbiguousError) Is(target error) bool { return target == ErrAmbiguous }
 
 func (e *AmbiguousError) Unwrap() error { return e.Err }
+
+// Format writes the text for every verb.
+func (e *AmbiguousError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // LogValue returns the client id and the cause.
 func (e *AmbiguousError) LogValue() slog.Value {
@@ -263,6 +280,9 @@ func (e *TransportError) Error() string {
 
 func (e *TransportError) Unwrap() []error { return nonNil(e.Err, e.last) }
 
+// Format writes the text for every verb.
+func (e *TransportError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
+
 // LogValue returns the operation, whether it was sent, and the cause.
 func (e *TransportError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.Bool("sent", e.Sent), slog.Int("attempts", len(e.Attempts)),
@@ -285,6 +305,9 @@ func (e *DecodeError) printablePath() string { return printable(e.Path, maxName)
 
 func (e *DecodeError) Unwrap() error { return e.Err }
 
+// Format writes the text for every verb.
+func (e *DecodeError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
+
 // LogValue returns the operation, the path and the cause.
 func (e *DecodeError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()), slog.Any("cause", e.Err))
@@ -301,6 +324,9 @@ type PageError struct {
 func (e *PageError) Error() string { return withCause("drift: cannot read the next page", e.Err) }
 
 func (e *PageError) Unwrap() error { return e.Err }
+
+// Format writes the text for every verb.
+func (e *PageError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // LogValue returns the cause.
 func (e *PageError) LogValue() slog.Value { return logGroup(slog.Any("cause", e.Err)) }
@@ -350,6 +376,15 @@ type causedError struct{ err, cause error }
 
 func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
 func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
+
+// formatError is there because the verbs that are not for text print the fields of an error.
+func formatError(f fmt.State, verb rune, err error) {
+	text := err.Error()
+	if verb == 'q' {
+		text = strconv.Quote(text)
+	}
+	_, _ = f.Write([]byte(text))
+}
 
 func withCause(text string, cause error) string {
 	if cause == nil {

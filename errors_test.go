@@ -583,3 +583,20 @@ func FuzzErrorBody(f *testing.F) {
 		}
 	})
 }
+
+func TestUnusableAnswersSayWhy(t *testing.T) {
+	for want, client := range map[string]*drift.Client{
+		"status 302": answeringClient(t, http.StatusFound, ""),
+		"HTML":       answeringClient(t, http.StatusOK, "<html>"),
+	} {
+		_, err := client.Tags.Get(t.Context(), 1)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+func TestQuotaErrorIsNoRateLimit(t *testing.T) {
+	_, err := answeringClient(t, http.StatusTooManyRequests, `{"error":{"type":"quota_exceeded"}}`).Tags.Get(t.Context(), 1)
+	require.ErrorIs(t, err, drift.ErrQuotaExceeded)
+	assert.NotErrorIs(t, err, drift.ErrRateLimited, "waiting would not help")
+	assert.ErrorAs(t, err, new(*drift.APIError))
+}

@@ -400,6 +400,10 @@ func TestEveryOperationTooLarge(t *testing.T) {
 				return resp, nil
 			}, drift.WithMaxResponseBytes(limit))
 			err := call.on(t.Context(), client)
+			if call.deletes() { // which succeeds with any body
+				require.NoError(t, err)
+				continue
+			}
 			require.ErrorIs(t, err, drift.ErrTooLarge)
 			transport := requireTransportError(t, err, call)
 			assert.True(t, transport.Sent)
@@ -550,8 +554,7 @@ func badArguments(t reflect.Type) (bad []reflect.Value) {
 			}
 			return bad
 		}
-		_, encodesItself := reflect.New(t).Interface().(json.Marshaler)
-		if spoiled := reflect.New(t).Elem(); !encodesItself && spoil(spoiled) {
+		if spoiled := reflect.New(t).Elem(); spoil(spoiled) {
 			bad = append(bad, spoiled)
 		}
 		if strings.HasSuffix(t.Name(), "UpdateRequest") {

@@ -186,12 +186,10 @@ func (p Participant) MarshalJSON() ([]byte, error) { return wire.Marshal(p.field
 
 type meetingCreateFields MeetingCreateRequest
 
+func (r *MeetingCreateRequest) fields() any { return (*meetingCreateFields)(r) }
+
 // UnmarshalJSON decodes a request as MarshalJSON wrote it.
-func (r *MeetingCreateRequest) UnmarshalJSON(data []byte) error {
-	return wire.Unmarshal(data, (*meetingCreateFields)(r))
-}
+func (r *MeetingCreateRequest) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, r) }
 
 // MarshalJSON encodes the request with the API's names and units.
-func (r MeetingCreateRequest) MarshalJSON() ([]byte, error) {
-	return wire.Marshal(meetingCreateFields(r))
-}
+func (r MeetingCreateRequest) MarshalJSON() ([]byte, error) { return wire.Marshal(r.fields()) }

@@ -93,10 +93,10 @@ func (n Note) MarshalJSON() ([]byte, error) { return wire.Marshal(n.fields()) }
 
 type noteCreateFields NoteCreateRequest
 
+func (r *NoteCreateRequest) fields() any { return (*noteCreateFields)(r) }
+
 // UnmarshalJSON decodes a request as MarshalJSON wrote it.
-func (r *NoteCreateRequest) UnmarshalJSON(data []byte) error {
-	return wire.Unmarshal(data, (*noteCreateFields)(r))
-}
+func (r *NoteCreateRequest) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, r) }
 
 // MarshalJSON encodes the request with the API's names and units.
-func (r NoteCreateRequest) MarshalJSON() ([]byte, error) { return wire.Marshal(noteCreateFields(r)) }
+func (r NoteCreateRequest) MarshalJSON() ([]byte, error) { return wire.Marshal(r.fields()) }

@@ -299,3 +299,34 @@ func TestSecretWatchSees(t *testing.T) {
 	watch.showError(fmt.Errorf("outer: %w", errors.Join(io.EOF, quotingError(markedBody))))
 	assert.NotEmpty(t, watch.found())
 }
+
+func TestServicesShowNothing(t *testing.T) {
+	client := newClient(t, "https://drift.test", drift.WithHeader("X-A", "MARKER"))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%t", "%x"} {
+		assert.NotContains(t, fmt.Sprintf(verb, client.Contacts), "MARKER", verb)
+		assert.NotContains(t, fmt.Sprintf(verb, client), "MARKER", verb)
+	}
+}
+
+func TestRequestIDIsMasked(t *testing.T) {
+	client := through(t, func(r *http.Request) (*http.Response, error) {
+		resp := memoryAnswer(r, http.StatusNotFound, "", "")
+		resp.Header.Set("X-Request-Id", r.Header.Get("Authorization"))
+		return resp, nil
+	})
+	_, err := client.Tags.Get(t.Context(), 1)
+	require.ErrorIs(t, err, drift.ErrNotFound)
+	assert.NotContains(t, err.Error(), testToken)
+}
+
+// The verbs that fit no text print the fields of a value.
+func TestErrorsShowNothingUnderOddVerbs(t *testing.T) {
+	_, err := answeringClient(t, http.StatusNotFound, "MARKER").Tags.Get(t.Context(), 1)
+	var api *drift.APIError
+	require.ErrorAs(t, err, &api)
+	for _, verb := range "tbcdoOeEfFgGUxXvsq" {
+		text := fmt.Sprintf("%"+string(verb), api)
+		assert.NotContains(t, text, "MARKER", string(verb))
+		assert.NotContains(t, text, "[77 65 82 75", string(verb))
+	}
+}

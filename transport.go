@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,7 +73,7 @@ func (a *answer) body() []byte {
 	return bytes.TrimPrefix(a.buffer.Bytes(), []byte("\ufeff"))
 }
 
-func (a *answer) requestID() string { return printable(a.header.Get("X-Request-Id"), maxName) }
+func (a *answer) requestID() string { return mask(a.header.Get("X-Request-Id"), a.secret(), maxName) }
 
 // buffers keep what reading an answer needs; those of huge answers are left to the garbage collector.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -262,13 +263,13 @@ func (c *call) pauseIfAsked(ctx context.Context) {
 // read reads the body to its end, so that the connection can be used again.
 func (c *call) read(resp *http.Response) error {
 	if redirects(resp.StatusCode) {
-		return fmt.Errorf("%w (status %d)", errRedirect, resp.StatusCode)
+		return &unusable{errRedirect, "status " + strconv.Itoa(resp.StatusCode)}
 	}
 	limit, strict := int64(maxErrorBody), c.success(resp.StatusCode)
 	if strict {
 		limit = c.maxBody
 	}
-	if strict && resp.ContentLength > limit && resp.Request.Method != http.MethodHead {
+	if strict && c.decode != nil && resp.ContentLength > limit && c.route.method != http.MethodHead {
 		return ErrTooLarge
 	}
 	c.last.buffer = buffers.Get().(*bytes.Buffer)
@@ -283,6 +284,8 @@ func (c *call) read(resp *http.Response) error {
 	case err != nil:
 		c.last.broken = true
 		return err
+	case c.decode == nil: // whatever it says
+		return nil
 	case n > limit:
 		return ErrTooLarge
 	}
@@ -300,19 +303,19 @@ func redirects(status int) bool {
 // checkContent refuses what is certainly not JSON in UTF-8. A wrong Content-Type alone is forgiven, unless it says HTML.
 func (c *call) checkContent(resp *http.Response) error {
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return fmt.Errorf("%w: unknown Content-Encoding", ErrUnexpectedContent)
+		return &unusable{ErrUnexpectedContent, "unknown Content-Encoding"}
 	}
-	if c.decode == nil || c.anyContent {
+	if c.anyContent {
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err == nil && (media == "text/html" || media == "application/xhtml+xml") {
-		return fmt.Errorf("%w but HTML", ErrUnexpectedContent)
+	body := bytes.TrimLeft(c.last.body(), " \t\r\n")
+	if err == nil && (media == "text/html" || media == "application/xhtml+xml") || bytes.HasPrefix(body, []byte("<")) {
+		return &unusable{ErrUnexpectedContent, "HTML"}
 	}
 	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "us-ascii" {
-		return fmt.Errorf("%w in UTF-8", ErrUnexpectedContent)
+		return &unusable{ErrUnexpectedContent, "not in UTF-8"}
 	}
-	body := bytes.TrimLeft(c.last.body(), " \t\r\n")
 	if len(body) > 0 && !strings.ContainsRune(`{["-0123456789tfn`, rune(body[0])) {
 		return ErrUnexpectedContent
 	}
@@ -395,6 +398,15 @@ func transportCause(caller, attempt context.Context, err error) error {
 	return &cause{err: err}
 }
 
+// unusable is an answer that cannot be used.
+type unusable struct {
+	kind   error
+	detail string
+}
+
+func (u *unusable) Error() string { return u.kind.Error() + " (" + u.detail + ")" }
+func (u *unusable) Unwrap() error { return u.kind }
+
 // cause keeps the text of an error to itself, because it may quote a URL, a token or a body. errors.Is and errors.As reach
 // what is inside.
 type cause struct {
@@ -414,6 +426,10 @@ func (c *cause) As(target any) bool { return c.err != nil && errors.As(c.err, ta
 func causeText(err error) string {
 	if err == nil {
 		return ""
+	}
+	var answer *unusable
+	if errors.As(err, &answer) {
+		return answer.Error()
 	}
 	for _, own := range []error{errForeignOrigin, errNoResponse, errRedirect, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired,
 		errTokenText, context.Canceled, context.DeadlineExceeded} {

@@ -331,6 +331,9 @@ var requestMarshalers = jsonv2.JoinMarshalers(
 		}
 		return enc.WriteToken(jsontext.Int(int64(d / time.Minute)))
 	}),
+	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, r interface{ fields() any }) error {
+		return jsonv2.MarshalEncode(enc, r.fields()) // around MarshalJSON, which checks nothing
+	}),
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, a Attributes) error {
 		data, err := marshalOpen(map[string]any(a))
 		if err != nil {

@@ -1,0 +1,132 @@
+package drift
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// Request is any call under the base URL: the way to an endpoint that has no method here. It passes the same limiter, quota
+// and retries as every other call.
+type Request struct {
+	Name   string            // labels errors, logs and hooks; "": the template
+	Method string            // in upper case; "": GET
+	Path   string            // a template relative to the base URL, such as "contacts/{contactId}"; it labels errors too
+	Values map[string]string // the template's parameters; each becomes one escaped segment
+	Query  url.Values
+	Body   any  // encoded as JSON, with instants as milliseconds; nil: none
+	Raw    bool // decode the whole answer: it has no "data" envelope
+}
+
+// Do sends a request and decodes the answer into out: a pointer to a JSON target, an *[]byte or an io.Writer for the body as
+// it is, or nil to pass over it. Errors are those of every other call. Where it fails before the answer is decoded, out is
+// left as it was.
+func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
+	if c.caller == nil {
+		return errNotConnected
+	}
+	r := route{name: cmp.Or(req.Name, req.Path), method: cmp.Or(req.Method, http.MethodGet), path: req.Path}
+	call := c.caller.newCall(r, opts, func(body []byte) error { return req.decode(body, out) })
+	switch out.(type) {
+	case nil, *[]byte, io.Writer:
+		call.anyContent = true
+	}
+	return call.run(ctx, func() (*http.Request, []byte, error) {
+		if err := checkTarget(out); err != nil {
+			return nil, nil, err
+		}
+		return req.encode(call)
+	})
+}
+
+func (r Request) encode(c *call) (*http.Request, []byte, error) {
+	if strings.ContainsFunc(c.route.method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		return nil, nil, &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
+	}
+	if err := r.checkPath(); err != nil {
+		return nil, nil, &ValidationError{Argument: "Path", Reason: err.Error()}
+	}
+	path, err := expand(r.Path, func(name string) (string, error) { return textSegment(r.Values[name]) })
+	if err != nil || r.Body == nil {
+		return c.newRequest(path, r.Query, false), nil, err
+	}
+	body, err := marshalOpen(r.Body)
+	if err != nil {
+		return nil, nil, &ValidationError{Argument: "Body", Reason: err.Error()}
+	}
+	return c.newRequest(path, r.Query, true), body, nil
+}
+
+// checkPath keeps the path under the base URL, and all values used.
+func (r Request) checkPath() error {
+	used := map[string]bool{}
+	for part := range strings.SplitSeq(r.Path, "/") {
+		name, isName := strings.CutPrefix(part, "{")
+		name, closed := strings.CutSuffix(name, "}")
+		switch {
+		case isName && (!closed || !isWord(name)):
+			return errors.New("has a parameter that is not a word in braces")
+		case isName:
+			used[name] = true
+		case part == "":
+			return errors.New("must be relative to the base URL, without empty segments")
+		case part == "." || part == "..":
+			return errDots
+		case strings.ContainsAny(part, `?#%\{}`) || !printableASCII(part):
+			return errors.New("has a character that must be escaped: use Values and Query")
+		}
+	}
+	for name := range r.Values {
+		if !used[name] {
+			return errors.New("does not use all Values")
+		}
+	}
+	return nil
+}
+
+func isWord(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
+// checkTarget refuses what could only fail once the call was made.
+func checkTarget(out any) error {
+	if out == nil {
+		return nil
+	}
+	v := reflect.ValueOf(out)
+	if _, writer := out.(io.Writer); writer && (v.Kind() != reflect.Pointer || !v.IsNil()) {
+		return nil
+	}
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return &ValidationError{Argument: "out", Reason: "must be nil, an io.Writer, or a pointer that is not nil"}
+	}
+	return nil
+}
+
+func (r Request) decode(body []byte, out any) error {
+	switch out := out.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*out = slices.Clone(body)
+		return nil
+	case io.Writer:
+		_, err := out.Write(body)
+		return err
+	}
+	if r.Raw {
+		return wire.Explain(wire.Unmarshal(body, out))
+	}
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error { return wire.Decode(dec, out) })
+	return checkEnvelope(envelope, err)
+}
