@@ -177,10 +177,10 @@ func memberNames(body []byte) []string {
 
 func checkHeaders(header http.Header, hasBody bool) error {
 	if got := header.Values("Accept"); !slices.Equal(got, []string{"application/json"}) {
-		return fmt.Errorf("Accept is %q", got)
+		return fmt.Errorf("header Accept is %q", got)
 	}
 	if got := header.Values("Content-Type"); !hasBody && len(got) > 0 {
-		return fmt.Errorf("Content-Type is %q without a body", got)
+		return fmt.Errorf("header Content-Type is %q without a body", got)
 	}
 	return nil
 }
