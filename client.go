@@ -183,10 +183,16 @@ func (c *callOptions) apply(opts []CallOption) {
 	}
 }
 
-// Quota returns what has been used of this month's calls. It sends nothing.
+// Quota returns what has been used of this month's calls. It sends nothing. Errors are those of the [QuotaStore], and
+// [ErrClosed] once the client is closed.
 func (c *Client) Quota(ctx context.Context) (Usage, error) {
-	if c.caller == nil {
+	switch {
+	case c.caller == nil:
 		return Usage{}, errNotConnected
+	case c.caller.closed.Load():
+		return Usage{}, ErrClosed
+	case ctx == nil:
+		return Usage{}, &ValidationError{Argument: "ctx", Reason: "must not be nil"}
 	}
 	return c.caller.quota.Usage(ctx, time.Now())
 }

@@ -29,6 +29,10 @@ type Request struct {
 // Do sends a request and decodes the answer into out: a pointer to a JSON target, an *[]byte or an io.Writer for the body as
 // it is, or nil to pass over it. Errors are those of every other call. Where it fails before the answer is decoded, out is
 // left as it was.
+//
+// A JSON target is read with the conventions of the API: names match in any case and with or without underscores, a
+// time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. With *[]byte, io.Writer and Raw an answer with a
+// status of success is taken as it is, even if its body reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
 	if c.caller == nil {
 		return errNotConnected
@@ -116,13 +120,15 @@ func checkTarget(out any) error {
 func (r Request) decode(body []byte, out any) error {
 	switch out := out.(type) {
 	case nil:
-		return nil
+		return reported(body)
 	case *[]byte:
 		*out = slices.Clone(body)
 		return nil
 	case io.Writer:
-		_, err := out.Write(body)
-		return err
+		if _, err := out.Write(body); err != nil {
+			return &targetError{err}
+		}
+		return nil
 	}
 	if r.Raw {
 		return wire.Explain(wire.Unmarshal(body, out))
@@ -130,3 +136,18 @@ func (r Request) decode(body []byte, out any) error {
 	envelope, err := wire.Open(body, func(dec *wire.Decoder) error { return wire.Decode(dec, out) })
 	return checkEnvelope(envelope, err)
 }
+
+// reported looks for an error in an answer that is otherwise passed over, which need not be JSON.
+func reported(body []byte) error {
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error { return dec.SkipValue() })
+	if err == nil && envelope.Failed && !envelope.Data {
+		return errReported
+	}
+	return nil
+}
+
+// targetError is an answer that came, and that the caller's writer did not take.
+type targetError struct{ err error }
+
+func (e *targetError) Error() string { return e.err.Error() }
+func (e *targetError) Unwrap() error { return e.err }

@@ -53,13 +53,13 @@
 //   - 401, or 403 of type authentication_error: once more, if the token source has another token.
 //   - Everything else: not again.
 //
-// [WithIdempotent] makes a write repeatable, [WithoutRetry] sends a call once, [WithRetry] changes the numbers. A DELETE that
+// [WithIdempotent] makes a POST or PATCH repeatable, [WithoutRetry] sends a call once, [WithRetry] changes the numbers. A DELETE that
 // is repeated and meets 404 has succeeded. A budget per client keeps an outage from being tripled.
 //
 // # Limits
 //
 // No more than 100 attempts go out in any 60 seconds as the service counts them: a slot comes back a minute after its attempt
-// was answered. A 429 stops every caller of the client until its Retry-After. [WithPlan] refuses calls beyond the month's
+// was answered. A 429, and a 503 with a Retry-After, stops every caller of the client until then. [WithPlan] refuses calls beyond the month's
 // number before they are sent. Both count every attempt.
 //
 // # The wire

@@ -59,9 +59,33 @@ func (r *DriftbotTriggerRequest) encodePayload() error {
 	return nil
 }
 
+// UnmarshalJSON decodes a request as encoding/json wrote it. Numbers in the payload become [json.Number].
+func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
+	var raw struct {
+		ActionID string          `json:"action_id"`
+		Payload  json.RawMessage `json:"payload"`
+	}
+	if err := wire.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	*r = DriftbotTriggerRequest{ActionID: raw.ActionID}
+	switch string(raw.Payload) {
+	case "":
+		return nil
+	case "null":
+		r.Payload = raw.Payload // none is another thing
+		return nil
+	}
+	var err error
+	r.Payload, err = wire.UnmarshalOpen(raw.Payload)
+	return err
+}
+
+type driftbotTriggerFields DriftbotTriggerRequest
+
 // driftbotTriggerBody repeats the id of the path, as the catalogue wants it.
 type driftbotTriggerBody struct {
-	DriftbotTriggerRequest
+	driftbotTriggerFields
 	ConversationID ConversationID `json:"conversation_id"`
 }
 
@@ -73,7 +97,7 @@ func (s driftbot) UpdateMessage(ctx context.Context, conversationID Conversation
 
 func (s driftbot) Trigger(ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption) (*DriftbotInteraction, error) {
 	invalid := req.encodePayload()
-	body := driftbotTriggerBody{req, conversationID}
+	body := driftbotTriggerBody{driftbotTriggerFields(req), conversationID}
 	return one[DriftbotInteraction](ctx, s.caller, driftbotTrigger, input{path: at(conversationID), body: &body, invalid: invalid}, opts)
 }
 

@@ -234,15 +234,11 @@ func (e *QuotaError) LogValue() slog.Value {
 // or status 408 or 5xx. Look before you send it again. It matches [ErrAmbiguous] and what it wraps.
 type AmbiguousError struct {
 	Err      error  // the *APIError, *TransportError or *DecodeError
-	ClientID string // the client_message_id or client_id that was sent; "" where the operation has none
+	ClientID string // the client_message_id or client_id that was sent; "" where the operation has none. It is not in the text
 }
 
 func (e *AmbiguousError) Error() string {
-	text := "drift: the request may have been applied"
-	if e.ClientID != "" {
-		text += " under client id " + printable(e.ClientID, maxName)
-	}
-	return withCause(text, e.Err)
+	return withCause("drift: the request may have been applied", e.Err)
 }
 
 // Is reports whether target is ErrAmbiguous.
@@ -253,9 +249,9 @@ func (e *AmbiguousError) Unwrap() error { return e.Err }
 // Format writes the text for every verb.
 func (e *AmbiguousError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the client id and the cause.
+// LogValue returns the cause.
 func (e *AmbiguousError) LogValue() slog.Value {
-	return logGroup(slog.Bool("ambiguous", true), slog.String("client_id", e.ClientID), slog.Any("cause", e.Err))
+	return logGroup(slog.Bool("ambiguous", true), slog.Any("cause", e.Err))
 }
 
 // TransportError is a call that got no usable answer: no connection, a connection that broke, a redirect (which is never

@@ -2,8 +2,9 @@ package drift
 
 import "time"
 
-// Hooks are called as a call goes on, for metrics and tracing. Each may be nil. They run on the caller's goroutine and hold
-// it up, so they must be quick, and several calls may run them at the same time. A panic in a hook reaches the caller, after
+// Hooks are called as a call goes on, for metrics and tracing. Each may be nil. They run on the caller's goroutine (with
+// [WithPrefetch], of the page that is fetched ahead, on another) and hold it up, so they must be quick, and several calls may
+// run them at the same time. A panic in a hook reaches the caller, after
 // the call has given back what it held.
 type Hooks struct {
 	Request  func(RequestInfo)  // before the first attempt

@@ -3,6 +3,7 @@ package drift
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/textproto"
@@ -112,7 +113,8 @@ func WithInsecureHTTP() Option {
 }
 
 // WithHTTPClient sends through the Transport of an http.Client, for example through a proxy. The client is copied, never
-// changed or closed: its Timeout becomes the timeout of an attempt, and its cookie jar and redirect policy are not used.
+// changed or closed: its Timeout becomes the timeout of an attempt (0: one minute), and its cookie jar and redirect policy
+// are not used.
 // Without this option a client has a connection pool of its own.
 func WithHTTPClient(client *http.Client) Option {
 	return option(func(c *config) error {
@@ -220,7 +222,7 @@ func WithMaxResponseBytes(n int64) Option {
 		if n <= 0 {
 			return invalidOption("WithMaxResponseBytes", errNotPositive)
 		}
-		c.maxResponseSize = n
+		c.maxResponseSize = min(n, math.MaxInt64-1) // one more byte tells whether there are more
 		return nil
 	})
 }
@@ -273,8 +275,8 @@ func WithResponse(r *Response) CallOption {
 	})
 }
 
-// WithHeader sends a header, in place of one of the same name. The headers that the client itself sets (Authorization,
-// Content-Type, Host and the like) are refused.
+// WithHeader sends a header, in place of one of the same name; User-Agent may be replaced too. The other headers that the
+// client or net/http sets (Authorization, Content-Type, Host and the like) are refused.
 func WithHeader(name, value string) CallOption {
 	return callOption(func(c *callOptions) error {
 		name := textproto.CanonicalMIMEHeaderKey(name)
@@ -296,8 +298,8 @@ func WithHeader(name, value string) CallOption {
 
 // Idempotency-Key is here because net/http takes it for a promise, and sends a POST again without telling anybody.
 var reservedHeaders = []string{
-	"Accept", "Accept-Encoding", "Authorization", "Connection", "Content-Length", "Content-Type", "Cookie", "Expect", "Host",
-	"Idempotency-Key", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Idempotency-Key",
+	"Accept", "Accept-Encoding", "Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie",
+	"Expect", "Host", "Idempotency-Key", "Proxy-Authorization", "Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Idempotency-Key",
 }
 
 // WithTimeout bounds the whole call: every wait, every attempt and, of All, each page.
@@ -338,7 +340,7 @@ func WithBulk() CallOption {
 }
 
 // WithPrefetch makes All fetch the next page while the items of this one are worked on. A page may then be fetched and not
-// used, and two pages are held at a time. Other calls are not affected.
+// used, and two pages are held at a time. Hooks for that page run on another goroutine. Other calls are not affected.
 func WithPrefetch() CallOption {
 	return callOption(func(c *callOptions) error {
 		c.prefetch = true

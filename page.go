@@ -25,6 +25,9 @@ type Page[T any] struct {
 // Collect reads a sequence of All into a slice, at most max items of it: 0 or less means all. After an error it returns what
 // came before, and the error, from which a [*PageError] tells where to resume.
 func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
+	if seq == nil {
+		return nil, nil
+	}
 	var items []*T
 	for item, err := range seq {
 		if err != nil {
@@ -108,7 +111,7 @@ func all[T any, R record[T]](ctx context.Context, c *caller, op operation, in in
 				return
 			}
 			for i, item := range page.Items {
-				if i == 1 {
+				if i == 1 { // the caller has come back for more; a first item may be all that it wants
 					p.prefetch(ctx, page.Next)
 				}
 				if !yield(item, nil) {

@@ -36,7 +36,8 @@ type QuotaStore interface {
 	// nothing is counted.
 	Reserve(ctx context.Context, at time.Time) (Usage, error)
 
-	// Refund takes back a call that was reserved at this time and provably not sent.
+	// Refund takes back a call that was reserved at this time and provably not sent. The caller's context may have ended by
+	// then; the one given here ends after a second.
 	Refund(ctx context.Context, at time.Time) error
 
 	// Usage returns what is used at this time. It counts nothing.

@@ -52,7 +52,7 @@ type Slot interface {
 
 // WindowLimiter allows a number of calls in any 60 seconds, measured where it counts: at the service. Callers of a class are
 // served in order, interactive ones before bulk. Its first call goes alone, because nobody knows what an earlier process has
-// used.
+// used. [NewLimiter] makes one.
 type WindowLimiter struct{ window *window.Window }
 
 // LimiterOption configures a [WindowLimiter].
@@ -76,13 +76,18 @@ func NewLimiter(perMinute int, opts ...LimiterOption) *WindowLimiter {
 	perMinute = max(perMinute, 1)
 	c := window.Config{Limit: perMinute, Burst: perMinute, Reserve: min(perMinute/10, defaultReserve)}
 	for _, o := range opts {
-		o.apply(&c)
+		if o.apply != nil {
+			o.apply(&c)
+		}
 	}
 	return &WindowLimiter{window.New(c)}
 }
 
 // Acquire implements [Limiter].
 func (l *WindowLimiter) Acquire(ctx context.Context, class Class) (Slot, error) {
+	if l == nil || l.window == nil {
+		return nil, errors.New("drift: this limiter was not made by NewLimiter")
+	}
 	slot, err := l.window.Acquire(ctx, class == Bulk)
 	var late *window.LateError
 	if errors.As(err, &late) {
@@ -95,7 +100,11 @@ func (l *WindowLimiter) Acquire(ctx context.Context, class Class) (Slot, error) 
 }
 
 // Pause implements [Limiter].
-func (l *WindowLimiter) Pause(until time.Time) { l.window.Pause(until) }
+func (l *WindowLimiter) Pause(until time.Time) {
+	if l != nil && l.window != nil {
+		l.window.Pause(until)
+	}
+}
 
 type windowSlot struct{ slot *window.Slot }
 

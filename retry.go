@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -48,7 +49,7 @@ func (p RetryPolicy) check() error {
 
 func (p RetryPolicy) withDefaults() RetryPolicy {
 	p.MaxAttempts = cmp.Or(p.MaxAttempts, defaultMaxAttempts)
-	p.MinBackoff = cmp.Or(p.MinBackoff, defaultMinBackoff)
+	p.MinBackoff = cmp.Or(p.MinBackoff, min(defaultMinBackoff, cmp.Or(p.MaxBackoff, defaultMaxBackoff)))
 	p.MaxBackoff = max(cmp.Or(p.MaxBackoff, defaultMaxBackoff), p.MinBackoff)
 	p.MaxRetryAfter = cmp.Or(p.MaxRetryAfter, defaultMaxRetryAfter)
 	p.Budget = cmp.Or(p.Budget, defaultBudget)
@@ -117,22 +118,24 @@ func permanent(err error) bool {
 	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &certificate)
 }
 
-// mayBeApplied reports whether an attempt may have changed something at the service.
+// mayBeApplied reports whether an attempt that did not succeed may have changed something at the service.
 func (a *answer) mayBeApplied() bool {
 	switch {
 	case a.stopped != nil || !a.sent:
 		return false
-	case a.err != nil:
-		return !errors.Is(a.err, errRedirect)
+	case a.status == http.StatusSeeOther: // it is done, and the answer is elsewhere
+		return true
 	default:
-		return a.status == http.StatusRequestTimeout || a.status >= 500
+		return a.status < 300 || a.status == http.StatusRequestTimeout || a.status >= 500
 	}
 }
 
 // checkRetry implements retryablehttp.CheckRetry.
 func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool, error) {
 	a := &c.last
-	c.applied = c.applied || a.mayBeApplied()
+	if a.err != nil || !c.success(a.status) {
+		c.applied = c.applied || a.mayBeApplied()
+	}
 	if c.options.noRetry || ctx.Err() != nil {
 		return false, nil
 	}
@@ -155,6 +158,8 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 	if a.err == nil {
 		c.previous = c.apiError()
 	}
+	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: sending again", slog.String("operation", c.route.name),
+		slog.Int("attempts", len(c.attempts)), slog.Int("status", a.status), slog.Duration("delay", c.delay))
 	return true, nil
 }
 
@@ -188,7 +193,7 @@ func (c *call) schedule(ctx context.Context, decision verdict) bool {
 	case asked > 0: // never earlier, and not all at the same time
 		c.delay = asked + jitter(min(time.Second, asked/10, math.MaxInt64-asked))
 	case decision == afterPause:
-		c.delay = c.retry.MinBackoff + jitter(c.retry.bound(throttleBackoff, len(c.attempts)))
+		c.delay = c.retry.MinBackoff + jitter(min(c.retry.bound(throttleBackoff, len(c.attempts)), math.MaxInt64-c.retry.MinBackoff))
 	default:
 		c.delay = jitter(c.retry.bound(c.retry.MinBackoff, len(c.attempts)))
 	}

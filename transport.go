@@ -29,6 +29,7 @@ const (
 	defaultAttemptTimeout = time.Minute
 	maxErrorBody          = 64 << 10
 	maxKeptBuffer         = 4 << 20
+	maxTrustedLength      = 1 << 20 // what is set aside on the word of a Content-Length
 )
 
 // newTransport has the timeouts and the connections for one busy host that http.DefaultTransport lacks: two idle
@@ -127,9 +128,13 @@ func (c *call) attempt(req *http.Request) error {
 	reserved := time.Now()
 	usage, err := c.quota.Reserve(ctx, reserved)
 	if err != nil {
-		return err
+		return &cause{"the quota store failed", err}
 	}
 	c.last.token = token
+	if ctx.Err() != nil {
+		c.settle(ctx, reserved, 0)
+		return contextError(ctx)
+	}
 	var trace sendTrace
 	c.exchangeOnce(req, &turn, &trace)
 	c.settle(ctx, reserved, int(trace.headers.Load()))
@@ -162,7 +167,10 @@ func (c *call) acquire(ctx context.Context, turn *turn) (err error) {
 	if ctx.Err() != nil {
 		return contextError(ctx)
 	}
-	return err
+	if err != nil {
+		return &cause{"the limiter failed", err}
+	}
+	return nil
 }
 
 // warn tells about the quota when a call that counts has reached one of its marks.
@@ -179,7 +187,11 @@ func (c *call) warn(ctx context.Context, usage Usage) {
 // settle makes the count what it should be: nothing for an attempt that was not sent, and more than one where net/http
 // itself sent the request again.
 func (c *call) settle(ctx context.Context, reserved time.Time, headers int) {
-	ctx = context.WithoutCancel(ctx)
+	if c.last.sent && headers <= 1 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
 	var err error
 	if !c.last.sent {
 		err = c.quota.Refund(ctx, reserved)
@@ -192,6 +204,9 @@ func (c *call) settle(ctx context.Context, reserved time.Time, headers int) {
 		c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: cannot settle the quota", slog.String("operation", c.route.name))
 	}
 }
+
+// settleTimeout is how long a caller whose context has ended may be held up for the sake of the count.
+const settleTimeout = time.Second
 
 // exchangeOnce sends the request once and reads the answer into c.last.
 func (c *call) exchangeOnce(req *http.Request, turn *turn, trace *sendTrace) {
@@ -220,8 +235,12 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn, trace *sendTrace) {
 	c.pauseIfAsked(ctx)
 	turn.outcome = Answered
 	turn.end()
-	if err := c.read(resp); err != nil {
-		c.last.err = transportCause(req.Context(), ctx, err)
+	err = c.read(resp)
+	if err == nil {
+		return
+	}
+	if c.last.err = transportCause(req.Context(), ctx, err); c.last.status >= http.StatusBadRequest {
+		c.previous = c.apiError() // the last answer, if only a part of it
 	}
 }
 
@@ -262,6 +281,9 @@ func (c *call) pauseIfAsked(ctx context.Context) {
 
 // read reads the body to its end, so that the connection can be used again.
 func (c *call) read(resp *http.Response) error {
+	if resp.StatusCode/100 == 1 { // its body, if it has one, does not end with the context
+		return &unusable{errStatus, strconv.Itoa(resp.StatusCode)}
+	}
 	if redirects(resp.StatusCode) {
 		return &unusable{errRedirect, "status " + strconv.Itoa(resp.StatusCode)}
 	}
@@ -274,18 +296,21 @@ func (c *call) read(resp *http.Response) error {
 	}
 	c.last.buffer = buffers.Get().(*bytes.Buffer)
 	if n := resp.ContentLength; n > 0 && n <= limit {
-		c.last.buffer.Grow(int(n) + bytes.MinRead)
+		c.last.buffer.Grow(int(min(n, maxTrustedLength)) + bytes.MinRead)
 	}
 	n, err := c.last.buffer.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	switch {
-	case !strict: // the status tells enough, however the body ends
+	case !strict: // the status tells enough, however the body ends, unless it ends with the context
 		c.last.buffer.Truncate(int(min(n, limit)))
+		if err != nil && resp.Request != nil && resp.Request.Context().Err() != nil {
+			return err
+		}
+		return nil
+	case c.decode == nil: // whatever it says
 		return nil
 	case err != nil:
 		c.last.broken = true
 		return err
-	case c.decode == nil: // whatever it says
-		return nil
 	case n > limit:
 		return ErrTooLarge
 	}
@@ -365,12 +390,12 @@ func (c *call) record(ctx context.Context, a Attempt) {
 	}
 }
 
-// leastWait is what counts as waiting: less is the time it takes to ask.
+// leastWait is what counts as waiting for a token or a turn: less is the time it takes to ask.
 const leastWait = time.Millisecond
 
 func (c *call) waitedFor(reason WaitReason, since time.Time) {
 	d := time.Since(since)
-	if d < leastWait {
+	if d < leastWait && reason != WaitBackoff {
 		return
 	}
 	c.waited.add(reason, d)
@@ -383,6 +408,7 @@ var (
 	errAttemptTimeout = errors.New("the attempt took too long")
 	errForeignOrigin  = errors.New("the request is for another origin than the base URL")
 	errNoResponse     = errors.New("the transport returned neither an answer nor an error")
+	errStatus         = errors.New("the service answered with a status that ends no call")
 	errRedirect       = errors.New("the service answered with a redirect, which is never followed")
 )
 
@@ -431,7 +457,7 @@ func causeText(err error) string {
 	if errors.As(err, &answer) {
 		return answer.Error()
 	}
-	for _, own := range []error{errForeignOrigin, errNoResponse, errRedirect, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired,
+	for _, own := range []error{errForeignOrigin, errNoResponse, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired,
 		errTokenText, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, own) {
 			return own.Error()

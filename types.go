@@ -181,6 +181,9 @@ func (a *Attributes) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// MarshalJSON encodes a JSON object, with its keys in order and instants as milliseconds.
+func (a Attributes) MarshalJSON() ([]byte, error) { return marshalOpen(map[string]any(a)) }
+
 // String returns the string under key, and whether there is one.
 func (a Attributes) String(key string) (string, bool) {
 	value, ok := a[key].(string)
@@ -333,13 +336,6 @@ var requestMarshalers = jsonv2.JoinMarshalers(
 	}),
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, r interface{ fields() any }) error {
 		return jsonv2.MarshalEncode(enc, r.fields()) // around MarshalJSON, which checks nothing
-	}),
-	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, a Attributes) error {
-		data, err := marshalOpen(map[string]any(a))
-		if err != nil {
-			return err
-		}
-		return enc.WriteValue(data)
 	}),
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, o interface{ inner() (any, bool) }) error {
 		if value, ok := o.inner(); ok {

@@ -29,6 +29,9 @@ func newSettings(opts []Option) (settings, error) {
 		clock:   time.Now,
 	}
 	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
 		if err := opt(&set); err != nil {
 			return settings{}, err
 		}

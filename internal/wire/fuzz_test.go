@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -110,7 +111,7 @@ func FuzzQuery(f *testing.F) {
 			N    int64          `query:"n"`
 			Yes  *bool          `query:"yes"`
 		}{text, []string{item, item}, map[string]any{key: value}, n, &yes})
-		if key == "" || n < 0 {
+		if key == "" || n < 0 || !utf8.ValidString(text) || !utf8.ValidString(item) || !utf8.ValidString(value) {
 			require.ErrorAs(t, err, new(*ArgumentError))
 			return
 		}

@@ -9,6 +9,9 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ArgumentError names the query parameter that cannot be sent.
@@ -21,6 +24,7 @@ func (e *ArgumentError) Error() string { return e.Argument + ": " + e.Reason.Err
 func (e *ArgumentError) Unwrap() error { return e.Reason }
 
 var (
+	errUTF8        = Reason("must be valid UTF-8")
 	errNegative    = errors.New("must not be negative")
 	errNotPositive = errors.New("must be greater than 0")
 	errEmptyKey    = errors.New("has an empty key")
@@ -32,9 +36,6 @@ var (
 // repeats its key; a map becomes name[key]=value; instants are milliseconds, durations whole minutes.
 func Query(options any) (url.Values, error) {
 	values := url.Values{}
-	if options == nil {
-		return values, nil
-	}
 	v := reflect.ValueOf(options)
 	for i, field := range reflect.VisibleFields(v.Type()) {
 		name := field.Tag.Get("query")
@@ -49,7 +50,7 @@ func Query(options any) (url.Values, error) {
 }
 
 func addField(values url.Values, name string, v reflect.Value) error {
-	if v.IsZero() {
+	if v.IsZero() || isZeroTime(v) {
 		return nil
 	}
 	switch v.Kind() {
@@ -64,6 +65,12 @@ func addField(values url.Values, name string, v reflect.Value) error {
 		return errNegative
 	}
 	return add(values, name, v)
+}
+
+// isZeroTime finds the zero time in whatever location.
+func isZeroTime(v reflect.Value) bool {
+	t, ok := v.Interface().(time.Time)
+	return ok && t.IsZero()
 }
 
 func addList(values url.Values, name string, v reflect.Value) error {
@@ -94,11 +101,19 @@ func addMap(values url.Values, name string, v reflect.Value) error {
 		if item.Kind() == reflect.String && item.Len() == 0 {
 			continue
 		}
+		if item.IsValid() && isTimed(item) {
+			return errQueryKind
+		}
 		if err := add(values, name+"["+key.String()+"]", item); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isTimed finds values that have a unit where a parameter has a type, and none in a free map.
+func isTimed(v reflect.Value) bool {
+	return v.Type() == reflect.TypeFor[time.Time]() || v.Type() == reflect.TypeFor[time.Duration]()
 }
 
 func add(values url.Values, name string, v reflect.Value) error {
@@ -122,10 +137,16 @@ func queryText(v reflect.Value) (string, error) {
 		}
 		return strconv.FormatInt(int64(value/time.Minute), 10), nil
 	case stdjson.Number:
+		if jsontext.Value(value).Kind() != '0' || !jsontext.Value(value).IsValid() {
+			return "", ErrNumber
+		}
 		return value.String(), nil
 	}
 	switch v.Kind() {
 	case reflect.String:
+		if !utf8.ValidString(v.String()) {
+			return "", errUTF8
+		}
 		return v.String(), nil
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool()), nil

@@ -132,6 +132,9 @@ func scalar(value []byte) ([]byte, error) {
 	case '0':
 		return value, nil
 	case '"':
+		if len(value) < 2 {
+			return nil, ErrInteger
+		}
 		if inner := value[1 : len(value)-1]; len(inner) > 0 && plain(inner) {
 			return inner, nil
 		}

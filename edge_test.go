@@ -1,0 +1,256 @@
+package drift_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+)
+
+// net/http takes the body of a 101 out of the context's reach.
+func TestStatusBelow200EndsTheCall(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = http.ReadRequest(bufio.NewReader(conn))
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn) // until the client closes
+	}()
+	client := newClient(t, "http://"+listener.Addr().String())
+	_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{Name: "a"})
+	require.ErrorAs(t, err, new(*drift.TransportError))
+	assert.ErrorIs(t, err, drift.ErrAmbiguous)
+	assert.ErrorContains(t, err, "101")
+	<-served
+}
+
+// stalled is a body that breaks off when the request's context ends.
+type stalled struct{ ctx context.Context }
+
+func (s stalled) Read([]byte) (int, error) {
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
+
+func (stalled) Close() error { return nil }
+
+func TestContextEndsWhileAnErrorIsRead(t *testing.T) {
+	for _, status := range []int{400, 429, 500} {
+		synctest.Test(t, func(t *testing.T) {
+			client := through(t, func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: status, Body: stalled{r.Context()}, Request: r, ContentLength: -1}, nil
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
+			assert.ErrorIs(t, err, context.DeadlineExceeded, "the context's end wins")
+			var api *drift.APIError
+			require.ErrorAs(t, err, &api, "and the last answer is told")
+			assert.Equal(t, status, api.StatusCode)
+			assert.Equal(t, status >= 500, errors.Is(err, drift.ErrAmbiguous))
+		})
+	}
+}
+
+// Between getting a connection and writing the headers nobody knows whether a request whose context ends is still written.
+func TestContextEndsBeforeTheHeadersAreWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := through(t, func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GetConn("drift.test:443")
+			trace.GotConn(httptrace.GotConnInfo{})
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, drift.WithPlan(10))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
+		assert.ErrorIs(t, err, drift.ErrAmbiguous)
+		usage, err := client.Quota(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 1, usage.Used)
+	})
+}
+
+// slowStore takes its time, whatever the context says.
+type slowStore struct {
+	store   drift.QuotaStore
+	reserve time.Duration
+	refund  time.Duration
+	refunds int
+}
+
+func (s *slowStore) Reserve(_ context.Context, _ time.Time) (drift.Usage, error) {
+	time.Sleep(s.reserve)
+	return drift.Usage{}, nil
+}
+
+func (s *slowStore) Refund(ctx context.Context, _ time.Time) error {
+	s.refunds++
+	select {
+	case <-time.After(s.refund):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *slowStore) Usage(context.Context, time.Time) (drift.Usage, error) { return drift.Usage{}, nil }
+
+func TestContextEndsWhileTheQuotaIsReserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowStore{reserve: 2 * time.Second}
+		network := new(network)
+		client := through(t, network.serve, drift.WithQuotaStore(store))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotErrorIs(t, err, drift.ErrAmbiguous, "nothing was sent")
+		assert.Empty(t, network.sent)
+		assert.Equal(t, 1, store.refunds)
+	})
+}
+
+func TestRefundHoldsNobodyUpForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowStore{refund: time.Hour}
+		client := through(t, (&network{answers: []respondWith{noHost}}).serve, drift.WithQuotaStore(store))
+		start := time.Now()
+		require.Error(t, get(t.Context(), client))
+		assert.LessOrEqual(t, time.Since(start), time.Second)
+	})
+}
+
+func TestNoLimitOfTheResponseSize(t *testing.T) {
+	client := serve(t, respond(http.StatusOK, `{"data":{"id":1}}`), drift.WithMaxResponseBytes(math.MaxInt64))
+	_, err := client.Tags.Get(t.Context(), 1)
+	assert.NoError(t, err)
+}
+
+func TestContentLengthIsNotTrusted(t *testing.T) {
+	client := through(t, func(r *http.Request) (*http.Response, error) {
+		resp := memoryAnswer(r, http.StatusOK, "application/json", `{"data":{"id":1}}`)
+		resp.ContentLength = 1 << 50
+		return resp, nil
+	}, drift.WithMaxResponseBytes(math.MaxInt64))
+	_, err := client.Tags.Get(t.Context(), 1)
+	assert.NoError(t, err)
+}
+
+func TestFailuresOfSeamsQuoteNothing(t *testing.T) {
+	leak := errors.New("https://user:MARKER@redis/?token=MARKER")
+	for name, option := range map[string]drift.Option{
+		"limiter": drift.WithLimiter(failingLimiter{leak}),
+		"store":   drift.WithQuotaStore(&store{reserveErr: leak}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := get(t.Context(), through(t, new(network).serve, option))
+			require.ErrorIs(t, err, leak)
+			assert.NotContains(t, err.Error(), "MARKER")
+			assert.ErrorContains(t, err, name)
+		})
+	}
+}
+
+type failingLimiter struct{ err error }
+
+func (l failingLimiter) Acquire(context.Context, drift.Class) (drift.Slot, error) { return nil, l.err }
+func (failingLimiter) Pause(time.Time)                                            {}
+
+func TestFurtherAttemptsAreLogged(t *testing.T) {
+	var log strings.Builder
+	logger := slog.New(slog.NewTextHandler(&log, nil)) // level info
+	synctest.Test(t, func(t *testing.T) {
+		client := through(t, (&network{answers: []respondWith{answer(503), answer(200)}}).serve, drift.WithLogger(logger))
+		require.NoError(t, get(t.Context(), client))
+	})
+	assert.Equal(t, 1, strings.Count(log.String(), "sending again"))
+}
+
+func TestZeroValuesAreErrors(t *testing.T) {
+	client := through(t, new(network).serve, drift.WithLimiter(new(drift.WindowLimiter)))
+	assert.ErrorContains(t, get(t.Context(), client), "limiter")
+	client = through(t, new(network).serve, drift.WithLimiter(drift.NewLimiter(100, drift.LimiterOption{})))
+	assert.NoError(t, get(t.Context(), client))
+	items, err := drift.Collect[drift.Tag](nil, 0)
+	assert.NoError(t, err)
+	assert.Empty(t, items)
+	assert.Error(t, new(drift.TagID).UnmarshalJSON([]byte(`"`)))
+}
+
+func TestQuotaAfterClose(t *testing.T) {
+	client := through(t, new(network).serve)
+	require.NoError(t, client.Close())
+	_, err := client.Quota(t.Context())
+	assert.ErrorIs(t, err, drift.ErrClosed)
+}
+
+func TestZeroTimeOfAnyLocationIsNotSent(t *testing.T) {
+	var query string
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		query = r.URL.RawQuery
+		_, _ = io.WriteString(w, `{"data":[]}`)
+	})
+	zone := time.FixedZone("", 3600)
+	_, err := client.Meetings.List(t.Context(), drift.MeetingListOptions{StartAfter: time.Time{}.In(zone), Subject: "a"})
+	require.NoError(t, err)
+	assert.Equal(t, "subject=a", query)
+}
+
+func TestFiltersByAttributesAreRefused(t *testing.T) {
+	client := serve(t, respond(http.StatusOK, `{"data":[]}`))
+	for _, value := range []any{time.Minute, time.Now(), "\xff", []int{1}, nil} {
+		_, err := client.Contacts.List(t.Context(), drift.ContactListOptions{CustomAttributes: drift.Attributes{"a": value}})
+		assert.ErrorIs(t, err, drift.ErrInvalid, "%v", value)
+	}
+}
+
+func TestDoReportsAnErrorUnderSuccess(t *testing.T) {
+	client := answeringClient(t, http.StatusOK, `{"error":{"type":"validation_error","message":"no"}}`)
+	err := client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "a"}, nil)
+	assert.ErrorIs(t, err, drift.ErrInvalid)
+	assert.NoError(t, answeringClient(t, http.StatusOK, "fine").Do(t.Context(), drift.Request{Path: "a"}, nil))
+}
+
+// closer is a body that tells whether it was closed.
+type closer struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closer) Close() error {
+	c.closed = true
+	return nil
+}
+
+func TestBodyBesideAnErrorIsClosed(t *testing.T) {
+	body := &closer{Reader: strings.NewReader("")}
+	client := through(t, func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Body: body}, errors.New("both")
+	}, drift.WithoutRetry())
+	require.Error(t, get(t.Context(), client))
+	assert.True(t, body.closed)
+}
