@@ -96,7 +96,6 @@ func TestContextEndsBeforeTheHeadersAreWritten(t *testing.T) {
 
 // slowStore takes its time, whatever the context says.
 type slowStore struct {
-	store   drift.QuotaStore
 	reserve time.Duration
 	refund  time.Duration
 	refunds int

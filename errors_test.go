@@ -218,7 +218,7 @@ func TestErrorsOfSeveralKindsHaveATextWithoutDetails(t *testing.T) {
 		"drift: monthly quota used up":                            &drift.QuotaError{},
 		"drift: tags.get: monthly quota used up (10 of 10), resets at 2026-04-01T00:00:00Z": &drift.QuotaError{Operation: "tags.get",
 			Usage: drift.Usage{Used: 10, Limit: 10, ResetsAt: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)}},
-		"drift: the request may have been applied":                      &drift.AmbiguousError{},
+		"drift: the request may have been applied":    &drift.AmbiguousError{},
 		"drift: the request may have been applied: x": &drift.AmbiguousError{ClientID: "k\n", Err: errors.New("drift: x")},
 		"drift: not sent":                  &drift.TransportError{},
 		"drift: cannot decode the answer":  &drift.DecodeError{},

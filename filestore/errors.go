@@ -1,0 +1,48 @@
+package filestore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// Why a file is refused; errors.Is finds them in an [*Error].
+var (
+	// ErrCorrupt: the file is damaged, cut short or no file of this package, or it was replaced while it was in use.
+	// Only a person can tell what the count should be. To begin again from 0, delete the file.
+	ErrCorrupt = errors.New("the file is damaged")
+
+	// ErrAccount: the file keeps the calls of another account, see [WithAccount].
+	ErrAccount = errors.New("the file belongs to another account")
+
+	// ErrVersion: a later version of this package has written the file.
+	ErrVersion = errors.New("the file is of an unknown version")
+
+	// ErrUnsafe: the path is a symbolic link, a directory or another thing that is no file, or others than the file's owner
+	// may read or write it. Permissions are not looked at on Windows.
+	ErrUnsafe = errors.New("the file is not safe to use")
+)
+
+// Error is a file that cannot be used. errors.Is finds the reasons of this package and of the system in it, such as
+// [fs.ErrPermission], [fs.ErrClosed] or syscall.ENOSPC.
+type Error struct {
+	Path string // of the file, absolute
+	Err  error
+}
+
+func (e *Error) Error() string { return "filestore: " + e.Path + ": " + e.Err.Error() }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// wrap names the file. The path is left out of the system's error, unless it is that of another file: the lock, for instance.
+func wrap(path string, err error) error {
+	var named *Error
+	if errors.As(err, &named) {
+		return err
+	}
+	var system *fs.PathError
+	if errors.As(err, &system) && system.Path == path {
+		err = fmt.Errorf("%s: %w", system.Op, system.Err)
+	}
+	return &Error{Path: path, Err: err}
+}

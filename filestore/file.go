@@ -1,0 +1,238 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	lockPoll = time.Millisecond // between two tries to lock the file; it is held for about as long as one flush takes
+	openWait = 10 * time.Second // what OpenQuota, which has no context, waits for the lock
+)
+
+// lockedFile is a file of fixed size that processes share. One goroutine of a process at a time asks for the lock between
+// processes, so that what it guards is guarded within the process too.
+type lockedFile struct {
+	path   string
+	lock   *flock.Flock
+	turn   chan struct{} // holds one value while a goroutine has the file: unlike a mutex, waiting for it can end with a context
+	file   *os.File
+	info   fs.FileInfo
+	flush  func(*os.File) error
+	closed bool
+}
+
+// openFile opens the file, or creates it with these contents, and lets check have a look at it.
+func openFile(path string, contents []byte, check func(*lockedFile) error) (*lockedFile, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, wrap(path, err)
+	}
+	f := &lockedFile{path: path, lock: flock.New(path + ".lock"), turn: make(chan struct{}, 1), flush: syncData}
+	for _, path := range []string{path, f.lock.Path()} {
+		if _, err := lookAt(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, wrap(path, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openWait)
+	defer cancel()
+	if _, err := f.lock.TryLockContext(ctx, lockPoll); err != nil {
+		return nil, wrap(path, fmt.Errorf("lock: %w", err))
+	}
+	if err = f.open(contents); err == nil {
+		err = check(f)
+	}
+	if unlock := f.lock.Unlock(); err == nil {
+		err = unlock
+	}
+	if err != nil {
+		if f.file != nil {
+			_ = f.file.Close()
+		}
+		return nil, wrap(path, err)
+	}
+	return f, nil
+}
+
+func (f *lockedFile) open(contents []byte) error {
+	before, err := lookAt(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = create(f.path, contents); err == nil {
+			before, err = lookAt(f.path)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if f.file, err = os.OpenFile(f.path, os.O_RDWR, 0); err != nil {
+		return err
+	}
+	if f.info, err = f.file.Stat(); err != nil {
+		return err
+	}
+	if !os.SameFile(before, f.info) {
+		return fmt.Errorf("%w: it was replaced", ErrUnsafe)
+	}
+	if f.info.Size() != int64(len(contents)) {
+		return fmt.Errorf("%w: it has %d bytes instead of %d", ErrCorrupt, f.info.Size(), len(contents))
+	}
+	return nil
+}
+
+// lookAt refuses what is no private file. It does not follow a link.
+func lookAt(path string) (fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%w: it is no regular file (%v)", ErrUnsafe, info.Mode().Type())
+	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
+		return nil, fmt.Errorf("%w: others than its owner may use it (%v)", ErrUnsafe, info.Mode())
+	}
+	return info, nil
+}
+
+// create makes the file complete and durable before it gets its name, so that nobody ever finds half of one.
+func create(path string, contents []byte) (err error) {
+	temp := path + ".new"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that died here
+		return err
+	}
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temp)
+		}
+	}()
+	_, err = file.Write(contents)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a new name durable, where the system has such a call.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = dir.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	if closed := dir.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// do calls fn while this goroutine, of all processes, has the file. It waits until the context ends, and then returns the
+// context's error.
+func (f *lockedFile) do(ctx context.Context, fn func() error) error {
+	select {
+	case f.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-f.turn }()
+	if f.closed {
+		return wrap(f.path, fs.ErrClosed)
+	}
+	if _, err := f.lock.TryLockContext(ctx, lockPoll); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return wrap(f.path, err)
+	}
+	err := f.inPlace()
+	if err == nil {
+		err = fn()
+	}
+	if unlock := f.lock.Unlock(); err == nil && unlock != nil {
+		err = wrap(f.path, unlock)
+	}
+	return err
+}
+
+// inPlace finds out that the file was deleted or replaced: a count that goes on in a file without a name would be lost.
+func (f *lockedFile) inPlace() error {
+	info, err := os.Lstat(f.path)
+	if err != nil {
+		return wrap(f.path, err)
+	}
+	if !os.SameFile(info, f.info) {
+		return wrap(f.path, fmt.Errorf("%w: it was replaced", ErrCorrupt))
+	}
+	return nil
+}
+
+func (f *lockedFile) read(b []byte, offset int64) error {
+	_, err := f.file.ReadAt(b, offset)
+	switch {
+	case errors.Is(err, io.EOF):
+		return wrap(f.path, fmt.Errorf("%w: it was cut short", ErrCorrupt))
+	case err != nil:
+		return wrap(f.path, err)
+	}
+	return nil
+}
+
+func (f *lockedFile) write(b []byte, offset int64) error {
+	if _, err := f.file.WriteAt(b, offset); err != nil {
+		return wrap(f.path, err)
+	}
+	return nil
+}
+
+// sync returns when what was written would survive a crash of the machine.
+func (f *lockedFile) sync() error {
+	if err := f.flush(f.file); err != nil {
+		return wrap(f.path, err)
+	}
+	return nil
+}
+
+// close closes the file when the goroutine that has it is done.
+func (f *lockedFile) close(ctx context.Context) error {
+	select {
+	case f.turn <- struct{}{}:
+	case <-ctx.Done():
+		return wrap(f.path, ctx.Err())
+	}
+	defer func() { <-f.turn }()
+	if f.closed {
+		return nil
+	}
+	f.closed = true
+	if err := f.file.Close(); err != nil {
+		return wrap(f.path, err)
+	}
+	return nil
+}

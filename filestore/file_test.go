@@ -1,0 +1,282 @@
+package filestore_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift/filestore"
+)
+
+// refused opens a file that must not be opened, and must be left as it is.
+func refused(t *testing.T, path string, reason error, opts ...filestore.Option) {
+	t.Helper()
+	before, errBefore := os.ReadFile(path)
+	_, err := filestore.OpenQuota(path, opts...)
+	require.ErrorIs(t, err, reason)
+	var named *filestore.Error
+	require.ErrorAs(t, err, &named)
+	assert.True(t, filepath.IsAbs(named.Path))
+	after, errAfter := os.ReadFile(path)
+	assert.Equal(t, errBefore == nil, errAfter == nil)
+	assert.Equal(t, before, after)
+}
+
+func TestFileIsPrivateAndComplete(t *testing.T) {
+	path := newPath(t)
+	require.NoError(t, os.WriteFile(path+".new", []byte("of a process that died"), 0o644))
+	open(t, path)
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	for i, name := range []string{"drift.quota", "drift.quota.lock"} {
+		assert.Equal(t, name, entries[i].Name())
+		info, err := entries[i].Info()
+		require.NoError(t, err)
+		if runtime.GOOS != "windows" {
+			assert.Equal(t, fs.FileMode(0o600), info.Mode())
+		}
+	}
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.EqualValues(t, filestore.WindowOffset+filestore.WindowSize, info.Size())
+}
+
+func TestOnlyOneCreates(t *testing.T) {
+	path := newPath(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			q, err := filestore.OpenQuota(path)
+			if assert.NoError(t, err) {
+				reserve(t, q, noon)
+				assert.NoError(t, q.Close())
+			}
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, 20, used(t, open(t, path), noon))
+}
+
+func TestRelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	q := open(t, "drift.quota")
+	reserve(t, q, noon)
+	t.Chdir(t.TempDir())
+	assert.Equal(t, 2, reserve(t, q, noon).Used)
+}
+
+func TestUnsafeFiles(t *testing.T) {
+	dir := t.TempDir()
+	good := filepath.Join(dir, "good")
+	open(t, good)
+
+	t.Run("directory", func(t *testing.T) {
+		refused(t, dir, filestore.ErrUnsafe)
+		refused(t, "", filestore.ErrUnsafe)
+	})
+	t.Run("symbolic link", func(t *testing.T) {
+		link := filepath.Join(dir, "link")
+		require.NoError(t, os.Symlink(good, link))
+		refused(t, link, filestore.ErrUnsafe)
+	})
+	t.Run("symbolic link to nothing", func(t *testing.T) {
+		link := filepath.Join(dir, "dangling")
+		require.NoError(t, os.Symlink(filepath.Join(dir, "nothing"), link))
+		refused(t, link, filestore.ErrUnsafe)
+		assert.NoFileExists(t, filepath.Join(dir, "nothing"))
+	})
+	t.Run("lock that is a symbolic link", func(t *testing.T) {
+		path := filepath.Join(dir, "locked")
+		require.NoError(t, os.Symlink(filepath.Join(dir, "nothing"), path+".lock"))
+		refused(t, path, filestore.ErrUnsafe)
+		assert.NoFileExists(t, filepath.Join(dir, "nothing"))
+	})
+	t.Run("missing directory", func(t *testing.T) {
+		refused(t, filepath.Join(dir, "no", "file"), fs.ErrNotExist)
+	})
+	if runtime.GOOS == "windows" {
+		return
+	}
+	for _, mode := range []fs.FileMode{0o644, 0o640, 0o620, 0o604, 0o602, 0o610, 0o666} {
+		t.Run(mode.String(), func(t *testing.T) {
+			require.NoError(t, os.Chmod(good, mode))
+			refused(t, good, filestore.ErrUnsafe)
+		})
+	}
+	require.NoError(t, os.Chmod(good, 0o600))
+}
+
+func TestDamagedFiles(t *testing.T) {
+	path := newPath(t)
+	q, err := filestore.OpenQuota(path)
+	require.NoError(t, err)
+	reserve(t, q, noon)
+	require.NoError(t, q.Close())
+	good, err := os.ReadFile(path)
+	require.NoError(t, err)
+	swapped := append([]byte("DRIFT?!?"), good[8:]...)
+	copy(swapped[filestore.BlockSize:], "DRIFT?!?")
+
+	for name, contents := range map[string][]byte{
+		"empty":            {},
+		"one byte":         good[:1],
+		"one record":       good[:filestore.RecordSize],
+		"one block":        good[:filestore.BlockSize],
+		"without a window": good[:filestore.WindowOffset],
+		"one byte less":    good[:len(good)-1],
+		"one byte more":    append(append([]byte{}, good...), 0),
+		"zeros":            make([]byte, len(good)),
+		"no magic":         swapped,
+		"another file":     []byte("{}\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(path, contents, 0o600))
+			refused(t, path, filestore.ErrCorrupt)
+		})
+	}
+	t.Run("cut short while it is open", func(t *testing.T) {
+		require.NoError(t, os.WriteFile(path, good, 0o600))
+		q, err := filestore.OpenQuota(path)
+		require.NoError(t, err)
+		require.NoError(t, os.Truncate(path, filestore.BlockSize+1))
+		_, err = q.Reserve(t.Context(), noon)
+		require.ErrorIs(t, err, filestore.ErrCorrupt)
+		_, err = q.Limiter(10).Acquire(t.Context(), 0)
+		require.ErrorIs(t, err, filestore.ErrCorrupt)
+		require.Error(t, q.Close())
+	})
+}
+
+func TestEachBitFlipped(t *testing.T) {
+	path := newPath(t)
+	const calls = 5
+	q := open(t, path)
+	for range calls {
+		reserve(t, q, noon)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	flip := func(bit int) {
+		at := int64(bit/8%filestore.RecordSize + bit/8/filestore.RecordSize*filestore.BlockSize)
+		b := make([]byte, 1)
+		_, err := f.ReadAt(b, at)
+		require.NoError(t, err)
+		b[0] ^= 1 << (bit % 8)
+		_, err = f.WriteAt(b, at)
+		require.NoError(t, err)
+	}
+
+	const bits = 2 * filestore.RecordSize * 8
+	lost := 0
+	for bit := range bits {
+		flip(bit)
+		count := used(t, q, noon) // the other copy is good
+		if bit%100 == 0 {
+			require.Equal(t, count, used(t, open(t, path), noon))
+		}
+		flip(bit)
+		if count == calls-1 {
+			lost++
+			continue
+		}
+		require.Equal(t, calls, count, "bit %d", bit)
+	}
+	assert.Equal(t, bits/2, lost, "every bit of the newer copy, and none of the older one")
+
+	for range 200 { // one in each copy
+		older, newer := rand.IntN(bits/2), bits/2+rand.IntN(bits/2)
+		flip(older)
+		flip(newer)
+		refused(t, path, filestore.ErrCorrupt)
+		_, err := q.Reserve(t.Context(), noon)
+		require.ErrorIs(t, err, filestore.ErrCorrupt)
+		flip(older)
+		flip(newer)
+	}
+	assert.Equal(t, calls, used(t, q, noon))
+}
+
+func TestDamagedCopyIsWrittenAnew(t *testing.T) {
+	for copies := range 2 {
+		path := newPath(t)
+		reserve(t, open(t, path), noon)
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		require.NoError(t, err)
+		_, err = f.WriteAt([]byte("damage"), int64(copies*filestore.BlockSize+50))
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		q := open(t, path)
+		before := used(t, q, noon)
+		for i := range 3 {
+			assert.Equal(t, before+1+i, reserve(t, q, noon).Used)
+		}
+	}
+}
+
+func TestOtherAccount(t *testing.T) {
+	path := newPath(t)
+	reserve(t, open(t, path, filestore.WithAccount("org-7")), noon)
+	refused(t, path, filestore.ErrAccount)
+	refused(t, path, filestore.ErrAccount, filestore.WithAccount("org-8"))
+	assert.Equal(t, 1, used(t, open(t, path, filestore.WithAccount("org-7")), noon))
+	contents, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.NotContains(t, string(contents), "org-7")
+
+	unnamed := newPath(t)
+	open(t, unnamed)
+	refused(t, unnamed, filestore.ErrAccount, filestore.WithAccount("org-7"))
+}
+
+func TestOtherVersion(t *testing.T) {
+	for copies := range 2 {
+		path := newPath(t)
+		reserve(t, open(t, path), noon)
+		contents, err := os.ReadFile(path)
+		require.NoError(t, err)
+		b := contents[copies*filestore.BlockSize:][:filestore.RecordSize]
+		binary.LittleEndian.PutUint32(b[8:], 2)
+		binary.LittleEndian.PutUint32(b[124:], crc32.Checksum(b[:124], crc32.MakeTable(crc32.Castagnoli)))
+		require.NoError(t, os.WriteFile(path, contents, 0o600))
+		refused(t, path, filestore.ErrVersion)
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	path := newPath(t)
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	_, err := filestore.OpenQuota(path)
+	require.EqualError(t, err, "filestore: "+path+": the file is damaged: it has 0 bytes instead of 40960")
+
+	full := fmt.Errorf("in the way: %w", &fs.PathError{Op: "write", Path: path, Err: syscall.ENOSPC})
+	err = filestore.Wrap(path, full)
+	require.EqualError(t, err, "filestore: "+path+": write: "+syscall.ENOSPC.Error())
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	assert.Same(t, err, filestore.Wrap(path, err))
+	require.False(t, errors.Is(err, filestore.ErrCorrupt))
+}
+
+func TestOpenWaitsForTheLock(t *testing.T) {
+	path := newPath(t)
+	other := flock.New(path + ".lock")
+	_, err := other.TryLock()
+	require.NoError(t, err)
+	time.AfterFunc(20*time.Millisecond, func() { assert.NoError(t, other.Unlock()) })
+	open(t, path)
+}

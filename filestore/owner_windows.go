@@ -1,0 +1,26 @@
+package filestore
+
+import "syscall"
+
+const (
+	queryLimitedInformation = 0x1000
+	stillActive             = 259
+)
+
+// startOf returns when a process was started. One that this process may not look into does not seem to run.
+func startOf(pid int) (started uint64, runs bool) {
+	process, err := syscall.OpenProcess(queryLimitedInformation, false, uint32(pid))
+	if err != nil {
+		return 0, false
+	}
+	defer func() { _ = syscall.CloseHandle(process) }()
+	var code uint32
+	if err := syscall.GetExitCodeProcess(process, &code); err != nil || code != stillActive {
+		return 0, false
+	}
+	var creation, exit, kernel, user syscall.Filetime
+	if err := syscall.GetProcessTimes(process, &creation, &exit, &kernel, &user); err != nil {
+		return 0, false
+	}
+	return uint64(creation.Nanoseconds()), true
+}

@@ -1,0 +1,459 @@
+package filestore_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	_ "time/tzdata"
+
+	"github.com/gofrs/flock"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/filestore"
+)
+
+func TestReserveCounts(t *testing.T) {
+	path := newPath(t)
+	q := open(t, path, filestore.WithPlan(drift.PlanStarter))
+	want := drift.Usage{Used: 1, Limit: 10_000, ResetsAt: time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC)}
+	assert.Equal(t, want, reserve(t, q, noon))
+	want.Used = 2
+	assert.Equal(t, want, reserve(t, q, noon.Add(time.Second)))
+
+	usage, err := q.Usage(t.Context(), noon)
+	require.NoError(t, err)
+	assert.Equal(t, want, usage)
+
+	again := open(t, path)
+	assert.Equal(t, 2, used(t, again, noon), "another process")
+	reserve(t, again, noon)
+	assert.Equal(t, 3, used(t, q, noon))
+
+	require.NoError(t, q.Close())
+	require.NoError(t, again.Close())
+	assert.Equal(t, 3, used(t, open(t, path), noon), "a restart")
+}
+
+func TestEachCallIsFlushedOnce(t *testing.T) {
+	path := newPath(t)
+	q, other := open(t, path), open(t, path)
+	flushes := 0
+	filestore.OnFlush(q, func() error {
+		flushes++
+		contents, err := os.ReadFile(path)
+		require.NoError(t, err)
+		copies := newPath(t)
+		require.NoError(t, os.WriteFile(copies, contents, 0o600))
+		assert.Equal(t, flushes, used(t, open(t, copies), noon), "flushed after it was written")
+		return nil
+	})
+	for range 5 {
+		reserve(t, q, noon)
+		use(t, q.Limiter(10), 1)
+		used(t, q, noon)
+	}
+	assert.Equal(t, 5, flushes)
+
+	filestore.OnFlush(q, func() error { return syscall.ENOSPC })
+	_, err := q.Reserve(t.Context(), noon)
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	var named *filestore.Error
+	require.ErrorAs(t, err, &named)
+	assert.Contains(t, []int{5, 6}, used(t, other, noon), "never too low, at most one too high")
+}
+
+func TestWithoutPlanNothingIsRefused(t *testing.T) {
+	for _, opts := range [][]filestore.Option{
+		nil, {nil}, {filestore.WithPlan(0)}, {filestore.WithPlan(-1)}, {filestore.WithLocation(nil)},
+	} {
+		q := open(t, newPath(t), opts...)
+		usage := reserve(t, q, noon)
+		assert.Equal(t, drift.Usage{Used: 1, ResetsAt: time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC)}, usage)
+	}
+}
+
+func TestMonthIsUsedUp(t *testing.T) {
+	q := open(t, newPath(t), filestore.WithPlan(2))
+	reserve(t, q, noon)
+	reserve(t, q, noon)
+	for range 2 {
+		usage, err := q.Reserve(t.Context(), noon)
+		var quota *drift.QuotaError
+		require.ErrorAs(t, err, &quota)
+		require.ErrorIs(t, err, drift.ErrQuotaExceeded)
+		assert.Equal(t, 2, usage.Used)
+		assert.Equal(t, usage, quota.Usage)
+	}
+	require.NoError(t, q.Refund(t.Context(), noon))
+	assert.Equal(t, 2, reserve(t, q, noon).Used)
+}
+
+func TestLastCallOfTheMonthGoesToOne(t *testing.T) {
+	path := newPath(t)
+	a, b := open(t, path, filestore.WithPlan(50)), open(t, path, filestore.WithPlan(50))
+	for range 49 {
+		reserve(t, a, noon)
+	}
+	var passed atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 50 {
+		q := a
+		if i%2 == 1 {
+			q = b
+		}
+		wg.Go(func() {
+			_, err := q.Reserve(t.Context(), noon)
+			if err == nil {
+				passed.Add(1)
+			} else {
+				assert.ErrorIs(t, err, drift.ErrQuotaExceeded)
+			}
+		})
+	}
+	wg.Wait()
+	assert.EqualValues(t, 1, passed.Load())
+}
+
+func TestPlanChangeKeepsTheCount(t *testing.T) {
+	path := newPath(t)
+	q := open(t, path, filestore.WithPlan(3))
+	for range 3 {
+		reserve(t, q, noon)
+	}
+	bigger := open(t, path, filestore.WithPlan(4))
+	usage := reserve(t, bigger, noon)
+	assert.Equal(t, 4, usage.Used)
+	assert.Equal(t, 4, usage.Limit)
+
+	smaller := open(t, path, filestore.WithPlan(1))
+	usage, err := smaller.Reserve(t.Context(), noon)
+	require.ErrorIs(t, err, drift.ErrQuotaExceeded)
+	assert.Equal(t, 4, usage.Used)
+	assert.Zero(t, usage.Remaining())
+}
+
+func TestRefund(t *testing.T) {
+	ctx := t.Context()
+	later := noon.Add(time.Millisecond)
+	t.Run("once", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		reserve(t, q, later)
+		for range 3 {
+			require.NoError(t, q.Refund(ctx, noon))
+		}
+		assert.Equal(t, 1, used(t, q, noon))
+	})
+	t.Run("twice for two calls at one time", func(t *testing.T) {
+		q := open(t, newPath(t))
+		for range 3 {
+			reserve(t, q, noon)
+		}
+		require.NoError(t, q.Refund(ctx, noon))
+		require.NoError(t, q.Refund(ctx, noon))
+		assert.Equal(t, 1, used(t, q, noon))
+	})
+	t.Run("of a time that was not reserved", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		require.NoError(t, q.Refund(ctx, later))
+		assert.Equal(t, 1, used(t, q, noon))
+	})
+	t.Run("of a month that is over", func(t *testing.T) {
+		q := open(t, newPath(t))
+		april := noon.AddDate(0, 1, 0)
+		reserve(t, q, noon)
+		reserve(t, q, april)
+		require.NoError(t, q.Refund(ctx, noon))
+		assert.Equal(t, 1, used(t, q, april))
+		require.NoError(t, q.Refund(ctx, april))
+		assert.Zero(t, used(t, q, april))
+	})
+	t.Run("of another process", func(t *testing.T) {
+		path := newPath(t)
+		reserve(t, open(t, path), noon)
+		q := open(t, path)
+		require.NoError(t, q.Refund(ctx, noon))
+		assert.Equal(t, 1, used(t, q, noon))
+	})
+	t.Run("reserved beyond memory", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		for range 1024 {
+			reserve(t, q, later)
+		}
+		require.NoError(t, q.Refund(ctx, noon))
+		assert.Equal(t, 1025, used(t, q, noon))
+	})
+	t.Run("concurrently", func(t *testing.T) {
+		q := open(t, newPath(t))
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				at := noon.Add(time.Duration(i) * time.Nanosecond)
+				reserve(t, q, at)
+				if i%2 == 0 {
+					assert.NoError(t, q.Refund(ctx, at))
+				}
+			})
+		}
+		wg.Wait()
+		assert.Equal(t, 20, used(t, q, noon))
+	})
+}
+
+func TestMonthsBeginAtMidnightThere(t *testing.T) {
+	for _, test := range []struct {
+		zone  string
+		begin time.Time // of the month after, in UTC
+	}{
+		{"UTC", time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC)},
+		{"UTC", time.Date(2028, time.March, 1, 0, 0, 0, 0, time.UTC)}, // after 29 February
+		{"Pacific/Kiritimati", time.Date(2026, time.March, 31, 10, 0, 0, 0, time.UTC)},
+		{"Etc/GMT+12", time.Date(2026, time.April, 1, 12, 0, 0, 0, time.UTC)},                // Baker Island
+		{"Europe/Berlin", time.Date(2024, time.March, 31, 22, 0, 0, 0, time.UTC)},            // the day had 23 hours
+		{"Europe/Berlin", time.Date(2027, time.October, 31, 23, 0, 0, 0, time.UTC)},          // the day had 25 hours
+		{"Europe/Berlin", time.Date(2026, time.December, 31, 23, 0, 0, 0, time.UTC)},         // the year too
+		{"America/Asuncion", time.Date(2017, time.October, 1, 4, 0, 0, 0, time.UTC)},         // the 1st had no midnight
+		{"Australia/Lord_Howe", time.Date(2026, time.September, 30, 13, 30, 0, 0, time.UTC)}, // half an hour off
+	} {
+		t.Run(test.zone, func(t *testing.T) {
+			location, err := time.LoadLocation(test.zone)
+			require.NoError(t, err)
+			q := open(t, newPath(t), filestore.WithLocation(location))
+			last := test.begin.Add(-time.Millisecond)
+			for i := range 3 {
+				usage := reserve(t, q, last)
+				assert.Equal(t, i+1, usage.Used)
+				assert.True(t, usage.ResetsAt.Equal(test.begin), "resets at %v, want %v", usage.ResetsAt, test.begin)
+			}
+			assert.Zero(t, used(t, q, test.begin))
+			assert.Equal(t, 1, reserve(t, q, test.begin).Used)
+			assert.Equal(t, 2, reserve(t, q, last).Used, "a call that was late to reserve counts in the month there is")
+			assert.Equal(t, 3, reserve(t, q, test.begin.Add(time.Millisecond)).Used)
+			require.NoError(t, q.Refund(t.Context(), last))
+			assert.Equal(t, 2, used(t, q, test.begin), "and is taken back there, once")
+		})
+	}
+}
+
+func TestMonthsFollowEachOther(t *testing.T) {
+	location, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	q := open(t, newPath(t), filestore.WithLocation(location))
+	at := time.Date(2026, time.January, 1, 0, 0, 0, 0, location)
+	for at.Year() < 2028 {
+		usage := reserve(t, q, at)
+		assert.Equal(t, at.Day() == 1, usage.Used == 1, "used %d at %v", usage.Used, at)
+		at = at.AddDate(0, 0, 1)
+	}
+}
+
+func TestClockThatWasSetBackStaysInTheMonth(t *testing.T) {
+	q := open(t, newPath(t), filestore.WithPlan(2))
+	reserve(t, q, noon)
+	assert.Equal(t, 2, reserve(t, q, time.Unix(0, 0)).Used)
+	for _, at := range []time.Time{noon.AddDate(0, -1, 0), time.Unix(0, 0), {}} {
+		usage, err := q.Reserve(t.Context(), at)
+		require.ErrorIs(t, err, drift.ErrQuotaExceeded)
+		assert.Equal(t, time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC), usage.ResetsAt)
+	}
+	assert.Equal(t, 1, reserve(t, q, noon.AddDate(0, 1, 0)).Used)
+}
+
+func TestClockThatJumps(t *testing.T) {
+	day := 24 * time.Hour
+	t.Run("40 days are believed", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		assert.Equal(t, 1, reserve(t, q, noon.Add(40*day)).Used)
+	})
+	far := time.Date(2038, time.January, 19, 3, 14, 8, 0, time.UTC)
+	for _, jump := range []time.Time{noon.Add(40*day + time.Millisecond), far} {
+		t.Run("beyond "+jump.Sub(noon).String(), func(t *testing.T) {
+			path := newPath(t)
+			q := open(t, path)
+			reserve(t, q, noon)
+			assert.Equal(t, 2, reserve(t, q, jump).Used, "doubted: the month goes on")
+			assert.Equal(t, 3, reserve(t, q, jump.Add(time.Minute)).Used)
+			q = open(t, path)
+			assert.Equal(t, 4, reserve(t, q, jump.Add(2*time.Minute-time.Millisecond)).Used, "for another process too")
+			assert.Equal(t, 4, reserve(t, q, jump.Add(2*time.Minute)).Used, "settled: the new month has the three calls made in doubt")
+			assert.Equal(t, 5, reserve(t, q, jump).Used)
+			assert.Equal(t, 1, reserve(t, q, jump.AddDate(0, 1, 0)).Used)
+		})
+	}
+	t.Run("and back again", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		reserve(t, q, far)
+		assert.Equal(t, 3, reserve(t, q, noon.Add(time.Hour)).Used)
+		assert.Equal(t, 4, reserve(t, q, far.Add(time.Hour)).Used, "doubted anew")
+		assert.Equal(t, 2, reserve(t, q, noon.Add(20*day)).Used, "April, and the call made in doubt may have been in it")
+	})
+	t.Run("a refunded call proves nothing", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		for i := range 3 {
+			at := far.Add(time.Duration(i) * time.Hour)
+			assert.Equal(t, 2, reserve(t, q, at).Used)
+			require.NoError(t, q.Refund(t.Context(), at))
+		}
+		assert.Equal(t, 1, used(t, q, far.Add(day)))
+	})
+	t.Run("further", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		reserve(t, q, far)
+		assert.Equal(t, 2, reserve(t, q, far.Add(50*day)).Used, "the first jump is settled, with one call, and the second doubted")
+		assert.Equal(t, 2, reserve(t, q, far.Add(50*day+2*time.Minute)).Used, "the second is settled")
+	})
+	t.Run("less far than before", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		reserve(t, q, far)
+		nearer := far.AddDate(-5, 0, 0)
+		assert.Equal(t, 3, reserve(t, q, nearer).Used)
+		assert.Equal(t, 4, reserve(t, q, nearer.Add(time.Minute)).Used)
+		assert.Equal(t, 4, reserve(t, q, nearer.Add(2*time.Minute)).Used)
+	})
+	t.Run("refund of a call made in doubt", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, noon)
+		reserve(t, q, far)
+		reserve(t, q, far.Add(time.Minute))
+		settled := far.Add(time.Hour)
+		assert.Equal(t, 3, reserve(t, q, settled).Used)
+		require.NoError(t, q.Refund(t.Context(), far.Add(time.Minute)))
+		require.NoError(t, q.Refund(t.Context(), noon))
+		assert.Equal(t, 2, used(t, q, settled))
+	})
+	t.Run("with the month used up", func(t *testing.T) {
+		q := open(t, newPath(t), filestore.WithPlan(2))
+		reserve(t, q, noon)
+		reserve(t, q, noon)
+		assert.Equal(t, 1, used(t, q, far), "a caller that looks first learns that one call may go")
+		reserve(t, q, far)
+		assert.Equal(t, 3, used(t, q, far))
+		_, err := q.Reserve(t.Context(), far)
+		require.ErrorIs(t, err, drift.ErrQuotaExceeded, "a single one")
+		require.NoError(t, q.Refund(t.Context(), far))
+		reserve(t, q, far.Add(time.Second))
+		_, err = q.Reserve(t.Context(), far.Add(time.Minute))
+		require.ErrorIs(t, err, drift.ErrQuotaExceeded)
+		assert.Equal(t, 2, reserve(t, q, far.Add(3*time.Minute)).Used)
+	})
+	t.Run("from the beginning of the epoch", func(t *testing.T) {
+		q := open(t, newPath(t))
+		reserve(t, q, time.Unix(3, 0))
+		assert.Equal(t, 2, reserve(t, q, noon).Used)
+		assert.Equal(t, 2, reserve(t, q, noon.Add(5*time.Minute)).Used)
+	})
+}
+
+func TestNobodyWaitsLongerThanTheContext(t *testing.T) {
+	path := newPath(t)
+	q := open(t, path)
+	reserve(t, q, noon)
+	other := flock.New(path + ".lock")
+	locked, err := other.TryLock()
+	require.NoError(t, err)
+	require.True(t, locked)
+
+	const patience = 30 * time.Millisecond
+	wait := map[string]func(ctx context.Context) error{
+		"Reserve": func(ctx context.Context) error { _, err := q.Reserve(ctx, noon); return err },
+		"Usage":   func(ctx context.Context) error { _, err := q.Usage(ctx, noon); return err },
+		"Refund":  func(ctx context.Context) error { return q.Refund(ctx, noon) },
+		"Acquire": func(ctx context.Context) error { _, err := q.Limiter(10).Acquire(ctx, drift.Interactive); return err },
+	}
+	for name, call := range wait {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			start := time.Now()
+			require.ErrorIs(t, call(ctx), context.DeadlineExceeded)
+			assert.GreaterOrEqual(t, time.Since(start), patience)
+			assert.Less(t, time.Since(start), patience+time.Second/2)
+
+			ctx, cancel = context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, call(ctx), context.Canceled)
+		})
+	}
+	t.Run("Refund without a deadline", func(t *testing.T) {
+		start := time.Now()
+		require.Error(t, q.Refund(context.Background(), noon))
+		assert.Less(t, time.Since(start), 5*time.Second)
+	})
+	require.NoError(t, other.Unlock())
+	for name, call := range wait {
+		t.Run(name+" with a context that has ended", func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			for range 20 {
+				require.ErrorIs(t, call(ctx), context.Canceled)
+			}
+		})
+	}
+	assert.Equal(t, 1, used(t, q, noon))
+}
+
+func TestLockIsFreeAgain(t *testing.T) {
+	path := newPath(t)
+	q := open(t, path)
+	other := flock.New(path + ".lock")
+	_, err := other.TryLock()
+	require.NoError(t, err)
+	time.AfterFunc(20*time.Millisecond, func() { assert.NoError(t, other.Unlock()) })
+	assert.Equal(t, 1, reserve(t, q, noon).Used)
+}
+
+func TestClosed(t *testing.T) {
+	q := open(t, newPath(t))
+	limiter := q.Limiter(10)
+	slot, err := limiter.Acquire(t.Context(), drift.Interactive)
+	require.NoError(t, err)
+	reserve(t, q, noon)
+	require.NoError(t, q.Close())
+	require.NoError(t, q.Close())
+
+	_, err = q.Reserve(t.Context(), noon)
+	require.ErrorIs(t, err, fs.ErrClosed)
+	_, err = q.Usage(t.Context(), noon)
+	require.ErrorIs(t, err, fs.ErrClosed)
+	require.ErrorIs(t, q.Refund(t.Context(), noon), fs.ErrClosed)
+	_, err = limiter.Acquire(t.Context(), drift.Interactive)
+	require.ErrorIs(t, err, fs.ErrClosed)
+	var named *filestore.Error
+	require.ErrorAs(t, err, &named)
+	slot.Done(drift.Answered)
+	limiter.Pause(time.Now().Add(time.Minute))
+}
+
+func TestFileThatVanishes(t *testing.T) {
+	path := newPath(t)
+	q, err := filestore.OpenQuota(path)
+	require.NoError(t, err)
+	reserve(t, q, noon)
+	require.NoError(t, os.Remove(path))
+	_, err = q.Reserve(t.Context(), noon)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+
+	open(t, path)
+	_, err = q.Reserve(t.Context(), noon)
+	require.ErrorIs(t, err, filestore.ErrCorrupt, "replaced")
+	var named *filestore.Error
+	require.True(t, errors.As(err, &named))
+	assert.Equal(t, path, named.Path)
+	require.ErrorIs(t, q.Close(), filestore.ErrCorrupt)
+	require.NoError(t, q.Close())
+}

@@ -1,0 +1,26 @@
+package filestore
+
+import (
+	"os"
+	"syscall"
+)
+
+// syncData is fdatasync: the file never grows, so there is nothing but data to flush.
+func syncData(f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var flushed error
+	err = conn.Control(func(fd uintptr) {
+		for {
+			if flushed = syscall.Fdatasync(int(fd)); flushed != syscall.EINTR {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("fdatasync", flushed)
+}
