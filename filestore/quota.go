@@ -240,11 +240,7 @@ func (q *Quota) save(r record, place int) error {
 }
 
 func (q *Quota) usage(r record) drift.Usage {
-	used := r.used
-	if r.exhausted {
-		used = max(used, q.limit)
-	}
-	return drift.Usage{Used: used, Limit: q.limit, ResetsAt: startOfMonth(r.month+1, q.location)}
+	return drift.Usage{Used: r.used, Limit: q.limit, ResetsAt: startOfMonth(r.month+1, q.location)}
 }
 
 // reserved finds the last reservation of this time, or returns -1.

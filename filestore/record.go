@@ -14,7 +14,7 @@ import (
 //
 //	 0  magic
 //	 8  version
-//	12  flags
+//	12  0
 //	16  SHA-256 of the account's name
 //	48  sequence number, one more with each update
 //	56  month, in months since the year 0; 0: nothing was counted yet
@@ -32,8 +32,6 @@ const (
 	recordSize    = 128
 	blockSize     = 4096
 	copies        = 2
-
-	flagExhausted = 1
 )
 
 const (
@@ -49,23 +47,19 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // record is what the file knows of the month.
 type record struct {
-	account   [sha256.Size]byte
-	sequence  uint64
-	month     int64
-	used      int
-	latest    int64
-	exhausted bool  // the service has said that the month is used up
-	doubted   int64 // since when the clock is doubted, if any call was made since
-	probes    int   // calls since then; they count in month, and in the next one if the clock is believed
+	account  [sha256.Size]byte
+	sequence uint64
+	month    int64
+	used     int
+	latest   int64
+	doubted  int64 // since when the clock is doubted, if any call was made since
+	probes   int   // calls since then; they count in month, and in the next one if the clock is believed
 }
 
 func (r record) encode() []byte {
 	b := make([]byte, recordSize)
 	copy(b, recordMagic)
 	binary.LittleEndian.PutUint32(b[8:], formatVersion)
-	if r.exhausted {
-		binary.LittleEndian.PutUint32(b[12:], flagExhausted)
-	}
 	copy(b[16:], r.account[:])
 	binary.LittleEndian.PutUint64(b[48:], r.sequence)
 	binary.LittleEndian.PutUint64(b[56:], uint64(r.month))
@@ -90,14 +84,13 @@ func decode(b []byte) (record, error) {
 		return record{}, ErrCorrupt
 	}
 	return record{
-		account:   [sha256.Size]byte(b[16:48]),
-		sequence:  binary.LittleEndian.Uint64(b[48:]),
-		month:     int64(binary.LittleEndian.Uint64(b[56:])),
-		used:      int(used),
-		latest:    int64(binary.LittleEndian.Uint64(b[72:])),
-		exhausted: binary.LittleEndian.Uint32(b[12:])&flagExhausted != 0,
-		doubted:   int64(binary.LittleEndian.Uint64(b[80:])),
-		probes:    int(probes),
+		account:  [sha256.Size]byte(b[16:48]),
+		sequence: binary.LittleEndian.Uint64(b[48:]),
+		month:    int64(binary.LittleEndian.Uint64(b[56:])),
+		used:     int(used),
+		latest:   int64(binary.LittleEndian.Uint64(b[72:])),
+		doubted:  int64(binary.LittleEndian.Uint64(b[80:])),
+		probes:   int(probes),
 	}, nil
 }
 
@@ -149,7 +142,7 @@ func (r *record) reserve(at time.Time, location *time.Location, limit int) bool 
 	return true
 }
 
-func (r *record) full(limit int) bool { return r.exhausted || limit > 0 && r.used >= limit }
+func (r *record) full(limit int) bool { return limit > 0 && r.used >= limit }
 
 // turn begins the month of the clock, if that can be believed. A month never comes back: a clock that was set back must not
 // open a used one again.
@@ -177,7 +170,7 @@ func (r *record) settled(now int64) bool {
 
 // begin turns to a month, in which the calls since the clock is doubted count.
 func (r *record) begin(month, latest int64) {
-	r.month, r.used, r.latest, r.exhausted = month, r.probes, latest, false
+	r.month, r.used, r.latest = month, r.probes, latest
 	r.doubted, r.probes = 0, 0
 }
 

@@ -15,7 +15,7 @@ import (
 func TestRecordIsReadAsWritten(t *testing.T) {
 	for _, r := range []record{
 		{},
-		{sequence: math.MaxUint64, month: -1, used: math.MaxInt32, latest: math.MinInt64, exhausted: true, doubted: -1, probes: math.MaxInt32},
+		{sequence: math.MaxUint64, month: -1, used: math.MaxInt32, latest: math.MinInt64, doubted: -1, probes: math.MaxInt32},
 		{account: [32]byte{1, 31: 2}, sequence: 7, month: 24_315, used: 9_999, latest: 1_773_489_600_000, doubted: 1, probes: 3},
 	} {
 		got, err := decode(r.encode())
@@ -50,19 +50,6 @@ func TestNewestRecordCounts(t *testing.T) {
 }
 
 // The flag is for a later version that lets the service's word set it; this one obeys.
-func TestExhaustedMonth(t *testing.T) {
-	at := time.Date(2026, time.March, 14, 12, 0, 0, 0, time.UTC)
-	r := record{}
-	require.True(t, r.reserve(at, time.UTC, 10))
-	r.exhausted = true
-	require.False(t, r.reserve(at, time.UTC, 10))
-	require.False(t, r.reserve(at, time.UTC, 0))
-	q := &Quota{limit: 10, location: time.UTC}
-	assert.Equal(t, 10, q.usage(r).Used)
-	require.True(t, r.reserve(at.AddDate(0, 1, 0), time.UTC, 10))
-	assert.Equal(t, 1, q.usage(r).Used)
-}
-
 // A month of random calls against a count by hand: what was reserved in the month and not taken back.
 func TestCountAgainstCountingByHand(t *testing.T) {
 	for seed := range uint64(20) {
