@@ -222,11 +222,12 @@ func (c *call) success(status int) bool {
 
 // decoded types the error of decoding an answer. The service has applied a write by now.
 func (c *call) decoded(err error) error {
+	if err == nil {
+		return nil
+	}
 	var notFit *wire.Error
 	var target *targetError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &target):
 		c.applied = true
 		return fmt.Errorf("drift: %s: cannot write the answer: %w", c.route.name, target.err)

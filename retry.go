@@ -83,7 +83,7 @@ func judge(a *answer, repeatable bool) verdict {
 	switch {
 	case a.stopped != nil:
 		return finish
-	case a.err != nil && !a.broken, permanent(a.err):
+	case a.err != nil && (!a.broken || permanent(a.err)):
 		return finish
 	case a.err != nil && (!a.sent || repeatable):
 		return again

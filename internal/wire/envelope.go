@@ -16,17 +16,28 @@ import (
 type Decoder = jsontext.Decoder
 
 // decoders are kept because each owns buffers that are worth more than the value it reads.
-var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+var decoders = sync.Pool{New: func() any { return new(pooledDecoder) }}
 
-func newDecoder(data []byte) *jsontext.Decoder {
-	dec := decoders.Get().(*jsontext.Decoder)
-	dec.Reset(bytes.NewBuffer(data), reading)
+type pooledDecoder struct {
+	Decoder
+	input bytes.Buffer
+}
+
+func newDecoder(data []byte) *pooledDecoder {
+	dec := decoders.Get().(*pooledDecoder)
+	dec.reset(data)
 	return dec
 }
 
-func freeDecoder(dec *jsontext.Decoder) {
-	dec.Reset(bytes.NewBuffer(nil))
-	decoders.Put(dec)
+// free lets go of the data.
+func (d *pooledDecoder) free() {
+	d.reset(nil)
+	decoders.Put(d)
+}
+
+func (d *pooledDecoder) reset(data []byte) {
+	d.input = *bytes.NewBuffer(data)
+	d.Reset(&d.input, reading)
 }
 
 // more reports whether a list or an object has a further member; end is its closing kind.
@@ -84,8 +95,9 @@ type Envelope struct {
 // decoder at the data; where there are none, or null, it does not. An object without "data" counts as the data itself
 // unless it reports an error. A name may come twice: the last call to data counts.
 func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
-	dec := newDecoder(body)
-	defer freeDecoder(dec)
+	pooled := newDecoder(body)
+	defer pooled.free()
+	dec := &pooled.Decoder
 	if dec.PeekKind() != '{' {
 		return openBare(dec, data)
 	}
@@ -97,9 +109,8 @@ func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 	if err != nil || e.Data || e.Null || e.Failed {
 		return e, inData(err)
 	}
-	whole := newDecoder(body)
-	defer freeDecoder(whole)
-	return openBare(whole, data)
+	pooled.reset(body)
+	return openBare(dec, data)
 }
 
 func openBare(dec *Decoder, data func(*Decoder) error) (Envelope, error) {

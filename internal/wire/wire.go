@@ -277,12 +277,12 @@ func writeNumber(enc *jsontext.Encoder, n stdjson.Number) error {
 // number stays a json.Number, so that no digit is lost.
 func UnmarshalOpen(data []byte) (any, error) {
 	dec := newDecoder(data)
-	defer freeDecoder(dec)
-	v, err := readOpen(dec)
+	defer dec.free()
+	v, err := readOpen(&dec.Decoder)
 	if err != nil {
 		return nil, err
 	}
-	return v, atEnd(dec)
+	return v, atEnd(&dec.Decoder)
 }
 
 func readOpen(dec *jsontext.Decoder) (any, error) {
