@@ -21,6 +21,9 @@ func (s *Server) Client(opts ...drift.Option) *drift.Client {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		_ = client.Close()
+	}
 	s.closers = append(s.closers, client)
 	return client
 }

@@ -67,6 +67,10 @@ func (s *Server) toObject(record any) object {
 	for name, value := range members {
 		fields[name] = stored(value)
 	}
+	if id := fields.integer("id"); id < 0 || id == math.MaxInt64 {
+		s.t.Fatalf("drifttest: an id must be greater than 0, and leave room for others: %d", id)
+		return nil
+	}
 	return fields
 }
 

@@ -124,15 +124,14 @@ func (s *Server) Close() {
 // ServeHTTP answers a request, so that a server can also be used without the network. Where a [Fault] drops the connection it
 // panics with [http.ErrAbortHandler], which net/http servers understand.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := readBody(w, r) // which may take as long as the client likes, so Close does not wait for it
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client broke off, nobody is there to be told
+	}
 	if !s.enter() {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.handlers.Done()
-
-	body, err := readBody(w, r)
-	if err != nil {
-		panic(http.ErrAbortHandler) // the client broke off, nobody is there to be told
-	}
 	e := s.arrive(r, body)
 	a := s.answer(e)
 	if !s.pause(r.Context(), e.fault.Delay) {

@@ -15,7 +15,9 @@
 //
 // Every call is on disk before it goes out, one flushed write a call. So the count is never too low after a crash, of the
 // process or of the machine, and too high by no more than the calls that were being counted at that moment: one a process.
-// A file that is damaged is an error ([ErrCorrupt]), never a count that silently begins again.
+// A file that is damaged is an error ([ErrCorrupt]), never a count that silently begins again. Where one of its two copies is
+// whole, that one counts: an update that was torn by a crash was not finished, so its call had not gone out. If something else
+// damaged the newer copy, the count is one too low.
 //
 // The window of the last minute is written along with it, but not flushed for its own sake. Should a crash of the machine
 // damage it, it is taken for a full one, and nothing goes out for a minute. The crash of a process does not harm it.
@@ -31,7 +33,8 @@
 // A clock that shows another month after a jump of more than 40 days is doubted, and so is the clock when the file was not
 // used for so long. Then the old month goes on until a call was sent and not refunded for two minutes: its TLS handshake found
 // the server's certificate valid at that time. The next call begins the new month, in which the calls made in doubt count
-// as well. If the old month is used up, a single call goes out in doubt.
+// as well. If the old month is used up, a single call goes out in doubt. With plain http there is no handshake, and nothing but
+// the time that has passed. A file that was made under a clock of the future stays in that month: delete it to begin again.
 //
 // # The minute
 //

@@ -179,7 +179,7 @@ func (l *limiter) ask(ctx context.Context, me *caller) (*slot, time.Duration, er
 	}
 	l.learn(outlook)
 	now := time.Now()
-	at := outlook.slotAt(0, l.capacity(me.bulk), l.quota.length, now)
+	at := outlook.slotAt(0, l.capacity(me.bulk), l.limit, l.quota.length, now)
 	return nil, min(at.Sub(now), recheck), l.lateFirst(me, now)
 }
 
@@ -246,7 +246,7 @@ func (l *limiter) late(me *caller, ahead int, now time.Time) error {
 	if me.deadline.IsZero() {
 		return nil
 	}
-	at := l.outlook.slotAt(ahead, l.capacity(me.bulk), l.quota.length, now)
+	at := l.outlook.slotAt(ahead, l.capacity(me.bulk), l.limit, l.quota.length, now)
 	if paced := l.paced(ahead); paced.After(at) {
 		at = paced
 	}

@@ -201,15 +201,15 @@ func (q *Quota) Usage(ctx context.Context, at time.Time) (drift.Usage, error) {
 }
 
 // Close gives up the file. Slots of its limiters that are still out come back as those of a process that died do. Everything
-// but a second Close fails with [fs.ErrClosed] from then on.
+// but a second Close fails with [fs.ErrClosed] from then on. Where another process holds the file for more than a second, Close
+// fails and has given up nothing: call it again.
 func (q *Quota) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
-	err := q.release(ctx)
-	if closed := q.file.close(ctx); closed != nil {
-		return closed
+	if err := q.release(ctx); err != nil {
+		return err
 	}
-	return err
+	return q.file.close(ctx)
 }
 
 // load returns the record, and where it stands.

@@ -148,7 +148,9 @@ func (r *record) full(limit int) bool { return limit > 0 && r.used >= limit }
 // open a used one again.
 func (r *record) turn(at time.Time, location *time.Location) {
 	now, month := at.UnixMilli(), monthOf(at, location)
+	late := 0 // calls in doubt, some of which may have been made in the month that begins
 	if month > r.month && r.settled(now) {
+		late = r.probes
 		r.begin(monthOf(time.UnixMilli(r.doubted), location), r.doubted)
 	}
 	switch {
@@ -157,6 +159,7 @@ func (r *record) turn(at time.Time, location *time.Location) {
 		r.doubted, r.probes = 0, 0
 	case r.month == 0 || now-r.latest <= farthest.Milliseconds():
 		r.begin(month, now)
+		r.used += late
 	case r.probes > 0 && now < r.doubted: // it has jumped again
 		r.doubted = now
 	}

@@ -203,17 +203,21 @@ func (w *sharedWindow) outlook(now int64, length time.Duration) outlook {
 }
 
 // slotAt is the soonest that there can be a slot for a caller with this many others ahead, if no slot is given back unused.
-// Those that the callers ahead take come back after the window's length.
-func (o outlook) slotAt(ahead, capacity int, length time.Duration, now time.Time) time.Time {
+// Those that the callers ahead take come back after the window's length. Some callers ahead may be of the other class, so the
+// rounds are those of the whole limit: nobody is refused for a wait that might have been shorter.
+func (o outlook) slotAt(ahead, capacity, limit int, length time.Duration, now time.Time) time.Time {
 	returns := o.returns
 	for len(returns) > 0 && !returns[0].After(now) {
 		returns = returns[1:]
 	}
 	at := now
-	if missing := ahead%capacity + 1 + len(returns) - capacity; missing > 0 {
+	switch missing := ahead%limit + 1 + len(returns) - capacity; {
+	case missing > len(returns):
+		at = now.Add(length)
+	case missing > 0:
 		at = returns[missing-1]
 	}
-	at = at.Add(time.Duration(ahead/capacity) * length)
+	at = at.Add(time.Duration(ahead/limit) * length)
 	if o.paused.After(at) {
 		return o.paused
 	}
@@ -341,7 +345,7 @@ func (q *Quota) recheck() time.Duration { return q.length / 60 }
 // release gives back what is still out, as if this process had died.
 func (q *Quota) release(ctx context.Context) error {
 	q.mu.Lock()
-	if q.closed {
+	if q.closed && len(q.holdings) == 0 {
 		q.mu.Unlock()
 		return nil
 	}

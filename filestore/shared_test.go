@@ -136,7 +136,7 @@ func FuzzWindow(f *testing.F) {
 		w.settle(owner{1, 2, 3}, now, time.Minute)
 		o := w.outlook(now, time.Minute)
 		for ahead := range 5 {
-			o.slotAt(ahead, 2, time.Minute, time.Now())
+			o.slotAt(ahead, 2, 3, time.Minute, time.Now())
 		}
 		if len(w.slots) > maxSlots {
 			t.Fatalf("%d slots", len(w.slots))

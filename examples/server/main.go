@@ -42,8 +42,7 @@ func run(ctx context.Context, addr string, perMinute, perMonth int, w io.Writer)
 
 	explain(w, server.URL)
 	<-ctx.Done()
-	_, month := server.Used()
-	fmt.Fprintf(w, "Stopped after %d requests.\n", month)
+	fmt.Fprintf(w, "Stopped after %d requests.\n", server.Count("*"))
 	return nil
 }
 

@@ -307,8 +307,8 @@ func (w *Window) earliest(bulk bool, ahead int, now time.Time) (at time.Time, kn
 // slotAt is when there is a slot: one that is under way comes back a minute from now at the soonest, and so does each slot
 // that the callers ahead use.
 func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
-	rounds := time.Duration(ahead / w.capacity(bulk))
-	missing := ahead%w.capacity(bulk) + 1 - w.open(bulk)
+	rounds := time.Duration(ahead / w.limit) // some of those ahead may be of the other class: never more rounds than there are
+	missing := ahead%w.limit + 1 - w.open(bulk)
 	switch {
 	case missing <= 0:
 		at, known = now, true
