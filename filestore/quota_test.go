@@ -385,9 +385,9 @@ func TestNobodyWaitsLongerThanTheContext(t *testing.T) {
 	}
 	for name, call := range wait {
 		t.Run(name, func(t *testing.T) {
+			start := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			start := time.Now()
 			require.ErrorIs(t, call(ctx), context.DeadlineExceeded)
 			assert.GreaterOrEqual(t, time.Since(start), patience)
 			assert.Less(t, time.Since(start), patience+5*time.Second)
