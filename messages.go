@@ -167,7 +167,7 @@ type messageContextFields MessageContext
 
 // UnmarshalJSON decodes a context as the API sends it, or as MarshalJSON wrote it.
 func (c *MessageContext) UnmarshalJSON(data []byte) error {
-	return wire.Unmarshal(data, (*messageContextFields)(c))
+	return wire.UnmarshalObject(data, c)
 }
 
 // MarshalJSON encodes the context with the API's names, Extra included.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/driftsdk/drift/internal/wire"
@@ -72,7 +71,7 @@ func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
 	if wire.Kind(dec) != '{' {
 		return nil, wire.Misplaced(dec, "an object")
 	}
-	if err := wire.Decode(dec, R(rec).fields()); err != nil {
+	if err := wire.DecodeObject(dec, R(rec).fields()); err != nil {
 		return nil, err
 	}
 	if !R(rec).identified() {
@@ -89,10 +88,15 @@ type adopter interface{ adopt() error }
 
 // adopt takes a field that came under its other name out of extra. The field's own name wins.
 func adopt[E any](extra *map[string]json.RawMessage, other string, field *[]E) error {
-	for _, name := range slices.Sorted(maps.Keys(*extra)) {
-		if wire.Fold(name) != wire.Fold(other) {
-			continue
+	var names []string
+	folded := wire.Fold(other)
+	for name := range *extra {
+		if wire.Fold(name) == folded {
+			names = append(names, name)
 		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
 		if err := adoptValue((*extra)[name], field); err != nil {
 			return wire.Below("/"+other, err)
 		}
@@ -120,7 +124,7 @@ func adoptValue[E any](value json.RawMessage, field *[]E) error {
 
 // unmarshalRecord is UnmarshalJSON of every record. Unlike an answer, a record by itself may lack an id.
 func unmarshalRecord(data []byte, rec interface{ fields() any }) error {
-	if err := wire.Unmarshal(data, rec.fields()); err != nil {
+	if err := wire.UnmarshalObject(data, rec.fields()); err != nil {
 		return err
 	}
 	if adopter, ok := rec.(adopter); ok {

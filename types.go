@@ -250,7 +250,7 @@ func (a Attributes) number(key string) (string, bool) {
 // TagRef is a tag as a record carries it: always a name, and with some answers an id and a color.
 type TagRef struct {
 	ID    TagID  `json:"id,omitzero"`
-	Name  string `json:"name,omitzero"`
+	Name  string `json:"name,omitzero" wire:"bare"`
 	Color string `json:"color,omitzero"`
 }
 
@@ -259,10 +259,7 @@ type tagRefFields TagRef
 // UnmarshalJSON accepts a name or an object.
 func (t *TagRef) UnmarshalJSON(data []byte) error {
 	*t = TagRef{}
-	if len(data) > 0 && data[0] == '"' {
-		return wire.Unmarshal(data, &t.Name)
-	}
-	return wire.Unmarshal(data, (*tagRefFields)(t))
+	return wire.UnmarshalObject(data, t)
 }
 
 // MarshalJSON writes a tag that has only a name as that name.

@@ -133,11 +133,11 @@ func (e *Envelope) read(dec *Decoder, data func(*Decoder) error) error {
 		return err
 	}
 	for more(dec, '}') {
-		name, err := dec.ReadToken()
+		name, err := readName(dec)
 		if err != nil {
 			return err
 		}
-		switch Fold(name.String()) {
+		switch Fold(string(name)) {
 		case "data":
 			err = e.readData(dec, data)
 		case "error", "errors":

@@ -44,12 +44,14 @@ func inData(err error) error {
 
 func asError(err error) *Error {
 	var own *Error
-	if errors.As(err, &own) {
-		return own
-	}
 	var semantic *json.SemanticError
-	if errors.As(err, &semantic) {
+	switch {
+	case errors.As(err, &semantic) && errors.As(semantic.Err, &own): // of an UnmarshalJSON, which does not know where it is
+		return &Error{Path: string(semantic.JSONPointer) + own.Path, Reason: own.Reason}
+	case errors.As(err, &semantic):
 		return &Error{Path: string(semantic.JSONPointer), Reason: semanticReason(semantic)}
+	case errors.As(err, &own):
+		return own
 	}
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
@@ -80,8 +82,10 @@ func semanticReason(err *json.SemanticError) error {
 	if errors.As(err.Err, &syntactic) {
 		return syntaxReason(syntactic)
 	}
-	return Reason(fmt.Sprintf("%s does not fit", kindName(err.JSONKind)))
+	return wrongKind(err.JSONKind)
 }
+
+func wrongKind(kind jsontext.Kind) error { return Reason(kindName(kind) + " does not fit") }
 
 func kindName(kind jsontext.Kind) string {
 	switch kind {

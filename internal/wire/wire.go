@@ -135,36 +135,44 @@ func scalar(value []byte) ([]byte, error) {
 		if len(value) < 2 {
 			return nil, ErrInteger
 		}
-		if inner := value[1 : len(value)-1]; len(inner) > 0 && plain(inner) {
-			return inner, nil
-		}
-		text, err := unquote(value)
-		if err != nil || text == "" {
+		text, err := unquoted(value)
+		if err != nil || len(text) == 0 {
 			return nil, ErrInteger
 		}
-		return []byte(text), nil
+		return text, nil
 	default:
 		return nil, ErrInteger
 	}
 }
 
-// plain reports whether the inside of a JSON string is the text itself.
-func plain(inner []byte) bool {
+// unquoted returns the text of a JSON string, which may be a part of value.
+func unquoted(value []byte) ([]byte, error) {
+	inner := value[1 : len(value)-1]
 	for _, b := range inner {
 		if b == '\\' || b >= utf8.RuneSelf {
-			return false
+			return unescaped(value)
 		}
 	}
-	return true
+	return inner, nil
 }
 
-// unquote returns the text of a JSON string. AppendUnquote is fast, but takes invalid UTF-8 for an error.
-func unquote(value []byte) (text string, err error) {
-	if fast, err := jsontext.AppendUnquote(nil, value); err == nil {
-		return string(fast), nil
+// unescaped is for strings that are not their own text. AppendUnquote is fast, but takes invalid UTF-8 for an error.
+func unescaped(value []byte) ([]byte, error) {
+	if text, err := jsontext.AppendUnquote(nil, value); err == nil {
+		return text, nil
 	}
-	err = json.Unmarshal(value, &text, jsontext.AllowInvalidUTF8(true))
-	return text, err
+	var text string
+	err := json.Unmarshal(value, &text, jsontext.AllowInvalidUTF8(true))
+	return []byte(text), err
+}
+
+// readName reads the name of a member.
+func readName(dec *Decoder) ([]byte, error) {
+	quoted, err := dec.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	return unquoted(quoted)
 }
 
 // readInteger is for ids of objects that have no type for their id.
@@ -315,11 +323,11 @@ func readOpenObject(dec *jsontext.Decoder) (any, error) {
 	}
 	object := map[string]any{}
 	for more(dec, '}') {
-		name, err := dec.ReadToken()
+		name, err := readName(dec)
 		if err != nil {
 			return nil, err
 		}
-		key := name.String()
+		key := string(name)
 		if object[key], err = readOpen(dec); err != nil {
 			return nil, err
 		}
