@@ -3,7 +3,9 @@ package drift
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -17,12 +19,15 @@ const (
 	maxMessage = 512
 	maxName    = 128
 	maxFields  = 64
+
+	maxFieldDepth = 8
 )
 
 // apiErrorBody is what a body says of an error, in one of the shapes that the service uses:
 //
 //	{"error": {"type": "…", "message": "…"}}
 //	{"errors": [{"type": "…", "message": "…", "param": "…"}]}
+//	{"errors": {"field": ["…"]}}
 //	{"code": "CONTACT-6", "message": "…"}
 //	{"error": "text"}
 //
@@ -36,42 +41,70 @@ type apiErrorBody struct {
 
 // detail is an error as an object. Its members may be of any type, so that one odd member does not hide the others.
 type detail struct {
-	Type    json.RawMessage   `json:"type"`
-	Message json.RawMessage   `json:"message"`
-	Code    json.RawMessage   `json:"code"`
-	Param   json.RawMessage   `json:"param"`
-	Error   json.RawMessage   `json:"error"`
-	Errors  []json.RawMessage `json:"errors"`
+	Type    json.RawMessage `json:"type"`
+	Message json.RawMessage `json:"message"`
+	Code    json.RawMessage `json:"code"`
+	Param   json.RawMessage `json:"param"`
+	Error   json.RawMessage `json:"error"`
+	Errors  json.RawMessage `json:"errors"`
 }
 
 func parseAPIError(body []byte, secret string) *apiErrorBody {
 	e := &apiErrorBody{secret: secret}
 	var top detail
 	if wire.Unmarshal(body, &top) != nil {
-		top.Errors = nil
-		var reduced struct {
-			Error json.RawMessage `json:"error"`
-		}
-		if wire.Unmarshal(body, &reduced) != nil {
-			return e
-		}
-		top.Error = reduced.Error
+		return e
 	}
 	e.take(top)
-	e.takeRaw(top.Error)
-	for _, item := range top.Errors {
-		e.takeRaw(item)
-	}
+	inner := e.takeRaw(top.Error)
+	e.takeErrors(top.Errors)
+	e.takeErrors(inner.Errors)
 	return e
 }
 
-// takeRaw takes over an error that is an object or a text.
-func (e *apiErrorBody) takeRaw(value json.RawMessage) {
-	var d detail
+// takeRaw takes over an error that is an object or a text, and returns the object.
+func (e *apiErrorBody) takeRaw(value json.RawMessage) (d detail) {
 	if len(value) > 0 && value[0] == '{' && wire.Unmarshal(value, &d) == nil {
 		e.take(d)
 	} else if e.message == "" {
 		e.message = e.text(value, maxMessage)
+	}
+	return d
+}
+
+// takeErrors takes over a list of errors, one error, or messages by field.
+func (e *apiErrorBody) takeErrors(value json.RawMessage) {
+	var list []json.RawMessage
+	var one detail
+	switch {
+	case wire.Unmarshal(value, &list) == nil:
+		for _, item := range list {
+			e.takeRaw(item)
+		}
+	case wire.Unmarshal(value, &one) == nil && e.text(one.Message, maxMessage) == "":
+		e.takeFields("", value, maxFieldDepth)
+	default:
+		e.takeRaw(value)
+	}
+}
+
+// takeFields takes over messages by field: a text, several, or those of fields inside the field, whose names are joined by
+// dots.
+func (e *apiErrorBody) takeFields(field string, value json.RawMessage, depth int) {
+	var inside map[string]json.RawMessage
+	var list []json.RawMessage
+	switch {
+	case depth == 0:
+	case wire.Unmarshal(value, &inside) == nil:
+		for _, name := range slices.Sorted(maps.Keys(inside)) {
+			e.takeFields(joinNonEmpty(".", field, name), inside[name], depth-1)
+		}
+	case wire.Unmarshal(value, &list) == nil:
+		for _, item := range list {
+			e.takeFields(field, item, depth-1)
+		}
+	default:
+		e.addField(mask(field, e.secret, maxName), e.text(value, maxMessage))
 	}
 }
 
@@ -81,12 +114,17 @@ func (e *apiErrorBody) take(d detail) {
 	setIfEmpty(&e.kind, e.text(d.Type, maxName))
 	setIfEmpty(&e.code, e.text(d.Code, maxName))
 	setIfEmpty(&e.message, message)
-	if param := e.text(d.Param, maxName); param != "" && len(e.fields) < maxFields {
-		if e.fields == nil {
-			e.fields = map[string][]string{}
-		}
-		e.fields[param] = append(e.fields[param], message)
+	e.addField(e.text(d.Param, maxName), message)
+}
+
+func (e *apiErrorBody) addField(name, message string) {
+	if name == "" || len(e.fields) >= maxFields {
+		return
 	}
+	if e.fields == nil {
+		e.fields = map[string][]string{}
+	}
+	e.fields[name] = append(e.fields[name], message)
 }
 
 func setIfEmpty(field *string, value string) {
@@ -135,6 +173,7 @@ func printable(text string, limit int) string {
 func (a *answer) said() *apiErrorBody {
 	if a.apiErr == nil {
 		a.apiErr = parseAPIError(a.body(), a.secret())
+		a.apiErr.takeChallenge(a.header)
 	}
 	return a.apiErr
 }
@@ -156,7 +195,37 @@ func (a *answer) masked() []byte {
 }
 
 func (a *answer) unauthorized() bool {
-	return a.status == http.StatusUnauthorized || a.status == http.StatusForbidden && a.said().kind == authenticationError
+	if a.status == http.StatusUnauthorized {
+		return a.said().code != insufficientScope
+	}
+	return a.status == http.StatusForbidden && a.said().kind == authenticationError
+}
+
+// insufficientScope is the error of RFC 6750 for a token that is good and does not allow the call. A new one would not either.
+const insufficientScope = "insufficient_scope"
+
+// takeChallenge takes over what a WWW-Authenticate header says of a scope.
+func (e *apiErrorBody) takeChallenge(header http.Header) {
+	for _, challenge := range header.Values("Www-Authenticate") {
+		if challengeParameter(challenge, "error") == insufficientScope {
+			e.code = insufficientScope
+			e.addField("scope", mask(challengeParameter(challenge, "scope"), e.secret, maxMessage))
+		}
+	}
+}
+
+// challengeParameter returns a parameter of a challenge, without its quotes.
+func challengeParameter(challenge, name string) string {
+	for part := range strings.SplitSeq(challenge, ",") {
+		part = strings.TrimSpace(part)
+		if scheme, first, found := strings.Cut(part, " "); found && !strings.Contains(scheme, "=") {
+			part = first
+		}
+		if key, value, _ := strings.Cut(part, "="); strings.EqualFold(strings.TrimSpace(key), name) {
+			return strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	return ""
 }
 
 // quotaUsedUp: nothing documents how the service reports that the month is used up. Status 402 is taken for that, and a 403

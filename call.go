@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,13 +30,28 @@ type input struct {
 // at lists the values of a path's parameters in their order.
 func at(values ...segment) []segment { return values }
 
+// outgoing is an encoded request, before it has a token.
+type outgoing struct {
+	path  string // escaped, from the root
+	query string // escaped
+	body  []byte // nil: none
+}
+
+// encoder checks and encodes what a call sends.
+type encoder interface {
+	encode(c *call) (outgoing, error)
+}
+
 // call is the state of one call. It is used by one goroutine.
 type call struct {
 	*core
 	route   route
 	options callOptions
+	in      input
 	key     string
 	decode  func(body []byte) error // nil: the answer says nothing
+	start   time.Time
+	client  http.Client // inside the loop; its Transport is the call itself
 	loop    retryablehttp.Client
 
 	attempts    []Attempt
@@ -54,36 +70,35 @@ type call struct {
 // call runs an operation of the catalogue.
 func (c *caller) call(ctx context.Context, op operation, in input, opts []CallOption, decode func([]byte) error) error {
 	call := c.newCall(routes[op], opts, decode)
-	call.key = in.key
-	return call.run(ctx, func() (*http.Request, []byte, error) { return call.encode(in) })
+	call.in, call.key = in, in.key
+	return call.run(ctx, &call.in)
 }
 
 func (c *caller) newCall(r route, opts []CallOption, decode func([]byte) error) *call {
-	call := &call{core: c.core, route: r, options: c.defaults, decode: decode}
+	call := &call{core: c.core, route: r, options: c.defaults, decode: decode, start: time.Now()}
 	call.options.apply(opts)
 	return call
 }
 
 // run sends a request and decodes its answer, and tells hooks and the caller how it went.
-func (c *call) run(ctx context.Context, encode func() (*http.Request, []byte, error)) error {
-	start := time.Now()
+func (c *call) run(ctx context.Context, in encoder) error {
 	if c.hooks.Request != nil {
 		c.hooks.Request(c.info())
 	}
 	defer c.last.free()
-	err := c.exchange(ctx, encode)
-	c.report(time.Since(start), err)
+	err := c.exchange(ctx, in)
+	c.report(err)
 	return err
 }
 
-func (c *call) exchange(ctx context.Context, encode func() (*http.Request, []byte, error)) error {
+func (c *call) exchange(ctx context.Context, in encoder) error {
 	if c.options.err != nil {
 		return c.named(c.options.err)
 	}
 	if ctx == nil {
 		return &ValidationError{Operation: c.route.name, Argument: "ctx", Reason: "must not be nil"}
 	}
-	req, body, err := encode()
+	out, err := in.encode(c)
 	if err != nil {
 		return c.named(err)
 	}
@@ -101,29 +116,46 @@ func (c *call) exchange(ctx context.Context, encode func() (*http.Request, []byt
 	if err := c.checkQuota(ctx); err != nil {
 		return err
 	}
-	return c.result(ctx, c.send(ctx, req, body))
+	return c.result(ctx, c.send(ctx, out))
 }
 
 // send runs the retry loop. What became of the call is in c.last; the error only tells that the loop was interrupted.
-func (c *call) send(ctx context.Context, req *http.Request, body []byte) error {
-	retryable, err := retryablehttp.FromRequest(req.WithContext(context.WithValue(ctx, callKey{}, c)))
+func (c *call) send(ctx context.Context, out outgoing) error {
+	req, err := c.newRequest(ctx, out)
 	if err != nil {
 		return err
 	}
-	if body != nil {
-		if err := retryable.SetBody(body); err != nil {
-			return err
-		}
-	}
+	c.client = http.Client{Transport: c, CheckRedirect: refuseRedirect}
 	c.loop = retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
-		HTTPClient:   c.retryable,
+		HTTPClient:   &c.client,
 		RetryMax:     c.retry.MaxAttempts, // checkRetry counts, and a new token is worth one more
 		CheckRetry:   c.checkRetry,
 		Backoff:      c.backoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
-	_, err = c.loop.Do(retryable) // the attempts have read and closed the body
+	_, err = c.loop.Do(req) // the attempts have read and closed the body
 	return err
+}
+
+// newRequest builds the request that the loop repeats. Each attempt adds the headers.
+func (c *call) newRequest(ctx context.Context, out outgoing) (*retryablehttp.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, c.route.method, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	*req.URL = url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: out.path, RawQuery: out.query}
+	if strings.Contains(out.path, "%") {
+		req.URL.Path, _ = url.PathUnescape(out.path) // cannot fail: all its parts were escaped
+	}
+	if req.URL.EscapedPath() != out.path {
+		req.URL.RawPath = out.path
+	}
+	req.Host = c.base.Host
+	retryable, err := retryablehttp.FromRequest(req)
+	if err == nil && out.body != nil {
+		err = retryable.SetBody(out.body)
+	}
+	return retryable, err
 }
 
 // result turns the last answer into a record or a typed error.
@@ -257,62 +289,59 @@ func (c *call) repeatable() bool {
 }
 
 func (c *call) checkQuota(ctx context.Context) error {
-	now := time.Now()
-	usage, err := c.quota.Usage(ctx, now)
+	usage, err := c.quota.Usage(ctx, c.start)
 	if err != nil {
 		return c.named(&cause{"the quota store failed", err})
 	}
-	if usage.exhausted() || c.serviceQuota.refuses(now) {
+	if usage.exhausted() || c.serviceQuota.refuses(c.start) {
 		return &QuotaError{Operation: c.route.name, Usage: usage}
 	}
 	return nil
 }
 
-// encode builds the request of an operation of the catalogue.
-func (c *call) encode(in input) (*http.Request, []byte, error) {
+// encode implements encoder for the operations of the catalogue.
+func (in *input) encode(c *call) (outgoing, error) {
 	if in.invalid != nil {
-		return nil, nil, in.invalid
+		return outgoing{}, in.invalid
 	}
 	next := 0
-	path, err := expand(c.route.path, func(name string) (string, error) {
+	path, err := c.expand(func(string) (string, error) {
 		next++
 		return in.path[next-1].segment()
 	})
 	if err != nil {
-		return nil, nil, err
+		return outgoing{}, err
 	}
 	query, err := encodeQuery(in.query)
-	if err != nil {
-		return nil, nil, err
-	}
-	if in.body == nil {
-		return c.newRequest(path, query, false), nil, nil
+	if err != nil || in.body == nil {
+		return outgoing{path: path, query: query.Encode()}, err
 	}
 	body, err := encodeBody(in.body)
 	if err != nil {
-		return nil, nil, err
+		return outgoing{}, err
 	}
 	if c.route.method == http.MethodPatch && string(body) == "{}" {
-		return nil, nil, &ValidationError{Argument: "req", Reason: "sets nothing"}
+		return outgoing{}, &ValidationError{Argument: "req", Reason: "sets nothing"}
 	}
-	return c.newRequest(path, query, true), body, nil
+	return outgoing{path, query.Encode(), body}, nil
 }
 
-// expand fills a path template. Every value becomes one segment.
-func expand(template string, value func(name string) (string, error)) (string, error) {
-	var path strings.Builder
-	for rest := template; ; {
+// expand fills the route's template, below the base URL. Every value becomes one segment.
+func (c *call) expand(value func(name string) (string, error)) (string, error) {
+	path := make([]byte, 0, len(c.basePath)+len(c.route.path)+len("9223372036854775807"))
+	path = append(path, c.basePath...)
+	for rest := c.route.path; ; {
 		literal, parameter, found := strings.Cut(rest, "{")
-		path.WriteString(literal)
+		path = append(path, literal...)
 		if !found {
-			return path.String(), nil
+			return string(path), nil
 		}
 		name, after, _ := strings.Cut(parameter, "}")
 		text, err := value(name)
 		if err != nil {
 			return "", &ValidationError{Argument: name, Reason: err.Error()}
 		}
-		path.WriteString(url.PathEscape(text))
+		path = append(path, url.PathEscape(text)...)
 		rest = after
 	}
 }
@@ -352,22 +381,16 @@ func bodyError(err error) error {
 	return &ValidationError{Argument: argument, Reason: e.Reason.Error()}
 }
 
-// newRequest builds the request without its token, which each attempt adds.
-func (c *call) newRequest(path string, query url.Values, withBody bool) *http.Request {
-	target := url.URL{Scheme: c.base.Scheme, Host: c.base.Host, RawQuery: query.Encode()}
-	escaped := c.base.EscapedPath() + path
-	target.Path, _ = url.PathUnescape(escaped) // cannot fail: both parts were escaped
-	if target.EscapedPath() != escaped {
-		target.RawPath = escaped
-	}
-	header := http.Header{"Accept": jsonType, "User-Agent": c.userAgent}
+// header returns the headers of an attempt.
+func (c *call) header(withBody bool) http.Header {
+	h := make(http.Header, 4+len(c.options.header))
+	h["Accept"], h["User-Agent"] = jsonType, c.userAgent
 	if withBody {
-		header["Content-Type"] = jsonType
+		h["Content-Type"] = jsonType
 	}
-	for name, values := range c.options.header {
-		header[name] = values
-	}
-	return &http.Request{Method: c.route.method, URL: &target, Host: c.base.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	maps.Copy(h, c.options.header)
+	h["Authorization"] = c.authorization(c.last.token.AccessToken)
+	return h
 }
 
 var jsonType = []string{"application/json"}
@@ -378,14 +401,14 @@ func (c *call) info() RequestInfo {
 }
 
 // report fills the caller's Response and tells hooks about the end of the call.
-func (c *call) report(d time.Duration, err error) {
+func (c *call) report(err error) {
 	if r := c.options.response; r != nil {
 		*r = Response{StatusCode: c.last.status, Header: c.last.header, RequestID: c.last.requestID(),
 			Body: bytes.Clone(c.last.body()), Attempts: c.attempts, Waited: c.waited}
 	}
 	if c.hooks.Response != nil {
 		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), StatusCode: c.last.status, Attempts: len(c.attempts),
-			Duration: d, Waited: c.waited, Err: err})
+			Duration: time.Since(c.start), Waited: c.waited, Err: err})
 	}
 }
 

@@ -41,13 +41,14 @@ func (c *caller) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("drift serv
 
 // core is what a client shares with its views.
 type core struct {
-	base           *url.URL // its path ends in "/"
+	base           *url.URL
+	basePath       string // escaped; it ends in "/"
 	userAgent      []string
-	retryable      *http.Client // the client inside the retry loop; its Transport is the attempt chain
 	transport      http.RoundTripper
 	ownTransport   *http.Transport // the same, if NewClient made it; else nil
 	attemptTimeout time.Duration
 	tokens         tokens
+	bearer         atomic.Pointer[bearer]
 	limiter        Limiter
 	quota          QuotaStore
 	serviceQuota   serviceQuota
@@ -88,6 +89,7 @@ func NewClient(opts ...Option) (*Client, error) {
 func newCore(c config, base *url.URL) *core {
 	s := &core{
 		base:           base,
+		basePath:       base.EscapedPath(),
 		userAgent:      []string{joinNonEmpty(" ", c.userAgent, userAgent)},
 		attemptTimeout: defaultAttemptTimeout,
 		tokens:         newTokens(c.tokens[0]),
@@ -117,7 +119,6 @@ func newCore(c config, base *url.URL) *core {
 			s.attemptTimeout = c.httpClient.Timeout
 		}
 	}
-	s.retryable = &http.Client{Transport: attempts{s}, CheckRedirect: refuseRedirect}
 	return s
 }
 

@@ -43,30 +43,34 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 	case nil, *[]byte, io.Writer:
 		call.anyContent = true
 	}
-	return call.run(ctx, func() (*http.Request, []byte, error) {
-		if err := checkTarget(out); err != nil {
-			return nil, nil, err
-		}
-		return req.encode(call)
-	})
+	return call.run(ctx, requestTo{req, out})
 }
 
-func (r Request) encode(c *call) (*http.Request, []byte, error) {
+// requestTo is a request and what its answer is decoded into.
+type requestTo struct {
+	Request
+	out any
+}
+
+func (r requestTo) encode(c *call) (outgoing, error) {
+	if err := checkTarget(r.out); err != nil {
+		return outgoing{}, err
+	}
 	if strings.ContainsFunc(c.route.method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
-		return nil, nil, &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
+		return outgoing{}, &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
 	}
 	if err := r.checkPath(); err != nil {
-		return nil, nil, &ValidationError{Argument: "Path", Reason: err.Error()}
+		return outgoing{}, &ValidationError{Argument: "Path", Reason: err.Error()}
 	}
-	path, err := expand(r.Path, func(name string) (string, error) { return textSegment(r.Values[name]) })
+	path, err := c.expand(func(name string) (string, error) { return textSegment(r.Values[name]) })
 	if err != nil || r.Body == nil {
-		return c.newRequest(path, r.Query, false), nil, err
+		return outgoing{path: path, query: r.Query.Encode()}, err
 	}
 	body, err := marshalOpen(r.Body)
 	if err != nil {
-		return nil, nil, &ValidationError{Argument: "Body", Reason: err.Error()}
+		return outgoing{}, &ValidationError{Argument: "Body", Reason: err.Error()}
 	}
-	return c.newRequest(path, r.Query, true), body, nil
+	return outgoing{path, r.Query.Encode(), body}, nil
 }
 
 // checkPath keeps the path under the base URL, and all values used.

@@ -50,6 +50,7 @@ type memoryQuota struct {
 
 	mu    sync.Mutex
 	month time.Time
+	ends  time.Time
 	used  int
 }
 
@@ -69,7 +70,7 @@ func (q *memoryQuota) Reserve(_ context.Context, at time.Time) (Usage, error) {
 func (q *memoryQuota) Refund(_ context.Context, at time.Time) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if monthOf(at).Equal(q.month) && q.used > 0 {
+	if !at.Before(q.month) && at.Before(q.ends) && q.used > 0 {
 		q.used--
 	}
 	return nil
@@ -84,13 +85,14 @@ func (q *memoryQuota) Usage(_ context.Context, at time.Time) (Usage, error) {
 
 // turn begins a new month. The month never goes back: a clock that was set back must not open a used one again.
 func (q *memoryQuota) turn(at time.Time) {
-	if month := monthOf(at); month.After(q.month) {
-		q.month, q.used = month, 0
+	if !at.Before(q.ends) {
+		q.month, q.used = monthOf(at), 0
+		q.ends = q.month.AddDate(0, 1, 0)
 	}
 }
 
 func (q *memoryQuota) usage() Usage {
-	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.month.AddDate(0, 1, 0)}
+	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.ends}
 }
 
 // serviceQuota is whether the service says that the month is used up. It is believed until the month ends or a call

@@ -89,14 +89,18 @@ func (l *WindowLimiter) Acquire(ctx context.Context, class Class) (Slot, error) 
 		return nil, errors.New("drift: this limiter was not made by NewLimiter")
 	}
 	slot, err := l.window.Acquire(ctx, class == Bulk)
-	var late *window.LateError
-	if errors.As(err, &late) {
-		return nil, &RateLimitError{Local: true, RetryAfter: late.Wait, Err: context.DeadlineExceeded}
-	}
 	if err != nil {
-		return nil, err
+		return nil, limitError(err)
 	}
 	return windowSlot{slot}, nil
+}
+
+func limitError(err error) error {
+	var late *window.LateError
+	if errors.As(err, &late) {
+		return &RateLimitError{Local: true, RetryAfter: late.Wait, Err: context.DeadlineExceeded}
+	}
+	return err
 }
 
 // Pause implements [Limiter].

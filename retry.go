@@ -221,7 +221,7 @@ func (c *call) backoff(_, _ time.Duration, _ int, _ *http.Response) time.Duratio
 func (c *call) endBackoff() {
 	if from := c.backoffFrom; !from.IsZero() {
 		c.backoffFrom = time.Time{}
-		c.waitedFor(WaitBackoff, from)
+		c.waitedFor(WaitBackoff, time.Since(from))
 	}
 }
 

@@ -99,9 +99,12 @@ func (c *call) authorize(ctx context.Context) (*oauth2.Token, error) {
 		c.fresh = nil
 		return fresh, nil
 	}
+	if static, ok := c.tokens.(staticTokens); ok { // WithToken has checked it
+		return static.only, nil
+	}
 	start := time.Now()
 	token, err := c.tokens.token(ctx)
-	c.waitedFor(WaitToken, start)
+	c.waitedFor(WaitToken, time.Since(start))
 	return c.checkedToken(token, err)
 }
 
@@ -109,7 +112,7 @@ func (c *call) authorize(ctx context.Context) (*oauth2.Token, error) {
 func (c *call) newToken(ctx context.Context) (*oauth2.Token, error) {
 	start := time.Now()
 	token, err := c.tokens.refresh(ctx, c.last.token)
-	c.waitedFor(WaitToken, start)
+	c.waitedFor(WaitToken, time.Since(start))
 	if err == nil && token != nil && token.AccessToken == c.last.token.AccessToken {
 		return nil, nil
 	}
@@ -129,4 +132,20 @@ func (c *call) checkedToken(token *oauth2.Token, err error) (*oauth2.Token, erro
 		return nil, &cause{"", err}
 	}
 	return token, nil
+}
+
+// bearer is the header of the token that is in use.
+type bearer struct {
+	token  string
+	header []string
+}
+
+// authorization returns the header of a token. The transport shares it among attempts, and must not change it.
+func (c *core) authorization(token string) []string {
+	known := c.bearer.Load()
+	if known == nil || known.token != token {
+		known = &bearer{token, []string{"Bearer " + token}}
+		c.bearer.Store(known)
+	}
+	return known.header
 }

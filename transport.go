@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -64,6 +63,7 @@ type answer struct {
 	status  int
 	header  http.Header
 	buffer  *bytes.Buffer // the body; nil without one
+	limited io.LimitedReader
 	apiErr  *apiErrorBody // what the body says of an error, once it was looked at
 }
 
@@ -87,14 +87,9 @@ func (a *answer) free() {
 	a.buffer = nil
 }
 
-type callKey struct{}
-
-// attempts is the Transport inside the retry loop, so that every attempt passes token, limiter and quota. It reads the whole
+// RoundTrip is the Transport inside the retry loop, so that every attempt passes token, limiter and quota. It reads the whole
 // answer: a body that breaks off counts as a failed attempt.
-type attempts struct{ *core }
-
-func (t attempts) RoundTrip(req *http.Request) (*http.Response, error) {
-	c := req.Context().Value(callKey{}).(*call)
+func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.last.free()
 	c.last = answer{}
 	if c.last.stopped = c.attempt(req); c.last.stopped != nil {
@@ -135,9 +130,8 @@ func (c *call) attempt(req *http.Request) error {
 		c.settle(ctx, reserved, 0)
 		return contextError(ctx)
 	}
-	var trace sendTrace
-	c.exchangeOnce(req, &turn, &trace)
-	c.settle(ctx, reserved, int(trace.headers.Load()))
+	headers := c.exchangeOnce(req, &turn)
+	c.settle(ctx, reserved, headers)
 	c.record(ctx, Attempt{StatusCode: c.last.status, Sent: c.last.sent, Duration: time.Since(reserved), Err: c.last.err})
 	c.warn(ctx, usage)
 	return nil
@@ -163,7 +157,7 @@ func (c *call) acquire(ctx context.Context, turn *turn) (err error) {
 	}
 	start := time.Now()
 	turn.slot, err = c.limiter.Acquire(ctx, class)
-	c.waitedFor(WaitRateLimit, start)
+	c.waitedFor(WaitRateLimit, time.Since(start))
 	if ctx.Err() != nil {
 		return contextError(ctx)
 	}
@@ -208,13 +202,13 @@ func (c *call) settle(ctx context.Context, reserved time.Time, headers int) {
 // settleTimeout is how long a caller whose context has ended may be held up for the sake of the count.
 const settleTimeout = time.Second
 
-// exchangeOnce sends the request once and reads the answer into c.last.
-func (c *call) exchangeOnce(req *http.Request, turn *turn, trace *sendTrace) {
+// exchangeOnce sends the request once and reads the answer into c.last. It returns how often the headers were written.
+func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	ctx, cancel := context.WithTimeoutCause(req.Context(), c.attemptTimeout, errAttemptTimeout)
 	defer cancel()
-	out := req.WithContext(httptrace.WithClientTrace(ctx, trace.hooks()))
-	out.Header = maps.Clone(req.Header) // an abandoned attempt may still be writing the old one
-	out.Header["Authorization"] = []string{"Bearer " + c.last.token.AccessToken}
+	trace := newSendTrace()
+	out := req.WithContext(httptrace.WithClientTrace(ctx, &trace.client))
+	out.Header = c.header(out.Body != nil) // its own: an abandoned attempt may still be writing that of the one before
 
 	var resp *http.Response
 	var err error = errForeignOrigin
@@ -228,20 +222,20 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn, trace *sendTrace) {
 			turn.outcome = NotSent
 		}
 		turn.end()
-		return
+		return trace.written()
 	}
 	defer resp.Body.Close()
 	c.last.sent, c.last.status, c.last.header = true, resp.StatusCode, resp.Header
 	c.pauseIfAsked(ctx)
 	turn.outcome = Answered
 	turn.end()
-	err = c.read(resp)
-	if err == nil {
-		return
+	if err = c.read(resp); err != nil {
+		c.last.err = transportCause(req.Context(), ctx, err)
+		if c.last.status >= http.StatusBadRequest {
+			c.previous = c.apiError() // the last answer, if only a part of it
+		}
 	}
-	if c.last.err = transportCause(req.Context(), ctx, err); c.last.status >= http.StatusBadRequest {
-		c.previous = c.apiError() // the last answer, if only a part of it
-	}
+	return trace.written()
 }
 
 // roundTrip defends against transports that break the contract of http.RoundTripper.
@@ -298,7 +292,8 @@ func (c *call) read(resp *http.Response) error {
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		c.last.buffer.Grow(int(min(n, maxTrustedLength)) + bytes.MinRead)
 	}
-	n, err := c.last.buffer.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	c.last.limited = io.LimitedReader{R: resp.Body, N: limit + 1}
+	n, err := c.last.buffer.ReadFrom(&c.last.limited)
 	switch {
 	case !strict: // the status tells enough, however the body ends, unless it ends with the context
 		c.last.buffer.Truncate(int(min(n, limit)))
@@ -333,8 +328,8 @@ func (c *call) checkContent(resp *http.Response) error {
 	if c.anyContent {
 		return nil
 	}
-	media, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	body := bytes.TrimLeft(c.last.body(), " \t\r\n")
+	media, params, err := mediaType(resp.Header.Get("Content-Type"))
 	if err == nil && (media == "text/html" || media == "application/xhtml+xml") || bytes.HasPrefix(body, []byte("<")) {
 		return &unusable{ErrUnexpectedContent, "HTML"}
 	}
@@ -347,22 +342,33 @@ func (c *call) checkContent(resp *http.Response) error {
 	return nil
 }
 
+// mediaType has the most common one ready.
+func mediaType(contentType string) (media string, params map[string]string, err error) {
+	if contentType == jsonType[0] {
+		return contentType, nil, nil
+	}
+	return mime.ParseMediaType(contentType)
+}
+
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
 
 // sendTrace tells whether a request can have reached the service.
 type sendTrace struct {
+	client    httptrace.ClientTrace
 	traced    atomic.Bool  // the transport reports to httptrace at all
 	connected atomic.Bool  // the request got a connection
 	headers   atomic.Int32 // how often headers were written
 }
 
-func (t *sendTrace) hooks() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { t.traced.Store(true) },
-		GotConn:      func(httptrace.GotConnInfo) { t.connected.Store(true) },
-		WroteHeaders: func() { t.headers.Add(1) },
-	}
+func newSendTrace() *sendTrace {
+	t := new(sendTrace)
+	t.client.GetConn = func(string) { t.traced.Store(true) }
+	t.client.GotConn = func(httptrace.GotConnInfo) { t.connected.Store(true) }
+	t.client.WroteHeaders = func() { t.headers.Add(1) }
+	return t
 }
+
+func (t *sendTrace) written() int { return int(t.headers.Load()) }
 
 // sent errs on the side of yes: of a transport that does not report, and of a request that was about to be written when its
 // context ended, nobody knows.
@@ -383,18 +389,39 @@ func (t *sendTrace) sent(ctx context.Context, err error) bool {
 // record lists an attempt and tells hooks and the log about it.
 func (c *call) record(ctx context.Context, a Attempt) {
 	c.attempts = append(c.attempts, a)
-	c.logger.LogAttrs(ctx, slog.LevelDebug, "drift: attempt", slog.String("operation", c.route.name), slog.Int("number", len(c.attempts)),
-		slog.Int("status", a.StatusCode), slog.Bool("sent", a.Sent), slog.Duration("duration", a.Duration), slog.String("request_id", c.last.requestID()))
+	if c.logger.Enabled(ctx, slog.LevelDebug) {
+		c.logger.LogAttrs(ctx, slog.LevelDebug, "drift: attempt", slog.String("operation", c.route.name), slog.Int("number", len(c.attempts)),
+			slog.Int("status", a.StatusCode), slog.Bool("sent", a.Sent), slog.Duration("duration", a.Duration),
+			slog.String("request_id", c.last.requestID()), c.last.loggedHeader())
+	}
 	if c.hooks.Attempt != nil {
 		c.hooks.Attempt(AttemptInfo{RequestInfo: c.info(), Attempt: a, Number: len(c.attempts), RequestID: c.last.requestID()})
 	}
 }
 
+// loggedHeaders are the headers of an answer that are logged, besides X-Request-Id. What else the service sends may be a secret.
+var loggedHeaders = [...]string{"Content-Type", "Content-Length", "Date", "Retry-After", "Ratelimit-Limit", "Ratelimit-Policy",
+	"Ratelimit-Remaining", "Ratelimit-Reset"}
+
+// loggedHeader is a group, and empty where there was no answer. Of Content-Type it has the media type alone.
+func (a *answer) loggedHeader() slog.Attr {
+	var attrs []slog.Attr
+	for _, name := range loggedHeaders {
+		value := a.header.Get(name)
+		if name == "Content-Type" {
+			value, _, _ = strings.Cut(value, ";")
+		}
+		if value = mask(value, a.secret(), maxName); value != "" {
+			attrs = append(attrs, slog.String(strings.ToLower(name), value))
+		}
+	}
+	return slog.GroupAttrs("header", attrs...)
+}
+
 // leastWait is what counts as waiting for a token or a turn: less is the time it takes to ask.
 const leastWait = time.Millisecond
 
-func (c *call) waitedFor(reason WaitReason, since time.Time) {
-	d := time.Since(since)
+func (c *call) waitedFor(reason WaitReason, d time.Duration) {
 	if d < leastWait && reason != WaitBackoff {
 		return
 	}
