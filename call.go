@@ -45,7 +45,7 @@ type encoder interface {
 // call is the state of one call. It is used by one goroutine.
 type call struct {
 	*core
-	route   route
+	route   *route
 	options callOptions
 	in      input
 	key     string
@@ -69,12 +69,12 @@ type call struct {
 
 // call runs an operation of the catalogue.
 func (c *caller) call(ctx context.Context, op operation, in input, opts []CallOption, decode func([]byte) error) error {
-	call := c.newCall(routes[op], opts, decode)
+	call := c.newCall(&routes[op], opts, decode)
 	call.in, call.key = in, in.key
 	return call.run(ctx, &call.in)
 }
 
-func (c *caller) newCall(r route, opts []CallOption, decode func([]byte) error) *call {
+func (c *caller) newCall(r *route, opts []CallOption, decode func([]byte) error) *call {
 	call := &call{core: c.core, route: r, options: c.defaults, decode: decode, start: time.Now()}
 	call.options.apply(opts)
 	return call
@@ -150,7 +150,6 @@ func (c *call) newRequest(ctx context.Context, out outgoing) (*retryablehttp.Req
 	if req.URL.EscapedPath() != out.path {
 		req.URL.RawPath = out.path
 	}
-	req.Host = c.base.Host
 	retryable, err := retryablehttp.FromRequest(req)
 	if err == nil && out.body != nil {
 		err = retryable.SetBody(out.body)
@@ -328,20 +327,21 @@ func (in *input) encode(c *call) (outgoing, error) {
 
 // expand fills the route's template, below the base URL. Every value becomes one segment.
 func (c *call) expand(value func(name string) (string, error)) (string, error) {
-	path := make([]byte, 0, len(c.basePath)+len(c.route.path)+len("9223372036854775807"))
-	path = append(path, c.basePath...)
+	var path strings.Builder
+	path.Grow(len(c.basePath) + len(c.route.path) + len("9223372036854775807"))
+	path.WriteString(c.basePath)
 	for rest := c.route.path; ; {
 		literal, parameter, found := strings.Cut(rest, "{")
-		path = append(path, literal...)
+		path.WriteString(literal)
 		if !found {
-			return string(path), nil
+			return path.String(), nil
 		}
 		name, after, _ := strings.Cut(parameter, "}")
 		text, err := value(name)
 		if err != nil {
 			return "", &ValidationError{Argument: name, Reason: err.Error()}
 		}
-		path = append(path, url.PathEscape(text)...)
+		path.WriteString(url.PathEscape(text))
 		rest = after
 	}
 }
@@ -364,7 +364,7 @@ func encodeQuery(options any) (url.Values, error) {
 // encodeBody checks what a request must not hold wherever it stands: ids that are not greater than 0, and durations that
 // are not positive whole minutes.
 func encodeBody(body any) ([]byte, error) {
-	data, err := wire.MarshalWith(body, requestMarshalers)
+	data, err := wire.MarshalStrict(body, requests)
 	if err != nil {
 		return nil, bodyError(err)
 	}

@@ -37,7 +37,7 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 	if c.caller == nil {
 		return errNotConnected
 	}
-	r := route{name: cmp.Or(req.Name, req.Path), method: cmp.Or(req.Method, http.MethodGet), path: req.Path}
+	r := &route{name: cmp.Or(req.Name, req.Path), method: cmp.Or(req.Method, http.MethodGet), path: req.Path}
 	call := c.caller.newCall(r, opts, func(body []byte) error { return req.decode(body, out) })
 	switch out.(type) {
 	case nil, *[]byte, io.Writer:

@@ -31,7 +31,7 @@ func first[T any, R record[T]](ctx context.Context, c *caller, op operation, in 
 	var rec *T
 	err := c.call(ctx, op, in, opts, func(body []byte) error {
 		envelope, err := wire.Open(body, func(dec *wire.Decoder) (err error) {
-			if wire.Kind(dec) == '{' {
+			if dec.Kind() == '{' {
 				rec, err = decodeRecord[T, R](dec)
 				return err
 			}
@@ -68,7 +68,7 @@ type record[T any] interface {
 
 func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
 	rec := new(T)
-	if wire.Kind(dec) != '{' {
+	if dec.Kind() != '{' {
 		return nil, wire.Misplaced(dec, "an object")
 	}
 	if err := wire.DecodeObject(dec, R(rec).fields()); err != nil {

@@ -208,6 +208,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	defer cancel()
 	trace := newSendTrace()
 	out := req.WithContext(httptrace.WithClientTrace(ctx, &trace.client))
+	out.Host = c.base.Host
 	out.Header = c.header(out.Body != nil) // its own: an abandoned attempt may still be writing that of the one before
 
 	var resp *http.Response

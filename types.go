@@ -316,8 +316,9 @@ func newKey() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// requestMarshalers add the checks of requests to the encoder: ids and durations must be positive wherever they stand.
-var requestMarshalers = jsonv2.JoinMarshalers(
+// requests are the options for bodies of requests. They add checks to the encoder: ids and durations must be positive wherever
+// they stand.
+var requests = wire.Strict(jsonv2.JoinMarshalers(
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, id interface{ positive() (int64, error) }) error {
 		n, err := id.positive()
 		if err != nil {
@@ -340,7 +341,7 @@ var requestMarshalers = jsonv2.JoinMarshalers(
 		}
 		return enc.WriteToken(jsontext.Null)
 	}),
-)
+))
 
 // marshalOpen encodes what the API has no type for. The error says what is wrong, but not where: the place is the caller's.
 func marshalOpen(value any) (jsontext.Value, error) {

@@ -70,7 +70,7 @@ type Slot struct {
 	window *Window
 	bucket *rate.Limiter // where its token came from; nil: it went without one
 	probe  bool
-	once   sync.Once
+	back   bool
 }
 
 // Acquire waits for a slot. It fails at once with a *LateError where the wait would outlast the context's deadline, as far as
@@ -118,35 +118,40 @@ func (w *Window) leave(bulk bool, place *list.Element) {
 	w.advance(time.Now())
 }
 
-// Free gives the slot back at once: the call was not sent.
+// Free gives the slot back at once: the call was not sent. Only the first Free or Used counts.
 func (s *Slot) Free() {
-	s.once.Do(func() {
-		s.window.mu.Lock()
-		defer s.window.mu.Unlock()
-		s.window.free(s)
-		s.window.advance(time.Now())
-	})
+	w := s.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s.back {
+		return
+	}
+	w.free(s)
+	w.advance(time.Now())
 }
 
 // Used gives the slot back in a minute: the call was, or may have been, counted by the server up to now.
 func (s *Slot) Used() {
-	s.once.Do(func() {
-		w := s.window
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		now := time.Now()
-		w.taken--
-		w.returns = append(w.returns, now.Add(Length))
-		if s.probe {
-			w.probing = false
-		}
-		w.advance(now)
-	})
+	w := s.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s.back {
+		return
+	}
+	now := time.Now()
+	s.back = true
+	w.taken--
+	w.returns = append(w.returns, now.Add(Length))
+	if s.probe {
+		w.probing = false
+	}
+	w.advance(now)
 }
 
 // free gives back a slot that was not used, and its token to the bucket that it came from, unless a pause has replaced that.
 // A probe that was not sent has told nothing, so the next call is one again.
 func (w *Window) free(slot *Slot) {
+	slot.back = true
 	w.taken--
 	if slot.bucket != nil {
 		slot.bucket.AllowN(time.Now(), -1)

@@ -2,85 +2,11 @@ package wire
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"net/url"
 	"strings"
-	"sync"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
-
-// Decoder reads the data of an answer. It never leaves this module.
-type Decoder = jsontext.Decoder
-
-// decoders are kept because each owns buffers that are worth more than the value it reads.
-var decoders = sync.Pool{New: func() any { return new(pooledDecoder) }}
-
-type pooledDecoder struct {
-	Decoder
-	input bytes.Buffer
-}
-
-func newDecoder(data []byte) *pooledDecoder {
-	dec := decoders.Get().(*pooledDecoder)
-	dec.reset(data)
-	return dec
-}
-
-// free lets go of the data.
-func (d *pooledDecoder) free() {
-	d.reset(nil)
-	decoders.Put(d)
-}
-
-func (d *pooledDecoder) reset(data []byte) {
-	d.input = *bytes.NewBuffer(data)
-	d.Reset(&d.input, reading)
-}
-
-// more reports whether a list or an object has a further member; end is its closing kind.
-func more(dec *jsontext.Decoder, end jsontext.Kind) bool {
-	kind := dec.PeekKind()
-	return kind != end && kind != 0
-}
-
-func atEnd(dec *jsontext.Decoder) error {
-	switch _, err := dec.ReadToken(); {
-	case errors.Is(err, io.EOF):
-		return nil
-	case err != nil:
-		return err
-	default:
-		return Reason("something follows the JSON value")
-	}
-}
-
-// Decode decodes the next value of dec into out.
-func Decode(dec *Decoder, out any) error {
-	return json.UnmarshalDecode(dec, out, reading)
-}
-
-// DecodeList calls item for every element of the list that comes next.
-func DecodeList(dec *Decoder, item func(*Decoder) error) error {
-	if kind := dec.PeekKind(); kind != '[' {
-		return Misplaced(dec, "a list")
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for more(dec, ']') {
-		if err := item(dec); err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
-}
-
-// Kind is the first byte of a JSON value: '{', '[', '"', '0', 't', 'f', 'n', or 0 where there is none.
-func Kind(dec *Decoder) byte { return byte(dec.PeekKind()) }
 
 // Envelope is what an answer says beside its data.
 type Envelope struct {
@@ -95,21 +21,20 @@ type Envelope struct {
 // decoder at the data; where there are none, or null, it does not. An object without "data" counts as the data itself
 // unless it reports an error. A name may come twice: the last call to data counts.
 func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
-	pooled := newDecoder(body)
-	defer pooled.free()
-	dec := &pooled.Decoder
+	dec := newDecoder(body)
+	defer dec.free()
 	if dec.PeekKind() != '{' {
 		return openBare(dec, data)
 	}
 	var e Envelope
 	err := e.read(dec, data)
 	if err == nil {
-		err = atEnd(dec)
+		err = dec.atEnd()
 	}
 	if err != nil || e.Data || e.Null || e.Failed {
 		return e, inData(err)
 	}
-	pooled.reset(body)
+	dec.reset(body)
 	return openBare(dec, data)
 }
 
@@ -117,13 +42,13 @@ func openBare(dec *Decoder, data func(*Decoder) error) (Envelope, error) {
 	if dec.PeekKind() == 'n' {
 		_, err := dec.ReadToken()
 		if err == nil {
-			err = atEnd(dec)
+			err = dec.atEnd()
 		}
 		return Envelope{Null: true}, Explain(err)
 	}
 	err := data(dec)
 	if err == nil {
-		err = atEnd(dec)
+		err = dec.atEnd()
 	}
 	return Envelope{Data: true}, Explain(err)
 }
@@ -132,8 +57,8 @@ func (e *Envelope) read(dec *Decoder, data func(*Decoder) error) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	for more(dec, '}') {
-		name, err := readName(dec)
+	for dec.more('}') {
+		name, err := dec.readName()
 		if err != nil {
 			return err
 		}

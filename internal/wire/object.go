@@ -23,10 +23,10 @@ func DecodeObject(dec *Decoder, out any) error {
 func UnmarshalObject(data []byte, out any) error {
 	dec := newDecoder(data)
 	defer dec.free()
-	if err := DecodeObject(&dec.Decoder, out); err != nil {
+	if err := DecodeObject(dec, out); err != nil {
 		return err
 	}
-	return atEnd(&dec.Decoder)
+	return dec.atEnd()
 }
 
 // layout is how the members of an object become the fields of a struct.
@@ -87,8 +87,8 @@ func (l *layout) decode(dec *Decoder, v reflect.Value) error {
 		return err
 	}
 	next := 0 // members mostly come in the order of the fields
-	for more(dec, '}') {
-		name, err := readName(dec)
+	for dec.more('}') {
+		name, err := dec.readName()
 		if err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (l *layout) decode(dec *Decoder, v reflect.Value) error {
 			err = l.members[i].set(dec, v.Field(l.members[i].field))
 			next = i + 1
 		} else {
-			err = l.keep(dec, v, string(name))
+			err = l.keep(dec, v, dec.text(name))
 		}
 		if err != nil {
 			return err
@@ -223,7 +223,7 @@ func listSetter(set setter) setter {
 		}
 		field.SetZero()
 		field.Grow(usualList)
-		for n := 0; more(dec, ']'); n++ {
+		for n := 0; dec.more(']'); n++ {
 			if n == field.Cap() {
 				field.Grow(1)
 			}
@@ -276,7 +276,7 @@ func setString(dec *Decoder, field reflect.Value) error {
 	switch value.Kind() {
 	case '"':
 		text, err := unquoted(value)
-		field.SetString(string(text))
+		field.SetString(dec.text(text))
 		return err
 	case 'n':
 		field.SetString("")

@@ -60,11 +60,13 @@ func Marshal(v any) ([]byte, error) {
 	return json.Marshal(v, rewriting)
 }
 
-// MarshalWith is Marshal for requests, with further marshalers that take precedence: invalid UTF-8 and a name that comes
-// twice are errors.
-func MarshalWith(v any, first *json.Marshalers) ([]byte, error) {
-	return json.Marshal(v, writing, json.WithMarshalers(json.JoinMarshalers(first, marshalers)))
+// Strict are the options of MarshalStrict, with further marshalers that take precedence.
+func Strict(first *json.Marshalers) json.Options {
+	return json.JoinOptions(writing, json.WithMarshalers(json.JoinMarshalers(first, marshalers)))
 }
+
+// MarshalStrict is Marshal for requests: invalid UTF-8 and a name that comes twice are errors.
+func MarshalStrict(v any, strict json.Options) ([]byte, error) { return json.Marshal(v, strict) }
 
 // MarshalOpen encodes a value for which the API has no type. Only instants have a form of their own: a duration is refused,
 // since nobody knows its unit.
@@ -164,15 +166,6 @@ func unescaped(value []byte) ([]byte, error) {
 	var text string
 	err := json.Unmarshal(value, &text, jsontext.AllowInvalidUTF8(true))
 	return []byte(text), err
-}
-
-// readName reads the name of a member.
-func readName(dec *Decoder) ([]byte, error) {
-	quoted, err := dec.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	return unquoted(quoted)
 }
 
 // readInteger is for ids of objects that have no type for their id.
@@ -286,48 +279,48 @@ func writeNumber(enc *jsontext.Encoder, n stdjson.Number) error {
 func UnmarshalOpen(data []byte) (any, error) {
 	dec := newDecoder(data)
 	defer dec.free()
-	v, err := readOpen(&dec.Decoder)
+	v, err := readOpen(dec)
 	if err != nil {
 		return nil, err
 	}
-	return v, atEnd(&dec.Decoder)
+	return v, dec.atEnd()
 }
 
-func readOpen(dec *jsontext.Decoder) (any, error) {
+func readOpen(dec *Decoder) (any, error) {
 	switch dec.PeekKind() {
 	case '{':
 		return readOpenObject(dec)
 	case '[':
 		return readOpenList(dec)
-	case '0':
-		number, err := dec.ReadValue()
-		return stdjson.Number(number), err
 	}
-	token, err := dec.ReadToken()
+	value, err := dec.ReadValue()
 	if err != nil {
 		return nil, err
 	}
-	switch token.Kind() {
+	switch value.Kind() {
 	case '"':
-		return token.String(), nil
+		text, err := unquoted(value)
+		return dec.text(text), err
+	case '0':
+		return stdjson.Number(dec.text(value)), nil
 	case 't', 'f':
-		return token.Bool(), nil
+		return value.Kind() == 't', nil
 	default:
 		return nil, nil
 	}
 }
 
-func readOpenObject(dec *jsontext.Decoder) (any, error) {
+func readOpenObject(dec *Decoder) (any, error) {
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, err
 	}
 	object := map[string]any{}
-	for more(dec, '}') {
-		name, err := readName(dec)
+	for dec.more('}') {
+		name, err := dec.readName()
 		if err != nil {
 			return nil, err
 		}
-		key := string(name)
+		key := dec.text(name)
 		if object[key], err = readOpen(dec); err != nil {
 			return nil, err
 		}
@@ -336,12 +329,12 @@ func readOpenObject(dec *jsontext.Decoder) (any, error) {
 	return object, err
 }
 
-func readOpenList(dec *jsontext.Decoder) (any, error) {
+func readOpenList(dec *Decoder) (any, error) {
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, err
 	}
 	list := []any{}
-	for more(dec, ']') {
+	for dec.more(']') {
 		item, err := readOpen(dec)
 		if err != nil {
 			return nil, err

@@ -75,14 +75,14 @@ func TestMarshalOfOddValues(t *testing.T) {
 	for _, v := range []any{stdjson.RawMessage(`{"a":1,"a":2}`), stdjson.RawMessage(`"\ud83d"`), "a\xff"} {
 		_, err := Marshal(v)
 		require.NoError(t, err)
-		_, err = MarshalWith(v, nil)
+		_, err = MarshalStrict(v, Strict(nil))
 		require.Error(t, err)
 	}
 }
 
-func TestMarshalWithTakesPrecedence(t *testing.T) {
+func TestStrictTakesPrecedence(t *testing.T) {
 	shout := json.MarshalToFunc(func(enc *jsontext.Encoder, _ time.Duration) error { return enc.WriteToken(jsontext.String("long")) })
-	text, err := MarshalWith(units{At: time.UnixMilli(5), For: time.Second}, shout)
+	text, err := MarshalStrict(units{At: time.UnixMilli(5), For: time.Second}, Strict(shout))
 	require.NoError(t, err)
 	assert.Equal(t, `{"at":5,"for":"long"}`, string(text))
 }
