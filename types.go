@@ -332,6 +332,9 @@ var requests = wire.Strict(jsonv2.JoinMarshalers(
 		}
 		return enc.WriteToken(jsontext.Int(int64(d / time.Minute)))
 	}),
+	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, a Attributes) error {
+		return wire.WriteOpen(enc, a)
+	}),
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, r interface{ fields() any }) error {
 		return jsonv2.MarshalEncode(enc, r.fields()) // around MarshalJSON, which checks nothing
 	}),

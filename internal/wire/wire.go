@@ -9,7 +9,9 @@ package wire
 
 import (
 	stdjson "encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -48,6 +50,8 @@ var rewriting = json.JoinOptions(
 var (
 	openMarshalers = json.JoinMarshalers(json.MarshalToFunc(writeInstant), json.MarshalToFunc(writeNumber))
 	marshalers     = json.JoinMarshalers(openMarshalers, json.MarshalToFunc(writeMinutes))
+
+	openWriting = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(openMarshalers))
 )
 
 // Unmarshal decodes one JSON value tolerantly. Anything after it is an error.
@@ -71,7 +75,39 @@ func MarshalStrict(v any, strict json.Options) ([]byte, error) { return json.Mar
 // MarshalOpen encodes a value for which the API has no type. Only instants have a form of their own: a duration is refused,
 // since nobody knows its unit.
 func MarshalOpen(v any) ([]byte, error) {
-	return json.Marshal(v, json.Deterministic(true), json.WithMarshalers(openMarshalers))
+	return json.Marshal(v, openWriting)
+}
+
+// WriteOpen is MarshalOpen for an object inside a value that is being encoded. Its keys come in order.
+func WriteOpen(enc *jsontext.Encoder, object map[string]any) error {
+	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if err := enc.WriteToken(jsontext.String(key)); err != nil {
+			return err
+		}
+		if err := writeOpenValue(enc, object[key]); err != nil {
+			return err
+		}
+	}
+	return enc.WriteToken(jsontext.EndObject)
+}
+
+// writeOpenValue has the most common values ready.
+func writeOpenValue(enc *jsontext.Encoder, v any) error {
+	switch v := v.(type) {
+	case nil:
+		return enc.WriteToken(jsontext.Null)
+	case string:
+		return enc.WriteToken(jsontext.String(v))
+	case bool:
+		return enc.WriteToken(jsontext.Bool(v))
+	case int:
+		return enc.WriteToken(jsontext.Int(int64(v)))
+	default:
+		return json.MarshalEncode(enc, v, openWriting)
+	}
 }
 
 // Reason says why a value does not fit, in words that quote nothing of it.
