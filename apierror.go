@@ -118,7 +118,7 @@ func (e *apiErrorBody) take(d detail) {
 }
 
 func (e *apiErrorBody) addField(name, message string) {
-	if name == "" || len(e.fields) >= maxFields {
+	if name == "" || len(e.fields) >= maxFields || len(e.fields[name]) >= maxFields {
 		return
 	}
 	if e.fields == nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/hashicorp/go-retryablehttp"
 	"golang.org/x/oauth2"
 
@@ -48,7 +49,6 @@ type call struct {
 	route   *route
 	options callOptions
 	in      input
-	key     string
 	decode  func(body []byte) error // nil: the answer says nothing
 	start   time.Time
 	client  http.Client // inside the loop; its Transport is the call itself
@@ -70,7 +70,7 @@ type call struct {
 // call runs an operation of the catalogue.
 func (c *caller) call(ctx context.Context, op operation, in input, opts []CallOption, decode func([]byte) error) error {
 	call := c.newCall(&routes[op], opts, decode)
-	call.in, call.key = in, in.key
+	call.in = in
 	return call.run(ctx, &call.in)
 }
 
@@ -168,7 +168,7 @@ func (c *call) result(ctx context.Context, interrupted error) error {
 		return nil
 	}
 	if c.applied && !c.safe() {
-		return &AmbiguousError{Err: err, ClientID: c.key}
+		return &AmbiguousError{Err: err, ClientID: c.in.key}
 	}
 	return err
 }
@@ -374,7 +374,12 @@ func encodeBody(body any) ([]byte, error) {
 func bodyError(err error) error {
 	var e *wire.Error
 	errors.As(wire.Explain(err), &e)
-	argument, _, _ := strings.Cut(strings.TrimPrefix(e.Path, "/"), "/")
+	path := e.Path
+	var syntactic *jsontext.SyntacticError
+	if errors.As(err, &syntactic) {
+		path = string(syntactic.JSONPointer)
+	}
+	argument, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if argument == "" {
 		argument = "body"
 	}

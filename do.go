@@ -70,6 +70,9 @@ func (r requestTo) encode(c *call) (outgoing, error) {
 	if err != nil {
 		return outgoing{}, &ValidationError{Argument: "Body", Reason: err.Error()}
 	}
+	if string(body) == "null" { // of a nil pointer
+		return outgoing{}, &ValidationError{Argument: "Body", Reason: "must not be null"}
+	}
 	return outgoing{path, r.Query.Encode(), body}, nil
 }
 

@@ -86,7 +86,7 @@ type APIError struct {
 	StatusCode int
 	Type       string              // the service's kind of error, such as "not_found"; "" when it gave none
 	Message    string              // the service's words, at most 512 bytes of printable text
-	Code       string              // such as "CONTACT-6"; "" when it gave none
+	Code       string              // such as "CONTACT-6", or "insufficient_scope" for a token that lacks Fields["scope"]; "" when it gave none
 	Fields     map[string][]string // messages by parameter, where the service names parameters
 	RequestID  string              // X-Request-Id of the answer (an assumption: no header is documented)
 	Operation  string              // such as "conversations.get"
@@ -344,6 +344,7 @@ const (
 	errControl     = wire.Reason("must be valid UTF-8 without control characters")
 	errMinutes     = wire.Reason("must be a positive whole number of minutes")
 	errNoObject    = wire.Reason("not an object")
+	errTooLong     = wire.Reason("must be at most 1024 bytes long")
 	errNoID        = wire.Reason("the record has no id greater than 0")
 )
 

@@ -184,8 +184,9 @@ func WithRetry(policy RetryPolicy) Option {
 	})
 }
 
-// WithLogger logs attempts at debug level, further attempts at info, and pauses and the quota at warn. Nothing of a token,
-// query, path value, header or body is logged. nil, the default, logs nothing.
+// WithLogger logs attempts at debug level, further attempts at info, and pauses and the quota at warn. Of an answer's headers
+// only Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* are logged; nothing of a token, query,
+// path value, other header or body is. nil, the default, logs nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
 		c.logger = logger
@@ -396,14 +397,9 @@ func parseBaseURL(text string, insecure bool) (*url.URL, error) {
 			return nil, errDots
 		}
 	}
-	return &url.URL{Scheme: base.Scheme, Host: base.Host, Path: strings.TrimRight(base.Path, "/") + "/", RawPath: rawBase(base)}, nil
-}
-
-func rawBase(base *url.URL) string {
-	if base.RawPath == "" {
-		return ""
-	}
-	return strings.TrimRight(base.RawPath, "/") + "/"
+	escaped := strings.TrimRight(base.EscapedPath(), "/") + "/"
+	path, _ := url.PathUnescape(escaped) // cannot fail: it was escaped
+	return &url.URL{Scheme: base.Scheme, Host: base.Host, Path: path, RawPath: escaped}, nil
 }
 
 func loopback(host string) bool {

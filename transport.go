@@ -334,7 +334,7 @@ func (c *call) checkContent(resp *http.Response) error {
 	if err == nil && (media == "text/html" || media == "application/xhtml+xml") || bytes.HasPrefix(body, []byte("<")) {
 		return &unusable{ErrUnexpectedContent, "HTML"}
 	}
-	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "us-ascii" {
+	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "utf8" && charset != "us-ascii" {
 		return &unusable{ErrUnexpectedContent, "not in UTF-8"}
 	}
 	if len(body) > 0 && !strings.ContainsRune(`{["-0123456789tfn`, rune(body[0])) {

@@ -103,9 +103,14 @@ func textSegment(text string) (string, error) {
 		return "", errControl
 	case strings.TrimSpace(text) == "":
 		return "", errEmpty
+	case len(text) > maxSegment:
+		return "", errTooLong
 	}
 	return text, nil
 }
+
+// maxSegment is in bytes. Servers refuse URLs of more than about 8 KiB, with an answer that costs a call of the month.
+const maxSegment = 1024
 
 // Optional is a field of a PATCH request. Its zero value leaves the field alone, [Null] clears it, [Set] gives it a value.
 type Optional[T any] struct {
