@@ -206,8 +206,8 @@ const settleTimeout = time.Second
 func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	ctx, cancel := context.WithTimeoutCause(req.Context(), c.attemptTimeout, errAttemptTimeout)
 	defer cancel()
-	trace := newSendTrace()
-	out := req.WithContext(httptrace.WithClientTrace(ctx, &trace.client))
+	var trace sendTrace
+	out := req.WithContext(httptrace.WithClientTrace(ctx, trace.hooks()))
 	out.Host = c.base.Host
 	out.Header = c.header(out.Body != nil) // its own: an abandoned attempt may still be writing that of the one before
 
@@ -361,12 +361,11 @@ type sendTrace struct {
 	headers   atomic.Int32 // how often headers were written
 }
 
-func newSendTrace() *sendTrace {
-	t := new(sendTrace)
+func (t *sendTrace) hooks() *httptrace.ClientTrace {
 	t.client.GetConn = func(string) { t.traced.Store(true) }
 	t.client.GotConn = func(httptrace.GotConnInfo) { t.connected.Store(true) }
 	t.client.WroteHeaders = func() { t.headers.Add(1) }
-	return t
+	return &t.client
 }
 
 func (t *sendTrace) written() int { return int(t.headers.Load()) }
