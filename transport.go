@@ -112,7 +112,8 @@ func (c *call) attempt(req *http.Request) error {
 	}
 	var turn turn
 	defer turn.end()
-	if err := c.acquire(ctx, &turn); err != nil {
+	reserved, err := c.acquire(ctx, &turn)
+	if err != nil {
 		return err
 	}
 	if !token.Valid() { // it may have expired in the queue
@@ -120,7 +121,6 @@ func (c *call) attempt(req *http.Request) error {
 			return err
 		}
 	}
-	reserved := time.Now()
 	usage, err := c.quota.Reserve(ctx, reserved)
 	if err != nil {
 		return &cause{"the quota store failed", err}
@@ -150,21 +150,23 @@ func (t *turn) end() {
 	}
 }
 
-func (c *call) acquire(ctx context.Context, turn *turn) (err error) {
+// acquire waits for a slot, and returns when it got one.
+func (c *call) acquire(ctx context.Context, turn *turn) (at time.Time, err error) {
 	class := Interactive
 	if c.options.bulk {
 		class = Bulk
 	}
 	start := time.Now()
 	turn.slot, err = c.limiter.Acquire(ctx, class)
-	c.waitedFor(WaitRateLimit, time.Since(start))
+	at = time.Now()
+	c.waitedFor(WaitRateLimit, at.Sub(start))
 	if ctx.Err() != nil {
-		return contextError(ctx)
+		return at, contextError(ctx)
 	}
 	if err != nil {
-		return &cause{"the limiter failed", err}
+		return at, &cause{"the limiter failed", err}
 	}
-	return nil
+	return at, nil
 }
 
 // warn tells about the quota when a call that counts has reached one of its marks.

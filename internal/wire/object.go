@@ -4,6 +4,7 @@ import (
 	"bytes"
 	stdjson "encoding/json"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,9 +40,9 @@ type layout struct {
 }
 
 type member struct {
-	name  string
-	field int
-	set   setter
+	quoted string // the name as it mostly comes
+	field  int
+	set    setter
 }
 
 // setter decodes the next value into a field.
@@ -68,7 +69,7 @@ func newLayout(t reflect.Type) *layout {
 			continue
 		}
 		l.byName[name], l.byFolded[Fold(name)] = len(l.members), len(l.members)
-		l.members = append(l.members, member{name, i, setterOf(field.Type)})
+		l.members = append(l.members, member{strconv.Quote(name), i, setterOf(field.Type)})
 	}
 	return l
 }
@@ -86,17 +87,16 @@ func (l *layout) decode(dec *Decoder, v reflect.Value) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	next := 0 // members mostly come in the order of the fields
+	guess := 0 // members mostly come in the order of the fields
 	for dec.more('}') {
-		name, err := dec.readName()
-		if err != nil {
-			return err
-		}
-		if i := l.find(name, next); i >= 0 {
+		i, name, err := l.readName(dec, guess)
+		switch {
+		case err != nil:
+		case i < 0:
+			err = l.keep(dec, v, name)
+		default:
 			err = l.members[i].set(dec, v.Field(l.members[i].field))
-			next = i + 1
-		} else {
-			err = l.keep(dec, v, dec.text(name))
+			guess = i + 1
 		}
 		if err != nil {
 			return err
@@ -106,11 +106,24 @@ func (l *layout) decode(dec *Decoder, v reflect.Value) error {
 	return err
 }
 
-// find returns the index of a member, or -1.
-func (l *layout) find(name []byte, guess int) int {
-	if guess < len(l.members) && l.members[guess].name == string(name) {
-		return guess
+// readName reads a name and returns the index of its member, or -1 and the name itself.
+func (l *layout) readName(dec *Decoder, guess int) (int, string, error) {
+	quoted, err := dec.ReadValue()
+	if err != nil {
+		return 0, "", err
 	}
+	if guess < len(l.members) && l.members[guess].quoted == string(quoted) {
+		return guess, "", nil
+	}
+	name, err := unquoted(quoted)
+	if i := l.find(name); i >= 0 {
+		return i, "", err
+	}
+	return -1, dec.text(name), err
+}
+
+// find returns the index of a member, or -1.
+func (l *layout) find(name []byte) int {
 	if i, ok := l.byName[string(name)]; ok {
 		return i
 	}
