@@ -1,5 +1,6 @@
-// Package filestore keeps what a client must not forget in a file: how many of the month's calls are used, and which calls
-// of the last minute still count. Processes of one machine share the file, and a restart goes on where the last run ended.
+// Package filestore keeps what a client must not forget in files: how many of the month's calls are used and which calls of
+// the last minute still count ([OpenQuota]), and the tokens of an OAuth authorization ([OpenTokens]). Processes of one machine
+// share a file, and a restart goes on where the last run ended.
 //
 //	quota, err := filestore.OpenQuota("/var/lib/myapp/drift.quota", filestore.WithPlan(drift.PlanProfessional))
 //	if err != nil { … }
@@ -11,7 +12,7 @@
 //		drift.WithLimiter(quota.Limiter(drift.DefaultRateLimit)),
 //	)
 //
-// # What is promised
+// # What is promised of the count
 //
 // Every call is on disk before it goes out, one flushed write a call. So the count is never too low after a crash, of the
 // process or of the machine, and too high by no more than the calls that were being counted at that moment: one a process.

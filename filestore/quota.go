@@ -57,7 +57,7 @@ type reservation struct {
 	shown      int64 // the month that the clock showed; another one than counted while the clock is doubted or was set back
 }
 
-// Option configures [OpenQuota].
+// Option configures [OpenQuota], and [OpenTokens], for which only [WithAccount] counts.
 type Option func(*config)
 
 type config struct {
