@@ -209,7 +209,9 @@ func (e *apiErrorBody) takeChallenge(header http.Header) {
 	for _, challenge := range header.Values("Www-Authenticate") {
 		if challengeParameter(challenge, "error") == insufficientScope {
 			e.code = insufficientScope
-			e.addField("scope", mask(challengeParameter(challenge, "scope"), e.secret, maxMessage))
+			if scope := mask(challengeParameter(challenge, "scope"), e.secret, maxMessage); scope != "" {
+				e.addField("scope", scope)
+			}
 		}
 	}
 }

@@ -290,7 +290,7 @@ func (c *call) repeatable() bool {
 func (c *call) checkQuota(ctx context.Context) error {
 	usage, err := c.quota.Usage(ctx, c.start)
 	if err != nil {
-		return c.named(&cause{"the quota store failed", err})
+		return c.named(failed(ctx, "the quota store failed", err))
 	}
 	if usage.exhausted() || c.serviceQuota.refuses(c.start) {
 		return &QuotaError{Operation: c.route.name, Usage: usage}

@@ -51,10 +51,11 @@ var (
 	// ErrCursorLoop: the service gave out a cursor that it had given out before.
 	ErrCursorLoop = errors.New("drift: cursor repeats")
 
-	// ErrClosed: the client is closed.
-	ErrClosed = errors.New("drift: client is closed")
+	// ErrClosed: the client, or the token source, is closed.
+	ErrClosed = errors.New("drift: closed")
 
-	// ErrReauthRequired: the refresh token is no longer good, so a person has to authorize the application again.
+	// ErrReauthRequired: the refresh token is no longer good, or no token is stored, so a person has to authorize the
+	// application.
 	ErrReauthRequired = errors.New("drift: authorization is required again")
 )
 

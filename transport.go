@@ -46,8 +46,17 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost:    100,
 		MaxResponseHeaderBytes: 256 << 10,
 		ForceAttemptHTTP2:      true,
+		OnProxyConnectResponse: proxyAnswer,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 15 * time.Second},
 	}
+}
+
+// proxyAnswer tells what a proxy says that does not connect: net/http's own error is the status line, which may say anything.
+func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &unusable{errProxy, "status " + strconv.Itoa(resp.StatusCode)}
+	}
+	return nil
 }
 
 // refuseRedirect is a second lock: attempts turns redirects into errors before net/http sees them.
@@ -123,7 +132,7 @@ func (c *call) attempt(req *http.Request) error {
 	}
 	usage, err := c.quota.Reserve(ctx, reserved)
 	if err != nil {
-		return &cause{"the quota store failed", err}
+		return failed(ctx, "the quota store failed", err)
 	}
 	c.last.token = token
 	if ctx.Err() != nil {
@@ -238,7 +247,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 			c.previous = c.apiError() // the last answer, if only a part of it
 		}
 	}
-	return trace.written()
+	return trace.answered()
 }
 
 // roundTrip defends against transports that break the contract of http.RoundTripper.
@@ -361,16 +370,23 @@ type sendTrace struct {
 	traced    atomic.Bool  // the transport reports to httptrace at all
 	connected atomic.Bool  // the request got a connection
 	headers   atomic.Int32 // how often headers were written
+	earlier   atomic.Int32 // the same, when the request got its last connection
 }
 
 func (t *sendTrace) hooks() *httptrace.ClientTrace {
 	t.client.GetConn = func(string) { t.traced.Store(true) }
-	t.client.GotConn = func(httptrace.GotConnInfo) { t.connected.Store(true) }
+	t.client.GotConn = func(httptrace.GotConnInfo) {
+		t.connected.Store(true)
+		t.earlier.Store(t.headers.Load())
+	}
 	t.client.WroteHeaders = func() { t.headers.Add(1) }
 	return &t.client
 }
 
 func (t *sendTrace) written() int { return int(t.headers.Load()) }
+
+// answered is written for a request that was answered: HTTP/2 may tell of the headers after their answer has come.
+func (t *sendTrace) answered() int { return max(t.written(), int(t.earlier.Load())+1) }
 
 // sent errs on the side of yes: of a transport that does not report, and of a request that was about to be written when its
 // context ended, nobody knows.
@@ -438,6 +454,7 @@ var (
 	errForeignOrigin  = errors.New("the request is for another origin than the base URL")
 	errNoResponse     = errors.New("the transport returned neither an answer nor an error")
 	errStatus         = errors.New("the service answered with a status that ends no call")
+	errProxy          = errors.New("the proxy refused the connection")
 	errRedirect       = errors.New("the service answered with a redirect, which is never followed")
 )
 
@@ -449,9 +466,34 @@ func transportCause(caller, attempt context.Context, err error) error {
 		return contextError(caller)
 	case attempt.Err() != nil:
 		return errAttemptTimeout
+	case isTimeout(err) && overdue(caller): // the network's timer was faster than the context's
+		return context.DeadlineExceeded
+	case isTimeout(err) && overdue(attempt):
+		return errAttemptTimeout
+	case isTimeout(err):
+		return &timedOut{err}
 	}
 	return &cause{err: err}
 }
+
+func overdue(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
+}
+
+// timedOut is a timeout of the connection's own: of a dial, or of the wait for headers. The types of net and net/http match
+// context.DeadlineExceeded, by which callers know their own deadline.
+type timedOut struct{ err error }
+
+func (*timedOut) Error() string { return "timeout" }
+
+// Is reports whether the error inside matches target.
+func (t *timedOut) Is(target error) bool {
+	return target != context.DeadlineExceeded && errors.Is(t.err, target)
+}
+
+// As finds target in the error inside.
+func (t *timedOut) As(target any) bool { return errors.As(t.err, target) }
 
 // unusable is an answer that cannot be used.
 type unusable struct {
@@ -477,19 +519,31 @@ func (c *cause) Is(target error) bool { return errors.Is(c.err, target) }
 // As finds target in the error inside.
 func (c *cause) As(target any) bool { return c.err != nil && errors.As(c.err, target) }
 
+// failed is the error of something that the caller handed in. Where its context has ended, that is the reason, with its cause.
+func failed(ctx context.Context, text string, err error) error {
+	if ctx.Err() != nil {
+		return withContext(ctx, &cause{text, err})
+	}
+	return &cause{text, err}
+}
+
 // causeText returns what is known to be harmless about an error.
 func causeText(err error) string {
 	if err == nil {
 		return ""
 	}
 	var answer *unusable
-	if errors.As(err, &answer) {
+	var refresh *refreshError
+	switch {
+	case errors.As(err, &answer):
 		return answer.Error()
+	case errors.As(err, &refresh):
+		return strings.TrimPrefix(refresh.Error(), "drift: ")
 	}
-	for _, own := range []error{errForeignOrigin, errNoResponse, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired,
+	for _, own := range []error{errForeignOrigin, errNoResponse, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired, ErrClosed,
 		errTokenText, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, own) {
-			return own.Error()
+			return strings.TrimPrefix(own.Error(), "drift: ")
 		}
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -511,8 +565,16 @@ func causeText(err error) string {
 	case isTimeout(err):
 		return "timeout"
 	default:
-		return fmt.Sprintf("%T", err)
+		return kindOf(err)
 	}
+}
+
+// kindOf names the type of an error, if that says anything.
+func kindOf(err error) string {
+	if kind := fmt.Sprintf("%T", err); kind != "*errors.errorString" && kind != "*fmt.wrapError" {
+		return kind
+	}
+	return "the connection failed"
 }
 
 func isTimeout(err error) bool {
