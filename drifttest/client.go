@@ -28,6 +28,23 @@ func (s *Server) Client(opts ...drift.Option) *drift.Client {
 	return client
 }
 
+// OAuthConfig returns what an app needs to get its tokens from this server. Set its RedirectURL to where your app listens; it is the
+// first of [OAuthApp.RedirectURLs], or a URL on loopback at which nobody listens: enough together with [Server.Allow].
+func (s *Server) OAuthConfig() drift.OAuthConfig {
+	app := s.settings.app
+	redirect := "http://127.0.0.1/callback"
+	if len(app.RedirectURLs) > 0 {
+		redirect = app.RedirectURLs[0]
+	}
+	return drift.OAuthConfig{
+		ClientID:     app.ClientID,
+		ClientSecret: app.ClientSecret,
+		RedirectURL:  redirect,
+		AuthURL:      s.URL + authorizePath,
+		TokenURL:     s.URL + tokenPath,
+	}
+}
+
 // Seq returns the value of a mocked All: a sequence of the items, then (nil, err) unless err is nil. It can be ranged over any
 // number of times.
 //

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
@@ -115,4 +116,58 @@ func TestSeeding(t *testing.T) {
 	assert.Equal(t, "open", w.ok(http.MethodGet, "v2/conversations/42", "")["status"])
 	w.AddConversation(drift.Conversation{ID: 42, Status: "closed"})
 	assert.Equal(t, []int{42}, w.list("v2/conversations/status/closed").ids())
+}
+
+func TestOAuthConfigFits(t *testing.T) {
+	t.Parallel()
+	srv := drifttest.Start(t)
+	config := srv.OAuthConfig()
+	assert.Equal(t, drifttest.DefaultClientID, config.ClientID)
+	assert.Equal(t, srv.URL+"/oauth2/token", config.TokenURL)
+
+	own := drifttest.Start(t, drifttest.WithOAuth(drifttest.OAuthApp{
+		ClientID: "mine", ClientSecret: "hush", RedirectURLs: []string{"https://a.example/x", "https://b.example/x"},
+	}))
+	config = own.OAuthConfig()
+	assert.Equal(t, "mine", config.ClientID)
+	assert.Equal(t, "hush", config.ClientSecret.Reveal())
+	assert.Equal(t, "https://a.example/x", config.RedirectURL)
+}
+
+// The whole way: code with a proof key, tokens, calls, a refresh after the tokens have ended, and the end of it all.
+func TestOAuthWithTheSDK(t *testing.T) {
+	t.Parallel()
+	srv := drifttest.Start(t)
+	config := srv.OAuthConfig()
+	verifier := oauth2.GenerateVerifier()
+	code := srv.Allow(config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier))).Query().Get("code")
+	token, err := config.Exchange(t.Context(), code, oauth2.VerifierOption(verifier))
+	require.NoError(t, err)
+	org, ok := drift.OrgIDOf(token)
+	assert.True(t, ok)
+	assert.Equal(t, drift.OrgID(1), org)
+
+	source := config.TokenSource(drift.NewMemoryTokenStore(token))
+	defer func() { assert.NoError(t, source.Close()) }()
+	client, err := drift.NewClient(drift.WithBaseURL(srv.URL), drift.WithTokenSource(source))
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, client.Close()) }()
+	call := func() error {
+		_, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
+		return err
+	}
+	require.NoError(t, call())
+	assert.Equal(t, 1, srv.Count("oauth.token"))
+
+	srv.ExpireTokens()
+	require.NoError(t, call(), "after a refresh")
+	assert.Equal(t, 2, srv.Count("oauth.token"))
+
+	srv.RevokeTokens()
+	assert.ErrorIs(t, call(), drift.ErrReauthRequired)
+
+	issued := srv.IssueToken()
+	org, ok = drift.OrgIDOf(issued)
+	assert.True(t, ok)
+	assert.Equal(t, drift.OrgID(1), org)
 }

@@ -7,7 +7,7 @@ func (st *store) getContact(c *call) (any, error) {
 }
 
 func (st *store) createContact(c *call) (any, error) {
-	return st.contacts.create(c.params.without("background_mode"), c.now), nil
+	return st.addContact(c.params.without("background_mode"), c.now), nil
 }
 
 func (st *store) upsertByEmail(c *call) (any, error) {
@@ -15,7 +15,7 @@ func (st *store) upsertByEmail(c *call) (any, error) {
 	if email == "" {
 		return nil, invalid("email", "must not be empty")
 	}
-	return st.contactByEmail(email, c.now).update(object{"email": email}, c.now), nil
+	return st.changeContact(st.contactByEmail(email, c.now), object{"email": email}, c.now), nil
 }
 
 // contactByEmail finds the contact with an address, or makes one.
@@ -23,7 +23,20 @@ func (st *store) contactByEmail(email string, now int64) object {
 	if contact := st.findContact(email); contact != nil {
 		return contact
 	}
-	return st.contacts.create(object{"email": email}, now)
+	return st.addContact(object{"email": email}, now)
+}
+
+func (st *store) addContact(params object, now int64) object {
+	contact := st.contacts.create(params, now)
+	st.contactHappened(nil, contact, now)
+	return contact
+}
+
+func (st *store) changeContact(contact, changes object, now int64) object {
+	before := contactAttributes(contact)
+	contact.update(changes, now)
+	st.contactHappened(before, contact, now)
+	return contact
 }
 
 func (st *store) findContact(email string) object {
@@ -36,7 +49,11 @@ func (st *store) findContact(email string) object {
 }
 
 func (st *store) updateContact(c *call) (any, error) {
-	return st.contacts.update(c.id("contactId"), c.params.without("background_mode"), c.now)
+	contact, err := st.contacts.get(c.id("contactId"))
+	if err != nil {
+		return nil, err
+	}
+	return st.changeContact(contact, c.params.without("background_mode"), c.now), nil
 }
 
 func (st *store) deleteContact(c *call) (any, error) {

@@ -23,6 +23,7 @@ func (st *store) createConversation(c *call) (any, error) {
 		conversation["participants"] = users
 		conversation["member_count"] = int64(len(users))
 	}
+	st.conversationHappened(conversation)
 	return conversation, nil
 }
 
@@ -31,6 +32,7 @@ func (st *store) createFromScratch(c *call) (any, error) {
 	if email := conversation.text("email"); email != "" {
 		conversation["contact_id"] = st.contactByEmail(email, c.now).integer("id")
 	}
+	st.conversationHappened(conversation)
 	return conversation, nil
 }
 

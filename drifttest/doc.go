@@ -30,6 +30,19 @@
 // [Server.AddPerson], [Server.AddTeam] and their like. [WithDemoData] fills a small account; its contents are the same in
 // every run.
 //
+// # OAuth
+//
+// The server plays the authorize page and the token endpoint, and its API takes the tokens that it gave out until they expire or are
+// revoked. [Server.OAuthConfig] is ready to use, [Server.Allow] and [Server.Deny] play the user, [Server.IssueToken] goes without
+// one. [WithOAuth] sets how long tokens live and what becomes of a used refresh token; [Server.ExpireTokens],
+// [Server.RevokeTokens] and Fail("oauth.token", …) are for what goes wrong.
+//
+// # Webhooks
+//
+// [Server.SendWebhooks] posts what happens in the server to a receiver: one event after the other, again when it is not accepted,
+// twice or in reverse order when asked to. [Server.AddMessage] plays a visitor who writes. [NewDelivery] makes a delivery for a test
+// that needs no server.
+//
 // # Trouble
 //
 // [Server.Fail] breaks the next requests of an operation: errors, delays, connections dropped at each stage, answers cut short or

@@ -17,7 +17,8 @@ type Fault struct {
 	Status int
 	// Header is set on the answer of Status.
 	Header http.Header
-	// Body is the body of that answer. When it is empty and Status is an error, an error body of the service is sent.
+	// Body is the body of that answer. When it is empty and Status is an error, an error body of the service is sent; that of
+	// "oauth.token" is invalid_grant for 400, and invalid_client for 401.
 	Body string
 	// Applied applies the request to the store before Status is answered.
 	Applied bool
@@ -53,7 +54,8 @@ const (
 // anyOperation stands for every operation, and for requests that are none.
 const anyOperation = "*"
 
-// Fail gives the next requests of an operation, such as "conversations.get" or "*" for any, one fault each, in order. Requests
+// Fail gives the next requests of an operation, such as "conversations.get" or "*" for any, one fault each, in order. The authorize
+// page and the token endpoint are "oauth.authorize" and "oauth.token", and belong to "*" too. Requests
 // after those are handled normally; a second call adds to the queue. Faults of the operation come before those of "*". A request
 // that is refused for its token or a limit takes no fault.
 //
@@ -79,7 +81,9 @@ func (s *Server) Fail(operation string, faults ...Fault) {
 }
 
 func isOperation(name string) bool {
-	return name == anyOperation || slices.ContainsFunc(operations[:], func(o operation) bool { return o.name == name })
+	return name == anyOperation ||
+		slices.ContainsFunc(operations[:], func(o operation) bool { return o.name == name }) ||
+		slices.ContainsFunc(endpoints[:], func(e endpoint) bool { return e.name == name })
 }
 
 func (f Fault) check() error {
@@ -95,9 +99,9 @@ func (f Fault) check() error {
 }
 
 // takeFault removes and returns the fault that is next. The caller holds s.mu.
-func (s *Server) takeFault(op *operation) Fault {
-	if op != nil && len(s.faults[op.name]) > 0 {
-		return s.popFault(op.name)
+func (s *Server) takeFault(operation string) Fault {
+	if len(s.faults[operation]) > 0 {
+		return s.popFault(operation)
 	}
 	if len(s.faults[anyOperation]) > 0 {
 		return s.popFault(anyOperation)
@@ -111,9 +115,15 @@ func (s *Server) popFault(operation string) Fault {
 	return queue[0]
 }
 
-func (f Fault) answer() answer {
+func (f Fault) answer(operation string) answer {
 	a := answer{status: f.Status, header: f.Header, body: []byte(f.Body)}
-	if f.Body == "" && f.Status >= http.StatusBadRequest {
+	switch {
+	case f.Body != "" || f.Status < http.StatusBadRequest:
+	case operation == oauthToken && f.Status == http.StatusBadRequest:
+		a.body = tokenErrorBody("invalid_grant", http.StatusText(f.Status))
+	case operation == oauthToken && f.Status == http.StatusUnauthorized:
+		a.body = tokenErrorBody("invalid_client", http.StatusText(f.Status))
+	default:
 		a.body = errorBody(errorType(f.Status), http.StatusText(f.Status))
 	}
 	return a

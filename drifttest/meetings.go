@@ -17,15 +17,25 @@ func (st *store) createMeeting(c *call) (any, error) {
 	if err := st.checkConversation(c.params); err != nil {
 		return nil, err
 	}
-	return st.showMeeting(st.meetings.create(c.params, c.now), c.now), nil
+	meeting := st.meetings.create(c.params, c.now)
+	st.meetingHappened("new_meeting", meeting, nil)
+	return st.showMeeting(meeting, c.now), nil
 }
 
 func (st *store) updateMeeting(c *call) (any, error) {
 	if err := st.checkConversation(c.params); err != nil {
 		return nil, err
 	}
-	meeting, err := st.meetings.update(c.id("meetingId"), c.params, c.now)
-	return st.showMeeting(meeting, c.now), err
+	meeting, err := st.meetings.get(c.id("meetingId"))
+	if err != nil {
+		return nil, err
+	}
+	start, end := meeting.integer("start_at"), endOf(meeting)
+	meeting.update(c.params, c.now)
+	if meeting.integer("start_at") != start || endOf(meeting) != end {
+		st.meetingHappened("meeting_updated", meeting, object{"eventType": "rescheduled"})
+	}
+	return st.showMeeting(meeting, c.now), nil
 }
 
 // checkConversation refuses a conversation_id that names none.
@@ -42,7 +52,12 @@ func (st *store) checkConversation(params object) error {
 
 func (st *store) deleteMeeting(c *call) (any, error) {
 	id := c.id("meetingId")
+	meeting, err := st.meetings.get(id)
+	if err != nil {
+		return nil, err
+	}
 	st.participants.deleteWithin("meeting_id", id)
+	st.meetingHappened("meeting_updated", meeting, object{"eventType": "canceled"})
 	return nil, st.meetings.delete(id)
 }
 

@@ -36,11 +36,14 @@ func (st *store) addMessage(conversation, params object, author map[string]any, 
 	message := st.messages.create(params, now)
 	message["conversation_id"] = conversation["id"]
 	message["org_id"] = orgID
-	message["type"] = "chat"
+	if message.text("type") == "" {
+		message["type"] = "chat"
+	}
 	message["author"] = author
 	for _, name := range []string{"last_activity_at", "last_message_sent_at", "updated_at"} {
 		conversation[name] = now
 	}
+	st.messageHappened(message)
 	return message
 }
 

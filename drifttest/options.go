@@ -20,6 +20,7 @@ type settings struct {
 	perMonth  int
 	demo      bool
 	clock     func() time.Time
+	app       OAuthApp
 }
 
 func newSettings(opts []Option) (settings, error) {
@@ -27,6 +28,7 @@ func newSettings(opts []Option) (settings, error) {
 		address: "127.0.0.1:0",
 		tokens:  []string{DefaultToken},
 		clock:   time.Now,
+		app:     OAuthApp{}.withDefaults(),
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -87,7 +89,7 @@ func WithDemoData() Option {
 	}
 }
 
-// WithClock sets the clock that stamps records and requests and that the limits count by. It is asked once a request, one
+// WithClock sets the clock that stamps records and requests and that limits and the life of tokens go by. It is asked once a request, one
 // request after the other, and must not call the server.
 func WithClock(now func() time.Time) Option {
 	return func(set *settings) error {

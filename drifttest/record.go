@@ -6,16 +6,18 @@ import (
 	"time"
 )
 
+const redacted = "REDACTED"
+
 // Request is a request that a [Server] received.
 type Request struct {
-	Operation string // such as "conversations.get"; "" when it is none
+	Operation string // such as "conversations.get" or "oauth.token"; "" when it is none
 	Method    string
 	Path      string      // as sent, escapes and all
 	Query     string      // as sent
 	Header    http.Header // the value of Authorization is REDACTED
-	Body      []byte
-	Status    int       // of the answer; 0 while there is none, and when its headers did not go out whole
-	At        time.Time // of arrival, by the server's clock
+	Body      []byte      // that of oauth.token has REDACTED in place of client_secret, code, code_verifier and refresh_token
+	Status    int         // of the answer; 0 while there is none, and when its headers did not go out whole
+	At        time.Time   // of arrival, by the server's clock
 }
 
 // Requests returns the requests that arrived since the start or the last [Server.Reset], in order, as copies.
@@ -61,18 +63,19 @@ func (s *Server) Reset() {
 // addRequest records a request at its arrival. The caller holds s.mu.
 func (s *Server) addRequest(e *exchange) *Request {
 	record := &Request{
-		Method: e.request.Method,
-		Path:   e.request.URL.EscapedPath(),
-		Query:  e.request.URL.RawQuery,
-		Header: e.request.Header.Clone(),
-		Body:   e.body,
-		At:     e.now,
-	}
-	if e.operation != nil {
-		record.Operation = e.operation.name
+		Operation: e.name(),
+		Method:    e.request.Method,
+		Path:      e.request.URL.EscapedPath(),
+		Query:     e.request.URL.RawQuery,
+		Header:    e.request.Header.Clone(),
+		Body:      e.body,
+		At:        e.now,
 	}
 	if _, ok := record.Header["Authorization"]; ok {
-		record.Header.Set("Authorization", "REDACTED")
+		record.Header.Set("Authorization", redacted)
+	}
+	if record.Operation == oauthToken {
+		record.Body = redactToken(record.Header, e.body)
 	}
 	s.requests = append(s.requests, record)
 	return record

@@ -183,6 +183,36 @@ var operations = [...]operation{
 	},
 }
 
+const (
+	authorizePath = "/authorize"
+	tokenPath     = "/oauth2/token"
+)
+
+// endpoint is a path beside the API, for browsers and for OAuth. It asks for no access token, and no limit counts it.
+type endpoint struct {
+	name   string
+	method string
+	path   string
+	handle func(*Server, *exchange) answer
+}
+
+var endpoints = [...]endpoint{
+	{name: "oauth.authorize", method: http.MethodGet, path: authorizePath, handle: (*Server).showAuthorize},
+	{name: "oauth.authorize", method: http.MethodPost, path: authorizePath, handle: (*Server).decideAuthorize},
+	{name: oauthToken, method: http.MethodPost, path: tokenPath, handle: (*Server).token},
+}
+
+const oauthToken = "oauth.token"
+
+func findEndpoint(method, path string) *endpoint {
+	for i := range endpoints {
+		if e := &endpoints[i]; e.path == path && e.method == method {
+			return e
+		}
+	}
+	return nil
+}
+
 // accepts reports whether the catalogue lists the parameter. What stands in the path is not repeated elsewhere.
 func (o *operation) accepts(name string) bool {
 	return slices.Contains(strings.Fields(o.parameters), name) && !strings.Contains(o.path, "{"+name+"}")

@@ -34,7 +34,7 @@ func (s *Server) AddContact(contact drift.Contact) drift.ContactID {
 	record := s.toObject(contact)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return drift.ContactID(s.store.contacts.create(record, s.settings.clock().UnixMilli()).integer("id"))
+	return drift.ContactID(s.store.putContact(record, s.settings.clock().UnixMilli()).integer("id"))
 }
 
 // AddConversation puts a conversation in, by the rules of [Server.AddContact]. It is open unless its Status says otherwise.
@@ -46,7 +46,49 @@ func (s *Server) AddConversation(conversation drift.Conversation) drift.Conversa
 	record := s.toObject(conversation)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return drift.ConversationID(s.store.conversations.create(record, s.settings.clock().UnixMilli()).integer("id"))
+	return drift.ConversationID(s.store.putConversation(record, s.settings.clock().UnixMilli()).integer("id"))
+}
+
+// AddMessage puts a message into the conversation that its ConversationID names, by the rules of [Server.AddContact]. It is a chat
+// message of the conversation's contact, the visitor, unless its Type and Author say otherwise. A conversation that is not there
+// ends the test that started the server, or panics where there is none.
+func (s *Server) AddMessage(message drift.Message) drift.MessageID {
+	s.t.Helper()
+	record := s.toObject(message)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conversation, err := s.store.conversations.get(record.integer("conversation_id"))
+	if err != nil {
+		s.t.Fatalf("drifttest: AddMessage: %v", err)
+		return 0
+	}
+	author, given := record["author"].(map[string]any)
+	if !given {
+		author = map[string]any{"id": conversation.integer("contact_id"), "type": "contact", "bot": false}
+	}
+	return drift.MessageID(s.store.addMessage(conversation, record, author, s.settings.clock().UnixMilli()).integer("id"))
+}
+
+func (st *store) putContact(record object, now int64) object {
+	var before map[string]any
+	if known, err := st.contacts.get(record.integer("id")); err == nil {
+		before = contactAttributes(known)
+	}
+	contact := st.contacts.create(record, now)
+	st.contactHappened(before, contact, now)
+	return contact
+}
+
+func (st *store) putConversation(record object, now int64) object {
+	known, err := st.conversations.get(record.integer("id"))
+	conversation := st.conversations.create(record, now)
+	switch {
+	case err != nil:
+		st.conversationHappened(conversation)
+	case known.text("status") != conversation.text("status"):
+		st.statusHappened(conversation, now)
+	}
+	return conversation
 }
 
 // toObject turns a record of the SDK into one of the store, by way of the wire.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,6 +42,7 @@ type Server struct {
 	faults   map[string][]Fault
 	limits   limits
 	store    *store
+	oauth    *oauth
 	closers  []io.Closer
 }
 
@@ -88,6 +90,7 @@ func newServer(t TB, opts []Option) (*Server, error) {
 		faults:   map[string][]Fault{},
 		limits:   limits{perMinute: set.perMinute, perMonth: set.perMonth},
 		store:    newStore(),
+		oauth:    newOAuth(),
 	}
 	if set.demo {
 		s.store.seedDemo()
@@ -165,6 +168,7 @@ type exchange struct {
 	id        string // X-Request-Id
 	now       time.Time
 	record    *Request
+	endpoint  *endpoint // where the request is none of the API
 	operation *operation
 	path      map[string]string
 	unknown   error // why there is no operation
@@ -172,11 +176,24 @@ type exchange struct {
 	fault     Fault
 }
 
+// name is that of the operation or the endpoint; "" where it is none.
+func (e *exchange) name() string {
+	switch {
+	case e.endpoint != nil:
+		return e.endpoint.name
+	case e.operation != nil:
+		return e.operation.name
+	}
+	return ""
+}
+
 // arrive records a request and decides in one step, in the order of arrival, whether it is let in and which fault it meets. One
 // that is refused takes no fault with it.
 func (s *Server) arrive(r *http.Request, body []byte) *exchange {
-	e := &exchange{request: r, body: body}
-	e.operation, e.path, e.unknown = findOperation(r.Method, r.URL.EscapedPath())
+	e := &exchange{request: r, body: body, endpoint: findEndpoint(r.Method, r.URL.Path)}
+	if e.endpoint == nil {
+		e.operation, e.path, e.unknown = findOperation(r.Method, r.URL.EscapedPath())
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,27 +201,35 @@ func (s *Server) arrive(r *http.Request, body []byte) *exchange {
 	e.id = fmt.Sprintf("drifttest-%06d", s.arrivals)
 	e.now = s.settings.clock()
 	e.record = s.addRequest(e)
-	if e.refused = s.authenticate(r.Header); e.refused != nil {
-		return e
-	}
-	if e.refused = s.limits.admit(e.now); e.refused == nil {
-		e.fault = s.takeFault(e.operation)
+	if e.refused = s.admit(e); e.refused == nil {
+		e.fault = s.takeFault(e.name())
 	}
 	return e
 }
 
-// authenticate compares with every token, and each in constant time: a habit worth keeping in a fake.
-func (s *Server) authenticate(header http.Header) error {
-	authorization := []byte(header.Get("Authorization"))
-	known := len(header.Values("Authorization")) == 1
-	matches := 0
-	for _, token := range s.settings.tokens {
-		matches |= subtle.ConstantTimeCompare(authorization, []byte("Bearer "+token))
+// admit checks token and limits, where the request is one of the API.
+func (s *Server) admit(e *exchange) error {
+	if e.endpoint != nil {
+		return nil
 	}
-	if !known || matches == 0 {
+	if !s.authenticates(e.request.Header, e.now) {
 		return unauthorized()
 	}
-	return nil
+	return s.limits.admit(e.now)
+}
+
+// authenticates compares with every token, and each in constant time: a habit worth keeping in a fake.
+func (s *Server) authenticates(header http.Header, now time.Time) bool {
+	values := header.Values("Authorization")
+	if len(values) != 1 {
+		return false
+	}
+	matches := 0
+	for _, token := range s.settings.tokens {
+		matches |= subtle.ConstantTimeCompare([]byte(values[0]), []byte("Bearer "+token))
+	}
+	issued, isBearer := strings.CutPrefix(values[0], "Bearer ")
+	return matches == 1 || isBearer && s.oauth.accepts(issued, now)
 }
 
 // answer decides what is said in return, and applies the request to the store unless a fault is in the way.
@@ -220,12 +245,15 @@ func (s *Server) answer(e *exchange) answer {
 	if e.fault.Applied || e.fault.Drop == DropAfterHandling {
 		s.handle(e)
 	}
-	return e.fault.answer()
+	return e.fault.answer(e.name())
 }
 
 // handle checks a request and applies it to the store.
 func (s *Server) handle(e *exchange) answer {
-	if e.unknown != nil {
+	switch {
+	case e.endpoint != nil:
+		return e.endpoint.handle(s, e)
+	case e.unknown != nil:
 		return refusal(e.unknown)
 	}
 	c, err := e.operation.check(e.request, e.path, e.body)

@@ -51,6 +51,8 @@ func mergeMap(have any, changes map[string]any) map[string]any {
 // store is the account. Its methods are the operations; the server calls one at a time.
 type store struct {
 	conversations, messages, notes, contacts, tags, meetings, participants, people, teams collection
+
+	listeners []func(event string, data object) // of the webhooks
 }
 
 func newStore() *store {
