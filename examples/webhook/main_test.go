@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+)
+
+const token = "a-token-of-the-app"
+
+func TestOffline(t *testing.T) {
+	t.Setenv("DRIFT_TOKEN", "")
+	var out bytes.Buffer
+	require.NoError(t, start(t.Context(), "", &out))
+	assert.Equal(t, "DRIFT_TOKEN is not set: calling a Drift in memory.\n"+
+		"Conversation 1: &lt;p&gt;Do you ship to Lisbon?&lt;/p&gt;\n  answered with message 2.\n"+
+		"4 events, each sent twice: 1 answer.\n", out.String())
+}
+
+// deliver hands a message to the handler and returns the status of its answer.
+func deliver(t *testing.T, srv *drifttest.Server, message drift.Message, w io.Writer) int {
+	t.Helper()
+	handler, err := newHandler(srv.Client(drift.WithoutRetry()), token, w)
+	require.NoError(t, err)
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, drifttest.NewDelivery(token, "new_message", message))
+	return recorder.Code
+}
+
+func TestAnswers(t *testing.T) {
+	visitor := &drift.Author{ID: 9, Type: drift.AuthorTypeContact}
+	message := drift.Message{ID: 7, ConversationID: 1, Body: "hello", Author: visitor, CreatedAt: time.Now()}
+
+	t.Run("a visitor", func(t *testing.T) {
+		srv := drifttest.Start(t)
+		srv.AddConversation(drift.Conversation{})
+		assert.Equal(t, http.StatusOK, deliver(t, srv, message, io.Discard))
+		requests := srv.Requests()
+		require.Len(t, requests, 1)
+		assert.Contains(t, string(requests[0].Body), `"client_message_id":"answer-to-7"`)
+	})
+	t.Run("nobody else", func(t *testing.T) {
+		srv := drifttest.Start(t)
+		srv.AddConversation(drift.Conversation{})
+		for _, author := range []*drift.Author{nil, {ID: 1, Type: drift.AuthorTypeUser}, {ID: 1, Type: drift.AuthorTypeUser, Bot: true}} {
+			message.Author = author
+			assert.Equal(t, http.StatusOK, deliver(t, srv, message, io.Discard))
+		}
+		assert.Zero(t, srv.Count("*"))
+		message.Author = visitor
+	})
+	t.Run("again, where nothing was written", func(t *testing.T) {
+		srv := drifttest.Start(t)
+		assert.Equal(t, http.StatusInternalServerError, deliver(t, srv, message, io.Discard), "there is no conversation")
+	})
+	t.Run("not again, where something may have been", func(t *testing.T) {
+		srv := drifttest.Start(t)
+		srv.AddConversation(drift.Conversation{})
+		srv.Fail("messages.create", drifttest.Fault{Drop: drifttest.DropAfterHandling})
+		var out bytes.Buffer
+		assert.Equal(t, http.StatusOK, deliver(t, srv, message, &out))
+		assert.Contains(t, out.String(), "Conversation 1 may have got its answer, please look at it: ")
+	})
+}
+
+func TestRunNeedsAToken(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	srv := drifttest.Start(t)
+	assert.ErrorIs(t, run(t.Context(), listener, srv.Client(), "", io.Discard), drift.ErrInvalid)
+	_, err = listener.Accept()
+	assert.ErrorIs(t, err, net.ErrClosed)
+}
+
+func TestRunEndsWithTheContext(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.NoError(t, run(ctx, listener, drifttest.Start(t).Client(), token, io.Discard))
+}
