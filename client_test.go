@@ -177,24 +177,6 @@ func TestCloseTwice(t *testing.T) {
 	require.ErrorIs(t, err, drift.ErrClosed)
 }
 
-func TestCloseLetsCallsUnderWayEnd(t *testing.T) {
-	arrived, goOn := make(chan struct{}), make(chan struct{})
-	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		<-goOn
-		respond(http.StatusOK, `{"data": {"id": 1}}`)(w, r)
-	})
-	done := make(chan error)
-	go func() {
-		_, err := client.Tags.Get(t.Context(), 1)
-		done <- err
-	}()
-	<-arrived
-	require.NoError(t, client.Close())
-	close(goOn)
-	require.NoError(t, <-done)
-}
-
 // countingTransport counts how often its pool is flushed.
 type countingTransport struct {
 	roundTripper

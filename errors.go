@@ -61,7 +61,7 @@ var (
 
 // ValidationError is a request that was refused before anything was sent. It matches [ErrInvalid].
 type ValidationError struct {
-	Operation string // such as "conversations.get"; "" for an option of NewClient
+	Operation string // such as "conversations.get" or "webhook.NewHandler"; "" for an option of NewClient
 	Argument  string // the argument, parameter or option that is wrong
 	Reason    string
 }
@@ -264,7 +264,7 @@ type TransportError struct {
 	Attempts  []Attempt // every attempt of the call
 	Err       error     // why the last one failed
 
-	last error // the answer before the context ended, if there was one
+	last error // the answer before this one, or before the context ended, if there was one
 }
 
 func (e *TransportError) Error() string {
@@ -288,13 +288,13 @@ func (e *TransportError) LogValue() slog.Value {
 
 // DecodeError is JSON that does not fit: broken, of another shape, or a record without an id.
 type DecodeError struct {
-	Operation string
+	Operation string // such as "conversations.get"; of a webhook the type of its event
 	Path      string // JSON pointer into the data, such as "/id" or, in a list, "/3/id"; "" for the whole
 	Err       error  // quotes nothing of the body
 }
 
 func (e *DecodeError) Error() string {
-	return withCause("drift: "+joinNonEmpty(": ", e.Operation, joinNonEmpty(" at ", "cannot decode the answer", e.printablePath())), e.Err)
+	return withCause("drift: "+joinNonEmpty(": ", e.Operation, joinNonEmpty(" at ", "cannot decode the JSON", e.printablePath())), e.Err)
 }
 
 // printablePath is Path fit for a log: where the target of [Client.Do] has a map, it holds a name that the service chose.

@@ -199,7 +199,7 @@ func TestErrorTexts(t *testing.T) {
 		"drift: GET v2/tags/{tagId}: 599 (request req-1)":                                                                           {599, ``},
 		"drift: GET v2/tags/{tagId}: 418 teapot (request req-1)":                                                                    {418, `{"error": {"type": "teapot"}}`},
 		"drift: tags.get: rate limited by the service, try again in 1s: GET v2/tags/{tagId}: 429 Too Many Requests (request req-1)": {429, ``},
-		"drift: tags.get: cannot decode the answer at /id: the record has no id greater than 0":                                     {200, `{"data": {"name": "x"}}`},
+		"drift: tags.get: cannot decode the JSON at /id: the record has no id greater than 0":                                     {200, `{"data": {"name": "x"}}`},
 		"drift: GET v2/tags/{tagId}: 200: partly (request req-1)":                                                                   {200, `{"error": "partly"}`},
 	} {
 		_, err := answeringClient(t, give.status, give.body).Tags.Get(t.Context(), 1)
@@ -221,7 +221,7 @@ func TestErrorsOfSeveralKindsHaveATextWithoutDetails(t *testing.T) {
 		"drift: the request may have been applied":    &drift.AmbiguousError{},
 		"drift: the request may have been applied: x": &drift.AmbiguousError{ClientID: "k\n", Err: errors.New("drift: x")},
 		"drift: not sent":                  &drift.TransportError{},
-		"drift: cannot decode the answer":  &drift.DecodeError{},
+		"drift: cannot decode the JSON":  &drift.DecodeError{},
 		"drift: cannot read the next page": &drift.PageError{Cursor: "c"},
 	} {
 		assert.Equal(t, want, err.Error())
@@ -396,46 +396,6 @@ func blockedNetwork(req *http.Request) (*http.Response, error) {
 	return nil, context.Cause(req.Context())
 }
 
-func TestContextEndsDuringAnAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := through(t, blockedNetwork)
-		for name, c := range map[string]struct {
-			end  func(context.Context) (context.Context, context.CancelFunc)
-			want []error
-		}{
-			"cancel": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-				ctx, cancel := context.WithCancel(ctx)
-				time.AfterFunc(time.Second, cancel)
-				return ctx, cancel
-			}, []error{context.Canceled}},
-			"cancel with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-				ctx, cancel := context.WithCancelCause(ctx)
-				time.AfterFunc(time.Second, func() { cancel(errStopped) })
-				return ctx, func() { cancel(nil) }
-			}, []error{context.Canceled, errStopped}},
-			"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeout(ctx, time.Second)
-			}, []error{context.DeadlineExceeded}},
-			"deadline with a cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeoutCause(ctx, time.Second, errStopped)
-			}, []error{context.DeadlineExceeded, errStopped}},
-		} {
-			ctx, cancel := c.end(t.Context())
-			start := time.Now()
-			_, err := client.Tags.Create(ctx, drift.TagCreateRequest{})
-			cancel()
-			assert.Equal(t, time.Second, time.Since(start), name)
-			for _, want := range c.want {
-				require.ErrorIs(t, err, want, name)
-			}
-			requireSentinels(t, err, []error{c.want[0], drift.ErrAmbiguous})
-			var transport *drift.TransportError
-			require.ErrorAs(t, err, &transport)
-			assert.Len(t, transport.Attempts, 1, "the end of the context is no reason to try again")
-		}
-	})
-}
-
 func TestWithTimeoutIsADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -478,70 +438,6 @@ type slowBody struct{ ctx context.Context }
 func (b slowBody) Read([]byte) (int, error) {
 	<-b.ctx.Done()
 	return 0, b.ctx.Err()
-}
-
-func TestContextEndsDuringBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network := &memoryNetwork{status: http.StatusServiceUnavailable, body: `{"error": "busy"}`}
-		client := through(t, network.roundTrip, drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Hour, MaxBackoff: time.Hour}))
-		for _, cause := range []error{nil, errStopped} {
-			network.requests.Store(0)
-			ctx, cancel := context.WithCancelCause(t.Context())
-			time.AfterFunc(time.Microsecond, func() { cancel(cause) })
-			start := time.Now()
-			_, err := client.Tags.Get(ctx, 1)
-			require.EqualValues(t, 1, network.requests.Load())
-			assert.Equal(t, time.Microsecond, time.Since(start))
-			requireSentinels(t, err, []error{context.Canceled, drift.ErrServer})
-			var api *drift.APIError
-			require.ErrorAs(t, err, &api)
-			assert.Equal(t, "busy", api.Message)
-			var transport *drift.TransportError
-			require.ErrorAs(t, err, &transport)
-			assert.Len(t, transport.Attempts, 1)
-			if cause != nil {
-				require.ErrorIs(t, err, cause)
-			}
-		}
-	})
-}
-
-// A deadline that comes before the next attempt could is not waited for: the caller gets the answer itself.
-func TestDeadlineBeforeTheNextAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := through(t, func(req *http.Request) (*http.Response, error) {
-			resp := memoryAnswer(req, http.StatusServiceUnavailable, "", "")
-			resp.Header.Set("Retry-After", "30")
-			return resp, nil
-		})
-		start := time.Now()
-		_, err := client.Tags.Get(t.Context(), 1, drift.WithTimeout(20*time.Second))
-		assert.Zero(t, time.Since(start))
-		var api *drift.APIError
-		require.ErrorAs(t, err, &api)
-		assert.Equal(t, 30*time.Second, api.RetryAfter)
-	})
-}
-
-func TestRateLimitErrorNamesTheDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := through(t, func(req *http.Request) (*http.Response, error) {
-			resp := memoryAnswer(req, http.StatusTooManyRequests, "", "")
-			resp.Header.Set("Retry-After", "30")
-			return resp, nil
-		})
-		_, err := client.Tags.Get(t.Context(), 1, drift.WithTimeout(20*time.Second))
-		requireSentinels(t, err, []error{drift.ErrRateLimited, context.DeadlineExceeded})
-		var limited *drift.RateLimitError
-		require.ErrorAs(t, err, &limited)
-		assert.Equal(t, 30*time.Second, limited.RetryAfter)
-		assert.False(t, limited.Local)
-
-		_, err = client.Tags.Get(t.Context(), 1, drift.WithTimeout(20*time.Second))
-		requireSentinels(t, err, []error{drift.ErrRateLimited, context.DeadlineExceeded})
-		require.ErrorAs(t, err, &limited)
-		assert.True(t, limited.Local, "the pause holds for the next call")
-	})
 }
 
 func TestTokenIsMaskedWhereTheServiceRepeatsIt(t *testing.T) {

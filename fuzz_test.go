@@ -1,9 +1,14 @@
 package drift_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path"
 	"reflect"
@@ -15,13 +20,6 @@ import (
 
 	"github.com/driftsdk/drift"
 )
-
-// free is a limiter that lets everything through.
-type free struct{}
-
-func (free) Acquire(context.Context, drift.Class) (drift.Slot, error) { return free{}, nil }
-func (free) Pause(time.Time)                                          {}
-func (free) Done(drift.Outcome)                                       {}
 
 // oddAnswers are seeds: shapes at which decoders have stumbled before.
 var oddAnswers = []string{
@@ -36,7 +34,8 @@ var oddAnswers = []string{
 
 // Whatever decodes can be encoded, and means the same when it is decoded again.
 func FuzzRecord(f *testing.F) {
-	types := jsonTypes()
+	types := append(jsonTypes(), reflect.TypeFor[drift.ContactID](), reflect.TypeFor[drift.CompanyID](), reflect.TypeFor[drift.Attributes](),
+		reflect.TypeFor[drift.Optional[time.Time]](), reflect.TypeFor[drift.Optional[[]drift.UserID]](), reflect.TypeFor[drift.Direction]())
 	for i, of := range types {
 		for _, answer := range oddAnswers {
 			f.Add(uint8(i), []byte(answer))
@@ -47,6 +46,9 @@ func FuzzRecord(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
 		of := types[int(kind)%len(types)]
+		if direct, ok := reflect.New(of).Interface().(json.Unmarshaler); ok {
+			_ = direct.UnmarshalJSON(data) // which nobody should call with something that is not JSON, and which must not panic then
+		}
 		first := reflect.New(of)
 		if json.Unmarshal(data, first.Interface()) != nil {
 			return
@@ -64,35 +66,85 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// An answer gives a record with an id, or an error of this package: never both, neither or a panic.
+// An answer gives a record with an id, or an error of this package: never both, neither or a panic. That holds for every
+// operation.
 func FuzzAnswer(f *testing.F) {
-	for _, answer := range oddAnswers {
-		f.Add([]byte(answer))
+	calls := invocations(f)
+	for i := range calls {
+		for _, answer := range oddAnswers {
+			f.Add(uint8(i), []byte(answer))
+		}
 	}
 	var body string
-	client := through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(free{}))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	client := through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(openLimiter{}))
+	f.Fuzz(func(t *testing.T, operation uint8, data []byte) {
 		body = string(data)
-		message, err := client.Messages.Get(t.Context(), 1, 1)
-		require.Equal(t, err == nil, message != nil && message.ID > 0)
+		call := calls[int(operation)%len(calls)]
+		results := call.results(t.Context(), client)
+		if call.ranges() {
+			checkSequence(t, results[0])
+			return
+		}
+		err, _ := results[len(results)-1].Interface().(error)
 		requireTyped(t, err)
-		contact, err := client.Contacts.MatchEmail(t.Context(), "a@b")
-		require.Equal(t, err == nil, contact != nil && contact.ID > 0)
-		requireTyped(t, err)
-		page, err := client.Meetings.List(t.Context(), drift.MeetingListOptions{})
-		require.Equal(t, err == nil, page != nil)
-		requireTyped(t, err)
+		if len(results) == 1 {
+			require.NoError(t, err, "a deletion may say what it likes")
+			return
+		}
+		require.Equal(t, err != nil, results[0].IsNil())
 		if err == nil {
-			for _, item := range page.Items {
-				require.Positive(t, item.ID)
-			}
+			checkRecord(t, results[0])
 		}
 	})
 }
 
+// results calls the method and returns everything that it does.
+func (i invocation) results(ctx context.Context, client *drift.Client) []reflect.Value {
+	arguments := append([]reflect.Value{reflect.ValueOf(&ctx).Elem()}, i.arguments...)
+	return reflect.ValueOf(client).Elem().FieldByName(i.service).Method(i.index).Call(arguments)
+}
+
+// checkRecord: every record has an id, also those of a page. Only an interaction of a bot may have none.
+func checkRecord(t *testing.T, pointer reflect.Value) {
+	t.Helper()
+	if items := pointer.Elem().FieldByName("Items"); items.IsValid() {
+		for _, item := range items.Seq2() {
+			checkRecord(t, item)
+		}
+		return
+	}
+	if pointer.Type() == reflect.TypeFor[*drift.DriftbotInteraction]() {
+		return
+	}
+	require.Positive(t, pointer.Elem().FieldByName("ID").Int())
+}
+
+// checkSequence: it yields records and then, if at all, one error.
+func checkSequence(t *testing.T, seq reflect.Value) {
+	t.Helper()
+	failed := false
+	for item, failure := range seq.Seq2() {
+		require.False(t, failed, "something follows the error")
+		err, isError := failure.Interface().(error)
+		if !isError {
+			checkRecord(t, item)
+			continue
+		}
+		failed = true
+		require.True(t, item.IsNil())
+		var page *drift.PageError
+		require.ErrorAs(t, err, &page)
+		if !errors.Is(err, drift.ErrCursorLoop) {
+			requireTyped(t, page.Err)
+		}
+	}
+}
+
 func requireTyped(t *testing.T, err error) {
 	t.Helper()
-	switch err.(type) {
+	switch err := err.(type) {
+	case *drift.AmbiguousError:
+		requireTyped(t, err.Err)
 	case nil, *drift.DecodeError, *drift.APIError:
 	default:
 		require.ErrorAs(t, err, new(*drift.TransportError))
@@ -111,7 +163,7 @@ func FuzzPath(f *testing.F) {
 	client := through(f, func(r *http.Request) (*http.Response, error) {
 		seen = append(seen, met(r.URL.RequestURI()))
 		return reply(http.StatusOK, http.Header{}, "[]"), nil
-	}, drift.WithLimiter(free{}))
+	}, drift.WithLimiter(openLimiter{}))
 	f.Fuzz(func(t *testing.T, id string) {
 		calls := map[string]func() error{
 			"people ": func() error {
@@ -182,5 +234,127 @@ func FuzzAttributes(f *testing.F) {
 				}
 			}
 		}
+	})
+}
+
+// Do reads what encoding/json reads, and hands over bytes as they are.
+func FuzzDo(f *testing.F) {
+	for _, answer := range oddAnswers {
+		f.Add([]byte(answer))
+	}
+	var body string
+	client := through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(openLimiter{}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		body = string(data)
+		var read []byte
+		require.NoError(t, client.Do(t.Context(), drift.Request{Path: "a"}, &read))
+		require.Equal(t, strings.TrimPrefix(body, "\ufeff"), string(read))
+
+		var raw json.RawMessage
+		err := client.Do(t.Context(), drift.Request{Path: "a", Raw: true}, &raw)
+		requireTyped(t, err)
+		require.Equal(t, json.Valid(read), err == nil, "%v", err)
+
+		var target struct {
+			ID   drift.ContactID
+			Name string
+			At   time.Time
+			For  time.Duration
+			Any  any
+			Map  map[string]float64
+			List []*bool
+		}
+		requireTyped(t, client.Do(t.Context(), drift.Request{Path: "a"}, &target))
+		requireTyped(t, client.Do(t.Context(), drift.Request{Path: "a"}, nil))
+	})
+}
+
+// A base URL is refused without being quoted, or calls go to its host, under its path, and over http only to loopback.
+func FuzzBaseURL(f *testing.F) {
+	for _, base := range []string{
+		"https://drift.test", "https://drift.test:8443/a/b/", "http://localhost", "http://127.0.0.1:1/", "http://[::1]:8080", "http://[::ffff:127.0.0.1]", "http://drift.test",
+		"https://ada:secret@drift.test", "https://drift.test/?a=b", "https://drift.test/#", "https://drift.test/a%2Fb/%2e%2e", "https://drift.test/a%2f", "https://drift.test/%2F/",
+		"https://drift.test//a//b//", "//drift.test", "drift.test", "https:drift.test", "https://", "https:///a", "https://[fe80::1%25eth0]/", "HTTPS://DRIFT.test/é", "https://drift.test/a b",
+		"https://drift.test/a;b=c", "https://drift.test/a\\b", "https://drift.test/\x00", "https://drift.test:", "http://localhost.", "http://x.localhost/",
+	} {
+		f.Add(base)
+	}
+	var sent *http.Request
+	transport := drift.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent = r
+		return reply(http.StatusOK, http.Header{}, `{"id":1}`), nil
+	})})
+	f.Fuzz(func(t *testing.T, base string) {
+		client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL(base), drift.WithLimiter(openLimiter{}), transport)
+		if err != nil {
+			require.ErrorIs(t, err, drift.ErrInvalid)
+			require.True(t, len(base) < 8 || !strings.Contains(err.Error(), base), "%v", err)
+			return
+		}
+		want, err := url.Parse(base)
+		require.NoError(t, err)
+		require.True(t, want.User == nil && want.RawQuery == "" && want.Fragment == "", base)
+		require.True(t, want.Scheme == "https" || onLoopback(want.Hostname()), base)
+		_, err = client.Tags.Get(t.Context(), 1)
+		require.NoError(t, err)
+		require.Equal(t, want.Host, sent.Host)
+		require.Equal(t, want.Scheme+"://"+want.Host, sent.URL.Scheme+"://"+sent.URL.Host)
+		require.Equal(t, strings.TrimRight(want.EscapedPath(), "/")+"/v2/tags/1", sent.URL.RequestURI())
+	})
+}
+
+func onLoopback(host string) bool {
+	addresses, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && (addresses.IsLoopback() || addresses.Unmap().IsLoopback())
+}
+
+// Whatever goes into a request arrives on the wire as it was given, and nothing beside it, or is refused.
+func FuzzRequest(f *testing.F) {
+	f.Add("7", "q", "a b", "X-A", "1", "billing/1.4")
+	f.Add("a/../b", "a&b=c", "\r\nX: y", "X-A", "é", "x")
+	f.Add("a\r\nX: y", "\x00", "\xff", "X-A\r\nX-B", "1", "x")
+	f.Add("☃", "", "+%2B#", "Host", "elsewhere", "x\r\nX: y")
+	f.Add("%2e%2e", "k[x]", ";", "x-a", "a\r\n\r\nGET / HTTP/1.1", "x\x00")
+	f.Add(strings.Repeat("é", 5000), "q", strings.Repeat("&", 5000), "Content-Length", "0", " ")
+	var wire bytes.Buffer
+	transport := drift.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		wire.Reset()
+		return reply(http.StatusOK, http.Header{}, `{}`), r.Write(&wire)
+	})})
+	f.Fuzz(func(t *testing.T, value, name, query, header, content, agent string) {
+		client, err := drift.NewClient(drift.WithToken("a"), drift.WithUserAgent(agent), drift.WithLimiter(openLimiter{}), transport)
+		if err != nil {
+			require.ErrorIs(t, err, drift.ErrInvalid)
+			return
+		}
+		req := drift.Request{Method: http.MethodPost, Path: "a/{v}/b", Values: map[string]string{"v": value}, Query: url.Values{name: {query, "last"}}, Body: []int{1}}
+		err = client.Do(t.Context(), req, nil, drift.WithHeader(header, content))
+		if err != nil {
+			require.ErrorIs(t, err, drift.ErrInvalid)
+			return
+		}
+		got, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(wire.Bytes())))
+		require.NoError(t, err)
+		segments := strings.Split(got.URL.EscapedPath(), "/")
+		require.Len(t, segments, 4)
+		require.Equal(t, []string{"", "a", "b"}, []string{segments[0], segments[1], segments[3]})
+		segment, err := url.PathUnescape(segments[2])
+		require.NoError(t, err)
+		require.Equal(t, value, segment)
+		parsed, err := url.ParseQuery(got.URL.RawQuery)
+		require.NoError(t, err)
+		require.Equal(t, url.Values{name: {query, "last"}}, parsed)
+		body, err := io.ReadAll(got.Body)
+		require.NoError(t, err)
+		require.Equal(t, "[1]", string(body))
+		require.Equal(t, strings.TrimSpace(content), got.Header.Get(header))
+		if http.CanonicalHeaderKey(header) != "User-Agent" {
+			require.True(t, strings.HasPrefix(got.UserAgent(), strings.TrimSpace(agent)), "%q", got.UserAgent())
+		}
+		got.Header.Del(header)
+		for _, own := range []string{"Accept", "Authorization", "Content-Type", "Content-Length", "User-Agent"} {
+			got.Header.Del(own)
+		}
+		require.Empty(t, got.Header)
 	})
 }

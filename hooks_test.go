@@ -212,15 +212,3 @@ func TestInterruptedBackoffIsAWait(t *testing.T) {
 		assert.Equal(t, 10*time.Second, response.Waited.Backoff)
 	})
 }
-
-func TestCancelDuringBackoffAfterAFailedConnection(t *testing.T) {
-	for _, respond := range []respondWith{notSent, noAnswer, brokenBody} {
-		synctest.Test(t, func(t *testing.T) {
-			network := &network{answers: []respondWith{respond}}
-			client := through(t, network.serve, drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Hour, MaxBackoff: time.Hour}))
-			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(time.Millisecond, cancel)
-			assert.ErrorIs(t, get(ctx, client), context.Canceled)
-		})
-	}
-}

@@ -193,7 +193,7 @@ func TestExchange(t *testing.T) {
 		id, ok := drift.OrgIDOf(token)
 		assert.True(t, ok)
 		assert.Equal(t, drift.OrgID(17035536800), id)
-		assert.EqualValues(t, 17035536800, token.Extra("orgId"))
+		assert.Equal(t, int64(17035536800), token.Extra("orgId"))
 	})
 }
 

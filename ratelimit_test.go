@@ -368,27 +368,6 @@ func TestPanicsGiveTheSlotBack(t *testing.T) {
 	})
 }
 
-func TestCancelledWhileQueued(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		net := new(network)
-		client := through(t, net.serve, drift.WithRateLimit(1))
-		require.NoError(t, get(t.Context(), client))
-		stop := errors.New("the user has gone")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(20*time.Second, func() { cancel(stop) })
-		start := time.Now()
-		err := get(ctx, client)
-		assert.Equal(t, 20*time.Second, time.Since(start), "at once")
-		assert.ErrorIs(t, err, context.Canceled)
-		assert.ErrorIs(t, err, stop)
-		var failed *drift.TransportError
-		require.ErrorAs(t, err, &failed)
-		assert.False(t, failed.Sent)
-		require.NoError(t, get(t.Context(), client))
-		assertTook(t, time.Minute, start) // the one who left used no slot
-	})
-}
-
 // traced reports to httptrace that the request's headers were written a number of times.
 func traced(times int, then respondWith) respondWith {
 	return func(r *http.Request) (*http.Response, error) {

@@ -1,7 +1,9 @@
 package drift_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,25 +36,57 @@ const (
 	markedBody    = "mark-body-5e1d"
 	markedAnswer  = "mark-answer-5e1d"
 	markedAddress = "mark-address-5e1d@example.com"
+	markedBase    = "mark-base-5e1d"
+	markedSecret  = "mark-secret-5e1d"
 	markedPrefix  = "mark-"
 )
 
 var secretVerbs = []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T"}
 
-// secretWatch gathers everything that a client shows to others than its caller.
+// secretWatch looks at everything that a client shows to others than its caller.
 type secretWatch struct {
+	every int // look at one value in so many; 0: at all
+
 	mu    sync.Mutex
-	shown strings.Builder
+	seen  int
+	shown int
+	leak  string // the first text in which a marker shows
 }
 
 func (w *secretWatch) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.shown.Write(p)
+	w.shown += len(p)
+	if w.leak == "" && marked(p) {
+		w.leak = string(p)
+	}
+	return len(p), nil
+}
+
+// markedForms are the ways in which a marker can show: as it is, and as verbs of fmt and encoding/json write bytes.
+var markedForms = func() (forms [][]byte) {
+	inHex := hex.EncodeToString([]byte(markedPrefix))
+	inDecimal := strings.Trim(fmt.Sprint([]byte(markedPrefix)), "[]")
+	for _, form := range []string{markedPrefix, inHex, strings.ToUpper(inHex), inDecimal} {
+		forms = append(forms, []byte(form))
+	}
+	for before := range 3 { // base64 depends on how many bytes come before
+		inBase64 := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + markedPrefix + "\x00\x00"))
+		whole := (before*8 + 5) / 6
+		forms = append(forms, []byte(inBase64[whole:whole+len(markedPrefix)*8/6-1]))
+	}
+	return forms
+}()
+
+func marked(text []byte) bool {
+	return slices.ContainsFunc(markedForms, func(form []byte) bool { return bytes.Contains(text, form) })
 }
 
 // show writes a value in every way in which programs write values.
 func (w *secretWatch) show(value any) {
+	if w.skips() {
+		return
+	}
 	for _, verb := range secretVerbs {
 		fmt.Fprintf(w, verb+"\n", value)
 		fmt.Fprintf(w, verb+"\n", []any{value})
@@ -60,6 +95,13 @@ func (w *secretWatch) show(value any) {
 	fmt.Fprintf(w, "%s\n", encoded)
 	slog.New(slog.NewJSONHandler(w, nil)).Info("x", "value", value)
 	slog.New(slog.NewTextHandler(w, nil)).Info("x", "value", value)
+}
+
+func (w *secretWatch) skips() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen++
+	return w.every > 1 && w.seen%w.every != 0
 }
 
 // showError shows an error and everything that it wraps. It stops at the types of other packages: what a caller digs out of
@@ -81,7 +123,7 @@ func (w *secretWatch) showError(err error) {
 
 func (w *secretWatch) options() []drift.Option {
 	return []drift.Option{
-		drift.WithToken(markedToken), drift.WithHeader("X-Marked", markedHeader), impatient(),
+		drift.WithHeader("X-Marked", markedHeader), impatient(),
 		drift.WithLogger(slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))),
 		drift.WithPlan(10), // so that the warnings about the month are logged too
 		drift.WithHooks(drift.Hooks{
@@ -94,26 +136,17 @@ func (w *secretWatch) options() []drift.Option {
 	}
 }
 
-// found returns a line in which a marker shows.
+// found returns a text in which a marker shows.
 func (w *secretWatch) found() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	inHex := hex.EncodeToString([]byte(markedPrefix))
-	inDecimal := strings.Trim(fmt.Sprint([]byte(markedPrefix)), "[]")
-	for line := range strings.Lines(w.shown.String()) {
-		for _, form := range []string{markedPrefix, inHex, strings.ToUpper(inHex), inDecimal} {
-			if strings.Contains(line, form) {
-				return line
-			}
-		}
-	}
-	return ""
+	return w.leak
 }
 
-func (w *secretWatch) check(t *testing.T) {
+func (w *secretWatch) check(t testing.TB) {
 	t.Helper()
 	require.Empty(t, w.found())
-	require.NotZero(t, w.shown.Len())
+	require.NotZero(t, w.shown)
 }
 
 // markedCalls are calls with markers wherever a value goes.
@@ -184,7 +217,7 @@ func TestNothingSecretShows(t *testing.T) {
 			server := httptest.NewServer(handler)
 			defer server.Close()
 			watch := new(secretWatch)
-			client, err := drift.NewClient(append(watch.options(), drift.WithBaseURL(server.URL), drift.WithLimiter(openLimiter{}), drift.WithoutRetry())...)
+			client, err := drift.NewClient(append(watch.options(), drift.WithToken(markedToken), drift.WithBaseURL(server.URL), drift.WithLimiter(openLimiter{}), drift.WithoutRetry())...)
 			require.NoError(t, err)
 			for _, err := range markedCalls(t.Context(), client) {
 				watch.showError(err)
@@ -216,7 +249,7 @@ func TestNothingSecretShowsOfTheTransport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			watch := new(secretWatch)
 			network := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, err })}
-			client, newErr := drift.NewClient(append(watch.options(), drift.WithHTTPClient(network), drift.WithLimiter(openLimiter{}))...)
+			client, newErr := drift.NewClient(append(watch.options(), drift.WithToken(markedToken), drift.WithHTTPClient(network), drift.WithLimiter(openLimiter{}))...)
 			require.NoError(t, newErr)
 			for _, got := range markedCalls(t.Context(), client) {
 				watch.showError(got)
@@ -295,6 +328,11 @@ func TestSecretWatchSees(t *testing.T) {
 		fmt.Fprintf(watch, verb, value)
 		assert.NotEmpty(t, watch.found(), verb)
 	}
+	for before := range 6 {
+		watch := new(secretWatch)
+		require.NoError(t, json.NewEncoder(watch).Encode([]byte(strings.Repeat("é", before)[:before]+markedBody)))
+		assert.NotEmpty(t, watch.found(), "base64 after %d bytes", before)
+	}
 	watch := new(secretWatch)
 	watch.showError(fmt.Errorf("outer: %w", errors.Join(io.EOF, quotingError(markedBody))))
 	assert.NotEmpty(t, watch.found())
@@ -317,6 +355,51 @@ func TestRequestIDIsMasked(t *testing.T) {
 	_, err := client.Tags.Get(t.Context(), 1)
 	require.ErrorIs(t, err, drift.ErrNotFound)
 	assert.NotContains(t, err.Error(), testToken)
+}
+
+// What is logged of an answer's headers is a list of names, and it costs nothing unless it is logged.
+func TestAnswerHeadersAreLogged(t *testing.T) {
+	header := []string{"Content-Type", "application/json; charset=utf-8; note=" + markedAnswer, "Content-Length", "2", "Date", "Sat, 01 Jan 2000 00:00:00 GMT",
+		"Retry-After", "7", "X-Request-Id", "r1", "RateLimit-Limit", "100", "RateLimit-Policy", "100;w=60", "RateLimit-Remaining", "99", "RateLimit-Reset", "60"}
+	hidden := []string{"Set-Cookie", markedAnswer, "Location", markedAnswer, "Www-Authenticate", markedAnswer, "X-Marked", markedAnswer, "X-RateLimit-" + markedAnswer, "1"}
+	var lines bytes.Buffer
+	logger := slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	client := through(t, roundTripper(answer(404, append(header, hidden...)...)), drift.WithLogger(logger))
+	require.ErrorIs(t, get(t.Context(), client), drift.ErrNotFound)
+	assert.False(t, marked(lines.Bytes()), lines.String())
+	var line struct {
+		RequestID string            `json:"request_id"`
+		Header    map[string]string `json:"header"`
+	}
+	require.NoError(t, json.Unmarshal(lines.Bytes(), &line), "one line: %s", lines.String())
+	assert.Equal(t, "r1", line.RequestID)
+	assert.Equal(t, map[string]string{"content-type": "application/json", "date": "Sat, 01 Jan 2000 00:00:00 GMT", "content-length": "2", "retry-after": "7",
+		"ratelimit-limit": "100", "ratelimit-policy": "100;w=60", "ratelimit-remaining": "99", "ratelimit-reset": "60"}, line.Header)
+
+	lines.Reset()
+	client = through(t, func(r *http.Request) (*http.Response, error) {
+		return answer(404, "Date", r.Header.Get("Authorization"), "Retry-After", "two\nlines "+strings.Repeat("x", 1000))(r)
+	}, drift.WithLogger(logger))
+	require.ErrorIs(t, get(t.Context(), client), drift.ErrNotFound)
+	assert.NotContains(t, lines.String(), testToken)
+	assert.Less(t, lines.Len(), 500, "bounded")
+}
+
+func TestAnswerHeadersCostNothingUnlessLogged(t *testing.T) {
+	ctx := t.Context()
+	allocations := func(header ...string) float64 {
+		respond := answer(404, header...)
+		resp, err := respond(nil)
+		require.NoError(t, err)
+		client := through(t, func(*http.Request) (*http.Response, error) {
+			once := *resp
+			once.Body = http.NoBody
+			return &once, nil
+		}, drift.WithLogger(slog.New(slog.NewJSONHandler(io.Discard, nil))), drift.WithLimiter(openLimiter{}))
+		return testing.AllocsPerRun(200, func() { _ = get(ctx, client) })
+	}
+	with := allocations("Content-Length", "2", "RateLimit-Limit", "100", "RateLimit-Policy", "100;w=60", "RateLimit-Remaining", "99", "RateLimit-Reset", "60")
+	assert.InDelta(t, allocations(), with, 2)
 }
 
 // The verbs that fit no text print the fields of a value.

@@ -132,12 +132,6 @@ func TestPlainSourceWithoutAnotherToken(t *testing.T) {
 	assert.Equal(t, 2, source.asked)
 }
 
-func TestNewTokenThatIsRefusedToo(t *testing.T) {
-	source, network := &plainSource{tokens: []string{"first", "second", "third", "fourth"}}, &network{answers: []respondWith{answer(401)}}
-	assert.ErrorIs(t, get(t.Context(), throughWith(t, source, network.serve)), drift.ErrUnauthorized)
-	assert.Len(t, network.requests(), 2, "exactly once more")
-}
-
 func TestNobodyIsAskedForATokenAfterTheContextEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	source := &plainSource{tokens: []string{"first", "second"}}
@@ -154,21 +148,6 @@ func TestPlain403IsFinal(t *testing.T) {
 	assert.ErrorIs(t, get(t.Context(), throughWith(t, source, network.serve)), drift.ErrForbidden)
 	assert.Len(t, network.requests(), 1)
 	assert.Equal(t, 1, source.asked)
-}
-
-// The attempt with a new token is one more than the others.
-func TestNewTokenIsNotCountedAsAnAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source := &currentSource{token: "old"}
-		expired := func(r *http.Request) (*http.Response, error) {
-			source.set("new")
-			return answer(401)(r)
-		}
-		network := &network{answers: []respondWith{answer(500), expired, answer(500), answer(500), answer(200)}}
-		err := get(t.Context(), throughWith(t, source, network.serve))
-		assert.ErrorIs(t, err, drift.ErrServer)
-		assert.Len(t, network.requests(), 4)
-	})
 }
 
 func TestNewTokenIsFreeOfBudget(t *testing.T) {

@@ -1,9 +1,12 @@
 package wire
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"errors"
+	"math/big"
 	"net/url"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -93,6 +96,64 @@ func FuzzInt(f *testing.F) {
 			if err == nil {
 				require.Equal(t, want, bare)
 			}
+		}
+	})
+}
+
+// A text is what encoding/json makes of a string, or the digits of a number.
+func FuzzText(f *testing.F) {
+	for _, text := range []string{`""`, `"a"`, `"\u0000"`, `"\ud83d\ude00"`, `"\ud83d"`, "\"\xff\"", "\"\xed\xa0\x80\"", `7`, `-0.0`, `1e400`, `null`, `true`, `[]`, `{}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		if trimmed := bytes.TrimSpace(value); !stdjson.Valid(value) || len(trimmed) != len(value) {
+			return // decoders hand over values, and nothing around them
+		}
+		got, err := ParseText(value)
+		var want any
+		decoder := stdjson.NewDecoder(bytes.NewReader(value))
+		decoder.UseNumber()
+		require.NoError(t, decoder.Decode(&want))
+		switch want := want.(type) {
+		case nil:
+			require.NoError(t, err)
+			require.Empty(t, got)
+		case string:
+			require.NoError(t, err)
+			require.Equal(t, cut(want), cut(got))
+		case stdjson.Number:
+			require.NoError(t, err)
+			require.Equal(t, want.String(), got)
+		default:
+			require.ErrorIs(t, err, ErrText)
+		}
+	})
+}
+
+var replacements = regexp.MustCompile("\ufffd+")
+
+// cut leaves one replacement character where there are several: how many stand for broken bytes is of no interest.
+func cut(text string) string { return replacements.ReplaceAllString(text, "\ufffd") }
+
+// A duration is whole minutes, as many as fit.
+func FuzzMinutes(f *testing.F) {
+	for _, text := range []string{"0", "-0", "30", "-30", "153722867", "153722868", "-153722868", "9223372036854775807", "99999999999999999999", "1e2", "30.0", "+30", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted, err := stdjson.Marshal(text)
+		require.NoError(t, err)
+		var got time.Duration
+		err = Unmarshal(quoted, &got)
+		minutes, isInteger := new(big.Int).SetString(text, 10)
+		if !isInteger || !minutes.IsInt64() || text[0] == '+' {
+			require.Error(t, err, "%q", text)
+			return
+		}
+		want := new(big.Int).Mul(minutes, big.NewInt(int64(time.Minute)))
+		require.Equal(t, want.IsInt64(), err == nil, "%q: %v", text, err)
+		if err == nil {
+			require.Equal(t, want.Int64(), int64(got))
 		}
 	})
 }

@@ -1,0 +1,774 @@
+package drift_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/faults"
+)
+
+// statusFaults: what the service can answer.
+func statusFaults() faults.Cases {
+	return faults.Cases{
+		28: inBubble(checkOK),
+		29: inBubble(checkErrorUnderSuccess),
+		30: inBubble(checkEmptyAnswer),
+		31: inBubble(checkCreatedWithoutBody),
+		32: inBubble(checkAccepted),
+		33: inBubble(checkNoContent),
+		34: inBubble(checkOddSuccess),
+		35: everyMethod(refused, answer(304)),
+		36: checkRedirect,
+		37: checkRedirectElsewhere,
+		38: checkRedirectOfTokens,
+		39: checkRedirectToNowhere,
+		40: inBubble(checkBadRequest),
+		41: inBubble(checkExpiredToken),
+		42: inBubble(checkNewTokenRefused),
+		43: inBubble(checkExpiredTokenOfMany),
+		44: inBubble(checkInsufficientScope),
+		45: inBubble(func(t *testing.T) { checkUsedUp(t, answerBody(402, markedErrorBody)) }),
+		46: inBubble(checkForbidden),
+		47: inBubble(checkNotFound),
+		48: everyMethod(refused, answer(405), answer(406), answer(410), answer(411), answer(413), answer(414), answer(415), answer(431), answer(451)),
+		49: everyMethod(transient, answer(408)),
+		50: inBubble(checkConflict),
+		51: everyMethod(refused, answer(412), answer(428)),
+		52: inBubble(checkFieldErrors),
+		53: everyMethod(refused, answer(423), answer(425)),
+		54: inBubble(checkThrottled),
+		55: checkThrottledUntilDate,
+		56: checkThrottledForNothing,
+		57: checkThrottledWithJunk,
+		58: checkThrottledForAnHour,
+		59: checkThrottledForAges,
+		60: checkThrottledUntilThePast,
+		61: inBubble(checkThrottledWithoutATime),
+		62: inBubble(checkThrottledForEver),
+		63: inBubble(func(t *testing.T) { checkUsedUp(t, quotaGone) }),
+		64: everyMethod(transient, answer(500)),
+		65: inBubble(checkServerErrorOnce),
+		66: everyMethod(broken, answer(501), answer(505)),
+		67: inBubble(checkBadGateway),
+		68: inBubble(checkUnavailableWrite),
+		69: inBubble(checkMaintenance),
+		70: checkNoStatus,
+		71: inBubble(checkDifferentErrors),
+	}
+}
+
+// inBubble runs a check in virtual time.
+func inBubble(check func(*testing.T)) func(*testing.T) {
+	return func(t *testing.T) { synctest.Test(t, check) }
+}
+
+// everyMethod checks what becomes of reads, of writes that may be repeated and of those that must not, when every attempt gets
+// one of these answers.
+func everyMethod(want [3]expectation, answers ...respondWith) func(*testing.T) {
+	return inBubble(func(t *testing.T) {
+		for i, respond := range answers {
+			for group, methods := range methodGroups {
+				for _, method := range methods {
+					network := &network{answers: []respondWith{respond}}
+					c := throughFault(t, network.serve, withoutBudget)
+					method, idempotent := strings.CutSuffix(method, " idempotent")
+					var opts []drift.CallOption
+					if idempotent {
+						opts = append(opts, drift.WithIdempotent())
+					}
+					err := c.call(t.Context(), method, opts...)
+					assert.Equal(t, want[group], expectation{len(network.requests()), kind(err)}, "%s, answer %d: %v", method, i, err)
+					c.requireSpent(want[group].requests, want[group].requests)
+				}
+			}
+		}
+	})
+}
+
+const (
+	markedErrorBody = `{"error": {"type": "some_type", "message": "some words"}, "more": "` + markedAnswer + `"}`
+	markedHTML      = `<!doctype html><title>` + markedAnswer + `</title>`
+	asHTML          = "text/html; charset=utf-8"
+)
+
+// requireStatus: the error is, or wraps, an APIError with this status.
+func requireStatus(t *testing.T, err error, status int) *drift.APIError {
+	t.Helper()
+	var api *drift.APIError
+	require.ErrorAs(t, err, &api)
+	require.Equal(t, status, api.StatusCode)
+	return api
+}
+
+func checkOK(t *testing.T) {
+	c := throughFault(t, answerBody(200, `{"data": {"id": 42, "title": "`+markedAnswer+`"}}`, "X-Request-Id", "r1"))
+	var response drift.Response
+	conversation, err := c.Conversations.Get(t.Context(), 42, drift.WithResponse(&response))
+	require.NoError(t, err)
+	assert.Equal(t, drift.ConversationID(42), conversation.ID)
+	assert.Equal(t, markedAnswer, conversation.Title)
+	assert.Equal(t, "r1", response.RequestID)
+	assert.Equal(t, 200, response.StatusCode)
+	assert.Len(t, response.Attempts, 1)
+	c.requireSpent(1, 1)
+}
+
+func checkErrorUnderSuccess(t *testing.T) {
+	for _, body := range []string{
+		`{"error": {"type": "not_found", "message": "gone"}}`,
+		`{"errors": [{"type": "not_found", "message": "gone"}]}`,
+		`{"data": null, "error": {"type": "not_found", "message": "gone"}}`,
+	} {
+		c := throughFault(t, answerBody(200, body))
+		tag, err := c.Tags.Get(t.Context(), 7)
+		assert.Nil(t, tag)
+		api := requireStatus(t, err, 200)
+		assert.Equal(t, "gone", api.Message)
+		require.ErrorIs(t, err, drift.ErrNotFound)
+		c.requireSpent(1, 1)
+	}
+}
+
+func checkEmptyAnswer(t *testing.T) { checkUndecodableAnswer(t, answerBody(200, "")) }
+
+func checkCreatedWithoutBody(t *testing.T) {
+	checkUndecodableAnswer(t, answerBody(201, ""))
+	checkUndecodableAnswer(t, answerBody(201, "", "Location", "https://drift.test/v2/tags/"+markedAnswer))
+}
+
+// checkUndecodableAnswer: there is no record where one is due.
+func checkUndecodableAnswer(t *testing.T, respond respondWith) {
+	t.Helper()
+	c := throughFault(t, respond)
+	tag, err := c.Tags.Get(t.Context(), 7)
+	assert.Nil(t, tag)
+	require.ErrorAs(t, err, new(*drift.DecodeError))
+	require.NotErrorIs(t, err, drift.ErrAmbiguous)
+	tag, err = c.Tags.Create(t.Context(), drift.TagCreateRequest{Name: markedBody})
+	assert.Nil(t, tag)
+	require.ErrorAs(t, err, new(*drift.DecodeError))
+	require.ErrorIs(t, err, drift.ErrAmbiguous)
+	c.requireSpent(2, 2)
+}
+
+func checkAccepted(t *testing.T) {
+	c := throughFault(t, answerBody(202, `{"data": {"id": 7}}`))
+	tag, err := c.Tags.Create(t.Context(), drift.TagCreateRequest{Name: markedBody})
+	require.NoError(t, err)
+	assert.Equal(t, drift.TagID(7), tag.ID)
+	require.NoError(t, c.Tags.Delete(t.Context(), 7))
+	c.requireSpent(2, 2)
+	checkUndecodableAnswer(t, answerBody(202, ""))
+}
+
+func checkNoContent(t *testing.T) {
+	for _, body := range []string{"", markedHTML, `{"data": "` + markedAnswer + `"}`} {
+		c := throughFault(t, answerBody(204, body))
+		require.NoError(t, c.Tags.Delete(t.Context(), 7))
+		require.NoError(t, c.post(t.Context()))
+		c.requireSpent(2, 2)
+	}
+	checkUndecodableAnswer(t, answerBody(204, ""))
+}
+
+func checkOddSuccess(t *testing.T) {
+	for _, status := range []int{203, 205, 206, 207, 226, 299} {
+		c := throughFault(t, answerBody(status, `{"data": {"id": 7}}`))
+		tag, err := c.Tags.Get(t.Context(), 7)
+		require.NoError(t, err)
+		assert.Equal(t, drift.TagID(7), tag.ID)
+		err = c.Tags.Delete(t.Context(), 7)
+		requireStatus(t, err, status)
+		require.ErrorIs(t, err, drift.ErrAmbiguous, "perhaps it is done")
+		c.requireSpent(2, 2)
+	}
+}
+
+var redirectStatuses = []int{301, 302, 303, 307, 308}
+
+// requireRefusedRedirect: every method is sent once, and then the call ends.
+func requireRefusedRedirect(t *testing.T, c *faultClient, status int) {
+	t.Helper()
+	methods := []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete}
+	for _, method := range methods {
+		err := c.call(t.Context(), method)
+		var transport *drift.TransportError
+		require.ErrorAs(t, err, &transport)
+		assert.True(t, transport.Sent)
+		require.Len(t, transport.Attempts, 1)
+		assert.Equal(t, status, transport.Attempts[0].StatusCode)
+		assert.ErrorContains(t, err, "redirect")
+		assert.ErrorContains(t, err, fmt.Sprint(status))
+	}
+	c.requireSpent(len(methods), len(methods))
+}
+
+func checkRedirect(t *testing.T) {
+	for _, status := range redirectStatuses {
+		var mu sync.Mutex
+		var methods []string
+		c := serveFault(t, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			methods = append(methods, r.Method)
+			w.Header().Set("Location", "/elsewhere/"+markedAnswer)
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, markedHTML)
+		})
+		requireRefusedRedirect(t, c, status)
+		assert.Equal(t, []string{"GET", "POST", "PATCH", "DELETE"}, methods)
+	}
+}
+
+// checkRedirectElsewhere has a network where every address but the service's is a trap.
+func checkRedirectElsewhere(t *testing.T) {
+	trap, calls := trapServer(t)
+	var target string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", target)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(server.Close)
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		destination := strings.TrimPrefix(trap, "http://")
+		if address == "api.drift.test:80" {
+			destination = server.Listener.Addr().String()
+		}
+		return new(net.Dialer).DialContext(ctx, network, destination)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	for _, target = range []string{
+		"http://other.test/", "http://sub.api.drift.test/", "http://drift.test/", "http://api.drift.test:8080/", "https://api.drift.test/",
+		"//other.test/", "http://" + markedAnswer + ":pass@api.drift.test:8080/", trap,
+	} {
+		c := newFaultClient(t, "http://api.drift.test", drift.WithInsecureHTTP(), drift.WithHTTPClient(&http.Client{Transport: transport}))
+		requireRefusedRedirect(t, c, http.StatusTemporaryRedirect)
+	}
+	assert.Zero(t, calls(), "connections elsewhere")
+	resp, err := (&http.Client{Transport: transport}).Get("http://api.drift.test/")
+	require.NoError(t, err)
+	assert.NoError(t, resp.Body.Close())
+	assert.Equal(t, 1, calls(), "an ordinary client falls into the trap")
+}
+
+func checkRedirectOfTokens(t *testing.T) {
+	trap, calls := trapServer(t)
+	var status int
+	var requests atomic.Int32
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		http.Redirect(w, r, trap+"/"+markedAnswer, status)
+	}))
+	t.Cleanup(tokens.Close)
+	for _, status = range redirectStatuses {
+		requests.Store(0)
+		config := drift.OAuthConfig{ClientID: "client", ClientSecret: markedClientSecret, TokenURL: tokens.URL + "/" + markedBase}
+		source := config.TokenSource(drift.NewMemoryTokenStore(expired()))
+		c := newFaultClientAs(t, drift.WithTokenSource(source), trap)
+		err := c.get(t.Context())
+		require.ErrorAs(t, err, new(*drift.TransportError))
+		assert.ErrorContains(t, err, "redirect")
+		_, err = config.Exchange(t.Context(), markedCode)
+		require.ErrorAs(t, c.saw(err), new(*drift.TransportError))
+		assert.ErrorContains(t, err, "redirect")
+		assert.EqualValues(t, 2, requests.Load())
+		require.NoError(t, source.Close())
+		c.requireSpent(0, 0)
+	}
+	assert.Zero(t, calls(), "neither the redirect was followed, nor a call made without a token")
+}
+
+func checkRedirectToNowhere(t *testing.T) {
+	for _, location := range []string{"", "/again", "http://[::1", "://", "%zz", "?", "javascript:alert(1)", strings.Repeat("x", 10_000)} {
+		for _, status := range redirectStatuses {
+			c := serveFault(t, func(w http.ResponseWriter, r *http.Request) {
+				if location == "/again" {
+					location = r.URL.RequestURI() // in a circle
+				}
+				if location != "" {
+					w.Header().Set("Location", location)
+				}
+				w.WriteHeader(status)
+			})
+			requireRefusedRedirect(t, c, status)
+		}
+	}
+}
+
+func checkBadRequest(t *testing.T) {
+	for name, test := range map[string]struct{ contentType, body, code, message string }{
+		"JSON":  {"application/json", `{"code": "CONTACT-6", "message": "exists", "more": "` + markedAnswer + `"}`, "CONTACT-6", "exists"},
+		"HTML":  {asHTML, markedHTML, "", ""},
+		"empty": {"", "", "", ""},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			c := throughFault(t, func(r *http.Request) (*http.Response, error) {
+				return memoryAnswer(r, 400, test.contentType, test.body), nil
+			})
+			err := c.call(t.Context(), method)
+			require.ErrorIs(t, err, drift.ErrInvalid, name)
+			require.NotErrorIs(t, err, drift.ErrAmbiguous)
+			api := requireStatus(t, err, 400)
+			assert.Equal(t, test.code, api.Code)
+			assert.Equal(t, test.message, api.Message)
+			assert.Equal(t, test.body, string(api.Body()), "it can be had")
+			assert.NotContains(t, err.Error(), "<")
+			c.requireSpent(1, 1)
+		}
+	}
+}
+
+// sharedSource is what a RefreshingTokenSource should be: callers that were refused the same token share one refresh.
+type sharedSource struct {
+	delay time.Duration
+
+	mu         sync.Mutex
+	generation int
+	refreshes  int
+}
+
+func (s *sharedSource) Token() (*oauth2.Token, error) { return s.TokenContext(context.Background()) }
+
+func (s *sharedSource) TokenContext(context.Context) (*oauth2.Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token(), nil
+}
+
+func (s *sharedSource) token() *oauth2.Token {
+	return &oauth2.Token{AccessToken: fmt.Sprint(markedToken, "-", s.generation)}
+}
+
+func (s *sharedSource) Refresh(_ context.Context, stale *oauth2.Token) (*oauth2.Token, error) {
+	time.Sleep(s.delay)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stale.AccessToken == s.token().AccessToken {
+		s.generation++
+		s.refreshes++
+	}
+	return s.token(), nil
+}
+
+// refusesUpTo answers 401 to the first tokens of a sharedSource.
+func refusesUpTo(upTo int, then respondWith) respondWith {
+	return func(r *http.Request) (*http.Response, error) {
+		for generation := range upTo {
+			if r.Header.Get("Authorization") == fmt.Sprint("Bearer ", markedToken, "-", generation) {
+				return answerBody(401, `{"error": {"type": "authentication_error", "message": "expired"}, "more": "`+markedAnswer+`"}`)(r)
+			}
+		}
+		return then(r)
+	}
+}
+
+func checkExpiredToken(t *testing.T) {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		source, network := new(sharedSource), &network{answers: []respondWith{refusesUpTo(1, answer(200))}}
+		c := throughFaultAs(t, drift.WithTokenSource(source), network.serve)
+		start := time.Now()
+		require.NoError(t, c.call(t.Context(), method))
+		assert.Zero(t, time.Since(start), "no delay")
+		assert.Equal(t, []string{markedToken + "-0", markedToken + "-1"}, tokensOf(network.sent))
+		assert.Equal(t, network.sent[0].body, network.sent[1].body)
+		assert.Equal(t, 1, source.refreshes)
+		c.requireSpent(2, 2)
+	}
+}
+
+func checkNewTokenRefused(t *testing.T) {
+	source, network := new(sharedSource), &network{answers: []respondWith{refusesUpTo(9, answer(200))}}
+	c := throughFaultAs(t, drift.WithTokenSource(source), network.serve)
+	err := c.post(t.Context())
+	require.ErrorIs(t, err, drift.ErrUnauthorized)
+	require.NotErrorIs(t, err, drift.ErrAmbiguous)
+	assert.Len(t, requireStatus(t, err, 401).Attempts, 2)
+	assert.Equal(t, 1, source.refreshes)
+	c.requireSpent(2, 2)
+}
+
+func checkExpiredTokenOfMany(t *testing.T) {
+	const callers = 200
+	source := &sharedSource{delay: time.Second}
+	network := &network{answers: []respondWith{refusesUpTo(1, answer(200))}, delay: time.Second} // all are on the way when the first is refused
+	c := throughFaultAs(t, drift.WithTokenSource(source), network.serve)
+	c.limiter.Limiter = openLimiter{}
+	var group sync.WaitGroup
+	for range callers {
+		group.Go(func() { assert.NoError(t, c.post(t.Context())) })
+	}
+	group.Wait()
+	assert.Equal(t, 1, source.refreshes)
+	count := map[string]int{}
+	for _, token := range tokensOf(network.sent) {
+		count[token]++
+	}
+	assert.Equal(t, map[string]int{markedToken + "-0": callers, markedToken + "-1": callers}, count)
+	c.requireSpent(2*callers, 2*callers)
+}
+
+func checkInsufficientScope(t *testing.T) {
+	for _, challenge := range []string{
+		`Bearer error="insufficient_scope", scope="contact_read contact_write"`,
+		`Bearer realm="drift", error="insufficient_scope", error_description="no, not you", scope="contact_read contact_write"`,
+		`bearer Error=insufficient_scope,scope="contact_read contact_write"`,
+	} {
+		source := new(sharedSource)
+		c := throughFaultAs(t, drift.WithTokenSource(source), answerBody(401, markedErrorBody, "WWW-Authenticate", challenge))
+		err := c.post(t.Context())
+		require.ErrorIs(t, err, drift.ErrUnauthorized)
+		api := requireStatus(t, err, 401)
+		assert.Equal(t, "insufficient_scope", api.Code)
+		assert.Equal(t, []string{"contact_read contact_write"}, api.Fields["scope"])
+		assert.Zero(t, source.refreshes)
+		c.requireSpent(1, 1)
+	}
+	source, network := new(sharedSource), &network{answers: []respondWith{refusesUpTo(1, answer(200))}}
+	c := throughFaultAs(t, drift.WithTokenSource(source), func(r *http.Request) (*http.Response, error) {
+		resp, err := network.serve(r)
+		resp.Header.Set("WWW-Authenticate", `Bearer realm="insufficient_scope", error="invalid_token", scope="a"`)
+		return resp, err
+	})
+	require.NoError(t, c.post(t.Context()), "another error is worth a new token")
+}
+
+// checkUsedUp: the service says that the month is used up.
+func checkUsedUp(t *testing.T, respond respondWith) {
+	t.Helper()
+	network := &network{answers: []respondWith{respond}}
+	c := throughFault(t, network.serve)
+	for range 3 {
+		err := c.get(t.Context())
+		require.ErrorAs(t, err, new(*drift.QuotaError))
+		require.ErrorIs(t, err, drift.ErrQuotaExceeded)
+		require.NotErrorIs(t, err, drift.ErrRateLimited, "waiting a minute would not help")
+	}
+	assert.Len(t, network.requests(), 1, "the others were refused here")
+	c.requireSpent(1, 1)
+}
+
+func checkForbidden(t *testing.T) {
+	source, plain := new(sharedSource), &network{answers: []respondWith{answerBody(403, markedErrorBody, "Retry-After", "5")}}
+	c := throughFaultAs(t, drift.WithTokenSource(source), plain.serve)
+	err := c.post(t.Context())
+	require.ErrorIs(t, err, drift.ErrForbidden)
+	require.NotErrorIs(t, err, drift.ErrUnauthorized)
+	requireStatus(t, err, 403)
+	assert.Zero(t, source.refreshes)
+	c.requireSpent(1, 1)
+
+	badToken := &network{answers: []respondWith{refusing(markedToken+"-1", authenticationFailed)}}
+	c = throughFaultAs(t, drift.WithTokenSource(source), badToken.serve)
+	require.NoError(t, c.post(t.Context()), "with another token")
+	assert.Equal(t, 1, source.refreshes)
+	c.requireSpent(2, 2)
+}
+
+func checkNotFound(t *testing.T) {
+	for contentType, body := range map[string]string{"application/json": `{"error": {"type": "not_found", "message": "gone"}, "more": "` + markedAnswer + `"}`, asHTML: markedHTML} {
+		c := throughFault(t, func(r *http.Request) (*http.Response, error) { return memoryAnswer(r, 404, contentType, body), nil })
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			err := c.call(t.Context(), method)
+			require.ErrorIs(t, err, drift.ErrNotFound)
+			require.NotErrorIs(t, err, drift.ErrAmbiguous)
+			assert.Equal(t, body, string(requireStatus(t, err, 404).Body()))
+			assert.NotContains(t, err.Error(), "<")
+		}
+		c.requireSpent(3, 3)
+	}
+}
+
+func checkConflict(t *testing.T) {
+	body := `{"code": "CONTACT-6", "message": "exists", "existing": "` + markedAnswer + `"}`
+	c := throughFault(t, answerBody(409, body))
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		err := c.call(t.Context(), method)
+		require.ErrorIs(t, err, drift.ErrConflict)
+		require.NotErrorIs(t, err, drift.ErrAmbiguous)
+		assert.Equal(t, body, string(requireStatus(t, err, 409).Body()))
+	}
+	c.requireSpent(3, 3)
+}
+
+func checkFieldErrors(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		want map[string][]string
+	}{
+		"list":        {`{"errors": [{"param": "email", "message": "taken"}, {"param": "email", "message": "too long"}, {"param": "name", "message": "missing"}]}`, map[string][]string{"email": {"taken", "too long"}, "name": {"missing"}}},
+		"one":         {`{"error": {"param": "email", "message": "taken"}}`, map[string][]string{"email": {"taken"}}},
+		"map of text": {`{"errors": {"email": "taken", "name": "missing"}}`, map[string][]string{"email": {"taken"}, "name": {"missing"}}},
+		"map of list": {`{"errors": {"email": ["taken", "too long"]}}`, map[string][]string{"email": {"taken", "too long"}}},
+		"nested":      {`{"errors": {"address": {"zip": ["bad"], "town": {"name": "missing"}}}}`, map[string][]string{"address.zip": {"bad"}, "address.town.name": {"missing"}}},
+		"inside":      {`{"error": {"type": "validation_error", "errors": {"email": ["taken"]}}}`, map[string][]string{"email": {"taken"}}},
+		"mixed":       {`{"errors": {"email": ["taken", 7, null, {"x": "odd"}], "": "nothing"}}`, map[string][]string{"email": {"taken", "7"}, "email.x": {"odd"}}},
+		"text":        {`{"errors": "no"}`, nil},
+		"texts":       {`{"errors": ["no", "never"]}`, nil},
+		"number":      {`{"errors": 7}`, nil},
+		"unknown":     {`{"problems": {"email": "` + markedAnswer + `"}}`, nil},
+		"deep":        {`{"errors": ` + strings.Repeat(`{"a":`, 1000) + `"x"` + strings.Repeat("}", 1001), nil},
+		"HTML":        {markedHTML, nil},
+	} {
+		c := throughFault(t, answerBody(422, test.body))
+		err := c.post(t.Context())
+		require.ErrorIs(t, err, drift.ErrInvalid)
+		assert.Equal(t, test.want, requireStatus(t, err, 422).Fields, name)
+		c.requireSpent(1, 1)
+	}
+	var many string
+	for i := range 1000 {
+		many += fmt.Sprintf(`"f%d": "x",`, i)
+	}
+	c := throughFault(t, answerBody(422, `{"errors": {`+strings.TrimSuffix(many, ",")+`}}`))
+	assert.Len(t, requireStatus(t, c.post(t.Context()), 422).Fields, 64)
+}
+
+func checkThrottled(t *testing.T) {
+	network := &network{answers: []respondWith{answerBody(429, markedErrorBody, "Retry-After", "2"), answer(200)}}
+	c := throughFault(t, network.serve)
+	start := time.Now()
+	var group sync.WaitGroup
+	group.Go(func() { assert.NoError(t, c.post(t.Context())) })
+	for range 5 {
+		time.Sleep(100 * time.Millisecond)
+		group.Go(func() { assert.NoError(t, c.get(t.Context())) })
+	}
+	group.Wait()
+	require.Len(t, network.sent, 7)
+	for _, r := range network.sent[1:] {
+		assert.GreaterOrEqual(t, r.at.Sub(start), 2*time.Second, "the others too")
+	}
+	assert.Less(t, time.Since(start), 10*time.Second)
+	c.requireSpent(7, 7)
+}
+
+// The answers say that it is an hour later than it is here.
+func serverHour(seconds int, layout string) string {
+	return time.Date(2000, 1, 1, 1, 0, seconds, 0, time.UTC).Format(layout)
+}
+
+// checkDelays: each value is the Retry-After of a 429, one line each. The delay before the next attempt is at least low, and
+// less than high.
+func checkDelays(t *testing.T, low, high time.Duration, values ...[]string) {
+	t.Helper()
+	for _, lines := range values {
+		t.Run(strings.Join(lines, " and "), inBubble(func(t *testing.T) {
+			header := []string{"Date", serverHour(0, http.TimeFormat)}
+			for _, line := range lines {
+				header = append(header, "Retry-After", line)
+			}
+			network := &network{answers: []respondWith{answer(429, header...), answer(200)}}
+			c := throughFault(t, network.serve)
+			c.limiter.Limiter = openLimiter{}
+			require.NoError(t, c.post(t.Context()))
+			delay := network.sent[1].at.Sub(network.sent[0].at)
+			assert.GreaterOrEqual(t, delay, low)
+			assert.Less(t, delay, high)
+			c.requireSpent(2, 2)
+		}))
+	}
+}
+
+// Without a time, delays are at least the smallest one, and less than that and a second.
+const (
+	leastDelay = 500 * time.Millisecond
+	mostDelay  = 1500 * time.Millisecond
+)
+
+func checkThrottledUntilDate(t *testing.T) {
+	checkDelays(t, 7*time.Second, 7700*time.Millisecond+1,
+		[]string{serverHour(7, http.TimeFormat)}, []string{serverHour(7, "Monday, 02-Jan-06 15:04:05 GMT")}, []string{serverHour(7, time.ANSIC)})
+}
+
+func checkThrottledForNothing(t *testing.T) {
+	checkDelays(t, leastDelay, mostDelay, []string{"0"}, []string{"0.0"}, []string{"00"})
+	inBubble(func(t *testing.T) {
+		shortest, longest := gaps(t, 200, 0, answer(429, "Retry-After", "0"))
+		assert.Greater(t, longest-shortest, (mostDelay-leastDelay)/2, "spread")
+	})(t)
+}
+
+func checkThrottledWithJunk(t *testing.T) {
+	checkDelays(t, leastDelay, mostDelay, []string{"-5"}, []string{"+5"}, []string{"abc"}, []string{"1e3"}, []string{"NaN"}, []string{"Inf"},
+		[]string{"0x10"}, []string{"5, 9"}, []string{"5."}, []string{".5"}, []string{"5.5.5"}, []string{"٥"}, []string{""}, nil)
+	checkDelays(t, 5*time.Second, 5500*time.Millisecond+1, []string{" 5 "}, []string{"5.0"})
+	checkDelays(t, 6*time.Second, 6600*time.Millisecond+1, []string{"5.5"})
+	checkDelays(t, 9*time.Second, 9900*time.Millisecond+1, []string{"3", "9"}, []string{"9", "3"}, []string{"soon", "9"}, []string{serverHour(7, http.TimeFormat), "9"})
+}
+
+func checkThrottledUntilThePast(t *testing.T) {
+	checkDelays(t, leastDelay, mostDelay, []string{serverHour(-7, http.TimeFormat)}, []string{serverHour(0, http.TimeFormat)},
+		[]string{"Thu, 01 Jan 1970 00:00:00 GMT"})
+}
+
+func checkThrottledForAnHour(t *testing.T) {
+	for value, want := range map[string]time.Duration{"3600": time.Hour, "61": 61 * time.Second} {
+		t.Run(value, inBubble(func(t *testing.T) { checkThrottledTooLong(t, value, want) }))
+	}
+}
+
+func checkThrottledForAges(t *testing.T) {
+	const centuries = 200 * 365 * 24 * time.Hour
+	for _, value := range []string{"9223372037", "18446744074", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+		t.Run(value, inBubble(func(t *testing.T) { checkThrottledTooLong(t, value, centuries) }))
+	}
+}
+
+// checkThrottledTooLong: a wait that is too long is the caller's to decide. The others are held back, but not for good.
+func checkThrottledTooLong(t *testing.T, value string, atLeast time.Duration) {
+	t.Helper()
+	network := &network{answers: []respondWith{answer(429, "Retry-After", value), answer(200)}}
+	c, start := throughFault(t, network.serve), time.Now()
+	err := c.post(t.Context())
+	var limited *drift.RateLimitError
+	require.ErrorAs(t, err, &limited)
+	assert.False(t, limited.Local)
+	assert.GreaterOrEqual(t, limited.RetryAfter, atLeast)
+	assert.Equal(t, "tests.fault", limited.Operation)
+	assert.NotErrorIs(t, err, context.DeadlineExceeded, "it is not the deadline's fault")
+	requireStatus(t, err, 429)
+
+	pause := min(limited.RetryAfter, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), pause-time.Second)
+	defer cancel()
+	requireLocalLimit(t, c.get(ctx), pause)
+	assert.Zero(t, time.Since(start), "both at once")
+	c.requireSpent(1, 1)
+
+	require.NoError(t, c.get(t.Context()))
+	assert.Equal(t, pause, time.Since(start))
+	c.requireSpent(2, 2)
+}
+
+func checkThrottledWithoutATime(t *testing.T) {
+	network := &network{answers: []respondWith{answer(429)}}
+	c := throughFault(t, network.serve)
+	err := c.post(t.Context())
+	require.ErrorIs(t, err, drift.ErrRateLimited)
+	var limited *drift.RateLimitError
+	require.ErrorAs(t, err, &limited)
+	assert.Equal(t, time.Second, limited.RetryAfter, "what to try, as the service said nothing")
+	require.Len(t, network.sent, 3)
+	for i, most := range []time.Duration{1500 * time.Millisecond, 2500 * time.Millisecond} {
+		gap := network.sent[i+1].at.Sub(network.sent[i].at)
+		assert.GreaterOrEqual(t, gap, time.Second, "the pause holds for everybody")
+		assert.Less(t, gap, most)
+	}
+	c.requireSpent(3, 3)
+}
+
+func checkThrottledForEver(t *testing.T) {
+	const calls = 20
+	network := &network{answers: []respondWith{answer(429, "Retry-After", "1")}}
+	c, start := throughFault(t, network.serve), time.Now()
+	for range calls {
+		require.ErrorIs(t, c.get(t.Context()), drift.ErrRateLimited)
+	}
+	c.requireSpent(3*calls, 3*calls)
+	assert.Less(t, time.Since(start), calls*5*time.Second)
+}
+
+func checkServerErrorOnce(t *testing.T) {
+	network := &network{answers: []respondWith{answerBody(500, markedHTML), answerBody(200, `{"data": {"id": 7}}`)}}
+	c := throughFault(t, network.serve)
+	var response drift.Response
+	tag, err := c.Tags.Get(t.Context(), 7, drift.WithResponse(&response))
+	require.NoError(t, err)
+	assert.Equal(t, drift.TagID(7), tag.ID)
+	require.Len(t, response.Attempts, 2)
+	assert.Equal(t, []int{500, 200}, []int{response.Attempts[0].StatusCode, response.Attempts[1].StatusCode})
+	c.requireSpent(2, 2)
+}
+
+func checkBadGateway(t *testing.T) {
+	for _, status := range []int{502, 504} {
+		c := throughFault(t, answerBody(status, markedHTML, "Content-Type", asHTML))
+		err := c.get(t.Context())
+		require.ErrorIs(t, err, drift.ErrServer)
+		requireStatus(t, err, status)
+		assert.NotContains(t, err.Error(), "<")
+		c.requireSpent(3, 3)
+		err = c.post(t.Context())
+		require.ErrorIs(t, err, drift.ErrAmbiguous)
+		assert.NotContains(t, requireStatus(t, err, status).Error(), "<")
+		c.requireSpent(4, 4)
+	}
+}
+
+func checkUnavailableWrite(t *testing.T) {
+	network := &network{answers: []respondWith{answer(503, "Retry-After", "7"), answer(503, "Retry-After", "7"), answer(200)}}
+	c := throughFault(t, network.serve)
+	err := c.post(t.Context())
+	require.ErrorIs(t, err, drift.ErrAmbiguous)
+	assert.Equal(t, 7*time.Second, requireStatus(t, err, 503).RetryAfter)
+	c.requireSpent(1, 1)
+	require.NoError(t, c.post(t.Context(), drift.WithIdempotent()))
+	assert.GreaterOrEqual(t, network.sent[2].at.Sub(network.sent[1].at), 7*time.Second)
+	c.requireSpent(3, 3)
+}
+
+func checkMaintenance(t *testing.T) {
+	network := &network{answers: []respondWith{answer(503, "Retry-After", "86400"), answer(200)}}
+	c, start := throughFault(t, network.serve), time.Now()
+	err := c.get(t.Context())
+	require.ErrorIs(t, err, drift.ErrServer)
+	assert.Equal(t, 24*time.Hour, requireStatus(t, err, 503).RetryAfter)
+	assert.Zero(t, time.Since(start), "at once")
+	requireLocalLimit(t, c.get(t.Context(), drift.WithTimeout(time.Minute)), 5*time.Minute)
+	c.requireSpent(1, 1)
+	require.NoError(t, c.get(t.Context()))
+	assert.Equal(t, 5*time.Minute, time.Since(start), "a client cannot be stopped for good")
+}
+
+func checkNoStatus(t *testing.T) {
+	t.Run("status", everyMethod(broken, answer(0), answer(99), answer(600), answer(999)))
+	for _, line := range []string{"HTTP/1.1 0 OK", "HTTP/1.1 099 OK", "HTTP/1.1 -200 OK", "HTTP/1.1 2e2 OK", "HTTP/1.1 2000 OK", "200 OK", "", "\x00\xff" + markedAnswer} {
+		t.Run(line, func(t *testing.T) {
+			var requests atomic.Int32
+			c := serveFault(t, func(w http.ResponseWriter, _ *http.Request) {
+				requests.Add(1)
+				if conn, _, err := w.(http.Hijacker).Hijack(); assert.NoError(t, err) {
+					_, _ = io.WriteString(conn, line+"\r\nContent-Length: 19\r\n\r\n{\"data\": {\"id\": 7}}")
+					_ = conn.Close()
+				}
+			})
+			err := c.get(t.Context())
+			require.Error(t, err)
+			assert.LessOrEqual(t, requests.Load(), int32(3))
+			requests.Store(0)
+			err = c.post(t.Context())
+			require.ErrorIs(t, err, drift.ErrAmbiguous)
+			assert.EqualValues(t, 1, requests.Load(), "a write is not sent again")
+		})
+	}
+}
+
+func checkDifferentErrors(t *testing.T) {
+	network := &network{answers: []respondWith{answer(429), answer(500), answer(404)}}
+	c := throughFault(t, network.serve)
+	err := c.get(t.Context())
+	require.ErrorIs(t, err, drift.ErrNotFound)
+	require.NotErrorIs(t, err, drift.ErrRateLimited)
+	api := requireStatus(t, err, 404)
+	var statuses []int
+	for _, attempt := range api.Attempts {
+		statuses = append(statuses, attempt.StatusCode)
+	}
+	assert.Equal(t, []int{429, 500, 404}, statuses)
+	c.requireSpent(3, 3)
+}

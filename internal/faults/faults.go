@@ -1,0 +1,149 @@
+// Package faults ties the tests of the fault matrix to testdata/faults.tsv, which says what is to happen when something goes
+// wrong. Only tests import it.
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Cases are checks by the number of their row.
+type Cases map[int]func(t *testing.T)
+
+// Run runs the checks of one package as subtests, in the order of the rows and named after them, such as
+// "041_expired_token". pkg is the package's directory relative to the module's root. It fails for a row without a check, for a
+// check without a row, and for a check that leaves a goroutine behind.
+func Run(t *testing.T, pkg string, cases ...Cases) {
+	t.Helper()
+	rows, err := Rows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range mismatches(rows, pkg, cases) {
+		t.Error(problem)
+	}
+	checks := merge(cases)
+	for _, row := range rows {
+		check := checks[row.Number]
+		if row.Package != pkg || check == nil {
+			continue
+		}
+		t.Run(row.TestName(), func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			t.Cleanup(func() { goleak.VerifyNone(t, before) }) // it runs after the cleanups of the check
+			check(t)
+		})
+	}
+}
+
+// mismatches are the ways in which checks and rows do not go together.
+func mismatches(rows []Row, pkg string, cases []Cases) (problems []string) {
+	count := map[int]int{}
+	for _, c := range cases {
+		for number, check := range c {
+			count[number]++
+			if check == nil {
+				problems = append(problems, fmt.Sprintf("row %03d: the check is nil", number))
+			}
+		}
+	}
+	for _, row := range rows {
+		switch n := count[row.Number]; {
+		case row.Package == pkg && n == 0:
+			problems = append(problems, fmt.Sprintf("row %s has no check", row.TestName()))
+		case row.Package != pkg && n > 0:
+			problems = append(problems, fmt.Sprintf("row %s belongs to package %s, and has a check in %s", row.TestName(), row.Package, pkg))
+		case n > 1:
+			problems = append(problems, fmt.Sprintf("row %s has %d checks", row.TestName(), n))
+		}
+		delete(count, row.Number)
+	}
+	for _, number := range slices.Sorted(maps.Keys(count)) {
+		problems = append(problems, fmt.Sprintf("a check has the number %d, which no row has", number))
+	}
+	return problems
+}
+
+func merge(cases []Cases) Cases {
+	all := Cases{}
+	for _, c := range cases {
+		maps.Copy(all, c)
+	}
+	return all
+}
+
+// Row is a line of testdata/faults.tsv.
+type Row struct {
+	Number   int
+	Package  string // directory of the package whose test runs the check; "-": no check has its number, and Expected says why
+	Name     string
+	Case     string // what goes wrong
+	Expected string // what is to happen then
+}
+
+// TestName is the name of the row's subtest.
+func (r Row) TestName() string { return fmt.Sprintf("%03d_%s", r.Number, r.Name) }
+
+const header = "number\tpackage\tname\tcase\texpected"
+
+// Rows reads testdata/faults.tsv of the module that the working directory is in.
+func Rows() ([]Row, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "testdata", "faults.tsv"))
+	if err != nil {
+		return nil, err
+	}
+	return parse(string(text))
+}
+
+func parse(text string) ([]Row, error) {
+	first, rest, _ := strings.Cut(text, "\n")
+	if first != header {
+		return nil, errors.New("faults.tsv: the first line is not the header")
+	}
+	var rows []Row
+	for line := range strings.Lines(rest) {
+		columns := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		if len(columns) != 5 {
+			return nil, fmt.Errorf("faults.tsv: %d columns in %q", len(columns), line)
+		}
+		number, err := strconv.Atoi(columns[0])
+		if err != nil || len(columns[0]) != 3 {
+			return nil, fmt.Errorf("faults.tsv: %q is not a number of three digits", columns[0])
+		}
+		rows = append(rows, Row{number, columns[1], columns[2], columns[3], columns[4]})
+	}
+	return rows, nil
+}
+
+// Root is the directory of the module, at or above the working directory. Nested modules are passed over.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if text, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil {
+			if first, _, _ := strings.Cut(string(text), "\n"); strings.TrimSpace(first) == "module github.com/driftsdk/drift" {
+				return dir, nil
+			}
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("faults: the working directory is outside of the module")
+		}
+		dir = parent
+	}
+}
