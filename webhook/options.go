@@ -1,0 +1,198 @@
+package webhook
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/driftsdk/drift"
+)
+
+// What holds without the option of the same name.
+const (
+	DefaultMaxBodyBytes    = 1 << 20
+	DefaultReadTimeout     = 10 * time.Second
+	DefaultDuplicateWindow = 10 * time.Minute
+	DefaultLease           = 5 * time.Minute
+)
+
+// MinTokenLength is how many bytes a verification token must have without [WithShortTokens].
+const MinTokenLength = 16
+
+// Option configures [NewHandler].
+type Option func(*config) error
+
+type config struct {
+	shortTokens bool
+	maxBody     int64
+	readTimeout time.Duration // 0: DefaultReadTimeout, unless the server has its own
+	dedup       Dedup
+	window      time.Duration
+	lease       time.Duration
+	queueSize   int // 0: no queue
+	workers     int // 0: one
+	onError     func(context.Context, Event, error)
+	logger      *slog.Logger
+}
+
+// WithShortTokens allows tokens of less than [MinTokenLength] bytes, which can be guessed. An empty one is refused all the same.
+func WithShortTokens() Option {
+	return func(c *config) error {
+		c.shortTokens = true
+		return nil
+	}
+}
+
+// WithMaxBodyBytes sets how long a delivery may be, [DefaultMaxBodyBytes] by default. A longer one is answered 413.
+func WithMaxBodyBytes(n int64) Option {
+	return func(c *config) error {
+		c.maxBody = n
+		return positive("WithMaxBodyBytes", n)
+	}
+}
+
+// WithReadTimeout sets how long a delivery's body may take to arrive; one that takes longer is answered 408. By default the
+// ReadTimeout of the [net/http.Server] holds, or [DefaultReadTimeout] where that has none. A ResponseWriter that cannot set
+// a deadline is read without one.
+func WithReadTimeout(d time.Duration) Option {
+	return func(c *config) error {
+		c.readTimeout = d
+		return positive("WithReadTimeout", d)
+	}
+}
+
+// WithDedup keeps track of deliveries in a store of your own, which several processes can share, instead of in a
+// [MemoryDedup] of the default size.
+func WithDedup(store Dedup) Option {
+	return func(c *config) error {
+		if store == nil {
+			return invalid("WithDedup", "must not be nil")
+		}
+		c.dedup = store
+		return nil
+	}
+}
+
+// WithDuplicateWindow sets for how long after a delivery was handled the same delivery is answered 200 without being handled
+// again, [DefaultDuplicateWindow] by default. With 0 only those that come while it is being handled are kept away.
+//
+// That is how it always is with events whose OccurredAt is the zero time: two such deliveries can be equal and still tell
+// of two events.
+func WithDuplicateWindow(d time.Duration) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return invalid("WithDuplicateWindow", "must not be negative")
+		}
+		c.window = d
+		return nil
+	}
+}
+
+// WithLease sets for how long a delivery counts as being handled, [DefaultLease] by default. After a crash the same delivery
+// is handled again when the lease is over. It should be longer than the slowest handler takes: one that takes longer may
+// meet the same delivery again beside it.
+func WithLease(d time.Duration) Option {
+	return func(c *config) error {
+		c.lease = d
+		return positive("WithLease", d)
+	}
+}
+
+// WithQueue answers 200 as soon as a delivery is in a queue in memory, and handles it afterwards. At most size deliveries
+// wait; what comes while the queue is full is answered 503. The sender does not learn of failures any more, so [WithOnError]
+// is required, and [Handler.Shutdown] must be called for the queue to be drained. What is in the queue when the process
+// crashes is lost.
+func WithQueue(size int) Option {
+	return func(c *config) error {
+		c.queueSize = size
+		return positive("WithQueue", size)
+	}
+}
+
+// WithWorkers sets how many deliveries of the queue are handled at a time. The default is 1, which handles them in the order
+// in which they came.
+func WithWorkers(n int) Option {
+	return func(c *config) error {
+		c.workers = n
+		return positive("WithWorkers", n)
+	}
+}
+
+// WithOnError calls f for every delivery that failed, with the event and the reason: the error of its handler, a
+// [*PanicError], [ErrShutdown], the error of the [Dedup] store, or, where nothing handles the [*UnknownEvent] that it became,
+// the [*drift.DecodeError]. It is the place to log, and to put events of a queue away.
+//
+// f may run on several goroutines at a time. Its context has the values of the request, and no deadline. A panic in it is
+// recovered and dropped.
+func WithOnError(f func(ctx context.Context, e Event, err error)) Option {
+	return func(c *config) error {
+		if f == nil {
+			return invalid("WithOnError", "must not be nil")
+		}
+		c.onError = f
+		return nil
+	}
+}
+
+// WithLogger logs each answer at debug level: the status, the type of the event where it is known, and why a delivery was
+// refused. Nothing of a token or a body is logged. nil, the default, logs nothing.
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) error {
+		c.logger = logger
+		return nil
+	}
+}
+
+func newConfig(opts []Option) (*config, error) {
+	c := &config{maxBody: DefaultMaxBodyBytes, window: DefaultDuplicateWindow, lease: DefaultLease}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, invalid("option", "must not be nil")
+		}
+		if err := opt(c); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case c.queueSize > 0 && c.onError == nil:
+		return nil, invalid("WithQueue", "needs WithOnError: else deliveries that fail after the answer would be lost unseen")
+	case c.workers > 0 && c.queueSize == 0:
+		return nil, invalid("WithWorkers", "needs WithQueue")
+	}
+	if c.dedup == nil {
+		c.dedup = NewMemoryDedup(0)
+	}
+	c.workers = max(c.workers, 1)
+	return c, nil
+}
+
+// check refuses tokens that protect nothing, or that no header can carry.
+func (c *config) check(tokens []string) error {
+	if len(tokens) == 0 {
+		return invalid("tokens", "must hold the verification token of the app")
+	}
+	for _, token := range tokens {
+		switch {
+		case token == "":
+			return invalid("tokens", "must not hold an empty token: is the setting that it comes from there?")
+		case len(token) < MinTokenLength && !c.shortTokens:
+			return invalid("tokens", "hold one of less than 16 bytes, which can be guessed; WithShortTokens allows it")
+		case strings.TrimSpace(token) != token || strings.ContainsFunc(token, unicode.IsControl):
+			return invalid("tokens", "hold one with control characters, or with space around it")
+		}
+	}
+	return nil
+}
+
+func positive[N int | int64 | time.Duration](option string, n N) error {
+	if n <= 0 {
+		return invalid(option, "must be greater than 0")
+	}
+	return nil
+}
+
+func invalid(argument, reason string) error {
+	return &drift.ValidationError{Operation: "webhook.NewHandler", Argument: argument, Reason: reason}
+}
