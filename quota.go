@@ -44,55 +44,64 @@ type QuotaStore interface {
 	Usage(ctx context.Context, at time.Time) (Usage, error)
 }
 
-// memoryQuota is the QuotaStore of a client that was given none. Its months are those of UTC.
+// memoryQuota is the QuotaStore of a client that was given none. Its months are those of UTC. Every call asks it twice, so it
+// takes no lock.
 type memoryQuota struct {
 	limit int
-
-	mu    sync.Mutex
-	month time.Time
-	ends  time.Time
-	used  int
+	month atomic.Pointer[countedMonth]
 }
 
-func newMemoryQuota(plan Plan) *memoryQuota { return &memoryQuota{limit: int(plan)} }
+type countedMonth struct {
+	begins, ends time.Time
+	used         atomic.Int64
+}
+
+func newMemoryQuota(plan Plan) *memoryQuota {
+	q := &memoryQuota{limit: int(plan)}
+	q.month.Store(new(countedMonth)) // one that is long over
+	return q
+}
 
 func (q *memoryQuota) Reserve(_ context.Context, at time.Time) (Usage, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.turn(at)
-	if usage := q.usage(); usage.exhausted() {
-		return usage, &QuotaError{Usage: usage}
+	month := q.at(at)
+	for {
+		used := month.used.Load()
+		if usage := q.usage(month, used); usage.exhausted() {
+			return usage, &QuotaError{Usage: usage}
+		}
+		if month.used.CompareAndSwap(used, used+1) {
+			return q.usage(month, used+1), nil
+		}
 	}
-	q.used++
-	return q.usage(), nil
 }
 
 func (q *memoryQuota) Refund(_ context.Context, at time.Time) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !at.Before(q.month) && at.Before(q.ends) && q.used > 0 {
-		q.used--
+	if month := q.month.Load(); !at.Before(month.begins) && at.Before(month.ends) && month.used.Add(-1) < 0 {
+		month.used.Add(1)
 	}
 	return nil
 }
 
 func (q *memoryQuota) Usage(_ context.Context, at time.Time) (Usage, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.turn(at)
-	return q.usage(), nil
+	month := q.at(at)
+	return q.usage(month, month.used.Load()), nil
 }
 
-// turn begins a new month. The month never goes back: a clock that was set back must not open a used one again.
-func (q *memoryQuota) turn(at time.Time) {
-	if !at.Before(q.ends) {
-		q.month, q.used = monthOf(at), 0
-		q.ends = q.month.AddDate(0, 1, 0)
+// at returns the month that counts. It never goes back: a clock that was set back must not open a used one again.
+func (q *memoryQuota) at(at time.Time) *countedMonth {
+	for {
+		month := q.month.Load()
+		if at.Before(month.ends) {
+			return month
+		}
+		next := &countedMonth{begins: monthOf(at)}
+		next.ends = next.begins.AddDate(0, 1, 0)
+		q.month.CompareAndSwap(month, next)
 	}
 }
 
-func (q *memoryQuota) usage() Usage {
-	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.ends}
+func (q *memoryQuota) usage(month *countedMonth, used int64) Usage {
+	return Usage{Used: int(used), Limit: q.limit, ResetsAt: month.ends}
 }
 
 // serviceQuota is whether the service says that the month is used up. It is believed until the month ends or a call

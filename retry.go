@@ -12,7 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -225,33 +225,40 @@ func (c *call) endBackoff() {
 	}
 }
 
-// budget bounds how many further attempts a client makes while the service fails.
+// budget bounds how many further attempts a client makes while the service fails. Every call that succeeds looks at it, so it
+// takes no lock.
 type budget struct {
-	mu    sync.Mutex
-	full  int // in fifths of an attempt; negative: no bound
-	fifth int
+	full  int64 // in fifths of an attempt; negative: no bound
+	fifth atomic.Int64
 }
 
 const attemptCost = 5
 
 func newBudget(attempts int) *budget {
-	return &budget{full: attempts * attemptCost, fifth: attempts * attemptCost}
+	b := &budget{full: int64(attempts) * attemptCost}
+	b.fifth.Store(b.full)
+	return b
 }
 
 func (b *budget) spend() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.full >= 0 && b.fifth < attemptCost {
-		return false
+	for {
+		left := b.fifth.Load()
+		if b.full >= 0 && left < attemptCost {
+			return false
+		}
+		if b.fifth.CompareAndSwap(left, left-attemptCost) {
+			return true
+		}
 	}
-	b.fifth -= attemptCost
-	return true
 }
 
 func (b *budget) earn() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.fifth = min(b.fifth+1, b.full)
+	for {
+		left := b.fifth.Load()
+		if left >= b.full || b.fifth.CompareAndSwap(left, left+1) {
+			return
+		}
+	}
 }
 
 // parseRetryAfter reads a Retry-After header: seconds, fractions of which are rounded up, or a date, which is compared with
