@@ -44,10 +44,11 @@
 //
 // # Retries
 //
-// A call makes at most three attempts, with random delays that double from 500 ms to 20 s, and never outlasts its context.
+// A call makes at most three attempts, and one more for a new token, with random delays that double from 500 ms to 20 s. It
+// never outlasts its context.
 //
 //   - Nothing was sent: every call again, unless the name does not exist or the certificate is bad.
-//   - Sent without an answer, or the answer broke off: GET and DELETE again; POST and PATCH not, an [*AmbiguousError] tells.
+//   - Sent without an answer, or the answer broke off: GET and DELETE again; POST, PATCH and PUT not, an [*AmbiguousError] tells.
 //   - 408, 500, 502, 503, 504: likewise.
 //   - 429: every call again, after Retry-After; beyond 60 s or the deadline a [*RateLimitError] at once.
 //   - 401, or 403 of type authentication_error: once more, if the token source has another token.

@@ -68,11 +68,19 @@ func wireTo(t *testing.T, baseURL string, client *http.Client) *wired {
 	transport := client.Transport.(*http.Transport)
 	t.Cleanup(transport.CloseIdleConnections)
 	bodies := new(openBodies)
-	counted := &http.Client{Transport: bodies.count(transport.RoundTrip), Timeout: cmp.Or(client.Timeout, patience)}
+	counted := &http.Client{Transport: pooled{bodies.count(transport.RoundTrip), transport}, Timeout: cmp.Or(client.Timeout, patience)}
 	w := &wired{faultClient: newFaultClient(t, baseURL, drift.WithHTTPClient(counted)), transport: transport}
 	w.bodies = bodies
 	return w
 }
+
+// pooled is a transport whose pool the client could empty, as it could that of an http.Transport.
+type pooled struct {
+	roundTripper
+	pool *http.Transport
+}
+
+func (p pooled) CloseIdleConnections() { p.pool.CloseIdleConnections() }
 
 // The answers to read and write.
 const (
@@ -467,13 +475,13 @@ func extraBytes(t *testing.T) {
 	})
 }
 
-// dripped is the right answer, much too slow. From the byte at on, as long as before, comes a byte in each pause.
-func dripped(at func(answer string) int) drifttest.RawAnswer {
+// dripped is the right answer, from some byte on much too slow.
+func dripped(from func(answer string) int) drifttest.RawAnswer {
 	return func(c *drifttest.RawConn) {
 		body := wholeFor(c)
 		answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-		n := at(answer)
-		_ = c.Send(answer[:n]) && c.Drip(answer[n:], time.Second)
+		n := from(answer)
+		_ = c.Send(answer[:n]) && c.Drip(answer[n:], 100*time.Millisecond)
 	}
 }
 
@@ -677,7 +685,8 @@ func informationalAnswers(t *testing.T) {
 			w := wireTCP(t)
 			w.raw.Answer(func(c *drifttest.RawConn) {
 				c.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + markedAnswer + "\r\n\r\n")
-				c.Silence()
+				c.Pause(patience)
+				c.Close()
 			})
 			err := call(w, t.Context())
 			requireAttempts(t, err, 1, true, http.StatusSwitchingProtocols)
@@ -779,7 +788,7 @@ func proxyRefuses(t *testing.T) {
 				checkUnsent(t, w, err, 3)
 				assert.NotContains(t, err.Error(), encoded)
 				assert.NotContains(t, err.Error(), address.Host)
-				t.Log(err)
+				assert.NotContains(t, err.Error(), "errorString", "a type that says nothing")
 				require.Len(t, proxy.Requests(), 3)
 				for _, request := range proxy.Requests() {
 					assert.Contains(t, string(request.Head), "Proxy-Authorization: Basic "+encoded)

@@ -48,5 +48,8 @@
 // [Server.Fail] breaks the next requests of an operation: errors, delays, connections dropped at each stage, answers cut short or
 // blown up. [WithLimits] enforces the rolling minute and the month. [Server.Requests] tells what arrived.
 //
+// What net/http cannot send is for a [RawServer]: connections reset or silent at any point, status lines and lengths that are
+// wrong, HTTP/2 frames, bad certificates. [StartRaw] starts one.
+//
 // A mock needs no server: [Seq] makes the value of a mocked All.
 package drifttest

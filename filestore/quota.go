@@ -192,7 +192,7 @@ func (q *Quota) Usage(ctx context.Context, at time.Time) (drift.Usage, error) {
 		}
 		r.turn(at, q.location)
 		usage = q.usage(r)
-		if probe := r; q.limit > 0 && r.full(q.limit) && probe.reserve(at, q.location, q.limit) {
+		if probe := r; r.full(q.limit) && probe.reserve(at, q.location, q.limit) {
 			usage.Used = min(usage.Used, usage.Limit-1) // whoever asks first must learn that a call may go
 		}
 		return nil
