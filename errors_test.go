@@ -199,7 +199,7 @@ func TestErrorTexts(t *testing.T) {
 		"drift: GET v2/tags/{tagId}: 599 (request req-1)":                                                                           {599, ``},
 		"drift: GET v2/tags/{tagId}: 418 teapot (request req-1)":                                                                    {418, `{"error": {"type": "teapot"}}`},
 		"drift: tags.get: rate limited by the service, try again in 1s: GET v2/tags/{tagId}: 429 Too Many Requests (request req-1)": {429, ``},
-		"drift: tags.get: cannot decode the JSON at /id: the record has no id greater than 0":                                     {200, `{"data": {"name": "x"}}`},
+		"drift: tags.get: cannot decode the JSON at /id: the record has no id greater than 0":                                       {200, `{"data": {"name": "x"}}`},
 		"drift: GET v2/tags/{tagId}: 200: partly (request req-1)":                                                                   {200, `{"error": "partly"}`},
 	} {
 		_, err := answeringClient(t, give.status, give.body).Tags.Get(t.Context(), 1)
@@ -221,7 +221,7 @@ func TestErrorsOfSeveralKindsHaveATextWithoutDetails(t *testing.T) {
 		"drift: the request may have been applied":    &drift.AmbiguousError{},
 		"drift: the request may have been applied: x": &drift.AmbiguousError{ClientID: "k\n", Err: errors.New("drift: x")},
 		"drift: not sent":                  &drift.TransportError{},
-		"drift: cannot decode the JSON":  &drift.DecodeError{},
+		"drift: cannot decode the JSON":    &drift.DecodeError{},
 		"drift: cannot read the next page": &drift.PageError{Cursor: "c"},
 	} {
 		assert.Equal(t, want, err.Error())
