@@ -21,7 +21,7 @@ import (
 
 // input is what a method hands over: values for the path, and a query or a body.
 type input struct {
-	path    []segment
+	path    [2]segment
 	query   any    // a struct with query tags
 	body    any    // a request
 	key     string // the caller's own key of a write, for AmbiguousError
@@ -29,7 +29,10 @@ type input struct {
 }
 
 // at lists the values of a path's parameters in their order.
-func at(values ...segment) []segment { return values }
+func at(values ...segment) (path [2]segment) {
+	copy(path[:], values)
+	return path
+}
 
 // outgoing is an encoded request, before it has a token.
 type outgoing struct {

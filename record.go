@@ -88,6 +88,10 @@ type adopter interface{ adopt() error }
 
 // adopt takes a field that came under its other name out of extra. The field's own name wins.
 func adopt[E any](extra *map[string]json.RawMessage, other string, field *[]E) error {
+	if len(*extra) == 0 {
+		*extra = nil
+		return nil
+	}
 	var names []string
 	folded := wire.Fold(other)
 	for name := range *extra {

@@ -14,8 +14,9 @@ import (
 // to set each field is found out once for a type, and the kinds of fields that records have are set without a detour. Null is
 // the zero value.
 //
-// The struct's own methods are not asked. A field with the tag wire:"bare" takes a string that stands in place of the object,
-// and one with the option embed of the tag json takes the members that no other field has.
+// The struct's own methods are not asked, and neither are those of fields that are integers. A field with the tag wire:"bare"
+// takes a string that stands in place of the object, and one with the option embed of the tag json takes the members that no
+// other field has.
 func DecodeObject(dec *Decoder, out any) error {
 	return setStruct(dec, reflect.ValueOf(out).Elem())
 }
@@ -153,7 +154,7 @@ func (l *layout) keep(dec *Decoder, v reflect.Value, name string) error {
 var (
 	timeType        = reflect.TypeFor[time.Time]()
 	openType        = reflect.TypeFor[map[string]any]()
-	integerType     = reflect.TypeFor[int64]()
+	durationType    = reflect.TypeFor[time.Duration]()
 	numberType      = reflect.TypeFor[stdjson.Number]()
 	unmarshalerType = reflect.TypeFor[stdjson.Unmarshaler]()
 )
@@ -161,9 +162,9 @@ var (
 func setterOf(t reflect.Type) setter {
 	switch kind := t.Kind(); {
 	case t == timeType:
-		return parsed(ParseInstant)
-	case t == integerType:
-		return parsed(ParseInt)
+		return setTime
+	case kind == reflect.Int64 && t != durationType:
+		return setInteger
 	case kind == reflect.Map && t.ConvertibleTo(openType):
 		return setOpen
 	case kind == reflect.Struct && (bareField(t) >= 0 || !unmarshals(t)):
@@ -269,16 +270,23 @@ func setUnmarshaler(dec *Decoder, field reflect.Value) error {
 	return misfit(dec, field.Addr().Interface().(stdjson.Unmarshaler).UnmarshalJSON(value))
 }
 
-// parsed sets a field of type T.
-func parsed[T any](parse func(value []byte) (T, error)) setter {
-	return func(dec *Decoder, field reflect.Value) error {
-		value, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		*field.Addr().Interface().(*T), err = parse(value)
-		return misfit(dec, err)
+func setTime(dec *Decoder, field reflect.Value) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
 	}
+	*field.Addr().Interface().(*time.Time), err = ParseInstant(value)
+	return misfit(dec, err)
+}
+
+func setInteger(dec *Decoder, field reflect.Value) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	n, err := ParseInt(value)
+	field.SetInt(n)
+	return misfit(dec, err)
 }
 
 func setString(dec *Decoder, field reflect.Value) error {

@@ -9,7 +9,6 @@ package wire
 
 import (
 	stdjson "encoding/json"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -83,7 +82,12 @@ func WriteOpen(enc *jsontext.Encoder, object map[string]any) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
 		return err
 	}
-	for _, key := range slices.Sorted(maps.Keys(object)) {
+	keys := make([]string, 0, len(object))
+	for key := range object {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
 		if err := enc.WriteToken(jsontext.String(key)); err != nil {
 			return err
 		}
