@@ -192,6 +192,7 @@ func (c *call) outcome(ctx context.Context) error {
 		return c.apiError()
 	}
 	c.serviceQuota.succeeded()
+	c.fruitless.succeeded()
 	if c.decode == nil {
 		return nil
 	}

@@ -49,6 +49,7 @@ type core struct {
 	attemptTimeout time.Duration
 	tokens         tokens
 	bearer         atomic.Pointer[bearer]
+	fruitless      fruitless
 	limiter        Limiter
 	quota          QuotaStore
 	serviceQuota   serviceQuota

@@ -170,9 +170,14 @@ func (c *call) countedAttempts() int {
 	return len(c.attempts)
 }
 
-// retryWithNewToken asks for another token, once a call.
+// retryWithNewToken asks for another token, once a call. While the service refuses new tokens too, further ones would not help,
+// and each could cost the refresh token before it.
 func (c *call) retryWithNewToken(ctx context.Context) bool {
 	if c.refreshed {
+		c.fruitless.refused(time.Now())
+		return false
+	}
+	if c.fruitless.refuses(time.Now()) {
 		return false
 	}
 	token, err := c.newToken(ctx)
@@ -182,6 +187,24 @@ func (c *call) retryWithNewToken(ctx context.Context) bool {
 	}
 	c.fresh, c.refreshed, c.delay = token, token != nil, 0
 	return c.refreshed
+}
+
+// fruitless is when the service last refused a new token. No other is asked for until a call succeeds, or for a while.
+type fruitless struct{ at atomic.Int64 } // by the wall clock in ns; 0: it has not
+
+const fruitlessPause = 10 * time.Second
+
+func (f *fruitless) refused(now time.Time) { f.at.Store(now.UnixNano()) }
+
+func (f *fruitless) refuses(now time.Time) bool {
+	at := f.at.Load()
+	return at != 0 && now.UnixNano()-at < int64(fruitlessPause)
+}
+
+func (f *fruitless) succeeded() {
+	if f.at.Load() != 0 {
+		f.at.Store(0)
+	}
 }
 
 // schedule sets the delay before the next attempt, and reports whether the call should wait for it.

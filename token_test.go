@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -351,4 +353,49 @@ func TestPanicOfASourceReachesTheCaller(t *testing.T) {
 	assert.PanicsWithValue(t, "source", func() { _ = get(t.Context(), client) })
 	assert.Empty(t, network.requests())
 	assert.Zero(t, limiter.taken)
+}
+
+// rotatingSource has a new token whenever it is asked for one.
+type rotatingSource struct{ refreshes atomic.Int64 }
+
+func (s *rotatingSource) Token() (*oauth2.Token, error) { return s.TokenContext(context.Background()) }
+
+func (s *rotatingSource) TokenContext(context.Context) (*oauth2.Token, error) {
+	return &oauth2.Token{AccessToken: "token-" + strconv.FormatInt(s.refreshes.Load(), 10)}, nil
+}
+
+func (s *rotatingSource) Refresh(ctx context.Context, _ *oauth2.Token) (*oauth2.Token, error) {
+	s.refreshes.Add(1)
+	return s.TokenContext(ctx)
+}
+
+// A service that refuses new tokens too must not make a client use up one refresh token after the other.
+func TestNewTokensAreNotAskedForInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := new(rotatingSource)
+		refuses := true
+		client := throughWith(t, source, func(r *http.Request) (*http.Response, error) {
+			if refuses {
+				return answer(http.StatusUnauthorized)(r)
+			}
+			return answerBody(http.StatusOK, `{"data": {"id": 1, "name": "a"}}`)(r)
+		})
+		refused := func(calls int) {
+			for range calls {
+				assert.ErrorIs(t, get(t.Context(), client), drift.ErrUnauthorized)
+			}
+		}
+
+		refused(20)
+		assert.EqualValues(t, 1, source.refreshes.Load(), "twenty calls in a row")
+		time.Sleep(11 * time.Second)
+		refused(20)
+		assert.EqualValues(t, 2, source.refreshes.Load(), "and twenty after a while")
+
+		refuses = false
+		assert.NoError(t, get(t.Context(), client))
+		refuses = true
+		refused(1)
+		assert.EqualValues(t, 3, source.refreshes.Load(), "a success makes it worth a try again")
+	})
 }

@@ -28,7 +28,7 @@ const (
 	defaultAttemptTimeout = time.Minute
 	maxErrorBody          = 64 << 10
 	maxKeptBuffer         = 4 << 20
-	maxTrustedLength      = 1 << 20 // what is set aside on the word of a Content-Length
+	maxTrustedLength      = 2 << 20 // what is set aside on the word of a Content-Length
 )
 
 // newTransport has the timeouts and the connections for one busy host that http.DefaultTransport lacks: two idle

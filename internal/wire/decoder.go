@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"errors"
-	"hash/maphash"
 	"io"
 	"sync"
 
@@ -16,11 +15,10 @@ type Decoder struct {
 	jsontext.Decoder
 	input bytes.Buffer
 	texts [256]string // that were read lately, by hash
-	seed  maphash.Seed
 }
 
 // decoders are kept because each owns buffers that are worth more than the value it reads.
-var decoders = sync.Pool{New: func() any { return &Decoder{seed: maphash.MakeSeed()} }}
+var decoders = sync.Pool{New: func() any { return new(Decoder) }}
 
 func newDecoder(data []byte) *Decoder {
 	dec := decoders.Get().(*Decoder)
@@ -47,7 +45,11 @@ func (d *Decoder) text(text []byte) string {
 	if len(text) > maxShort {
 		return string(text)
 	}
-	known := &d.texts[maphash.Bytes(d.seed, text)%uint64(len(d.texts))]
+	hash := uint32(2166136261) // FNV-1a: an answer that makes texts collide makes them be copied, and nothing more
+	for _, b := range text {
+		hash = (hash ^ uint32(b)) * 16777619
+	}
+	known := &d.texts[hash%uint32(len(d.texts))]
 	if *known != string(text) {
 		*known = string(text)
 	}
