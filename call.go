@@ -21,18 +21,15 @@ import (
 
 // input is what a method hands over: values for the path, and a query or a body.
 type input struct {
-	path    [2]segment
+	path    segments
 	query   any    // a struct with query tags
 	body    any    // a request
 	key     string // the caller's own key of a write, for AmbiguousError
 	invalid error  // an argument that is wrong in a way that only the method knows
 }
 
-// at lists the values of a path's parameters in their order.
-func at(values ...segment) (path [2]segment) {
-	copy(path[:], values)
-	return path
-}
+// segments are the values of a path's parameters in their order.
+type segments [2]segment
 
 // outgoing is an encoded request, before it has a token.
 type outgoing struct {
@@ -146,13 +143,8 @@ func (c *call) newRequest(ctx context.Context, out outgoing) (*retryablehttp.Req
 	if err != nil {
 		return nil, err
 	}
-	*req.URL = url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: out.path, RawQuery: out.query}
-	if strings.Contains(out.path, "%") {
-		req.URL.Path, _ = url.PathUnescape(out.path) // cannot fail: all its parts were escaped
-	}
-	if req.URL.EscapedPath() != out.path {
-		req.URL.RawPath = out.path
-	}
+	target, _ := url.PathUnescape(out.path) // cannot fail: all its parts were escaped
+	*req.URL = url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: target, RawPath: out.path, RawQuery: out.query}
 	retryable, err := retryablehttp.FromRequest(req)
 	if err == nil && out.body != nil {
 		err = retryable.SetBody(out.body)
@@ -390,19 +382,21 @@ func bodyError(err error) error {
 	return &ValidationError{Argument: argument, Reason: e.Reason.Error()}
 }
 
-// header returns the headers of an attempt.
-func (c *call) header(withBody bool) http.Header {
-	h := make(http.Header, 4+len(c.options.header))
-	h["Accept"], h["User-Agent"] = jsonType, c.userAgent
+// header returns the headers of an attempt. Their values stand in an array of the attempt's own: a transport that changes
+// them, which none should, does so to nobody else.
+func (c *call) header(values *[4]string, withBody bool) http.Header {
+	*values = [...]string{jsonType, c.userAgent, jsonType, c.authorization(c.last.token.AccessToken)}
+	h := make(http.Header, len(values)+len(c.options.header))
+	h["Accept"], h["User-Agent"] = values[0:1:1], values[1:2:2]
 	if withBody {
-		h["Content-Type"] = jsonType
+		h["Content-Type"] = values[2:3:3]
 	}
 	maps.Copy(h, c.options.header)
-	h["Authorization"] = c.authorization(c.last.token.AccessToken)
+	h["Authorization"] = values[3:4:4]
 	return h
 }
 
-var jsonType = []string{"application/json"}
+const jsonType = "application/json"
 
 // info labels the call for hooks.
 func (c *call) info() RequestInfo {

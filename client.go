@@ -43,7 +43,7 @@ func (c *caller) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("drift serv
 type core struct {
 	base           *url.URL
 	basePath       string // escaped; it ends in "/"
-	userAgent      []string
+	userAgent      string
 	transport      http.RoundTripper
 	ownTransport   *http.Transport // the same, if NewClient made it; else nil
 	attemptTimeout time.Duration
@@ -91,7 +91,7 @@ func newCore(c config, base *url.URL) *core {
 	s := &core{
 		base:           base,
 		basePath:       base.EscapedPath(),
-		userAgent:      []string{joinNonEmpty(" ", c.userAgent, userAgent)},
+		userAgent:      joinNonEmpty(" ", c.userAgent, userAgent),
 		attemptTimeout: defaultAttemptTimeout,
 		tokens:         newTokens(c.tokens[0]),
 		limiter:        c.limiter,

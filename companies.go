@@ -117,19 +117,19 @@ func (o CompanyListTeamsOptions) page() paging { return paging{o.Limit, o.Cursor
 type companies struct{ *caller }
 
 func (s companies) ListPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) (*Page[Person], error) {
-	return list[Person](ctx, s.caller, companiesListPeople, input{path: at(companyID), query: options}, opts)
+	return list[Person](ctx, s.caller, companiesListPeople, input{path: segments{companyID}, query: options}, opts)
 }
 
 func (s companies) AllPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) iter.Seq2[*Person, error] {
-	return all[Person](ctx, s.caller, companiesListPeople, input{path: at(companyID), query: options}, opts)
+	return all[Person](ctx, s.caller, companiesListPeople, input{path: segments{companyID}, query: options}, opts)
 }
 
 func (s companies) ListTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) (*Page[Team], error) {
-	return list[Team](ctx, s.caller, companiesListTeams, input{path: at(companyID), query: options}, opts)
+	return list[Team](ctx, s.caller, companiesListTeams, input{path: segments{companyID}, query: options}, opts)
 }
 
 func (s companies) AllTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) iter.Seq2[*Team, error] {
-	return all[Team](ctx, s.caller, companiesListTeams, input{path: at(companyID), query: options}, opts)
+	return all[Team](ctx, s.caller, companiesListTeams, input{path: segments{companyID}, query: options}, opts)
 }
 
 type personFields Person

@@ -110,7 +110,7 @@ func checkEmail(email string) error {
 type contacts struct{ *caller }
 
 func (s contacts) Get(ctx context.Context, id ContactID, opts ...CallOption) (*Contact, error) {
-	return one[Contact](ctx, s.caller, contactsGet, input{path: at(id)}, opts)
+	return one[Contact](ctx, s.caller, contactsGet, input{path: segments{id}}, opts)
 }
 
 func (s contacts) Create(ctx context.Context, req ContactCreateRequest, opts ...CallOption) (*Contact, error) {
@@ -122,11 +122,11 @@ func (s contacts) UpsertByEmail(ctx context.Context, email string, opts ...CallO
 }
 
 func (s contacts) Update(ctx context.Context, id ContactID, req ContactUpdateRequest, opts ...CallOption) (*Contact, error) {
-	return one[Contact](ctx, s.caller, contactsUpdate, input{path: at(id), body: &req}, opts)
+	return one[Contact](ctx, s.caller, contactsUpdate, input{path: segments{id}, body: &req}, opts)
 }
 
 func (s contacts) Delete(ctx context.Context, id ContactID, opts ...CallOption) error {
-	return none(ctx, s.caller, contactsDelete, input{path: at(id)}, opts)
+	return none(ctx, s.caller, contactsDelete, input{path: segments{id}}, opts)
 }
 
 func (s contacts) List(ctx context.Context, options ContactListOptions, opts ...CallOption) (*Page[Contact], error) {

@@ -167,7 +167,7 @@ func (o ConversationListByStatusOptions) page() paging { return paging{o.Limit, 
 type conversations struct{ *caller }
 
 func (s conversations) Get(ctx context.Context, id ConversationID, opts ...CallOption) (*Conversation, error) {
-	return one[Conversation](ctx, s.caller, conversationsGet, input{path: at(id)}, opts)
+	return one[Conversation](ctx, s.caller, conversationsGet, input{path: segments{id}}, opts)
 }
 
 func (s conversations) Create(ctx context.Context, req ConversationCreateRequest, opts ...CallOption) (*Conversation, error) {
@@ -179,11 +179,11 @@ func (s conversations) CreateFromScratch(ctx context.Context, req ConversationCr
 }
 
 func (s conversations) Update(ctx context.Context, id ConversationID, req ConversationUpdateRequest, opts ...CallOption) (*Conversation, error) {
-	return one[Conversation](ctx, s.caller, conversationsUpdate, input{path: at(id), body: &req}, opts)
+	return one[Conversation](ctx, s.caller, conversationsUpdate, input{path: segments{id}, body: &req}, opts)
 }
 
 func (s conversations) Delete(ctx context.Context, id ConversationID, opts ...CallOption) error {
-	return none(ctx, s.caller, conversationsDelete, input{path: at(id)}, opts)
+	return none(ctx, s.caller, conversationsDelete, input{path: segments{id}}, opts)
 }
 
 func (s conversations) List(ctx context.Context, options ConversationListOptions, opts ...CallOption) (*Page[Conversation], error) {
@@ -195,11 +195,11 @@ func (s conversations) All(ctx context.Context, options ConversationListOptions,
 }
 
 func (s conversations) ListByStatus(ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption) (*Page[Conversation], error) {
-	return list[Conversation](ctx, s.caller, conversationsListByStatus, input{path: at(status), query: options}, opts)
+	return list[Conversation](ctx, s.caller, conversationsListByStatus, input{path: segments{status}, query: options}, opts)
 }
 
 func (s conversations) AllByStatus(ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption) iter.Seq2[*Conversation, error] {
-	return all[Conversation](ctx, s.caller, conversationsListByStatus, input{path: at(status), query: options}, opts)
+	return all[Conversation](ctx, s.caller, conversationsListByStatus, input{path: segments{status}, query: options}, opts)
 }
 
 type conversationFields Conversation

@@ -92,13 +92,13 @@ type driftbotTriggerBody struct {
 type driftbot struct{ *caller }
 
 func (s driftbot) UpdateMessage(ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption) (*Message, error) {
-	return one[Message](ctx, s.caller, driftbotUpdateMessage, input{path: at(conversationID), body: &req}, opts)
+	return one[Message](ctx, s.caller, driftbotUpdateMessage, input{path: segments{conversationID}, body: &req}, opts)
 }
 
 func (s driftbot) Trigger(ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption) (*DriftbotInteraction, error) {
 	invalid := req.encodePayload()
 	body := driftbotTriggerBody{driftbotTriggerFields(req), conversationID}
-	return one[DriftbotInteraction](ctx, s.caller, driftbotTrigger, input{path: at(conversationID), body: &body, invalid: invalid}, opts)
+	return one[DriftbotInteraction](ctx, s.caller, driftbotTrigger, input{path: segments{conversationID}, body: &body, invalid: invalid}, opts)
 }
 
 type driftbotInteractionFields DriftbotInteraction

@@ -3,6 +3,7 @@ package drift_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -252,4 +253,88 @@ func TestBodyBesideAnErrorIsClosed(t *testing.T) {
 	}, drift.WithoutRetry())
 	require.Error(t, get(t.Context(), client))
 	assert.True(t, body.closed)
+}
+
+// stallingBody gives a part, and then nothing until the request's context ends.
+type stallingBody struct {
+	ctx  context.Context
+	part io.Reader
+}
+
+func (b *stallingBody) Read(p []byte) (int, error) {
+	if n, err := b.part.Read(p); err == nil {
+		return n, nil
+	}
+	<-b.ctx.Done()
+	return 0, b.ctx.Err()
+}
+
+func (b *stallingBody) Close() error { return nil }
+
+// The status of an error tells enough, however long its body takes.
+func TestErrorAnswerThatStalls(t *testing.T) {
+	for status, target := range map[int]error{http.StatusNotFound: drift.ErrNotFound, http.StatusUnauthorized: drift.ErrUnauthorized, http.StatusServiceUnavailable: nil, http.StatusTooManyRequests: nil} {
+		synctest.Test(t, func(t *testing.T) {
+			requests := 0
+			client := through(t, func(r *http.Request) (*http.Response, error) {
+				if requests++; requests > 1 {
+					return answer(http.StatusOK)(r)
+				}
+				resp, err := answer(status)(r)
+				resp.Body, resp.ContentLength = &stallingBody{r.Context(), strings.NewReader(`{"a`)}, -1
+				return resp, err
+			})
+			err := get(t.Context(), client)
+			if target == nil {
+				require.NoError(t, err, "%d is sent again", status)
+				assert.Equal(t, 2, requests)
+				return
+			}
+			require.ErrorIs(t, err, target)
+			var answered *drift.APIError
+			require.ErrorAs(t, err, &answered)
+			assert.Equal(t, status, answered.StatusCode)
+			assert.Equal(t, 1, requests)
+		})
+	}
+}
+
+// A transport that changes what it should leave alone does so to its own request only.
+func TestHeadersOfAnAttemptAreItsOwn(t *testing.T) {
+	var seen []http.Header
+	client := through(t, func(r *http.Request) (*http.Response, error) {
+		seen = append(seen, r.Header.Clone())
+		for _, values := range r.Header {
+			values[0] = "changed"
+		}
+		return answer(http.StatusOK)(r)
+	})
+	for range 2 {
+		require.NoError(t, call(t.Context(), client, http.MethodPost))
+	}
+	require.Len(t, seen, 2)
+	assert.Equal(t, "Bearer "+testToken, seen[0].Get("Authorization"))
+	assert.Equal(t, seen[0], seen[1])
+}
+
+// Of data that come twice the last count, also where they are fewer.
+func TestLastDataCount(t *testing.T) {
+	match := func(body string) (*drift.Contact, error) {
+		return serve(t, respond(http.StatusOK, body)).Contacts.MatchEmail(t.Context(), "a@example.com")
+	}
+	contact, err := match(`{"data":[{"id":1}],"data":[{"id":2}]}`)
+	require.NoError(t, err)
+	assert.Equal(t, drift.ContactID(2), contact.ID)
+	_, err = match(`{"data":[{"id":1}],"data":[]}`)
+	require.ErrorIs(t, err, drift.ErrNotFound)
+
+	page, err := serve(t, respond(http.StatusOK, `{"data":[{"id":1}],"data":null}`)).Contacts.List(t.Context(), drift.ContactListOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, page.Items)
+}
+
+func TestExtraWithoutAValue(t *testing.T) {
+	conversation := drift.Conversation{Extra: map[string]json.RawMessage{"conversation_tags": nil}}
+	require.NoError(t, json.Unmarshal([]byte(`{"id":1}`), &conversation))
+	assert.Equal(t, drift.ConversationID(1), conversation.ID)
 }

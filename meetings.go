@@ -135,7 +135,7 @@ func (o MeetingListOptions) page() paging { return paging{o.Limit, o.Cursor} }
 type meetings struct{ *caller }
 
 func (s meetings) Get(ctx context.Context, id MeetingID, opts ...CallOption) (*Meeting, error) {
-	return one[Meeting](ctx, s.caller, meetingsGet, input{path: at(id)}, opts)
+	return one[Meeting](ctx, s.caller, meetingsGet, input{path: segments{id}}, opts)
 }
 
 func (s meetings) Create(ctx context.Context, req MeetingCreateRequest, opts ...CallOption) (*Meeting, error) {
@@ -143,11 +143,11 @@ func (s meetings) Create(ctx context.Context, req MeetingCreateRequest, opts ...
 }
 
 func (s meetings) Update(ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption) (*Meeting, error) {
-	return one[Meeting](ctx, s.caller, meetingsUpdate, input{path: at(id), body: &req}, opts)
+	return one[Meeting](ctx, s.caller, meetingsUpdate, input{path: segments{id}, body: &req}, opts)
 }
 
 func (s meetings) Delete(ctx context.Context, id MeetingID, opts ...CallOption) error {
-	return none(ctx, s.caller, meetingsDelete, input{path: at(id)}, opts)
+	return none(ctx, s.caller, meetingsDelete, input{path: segments{id}}, opts)
 }
 
 func (s meetings) List(ctx context.Context, options MeetingListOptions, opts ...CallOption) (*Page[Meeting], error) {
@@ -159,7 +159,7 @@ func (s meetings) All(ctx context.Context, options MeetingListOptions, opts ...C
 }
 
 func (s meetings) AddParticipant(ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption) (*Participant, error) {
-	return one[Participant](ctx, s.caller, meetingsAddParticipant, input{path: at(id), body: &req, invalid: checkEmail(req.Email)}, opts)
+	return one[Participant](ctx, s.caller, meetingsAddParticipant, input{path: segments{id}, body: &req, invalid: checkEmail(req.Email)}, opts)
 }
 
 type meetingFields Meeting

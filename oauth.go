@@ -273,7 +273,7 @@ func (r *tokenRequest) send(ctx context.Context, a *tokenAnswer) {
 		a.err = &cause{err: err}
 		return
 	}
-	req.Header = http.Header{"Accept": jsonType, "Content-Type": {"application/x-www-form-urlencoded"}, "User-Agent": {userAgent}}
+	req.Header = http.Header{"Accept": {jsonType}, "Content-Type": {"application/x-www-form-urlencoded"}, "User-Agent": {userAgent}}
 	resp, err := roundTrip(r.transport, req)
 	if err != nil {
 		a.err, a.broken, a.sent = transportCause(r.caller, ctx, err), true, trace.sent(ctx, err)

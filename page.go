@@ -84,6 +84,9 @@ func readPage[T any, R record[T]](ctx context.Context, c *caller, op operation, 
 				return err
 			})
 		})
+		if envelope.Null {
+			page.Items = nil // those of a "data" before it do not count
+		}
 		if err == nil && (!envelope.Null || envelope.Failed) { // no list at all is an empty one
 			err = checkEnvelope(envelope, nil)
 		}

@@ -31,10 +31,11 @@ func first[T any, R record[T]](ctx context.Context, c *caller, op operation, in 
 	var rec *T
 	err := c.call(ctx, op, in, opts, func(body []byte) error {
 		envelope, err := wire.Open(body, func(dec *wire.Decoder) (err error) {
-			if dec.Kind() == '{' {
+			if dec.PeekKind() == '{' {
 				rec, err = decodeRecord[T, R](dec)
 				return err
 			}
+			rec = nil
 			return wire.DecodeList(dec, func(dec *wire.Decoder) error {
 				item, err := decodeRecord[T, R](dec)
 				if rec == nil {
@@ -68,7 +69,7 @@ type record[T any] interface {
 
 func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
 	rec := new(T)
-	if dec.Kind() != '{' {
+	if dec.PeekKind() != '{' {
 		return nil, wire.Misplaced(dec, "an object")
 	}
 	if err := wire.DecodeObject(dec, R(rec).fields()); err != nil {
@@ -115,7 +116,7 @@ func adopt[E any](extra *map[string]json.RawMessage, other string, field *[]E) e
 // adoptValue accepts one element in place of a list.
 func adoptValue[E any](value json.RawMessage, field *[]E) error {
 	switch {
-	case *field != nil || string(value) == "null":
+	case *field != nil || len(value) == 0 || string(value) == "null":
 		return nil
 	case value[0] == '[':
 		return wire.Unmarshal(value, field)

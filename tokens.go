@@ -100,7 +100,7 @@ func (c *call) authorize(ctx context.Context) (*oauth2.Token, error) {
 		return fresh, nil
 	}
 	if static, ok := c.tokens.(staticTokens); ok { // WithToken has checked it
-		return static.only, nil
+		return static.token(ctx)
 	}
 	start := time.Now()
 	token, err := c.tokens.token(ctx)
@@ -134,17 +134,17 @@ func checkedToken(ctx context.Context, token *oauth2.Token, err error) (*oauth2.
 	return token, nil
 }
 
-// bearer is the header of the token that is in use.
+// bearer is the header's value for the token that is in use.
 type bearer struct {
 	token  string
-	header []string
+	header string
 }
 
-// authorization returns the header of a token. The transport shares it among attempts, and must not change it.
-func (c *core) authorization(token string) []string {
+// authorization returns the header's value for a token.
+func (c *core) authorization(token string) string {
 	known := c.bearer.Load()
 	if known == nil || known.token != token {
-		known = &bearer{token, []string{"Bearer " + token}}
+		known = &bearer{token, "Bearer " + token}
 		c.bearer.Store(known)
 	}
 	return known.header

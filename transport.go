@@ -59,7 +59,7 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return nil
 }
 
-// refuseRedirect is a second lock: attempts turns redirects into errors before net/http sees them.
+// refuseRedirect is a second lock: RoundTrip turns redirects into errors before net/http sees them.
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // answer is what one attempt came to.
@@ -220,12 +220,12 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	var trace sendTrace
 	out := req.WithContext(httptrace.WithClientTrace(ctx, trace.hooks()))
 	out.Host = c.base.Host
-	out.Header = c.header(out.Body != nil) // its own: an abandoned attempt may still be writing that of the one before
 
 	var resp *http.Response
 	var err error = errForeignOrigin
 	if sameOrigin(out.URL, c.base) {
 		turn.outcome = Unknown
+		out.Header = c.header(&trace.header, out.Body != nil) // its own: an abandoned attempt may still be writing that of the one before
 		resp, err = roundTrip(c.transport, out)
 	}
 	if err != nil {
@@ -241,7 +241,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	c.pauseIfAsked(ctx)
 	turn.outcome = Answered
 	turn.end()
-	if err = c.read(resp); err != nil {
+	if err = c.read(req.Context(), resp); err != nil {
 		c.last.err = transportCause(req.Context(), ctx, err)
 		if c.last.status >= http.StatusBadRequest {
 			c.previous = c.apiError() // the last answer, if only a part of it
@@ -286,7 +286,7 @@ func (c *call) pauseIfAsked(ctx context.Context) {
 }
 
 // read reads the body to its end, so that the connection can be used again.
-func (c *call) read(resp *http.Response) error {
+func (c *call) read(caller context.Context, resp *http.Response) error {
 	if resp.StatusCode/100 == 1 { // its body, if it has one, does not end with the context
 		return &unusable{errStatus, strconv.Itoa(resp.StatusCode)}
 	}
@@ -306,10 +306,11 @@ func (c *call) read(resp *http.Response) error {
 	}
 	c.last.limited = io.LimitedReader{R: resp.Body, N: limit + 1}
 	n, err := c.last.buffer.ReadFrom(&c.last.limited)
+	c.last.limited.R = nil
 	switch {
-	case !strict: // the status tells enough, however the body ends, unless it ends with the context
+	case !strict: // the status tells enough, however the body ends, unless it ends with the caller's context
 		c.last.buffer.Truncate(int(min(n, limit)))
-		if err != nil && resp.Request != nil && resp.Request.Context().Err() != nil {
+		if err != nil && caller.Err() != nil {
 			return err
 		}
 		return nil
@@ -356,7 +357,7 @@ func (c *call) checkContent(resp *http.Response) error {
 
 // mediaType has the most common one ready.
 func mediaType(contentType string) (media string, params map[string]string, err error) {
-	if contentType == jsonType[0] {
+	if contentType == jsonType {
 		return contentType, nil, nil
 	}
 	return mime.ParseMediaType(contentType)
@@ -364,8 +365,10 @@ func mediaType(contentType string) (media string, params map[string]string, err 
 
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
 
-// sendTrace tells whether a request can have reached the service.
+// sendTrace tells whether a request can have reached the service. It is what an attempt leaves with net/http, which may go on
+// with it after the attempt has ended.
 type sendTrace struct {
+	header    [4]string // values of the request's headers
 	client    httptrace.ClientTrace
 	traced    atomic.Bool  // the transport reports to httptrace at all
 	connected atomic.Bool  // the request got a connection

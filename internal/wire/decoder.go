@@ -82,9 +82,6 @@ func (d *Decoder) readName() ([]byte, error) {
 	return unquoted(quoted)
 }
 
-// Kind returns the first byte of the next value: '{', '[', '"', '0', 't', 'f', 'n', or 0 where there is none.
-func (d *Decoder) Kind() byte { return byte(d.PeekKind()) }
-
 // Decode decodes the next value of dec into out.
 func Decode(dec *Decoder, out any) error {
 	return json.UnmarshalDecode(&dec.Decoder, out, reading)

@@ -11,7 +11,7 @@ import (
 )
 
 // Error says where in a JSON value something does not fit, and why. It quotes no value and no name that the type being
-// decoded does not have, so that it can be logged.
+// decoded does not have (those that it has, in the body's spelling), so that it can be logged.
 type Error struct {
 	Path   string // JSON pointer, "" for the whole value
 	Reason error

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	stdjson "encoding/json"
 	"reflect"
 	"strconv"
@@ -65,10 +66,14 @@ func newLayout(t reflect.Type) *layout {
 	for i := range t.NumField() {
 		field := t.Field(i)
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if strings.Contains(options, "embed") {
+		switch {
+		case strings.Contains(options, "embed"):
 			l.rest = i
 			continue
+		case !field.IsExported() || name == "-":
+			continue
 		}
+		name = cmp.Or(name, field.Name)
 		l.byName[name], l.byFolded[Fold(name)] = len(l.members), len(l.members)
 		l.members = append(l.members, member{strconv.Quote(name), i, setterOf(field.Type)})
 	}
