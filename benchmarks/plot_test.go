@@ -1,10 +1,8 @@
-package benchmarks
+package main
 
 import (
-	"bytes"
 	"flag"
 	"image/color"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -12,11 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/driftsdk/drift"
 )
@@ -49,7 +45,7 @@ func TestLimitsPlot(t *testing.T) {
 
 // drawLimits draws three charts, one below the other.
 func drawLimits(all []series, path string) error {
-	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+	useFont()
 	limit := limitLine()
 	charts := []*plot.Plot{
 		chart("Calls accepted", 1200, 200, all, accepted),
@@ -63,7 +59,7 @@ func drawLimits(all []series, path string) error {
 	charts[2].Legend.Top, charts[2].Legend.XOffs = true, -vg.Points(12)
 	charts[2].Legend.Add("limit: 100", limit)
 	charts[2].X.Label.Text = "seconds"
-	return save(charts, path)
+	return saveCharts([][]*plot.Plot{{charts[0]}, {charts[1]}, {charts[2]}}, vg.Points(760), vg.Points(660), path)
 }
 
 // chart shows one figure of every series over time, on top of what lies under.
@@ -109,25 +105,6 @@ func every(step, most float64) (ticks plot.ConstantTicks) {
 		ticks = append(ticks, plot.Tick{Value: v, Label: strconv.Itoa(int(v))})
 	}
 	return ticks
-}
-
-// save writes the charts into a file. Not everybody has the font with which the text was measured.
-func save(charts []*plot.Plot, path string) error {
-	canvas := vgsvg.NewWith(vgsvg.UseWH(vg.Points(760), vg.Points(660)))
-	rows := make([][]*plot.Plot, len(charts))
-	for i, c := range charts {
-		rows[i] = []*plot.Plot{c}
-	}
-	tiles := draw.Tiles{Rows: len(charts), Cols: 1, PadY: vg.Points(14), PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16)}
-	for i, area := range plot.Align(rows, tiles, draw.New(canvas)) {
-		charts[i].Draw(area[0])
-	}
-	var svg bytes.Buffer
-	if _, err := canvas.WriteTo(&svg); err != nil {
-		return err
-	}
-	text := bytes.ReplaceAll(svg.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
-	return os.WriteFile(path, text, 0o644)
 }
 
 func accepted(arrivals []arrival) plotter.XYs {

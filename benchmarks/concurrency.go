@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/driftsdk/drift"
+)
+
+// manyGoroutines share a client in the comparison with one goroutine.
+const (
+	manyGoroutines = 256
+	leastPerCore   = 0.9
+)
+
+// scaling is the throughput per core of many goroutines over that of one, with the client and by hand. By hand nothing is
+// shared but the transport, so it tells what the machine and the runtime can do.
+type scaling struct {
+	cores        int
+	client, hand interval
+}
+
+// measureScaling runs slices of one goroutine on one core and of many on all cores, in random order.
+func measureScaling(e effort) (scaling, error) {
+	const callsOfSlice = 8192
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	result := scaling{cores: runtime.NumCPU()}
+	transport := newStub(answerOne())
+	hand := getByHand(stubURL, transport)
+	client := withClient("drift", stubURL, transport, getOne, drift.WithRateLimit(2*callsOfSlice))
+	slices := []struct {
+		candidate
+		goroutines, cores int
+	}{{hand, 1, 1}, {hand, manyGoroutines, result.cores}, {client, 1, 1}, {client, manyGoroutines, result.cores}}
+	random := rand.New(rand.NewPCG(5, 6))
+	var ofHand, ofClient []float64
+	for range e.plan(40, callsOfSlice).rounds {
+		perCore := make([]float64, len(slices))
+		for _, i := range random.Perm(len(slices)) {
+			s := slices[i]
+			runtime.GOMAXPROCS(s.cores)
+			seconds, err := timeTogether(s.candidate, s.goroutines, plan{calls: callsOfSlice, clock: e.clock})
+			if err != nil {
+				return result, err
+			}
+			if !e.clock.sums {
+				seconds *= float64(s.cores)
+			}
+			perCore[i] = callsOfSlice / seconds
+		}
+		ofHand, ofClient = append(ofHand, perCore[1]/perCore[0]), append(ofClient, perCore[3]/perCore[2])
+	}
+	result.hand, result.client = bootstrap(ofHand), bootstrap(ofClient)
+	return result, nil
+}
+
+// timeTogether is how long goroutines take for so many calls in all. One call goes before, because a limiter sends its first
+// one alone.
+func timeTogether(c candidate, goroutines int, p plan) (seconds float64, err error) {
+	call, err := c.prepare()
+	if err != nil {
+		return 0, err
+	}
+	if err := call(); err != nil {
+		return 0, err
+	}
+	start := p.clock.now()
+	err = together(goroutines, p.calls/goroutines, call)
+	return (p.clock.now() - start).Seconds(), err
+}
+
+// together makes so many calls in each goroutine, and returns one of their errors.
+func together(goroutines, each int, call func() error) error {
+	var group sync.WaitGroup
+	var failed atomic.Pointer[error]
+	for range goroutines {
+		group.Go(func() {
+			for range each {
+				if err := call(); err != nil {
+					failed.Store(&err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Goroutines that call over loopback, and the connections that they may open.
+const (
+	callers         = 64
+	callsOfCaller   = 100
+	mostConnections = 96
+)
+
+// measureConnections counts the connections that a client with its own transport opens, and those of http.DefaultTransport.
+func measureConnections() (client, hand int, err error) {
+	client, err = connections(func(url string) (func() error, func(), error) {
+		c, err := drift.NewClient(drift.WithToken(token), drift.WithBaseURL(url), drift.WithRateLimit(2*callers*callsOfCaller))
+		return func() error { return getOne(c) }, func() { _ = c.Close() }, err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	hand, err = connections(func(url string) (func() error, func(), error) {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		h := newByHand(url, transport)
+		return func() error {
+			_, err := h.conversation(context.Background(), conversationID)
+			return err
+		}, transport.CloseIdleConnections, nil
+	})
+	return client, hand, err
+}
+
+func connections(open func(url string) (call func() error, end func(), err error)) (int, error) {
+	var opened atomic.Int64
+	server := httptest.NewUnstartedServer(answering(answerOne()))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	call, end, err := open(server.URL)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	err = together(callers, callsOfCaller, call)
+	return int(opened.Load()), err
+}

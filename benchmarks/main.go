@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	quick := flag.Bool("quick", false, "measure for a shorter time")
+	busy := flag.Bool("busy", false, "compare the time on the processor instead of that on the wall: for a machine with other work")
+	only := flag.String("only", "", "a regular expression: measure only the rows with such a name")
+	write := flag.Bool("write", false, "put what was measured into "+document)
+	flag.Parse()
+	pattern, err := regexp.Compile("(?i)" + *only)
+	if err != nil {
+		return err
+	}
+	if *write && (*quick || *only != "") {
+		return errors.New("-write is for all of it: without -quick and -only")
+	}
+	r := report{effort: effort{*quick, 5, onTheWall}, wanted: pattern.MatchString, tables: map[string]string{}}
+	if *quick {
+		r.tries = 1
+	}
+	if *busy {
+		r.clock = onProcessors
+	}
+	if err := r.measure(); err != nil {
+		return err
+	}
+	if len(r.disturbed) > 0 {
+		return fmt.Errorf("the run does not count, because the floor did not match itself: %s", strings.Join(r.disturbed, ", "))
+	}
+	if *write {
+		if err := r.write(); err != nil {
+			return err
+		}
+	}
+	if len(r.missed) > 0 {
+		return fmt.Errorf("out of bounds:\n  %s", strings.Join(slices.Compact(r.missed), "\n  "))
+	}
+	return nil
+}

@@ -1,0 +1,343 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// document is the page whose tables the program writes, each between its markers; chartFile is the picture in it.
+const (
+	document  = "../docs/performance.md"
+	chartFile = "../docs/performance.svg"
+)
+
+// report is what was measured, as the tables of the document.
+type report struct {
+	effort
+	wanted func(row string) bool
+
+	tables    map[string]string // by the name in the markers
+	bars      []bar             // of the chart
+	missed    []string          // bounds that do not hold
+	disturbed []string          // rows whose control does not hold
+}
+
+// measure measures everything that is wanted, and prints each table when it is ready.
+func (r *report) measure() error {
+	start := time.Now()
+	load := loadAverage()
+	for _, section := range []struct {
+		name    string
+		measure func() (string, error)
+	}{
+		{"calls", r.calls}, {"peers", r.peers}, {"memory", r.memory}, {"rest", r.rest},
+	} {
+		table, err := section.measure()
+		if err != nil {
+			return err
+		}
+		r.tables[section.name] = table
+		if strings.Count(table, "\n") > 2 {
+			fmt.Println(table)
+		}
+	}
+	r.tables["machine"] = r.machine(start, load)
+	fmt.Println(r.tables["machine"])
+	return nil
+}
+
+// calls is the table of the calls against the floor.
+func (r *report) calls() (string, error) {
+	all, end := rows()
+	defer end()
+	t := newTable("what", "time over that by hand", "at most", "allocations", "at most", "bytes", "at most", "by hand", "by hand over itself")
+	for _, row := range all {
+		if !r.wanted(row.name) {
+			continue
+		}
+		c, err := row.measure(r.effort)
+		if err != nil {
+			return "", err
+		}
+		r.control(row.name, c)
+		client := c.others[us]
+		time, allocations, bytes := c.ratio(client, c.floor), client.cost.allocations/c.floor.cost.allocations, client.cost.bytes/c.floor.cost.bytes
+		r.atMost(row.name+", time", time.median, row.time)
+		r.atMost(row.name+", allocations", allocations, row.allocations)
+		r.atMost(row.name+", bytes", bytes, row.bytes)
+		t.add(row.name, time.String(), bound(row.time),
+			fmt.Sprintf("%.2f (%s of %s)", allocations, whole(client.cost.allocations), whole(c.floor.cost.allocations)), bound(row.allocations),
+			fmt.Sprintf("%.2f (%s of %s)", bytes, whole(client.cost.bytes), whole(c.floor.cost.bytes)), bound(row.bytes),
+			duration(c.floor.microseconds()), c.ratio(c.control, c.floor).String())
+		if row.name == all[0].name {
+			r.bars = append(r.bars, bar{"by hand", 1, 1}, bar{"drift", time.median, allocations})
+		}
+	}
+	return t.String(), nil
+}
+
+// peers is the table of the other clients.
+func (r *report) peers() (string, error) {
+	t := newTable("client", "time over that by hand", "drift's time over it", "allocations", "bytes", "time over its own type by hand", "by hand over itself", "version")
+	for _, p := range peers() {
+		if !r.wanted(p.name) {
+			continue
+		}
+		c, err := p.measure(r.effort)
+		if err != nil {
+			return "", err
+		}
+		r.control(p.name, c)
+		peer := c.others[them]
+		if !ahead(c) {
+			r.missed = append(r.missed, fmt.Sprintf("drift over %s: %s, below 1", p.name, c.ratio(c.others[us], peer)))
+		}
+		time := c.ratio(peer, c.floor)
+		t.add(p.name, time.String(), c.ratio(c.others[us], peer).String(),
+			fmt.Sprintf("%.2f (%s)", peer.cost.allocations/c.floor.cost.allocations, whole(peer.cost.allocations)),
+			fmt.Sprintf("%.2f (%s)", peer.cost.bytes/c.floor.cost.bytes, whole(peer.cost.bytes)),
+			c.ratio(peer, c.others[theirType]).String(), c.ratio(c.control, c.floor).String(), versionOf(p.module))
+		r.bars = append(r.bars, bar{p.name, time.median, peer.cost.allocations / c.floor.cost.allocations})
+	}
+	return t.String(), nil
+}
+
+// memory is the table of long lists.
+func (r *report) memory() (string, error) {
+	t := newTable("1,000 conversations a page", "conversations", "heap, peak", "heap, median", "seconds")
+	if !r.wanted("memory") {
+		return t.String(), nil
+	}
+	pages := 1000
+	if r.quick {
+		pages = 100
+	}
+	m, err := measureMemory(pages, true)
+	if err != nil {
+		return "", err
+	}
+	r.atMost("memory, ten times as many pages", m.growth(), mostGrowth)
+	if !r.quick {
+		r.atLeast("memory, collecting over ranging", m.heapRatio(), leastHeapRatio)
+	}
+	for _, way := range []struct {
+		name string
+		reading
+	}{{"ranging over `All`", m.few}, {"ranging over `All`", m.many}, {"`Collect`", m.collected}} {
+		t.add(way.name, thousands(int64(way.Items)), mebibytes(way.PeakHeap), mebibytes(way.MedianHeap), fmt.Sprintf("%.1f", way.Seconds))
+	}
+	return t.String() + fmt.Sprintf("\nThe peak of collecting is %.0f times that of ranging (at least %d). With ten times as many pages the median of ranging is %.2f of what it was (at most %.2f).\n",
+		m.heapRatio(), leastHeapRatio, m.growth(), mostGrowth), nil
+}
+
+// rest is the table of what stands by itself.
+func (r *report) rest() (string, error) {
+	t := newTable("what", "measured", "bound")
+	for _, part := range []struct {
+		name    string
+		measure func(*table) error
+	}{
+		{"prefetch", r.prefetch}, {"goroutines", r.scaling}, {"connections", r.connections}, {"limits", r.limits}, {"size", r.size},
+	} {
+		if !r.wanted(part.name) {
+			continue
+		}
+		if err := part.measure(t); err != nil {
+			return "", err
+		}
+	}
+	return t.String(), nil
+}
+
+func (r *report) prefetch(t *table) error {
+	p, err := measurePrefetch(r.quick)
+	if err != nil {
+		return err
+	}
+	r.atMost("prefetch with work", p.work.median, mostWithWork)
+	r.atMost("prefetch without work", p.noWork.median, mostWithoutWork)
+	t.add("`WithPrefetch`, 20 ms latency and 20 ms work a page: time over that without", p.work.String(), bound(mostWithWork))
+	t.add("the same without work", p.noWork.String(), bound(mostWithoutWork))
+	return nil
+}
+
+func (r *report) scaling(t *table) error {
+	s, err := measureScaling(r.effort)
+	if err != nil {
+		return err
+	}
+	r.atLeast("256 goroutines, throughput per core", s.client.median, leastPerCore)
+	t.add(fmt.Sprintf("256 goroutines on one client and %d cores, stubbed: throughput per core over that of one goroutine on one core", s.cores),
+		s.client.String(), fmt.Sprintf("≥ %.2f", leastPerCore))
+	t.add("the same by hand, where nothing is shared", s.hand.String(), "")
+	return nil
+}
+
+func (r *report) connections(t *table) error {
+	client, hand, err := measureConnections()
+	if err != nil {
+		return err
+	}
+	r.atMost("connections", float64(client), mostConnections)
+	t.add("connections that 64 goroutines open for 100 calls each, over loopback", strconv.Itoa(client), fmt.Sprintf("≤ %d", mostConnections))
+	t.add("the same by hand with `http.DefaultTransport`", thousands(int64(hand)), "")
+	return nil
+}
+
+func (r *report) limits(t *table) error {
+	l, err := measureLimits(r.effort)
+	if err != nil {
+		return err
+	}
+	r.atMost("limiter and quota, µs", l.microseconds, mostLimitsMicroseconds)
+	r.atMost("limiter and quota, allocations", l.allocations, mostLimitsAllocations)
+	t.add("limiter and quota of a call, nobody else waiting: time", fmt.Sprintf("%.2f µs", l.microseconds), fmt.Sprintf("≤ %d µs", mostLimitsMicroseconds))
+	t.add("the same: allocations", whole(l.allocations), fmt.Sprintf("≤ %d", mostLimitsAllocations))
+	return nil
+}
+
+func (r *report) size(t *table) error {
+	s, err := measureSizes()
+	if err != nil {
+		return err
+	}
+	r.atMost("size", s.ratio(), mostSize)
+	t.add("a stripped program that makes one call, over one with net/http and encoding/json alone",
+		fmt.Sprintf("%.2f (%s of %s bytes)", s.ratio(), thousands(s.client), thousands(s.hand)), bound(mostSize))
+	return nil
+}
+
+func (r *report) control(name string, c comparison) {
+	if !c.counts() {
+		r.disturbed = append(r.disturbed, fmt.Sprintf("%s %s", name, c.ratio(c.control, c.floor)))
+	}
+}
+
+func (r *report) atMost(what string, got, most float64) {
+	if most > 0 && got > most {
+		r.missed = append(r.missed, fmt.Sprintf("%s: %.3f, at most %.2f", what, got, most))
+	}
+}
+
+func (r *report) atLeast(what string, got, least float64) {
+	if got < least {
+		r.missed = append(r.missed, fmt.Sprintf("%s: %.3f, at least %.2f", what, got, least))
+	}
+}
+
+// write puts the tables into the document, and draws the chart.
+func (r *report) write() error {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return err
+	}
+	for name, table := range r.tables {
+		marked := regexp.MustCompile(`(?s)(<!-- measured:begin ` + name + ` -->\n).*?(<!-- measured:end -->)`)
+		if len(marked.FindAll(text, 2)) != 1 {
+			return fmt.Errorf("%s must have the markers of %q once", document, name)
+		}
+		text = marked.ReplaceAllFunc(text, func(old []byte) []byte {
+			parts := marked.FindSubmatch(old)
+			return bytes.Join([][]byte{parts[1], []byte(table), parts[2]}, nil)
+		})
+	}
+	if err := os.WriteFile(document, text, 0o644); err != nil {
+		return err
+	}
+	return drawBars(r.bars, chartFile)
+}
+
+// table is a table of Markdown.
+type table struct{ text strings.Builder }
+
+func newTable(columns ...string) *table {
+	t := new(table)
+	t.add(columns...)
+	t.text.WriteString(strings.Repeat("|---", len(columns)) + "|\n")
+	return t
+}
+
+func (t *table) add(cells ...string) { t.text.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+func (t *table) String() string      { return t.text.String() }
+
+func (i interval) String() string { return fmt.Sprintf("%.2f [%.2f–%.2f]", i.median, i.low, i.high) }
+
+func bound(most float64) string {
+	if most == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", most)
+}
+
+func duration(microseconds float64) string {
+	if microseconds >= 1000 {
+		return fmt.Sprintf("%.1f ms", microseconds/1000)
+	}
+	return fmt.Sprintf("%.1f µs", microseconds)
+}
+
+func whole(f float64) string { return thousands(int64(math.Round(f))) }
+
+// thousands writes an integer with commas.
+func thousands(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// machine says on what, when and how it was measured.
+func (r *report) machine(start time.Time, load string) string {
+	text := fmt.Sprintf("Measured on %s with %s %s/%s, GOMAXPROCS %d (%s), by the time %s, in %.0f minutes", start.UTC().Format(time.DateOnly), runtime.Version(),
+		runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), processor(), r.clock.name, math.Ceil(time.Since(start).Minutes()))
+	if load != "" {
+		text += fmt.Sprintf(", load average %s at the start and %s at the end", load, loadAverage())
+	}
+	return text + ".\n"
+}
+
+// processor is the model of the processor, where the system tells.
+func processor() string {
+	file, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if name, value, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+// loadAverage is that of the last minute, where the system tells.
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	load, _, _ := strings.Cut(string(text), " ")
+	return load
+}
+
+// versionOf is the version of a module in this program.
+func versionOf(module string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range info.Deps {
+		if m.Path == module {
+			return m.Version
+		}
+	}
+	return ""
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift"
+)
+
+func TestWorkload(t *testing.T) {
+	assert.InDelta(t, 1200, len(answerOne()), 50)
+	assert.InDelta(t, 1.1e6, len(answerPage(1, pageItems, "")), 1e5)
+	for _, p := range peers() {
+		assert.Len(t, p.answer(), len(answerOne()), p.name)
+	}
+}
+
+// Both sides of the comparison decode every field, and to the same values.
+func TestBothReadTheSame(t *testing.T) {
+	byHand, err := newByHand(stubURL, newStub(answerOne())).conversation(t.Context(), conversationID)
+	require.NoError(t, err)
+	client := newTestClient(t, newStub(answerOne()))
+	got, err := client.Conversations.Get(t.Context(), conversationID)
+	require.NoError(t, err)
+	assert.Empty(t, got.Extra)
+
+	attributes := map[string]any{}
+	for name, value := range got.CustomAttributes {
+		if number, ok := got.CustomAttributes.Float64(name); ok {
+			value = number
+		}
+		attributes[name] = value
+	}
+	want := handConversation{
+		ID: int64(got.ID), Title: got.Title, Status: string(got.Status), Email: got.Email,
+		ContactID: int64(got.ContactID), OrgID: int64(got.OrgID), InboxID: int64(got.InboxID), AssignedUserID: int64(got.AssignedUserID),
+		WorkflowID: int64(got.WorkflowID), RelatedPlaybookID: int64(got.RelatedPlaybookID),
+		Direction: string(got.Direction), Integration: got.Integration, Labels: got.Labels, CustomAttributes: attributes,
+		MemberCount: got.MemberCount, ReplySubject: got.ReplySubject, Archived: got.Archived, Deleted: got.Deleted,
+		CreatedAt: millis{got.CreatedAt}, UpdatedAt: millis{got.UpdatedAt}, ResolvedAt: millis{got.ResolvedAt},
+		LastActivityAt: millis{got.LastActivityAt}, LastMessageSentAt: millis{got.LastMessageSentAt},
+	}
+	for _, tag := range got.Tags {
+		want.Tags = append(want.Tags, handTag{int64(tag.ID), tag.Name, tag.Color})
+	}
+	for _, id := range got.Participants {
+		want.Participants = append(want.Participants, int64(id))
+	}
+	assert.Equal(t, want, *byHand)
+	assert.NotZero(t, want.LastMessageSentAt)
+	assert.NotEmpty(t, want.CustomAttributes)
+}
+
+// Both sides send the same body.
+func TestBothSendTheSame(t *testing.T) {
+	var bodies []string
+	recorder := transport(func(r *http.Request) (*http.Response, error) {
+		body := make([]byte, r.ContentLength)
+		_, err := r.Body.Read(body)
+		bodies = append(bodies, string(body))
+		if err != nil {
+			return nil, err
+		}
+		return newStub(answerOne()).RoundTrip(r)
+	})
+	for _, c := range []candidate{postByHand(recorder), postWithClient(recorder)} {
+		call, err := c.prepare()
+		require.NoError(t, err)
+		require.NoError(t, call())
+	}
+	assert.JSONEq(t, bodies[0], bodies[1])
+}
+
+// A peer that fails fast would look good.
+func TestPeersSucceed(t *testing.T) {
+	for _, p := range peers() {
+		get, err := p.open(newStub(p.answer()))
+		require.NoError(t, err, p.name)
+		require.NoError(t, get(), p.name)
+		require.NoError(t, p.intoItsType(newByHand(stubURL, newStub(p.answer()))), p.name)
+		get, err = p.open(newStub([]byte(`<html>`)))
+		require.NoError(t, err, p.name)
+		require.Error(t, get(), "%s does not look at the answer", p.name)
+	}
+}
+
+func newTestClient(t *testing.T, transport http.RoundTripper) *drift.Client {
+	client, err := newOurs(stubURL, transport)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	return client
+}
