@@ -384,15 +384,15 @@ func bodyError(err error) error {
 
 // header returns the headers of an attempt. Their values stand in an array of the attempt's own: a transport that changes
 // them, which none should, does so to nobody else.
-func (c *call) header(values *[4]string, withBody bool) http.Header {
-	*values = [...]string{jsonType, c.userAgent, jsonType, c.authorization(c.last.token.AccessToken)}
-	h := make(http.Header, len(values)+len(c.options.header))
+func (c *call) header(values *[3]string, withBody bool) http.Header {
+	*values = [...]string{jsonType, c.userAgent, c.authorization(c.last.token.AccessToken)}
+	h := make(http.Header, len(values)+1+len(c.options.header))
 	h["Accept"], h["User-Agent"] = values[0:1:1], values[1:2:2]
 	if withBody {
-		h["Content-Type"] = values[2:3:3]
+		h["Content-Type"] = values[0:1:1]
 	}
 	maps.Copy(h, c.options.header)
-	h["Authorization"] = values[3:4:4]
+	h["Authorization"] = values[2:3:3]
 	return h
 }
 

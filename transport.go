@@ -368,7 +368,7 @@ func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b
 // sendTrace tells whether a request can have reached the service. It is what an attempt leaves with net/http, which may go on
 // with it after the attempt has ended.
 type sendTrace struct {
-	header    [4]string // values of the request's headers
+	header    [3]string // values of the request's headers
 	client    httptrace.ClientTrace
 	traced    atomic.Bool  // the transport reports to httptrace at all
 	connected atomic.Bool  // the request got a connection
