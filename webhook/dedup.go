@@ -13,6 +13,9 @@ import (
 //
 // A delivery is claimed before it is handled, and marked as done only after that succeeded. So a crash in between loses
 // nothing: the claim ends with its lease, and the sender's next try is handled.
+//
+// The methods get a context that ends after five seconds at the latest, and not with the request. A panic in them is
+// recovered, and reported as a [*PanicError].
 type Dedup interface {
 	// Claim takes a delivery for as long as lease, unless it is taken or done already.
 	Claim(ctx context.Context, key string, lease time.Duration) (Claim, error)

@@ -314,3 +314,138 @@ func TestStoreAfterTheRequest(t *testing.T) {
 		assert.Len(t, store.calls, 2)
 	}
 }
+
+// panicking is a store that panics in one of its methods, and from the given claim on.
+type panicking struct {
+	*webhook.MemoryDedup
+	method string
+	from   int
+	claims int
+}
+
+func (p *panicking) Claim(ctx context.Context, key string, lease time.Duration) (webhook.Claim, error) {
+	if p.claims++; p.method == "claim" && p.claims >= p.from {
+		panic("mark-secret")
+	}
+	return p.MemoryDedup.Claim(ctx, key, lease)
+}
+
+func (p *panicking) Done(ctx context.Context, key string, keep time.Duration) error {
+	if p.method == "done" {
+		panic("mark-secret")
+	}
+	return p.MemoryDedup.Done(ctx, key, keep)
+}
+
+func (p *panicking) Abandon(ctx context.Context, key string) error {
+	if p.method == "abandon" {
+		panic("mark-secret")
+	}
+	return p.MemoryDedup.Abandon(ctx, key)
+}
+
+// A store that panics must not end the process, which in the queue nobody else would prevent.
+func TestStoreThatPanics(t *testing.T) {
+	failure := errors.New("no")
+	for name, test := range map[string]struct {
+		method  string
+		handler error
+		want    int
+	}{
+		"claim":   {method: "claim", want: 503},
+		"done":    {method: "done", want: 200},
+		"abandon": {method: "abandon", handler: failure, want: 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f failures
+			h := newHandler(t, webhook.WithDedup(&panicking{MemoryDedup: webhook.NewMemoryDedup(0), method: test.method}), f.option())
+			count(h, func(int64) error { return test.handler })
+			assert.Equal(t, test.want, status(h, timed))
+			requirePanic(t, f.all())
+		})
+		t.Run(name+" in the queue", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var f failures
+				store := &panicking{MemoryDedup: webhook.NewMemoryDedup(0), method: test.method, from: 3}
+				h := newHandler(t, webhook.WithDedup(store), f.option(), webhook.WithQueue(2), webhook.WithLease(time.Minute))
+				count(h, func(n int64) error {
+					if n == 1 && test.method == "claim" {
+						time.Sleep(90 * time.Second) // so that the second one is claimed anew
+					}
+					return test.handler
+				})
+				assert.Equal(t, 200, status(h, numbered(1)))
+				assert.Equal(t, 200, status(h, numbered(2)))
+				require.NoError(t, h.Shutdown(t.Context()), "no delivery is left")
+				requirePanic(t, f.all())
+			})
+		})
+	}
+}
+
+func requirePanic(t *testing.T, errs []error) {
+	t.Helper()
+	require.NotEmpty(t, errs)
+	var panicked *webhook.PanicError
+	require.ErrorAs(t, errs[len(errs)-1], &panicked)
+	assert.Equal(t, "mark-secret", panicked.Value)
+	assert.Contains(t, string(panicked.Stack), "panicking")
+	for _, err := range errs {
+		assert.NotContains(t, err.Error(), "mark-")
+	}
+}
+
+// hasty is a store that gives up waiting when its context ends, after the claim was written.
+type hasty struct{ *webhook.MemoryDedup }
+
+func (s hasty) Claim(ctx context.Context, key string, lease time.Duration) (webhook.Claim, error) {
+	claim, err := s.MemoryDedup.Claim(ctx, key, lease)
+	select {
+	case <-time.After(time.Second):
+		return claim, err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// A sender that hangs up while a delivery is being claimed leaves no claim behind.
+func TestClaimOutlivesTheRequest(t *testing.T) {
+	for name, opts := range map[string][]webhook.Option{"": nil, "queue": {webhook.WithQueue(1)}} {
+		synctest.Test(t, func(t *testing.T) {
+			var f failures
+			h := newHandler(t, append(opts, webhook.WithDedup(hasty{webhook.NewMemoryDedup(0)}), f.option())...)
+			n := count(h, nil)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			assert.Equal(t, 200, send(h, request(timeless).WithContext(ctx)).StatusCode, name)
+			synctest.Wait()
+			assert.Equal(t, 200, status(h, timeless), name)
+			require.NoError(t, h.Shutdown(t.Context()))
+			assert.Equal(t, int64(2), n.Load(), name)
+			assert.Empty(t, f.all(), name)
+		})
+	}
+}
+
+// A store that hangs keeps no request for longer than five seconds.
+func TestClaimIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f failures
+		h := newHandler(t, webhook.WithDedup(&elsewhere{MemoryDedup: webhook.NewMemoryDedup(0), claims: 2}), f.option())
+		begin := time.Now()
+		assert.Equal(t, 503, status(h, timed))
+		assert.Equal(t, 5*time.Second, time.Since(begin))
+		require.Len(t, f.all(), 1)
+		require.ErrorIs(t, f.errs[0], context.DeadlineExceeded)
+	})
+}
+
+// A click may come twice, and the message with the button has one time.
+func TestEqualClicks(t *testing.T) {
+	h := newHandler(t)
+	n := count(h, nil)
+	for range 2 {
+		assert.Equal(t, 200, status(h, `{"type":"button_clicked","data":{"id":7,"createdAt":1767225600123,"buttons":[{"label":"Yes"}]}}`))
+	}
+	assert.Equal(t, int64(2), n.Load())
+}

@@ -1,7 +1,7 @@
 // Package webhook receives the events that Drift sends: an [http.Handler] that checks the verification token, decodes each
 // delivery to a typed event, keeps duplicates away, and answers in a way that lets the sender try again after a failure.
 //
-//	handler, err := webhook.NewHandler([]string{os.Getenv("DRIFT_VERIFICATION_TOKEN")})
+//	handler, err := webhook.NewHandler([]string{os.Getenv("DRIFT_VERIFICATION_TOKEN")}, webhook.WithOnError(logFailure))
 //	if err != nil {
 //		return err
 //	}
@@ -26,7 +26,7 @@
 //   - 401: the token is missing or wrong, with the same body for both.
 //   - 405, 413, 415: not a POST, too long, not JSON.
 //   - 409 with Retry-After: the same delivery is being handled at this moment.
-//   - 500: the handler failed or panicked.
+//   - 500: the handler failed or panicked, or the data do not fit, nothing handles the [UnknownEvent], and there is no [WithOnError].
 //   - 503 with Retry-After: the queue is full, the [Dedup] store failed, or the handler is shutting down.
 //
 // Handlers run before the answer, unless there is [WithQueue]. Deliveries can come twice and in any order: handlers should be

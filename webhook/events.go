@@ -301,8 +301,8 @@ func (e *ConversationStatusUpdated) OccurredAt() time.Time { return e.Data.Chang
 // ButtonClicked is a click on a button of a message.
 type ButtonClicked struct{ Delivery[Message] }
 
-// OccurredAt returns the message's CreatedAt.
-func (e *ButtonClicked) OccurredAt() time.Time { return e.Data.CreatedAt }
+// OccurredAt returns the zero time: the message's CreatedAt may be that of the message with the button, not of the click.
+func (e *ButtonClicked) OccurredAt() time.Time { return time.Time{} }
 
 // ButtonAction is the older form of [ButtonClicked].
 type ButtonAction struct{ Delivery[ButtonPress] }

@@ -38,7 +38,7 @@ var goldenEvents = map[webhook.EventType]struct {
 	"conversation_participant_removed": {&webhook.ConversationParticipantRemoved{}, instant(10)},
 	"conversation_status_updated":      {&webhook.ConversationStatusUpdated{}, instant(6)},
 	"conversation_status_change":       {&webhook.ConversationStatusUpdated{}, instant(6)},
-	"button_clicked":                   {&webhook.ButtonClicked{}, instant(1)},
+	"button_clicked":                   {event: &webhook.ButtonClicked{}},
 	"button_action":                    {event: &webhook.ButtonAction{}},
 	"phone_captured":                   {event: &webhook.PhoneCaptured{}},
 	"new_meeting":                      {&webhook.NewMeeting{}, instant(4)},

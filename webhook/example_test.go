@@ -20,7 +20,9 @@ import (
 const token = "an-example-verification-token"
 
 func Example() {
-	handler, err := webhook.NewHandler([]string{token})
+	handler, err := webhook.NewHandler([]string{token}, webhook.WithOnError(func(_ context.Context, e webhook.Event, err error) {
+		log.Printf("%s failed: %v", e.EventType(), err)
+	}))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -20,13 +20,13 @@ type Handler struct {
 	config
 	known func(token string) bool // a function, so that not even hashes of tokens are printed
 
-	mu       sync.Mutex
-	handlers []handlerFunc // it only grows
-	active   int           // deliveries between enter and leave, those in the queue included
-	queue    []*delivery
-	working  int // workers that run
-	closed   bool
-	drained  chan struct{} // closed when Shutdown was called and active is 0
+	mu        sync.Mutex
+	functions []function // it only grows
+	active    int        // deliveries between enter and leave, those in the queue included
+	queue     []*delivery
+	working   int // workers that run
+	closed    bool
+	drained   chan struct{} // closed when Shutdown was called and active is 0
 
 	base context.Context // ends with Shutdown
 	stop context.CancelCauseFunc
@@ -65,7 +65,11 @@ func anyOf(tokens []string) func(string) bool {
 	}
 }
 
-type handlerFunc func(ctx context.Context, e Event) (handled bool, err error)
+// function is what On was given.
+type function struct {
+	takes func(e Event) bool
+	call  func(ctx context.Context, e Event) error
+}
 
 // On has f called for every event of type E, a pointer to one of the event types of this package:
 //
@@ -79,12 +83,9 @@ type handlerFunc func(ctx context.Context, e Event) (handled bool, err error)
 func On[E Event](h *Handler, f func(ctx context.Context, e E) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.handlers = append(h.handlers, func(ctx context.Context, e Event) (bool, error) {
-		event, ok := e.(E)
-		if !ok {
-			return false, nil
-		}
-		return true, f(ctx, event)
+	h.functions = append(h.functions, function{
+		takes: func(e Event) bool { _, ok := e.(E); return ok },
+		call:  func(ctx context.Context, e Event) error { return f(ctx, e.(E)) },
 	})
 }
 
@@ -130,7 +131,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) answer {
 	if a, ok := h.examine(r); !ok {
 		return a
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxBody))
+	source := r.Body
+	if source == nil { // of a request that no server read
+		source = http.NoBody
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, source, h.maxBody))
 	if err != nil {
 		return unreadable(err)
 	}
@@ -253,7 +258,10 @@ func (h *Handler) deliver(ctx context.Context, e envelope) answer {
 	case h.queueSize > 0:
 		return h.enqueue(ctx, d)
 	}
-	if err := h.handle(ctx, d); err != nil {
+	switch err := h.handle(ctx, d); {
+	case errors.Is(err, errUntold):
+		return answer{status: http.StatusInternalServerError, reason: "the data do not fit, and nobody is told"}
+	case err != nil:
 		return answer{status: http.StatusInternalServerError, reason: "the handler failed"}
 	}
 	return answer{status: http.StatusOK, reason: "handled"}

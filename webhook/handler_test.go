@@ -278,6 +278,38 @@ func TestMisfitWithoutHandlerIsReported(t *testing.T) {
 	require.Len(t, f.all(), 2)
 }
 
+// Where nobody would be told, the sender is: it may try again when the program knows the new shape.
+func TestMisfitThatNobodySees(t *testing.T) {
+	const misfit = `{"type":"new_message","orgId":123,"data":{"id":"mark-secret"}}`
+	var log bytes.Buffer
+	h := newHandler(t, webhook.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	webhook.On(h, func(context.Context, *webhook.NewMessage) error { return errors.New("not called") })
+	for range 2 {
+		assert.Equal(t, 500, status(h, misfit))
+	}
+	assert.Contains(t, log.String(), `status=500 event=new_message reason="the data do not fit, and nobody is told"`)
+	assert.NotContains(t, log.String(), "mark-")
+	assert.Equal(t, 200, status(h, `{"type":"something_new"}`), "there is nothing that would not fit")
+	assert.Equal(t, 200, status(h, `{"type":"new_conversation","data":{"id":"x"}}`), "no function misses it")
+
+	var answer error
+	webhook.On(h, func(context.Context, *webhook.UnknownEvent) error { return answer })
+	assert.Equal(t, 200, status(h, misfit))
+	log.Reset()
+	answer = errors.New("no")
+	assert.Equal(t, 500, status(h, misfit))
+	assert.Contains(t, log.String(), `reason="the handler failed"`)
+}
+
+func TestNoBody(t *testing.T) {
+	h := newHandler(t)
+	r := request("")
+	r.Body = nil
+	assert.Equal(t, 400, send(h, r).StatusCode)
+	r.Header.Del("X-Verification-Token")
+	assert.Equal(t, 401, send(h, r).StatusCode)
+}
+
 func TestPanicError(t *testing.T) {
 	var f failures
 	h := newHandler(t, f.option())

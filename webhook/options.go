@@ -64,7 +64,8 @@ func WithReadTimeout(d time.Duration) Option {
 }
 
 // WithDedup keeps track of deliveries in a store of your own, which several processes can share, instead of in a
-// [MemoryDedup] of the default size.
+// [MemoryDedup] of the default size. Each app needs a store of its own, or a prefix of its own for the keys in it: two
+// handlers with one store take the same delivery for a duplicate, and only one of them handles it.
 func WithDedup(store Dedup) Option {
 	return func(c *config) error {
 		if store == nil {
@@ -121,8 +122,11 @@ func WithWorkers(n int) Option {
 }
 
 // WithOnError calls f for every delivery that failed, with the event and the reason: the error of its handler, a
-// [*PanicError], [ErrShutdown], the error of the [Dedup] store, or, where nothing handles the [*UnknownEvent] that it became,
-// the [*drift.DecodeError]. It is the place to log, and to put events of a queue away.
+// [*PanicError], [ErrShutdown], [ErrInFlight], the error of the [Dedup] store, or, where nothing handles the [*UnknownEvent]
+// that an event of a known type became, the [*drift.DecodeError]. It is the place to log, and to put events of a queue away.
+//
+// That last one is answered 200 then, since you were told. Without this option it is answered 500 if there is a function for
+// its type, so that it is not lost unseen.
 //
 // f may run on several goroutines at a time. Its context has the values of the request, and no deadline. A panic in it is
 // recovered and dropped.

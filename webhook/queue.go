@@ -32,9 +32,9 @@ func (h *Handler) enqueue(ctx context.Context, d *delivery) answer {
 	if reason == "" {
 		return answer{status: http.StatusOK, reason: "queued"}
 	}
-	bounded, cancel := context.WithTimeout(d.ctx, bookkeeping)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := h.abandon(bounded, d); err != nil {
+	if err := h.abandon(ctx, d); err != nil {
 		h.report(ctx, d.event, err)
 	}
 	return answer{status: http.StatusServiceUnavailable, reason: reason}
@@ -97,8 +97,11 @@ func (h *Handler) handleQueued(d *delivery) {
 		case err != nil:
 			h.report(d.ctx, d.event, err)
 			return
-		case claim != Claimed:
-			return // it was sent again meanwhile, and that delivery counts
+		case claim == InFlight:
+			h.report(d.ctx, d.event, ErrInFlight)
+			return
+		case claim == Handled:
+			return // it was sent again meanwhile
 		}
 	}
 	_ = h.handle(d.ctx, d) // settled and reported there

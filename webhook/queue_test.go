@@ -277,7 +277,13 @@ func TestLeaseInTheQueue(t *testing.T) {
 				}
 				require.NoError(t, h.Shutdown(t.Context()))
 				assert.Equal(t, int64(2), n.Load(), "each once")
-				assert.Empty(t, f.all())
+				if !again {
+					assert.Empty(t, f.all())
+					return
+				}
+				require.Len(t, f.all(), 1, "whether the other one succeeds is not known yet")
+				require.ErrorIs(t, f.errs[0], webhook.ErrInFlight)
+				assert.Equal(t, "conversation_inactive", string(f.events[0].EventType()))
 			})
 		})
 	}
@@ -301,4 +307,61 @@ func TestStoreThatFailsInTheQueue(t *testing.T) {
 		require.Len(t, f.all(), 1, "it was answered 200, so it must not vanish")
 		require.ErrorIs(t, f.errs[0], broken)
 	})
+}
+
+// elsewhere is a store in which another process holds or has handled the delivery whose lease is over.
+type elsewhere struct {
+	*webhook.MemoryDedup
+	second webhook.Claim // what the third claim, the second one of the second delivery, returns; 0: it waits for its context
+	claims int
+}
+
+func (e *elsewhere) Claim(ctx context.Context, key string, lease time.Duration) (webhook.Claim, error) {
+	switch e.claims++; {
+	case e.claims != 3:
+		return e.MemoryDedup.Claim(ctx, key, lease)
+	case e.second == 0:
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	}
+	return e.second, nil
+}
+
+// What was answered 200 is handled, by whomever, or reported, and a store that hangs does not hold up the queue for good.
+func TestLeaseTakenOver(t *testing.T) {
+	for name, test := range map[string]struct {
+		second webhook.Claim
+		want   error
+		took   time.Duration
+	}{
+		"in flight": {second: webhook.InFlight, want: webhook.ErrInFlight, took: 90 * time.Second},
+		"handled":   {second: webhook.Handled, took: 90 * time.Second},
+		"hangs":     {want: context.DeadlineExceeded, took: 95 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var f failures
+				store := &elsewhere{MemoryDedup: webhook.NewMemoryDedup(0), second: test.second}
+				h := newHandler(t, webhook.WithQueue(2), webhook.WithLease(time.Minute), webhook.WithDedup(store), f.option())
+				n := count(h, func(int64) error {
+					time.Sleep(90 * time.Second)
+					return nil
+				})
+				begin := time.Now()
+				assert.Equal(t, 200, status(h, numbered(1)))
+				assert.Equal(t, 200, status(h, numbered(2)))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				require.NoError(t, h.Shutdown(ctx))
+				assert.Equal(t, test.took, time.Since(begin))
+				assert.Equal(t, int64(1), n.Load())
+				if test.want == nil {
+					assert.Empty(t, f.all())
+					return
+				}
+				require.Len(t, f.all(), 1)
+				require.ErrorIs(t, f.errs[0], test.want)
+			})
+		})
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"html"
 	"io"
 	"log"
 	"net"
@@ -110,7 +109,9 @@ func run(ctx context.Context, listener net.Listener, client *drift.Client, token
 
 // newHandler is the part to copy.
 func newHandler(client *drift.Client, token string, w io.Writer) (*webhook.Handler, error) {
-	handler, err := webhook.NewHandler([]string{token})
+	handler, err := webhook.NewHandler([]string{token}, webhook.WithOnError(func(_ context.Context, event webhook.Event, err error) {
+		fmt.Fprintf(w, "%s failed: %v\n", event.EventType(), err) // also where an event has a shape that webhook does not know
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +131,8 @@ func newHandler(client *drift.Client, token string, w io.Writer) (*webhook.Handl
 		if err != nil {
 			return err // Drift sends it again
 		}
-		// What a visitor wrote is HTML of a stranger.
-		fmt.Fprintf(w, "Conversation %s: %s\n  answered with message %s.\n", message.ConversationID, html.EscapeString(message.Body), answer.ID)
+		// What a stranger wrote may hold anything, also what a terminal obeys.
+		fmt.Fprintf(w, "Conversation %s: %q\n  answered with message %s.\n", message.ConversationID, message.Body, answer.ID)
 		return nil
 	})
 	return handler, nil

@@ -24,7 +24,7 @@ func TestOffline(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, start(t.Context(), "", &out))
 	assert.Equal(t, "DRIFT_TOKEN is not set: calling a Drift in memory.\n"+
-		"Conversation 1: &lt;p&gt;Do you ship to Lisbon?&lt;/p&gt;\n  answered with message 2.\n"+
+		"Conversation 1: \"<p>Do you ship to Lisbon?</p>\"\n  answered with message 2.\n"+
 		"4 events, each sent twice: 1 answer.\n", out.String())
 }
 
@@ -50,6 +50,16 @@ func TestAnswers(t *testing.T) {
 		require.Len(t, requests, 1)
 		assert.Contains(t, string(requests[0].Body), `"client_message_id":"answer-to-7"`)
 	})
+	t.Run("a visitor who plays with the terminal", func(t *testing.T) {
+		srv := drifttest.Start(t)
+		srv.AddConversation(drift.Conversation{})
+		rude := message
+		rude.Body = "\x1b[2Jhello\nConversation 1: forged"
+		var out bytes.Buffer
+		assert.Equal(t, http.StatusOK, deliver(t, srv, rude, &out))
+		assert.Contains(t, out.String(), `"\x1b[2Jhello\nConversation 1: forged"`)
+		assert.NotContains(t, out.String(), "\x1b")
+	})
 	t.Run("nobody else", func(t *testing.T) {
 		srv := drifttest.Start(t)
 		srv.AddConversation(drift.Conversation{})
@@ -62,7 +72,9 @@ func TestAnswers(t *testing.T) {
 	})
 	t.Run("again, where nothing was written", func(t *testing.T) {
 		srv := drifttest.Start(t)
-		assert.Equal(t, http.StatusInternalServerError, deliver(t, srv, message, io.Discard), "there is no conversation")
+		var out bytes.Buffer
+		assert.Equal(t, http.StatusInternalServerError, deliver(t, srv, message, &out), "there is no conversation")
+		assert.Contains(t, out.String(), "new_message failed: ")
 	})
 	t.Run("not again, where something may have been", func(t *testing.T) {
 		srv := drifttest.Start(t)
