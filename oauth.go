@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -201,7 +200,8 @@ func checkTokenURL(text string, insecure bool) error {
 	return nil
 }
 
-// refresh asks for a token in place of the previous one. What the answer leaves out is kept.
+// refresh asks for a token in place of the previous one. What the answer leaves out is kept. If it is of no use but for a new
+// refresh token, there are both an error and a token: the previous one with that refresh token.
 func (e *tokenEndpoint) refresh(ctx context.Context, previous *oauth2.Token) (*oauth2.Token, error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {previous.RefreshToken}}
 	return e.request(ctx, refreshOperation, form, previous)
@@ -308,8 +308,7 @@ func (a *tokenAnswer) read(resp *http.Response) (err error) {
 
 func (a *tokenAnswer) checkContent() error {
 	a.body = bytes.TrimSpace(bytes.TrimPrefix(a.body, []byte("\ufeff")))
-	media, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
-	if media == "text/html" || !bytes.HasPrefix(a.body, []byte("{")) {
+	if !bytes.HasPrefix(a.body, []byte("{")) { // whatever it is called: what looks like a token may be the only one there is
 		return ErrUnexpectedContent
 	}
 	return nil
@@ -372,11 +371,11 @@ func (r *tokenRequest) token(fields map[string]json.RawMessage, asked time.Time)
 	token := &oauth2.Token{AccessToken: access, TokenType: "Bearer", RefreshToken: refresh}
 	switch {
 	case access == "":
-		return nil, r.decodeError("/access_token", errEmpty)
+		return r.rotated(refresh), r.decodeError("/access_token", errEmpty)
 	case checkToken(access) != nil:
-		return nil, r.decodeError("/access_token", errTokenText)
+		return r.rotated(refresh), r.decodeError("/access_token", errTokenText)
 	case kind != "" && !strings.EqualFold(kind, "Bearer"):
-		return nil, r.decodeError("/token_type", errNotBearer)
+		return r.rotated(refresh), r.decodeError("/token_type", errNotBearer)
 	}
 	if r.previous != nil {
 		token.RefreshToken = cmp.Or(refresh, r.previous.RefreshToken)
@@ -391,6 +390,16 @@ func (r *tokenRequest) token(fields map[string]json.RawMessage, asked time.Time)
 		token = withOrgID(token, OrgID(orgID))
 	}
 	return token, nil
+}
+
+// rotated returns the previous token with a new refresh token, or nil.
+func (r *tokenRequest) rotated(refresh string) *oauth2.Token {
+	if r.previous == nil || refresh == "" {
+		return nil
+	}
+	token := cloneToken(r.previous)
+	token.RefreshToken = refresh
+	return token
 }
 
 // tokenLife returns how long a token is good, by the answer's number of seconds; 0: no end is known. The service documents 0

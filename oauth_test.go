@@ -231,6 +231,18 @@ func TestBothDialects(t *testing.T) {
 	}
 }
 
+// What an answer is called does not matter: it may hold the only refresh token that is good.
+func TestContentTypeOfATokenIsIgnored(t *testing.T) {
+	for _, media := range []string{"text/html", "text/plain; charset=utf-8", "", "/"} {
+		config, _ := answering(func(r *http.Request) (*http.Response, error) {
+			return memoryAnswer(r, 200, media, `{"access_token": "a", "refresh_token": "r"}`), nil
+		})
+		token, err := config.Exchange(t.Context(), "code")
+		require.NoError(t, err, media)
+		assert.Equal(t, "r", token.RefreshToken, media)
+	}
+}
+
 func TestTokenLife(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for expiresIn, want := range map[string]time.Duration{

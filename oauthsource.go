@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/driftsdk/drift/internal/holder"
 )
 
 // TokenStore keeps the token of one authorization. The service gives out a new refresh token with each refresh, and the old
@@ -22,10 +24,12 @@ import (
 //
 // Methods must be safe for concurrent use and must return soon after their context has ended.
 type TokenStore interface {
-	// Load returns the stored token, or nil where there is none. It is called with and without the lock.
+	// Load returns the stored token, or nil where there is none. It is called with and without the lock. Under the lock it must
+	// see the last Save, from wherever that came: no replica, no cache. A refresh token that is used up ends the authorization.
 	Load(ctx context.Context) (*oauth2.Token, error)
 
-	// Save stores a token in place of what is there, all of it or nothing. nil leaves nothing stored.
+	// Save stores a token in place of what is there, all of it or nothing. nil leaves nothing stored. The token source calls it
+	// under the lock.
 	Save(ctx context.Context, t *oauth2.Token) error
 
 	// Lock keeps all other users of the same token, in other processes too, from refreshing it. It waits until they are done,
@@ -109,12 +113,14 @@ type OAuthTokenSource struct {
 	// What follows is for the renewal that is under way alone.
 	held      *oauth2.Token // the newest
 	stored    *oauth2.Token // what the store had when it was last seen
+	spent     string        // the last refresh token for which the service gave another one; "": none
 	refreshAt time.Time     // of held; zero: never
 	failure   failure       // of refreshing held
 	failures  int           // one after the other
 	unsaved   bool          // held is not in the store
 	saveAt    time.Time     // when to try again
 	saves     int           // that have failed, one after the other
+	untold    error         // why the last one failed, for the hook
 }
 
 var _ RefreshingTokenSource = (*OAuthTokenSource)(nil)
@@ -178,12 +184,16 @@ func (s *OAuthTokenSource) Refresh(ctx context.Context, stale *oauth2.Token) (*o
 // Close refuses further calls with [ErrClosed], and waits for a refresh that is under way: its answer may hold the only refresh
 // token that is good from then on. Programs that end should call it for that reason. A token that could not be stored is stored
 // now; the error is that of the store, if it fails again.
+//
+// Who still waits for the store or its lock gets ErrClosed at once. A request that is under way has 30 s, and the store 20 s
+// after that, 40 s if it fails: with a store that obeys its contexts, and a quick SaveFailed, Close takes 70 s at most.
 func (s *OAuthTokenSource) Close() error {
 	s.mu.Lock()
 	first, last := !s.closed, s.renewal
 	s.closed = true
 	s.mu.Unlock()
 	if last != nil {
+		last.cancel(ErrClosed)
 		<-last.done
 	}
 	s.current.Store(nil)
@@ -195,7 +205,7 @@ func (s *OAuthTokenSource) Close() error {
 
 // saveLate stores what could not be stored before, if the store has no other token by now.
 func (s *OAuthTokenSource) saveLate() error {
-	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	ctx, cancel := s.saving()
 	defer cancel()
 	unlock, err := s.store.Lock(ctx)
 	if err != nil {
@@ -213,7 +223,8 @@ func (s *OAuthTokenSource) saveLate() error {
 
 // renewal is the work of one goroutine for all who wait for it.
 type renewal struct {
-	refused  string // the access token that the service refused; "": none
+	refused  string                  // the access token that the service refused; "": none
+	cancel   context.CancelCauseFunc // ends it, if no request has been sent yet
 	done     chan struct{}
 	token    *oauth2.Token
 	err      error
@@ -228,8 +239,8 @@ func (s *OAuthTokenSource) renewed(ctx context.Context, refused string) (*oauth2
 	case ctx == nil:
 		return nil, &ValidationError{Operation: refreshOperation, Argument: "ctx", Reason: errNil.Error()}
 	}
-	for {
-		r, err := s.join(refused)
+	for again := false; ; again = true {
+		r, joined, err := s.join(refused)
 		if err != nil {
 			return nil, err
 		}
@@ -244,6 +255,9 @@ func (s *OAuthTokenSource) renewed(ctx context.Context, refused string) (*oauth2
 		if r.panicked != nil {
 			panic(r.panicked)
 		}
+		if errors.Is(r.err, ErrReauthRequired) && joined && !again {
+			continue // it may have looked into the store before this caller came
+		}
 		if r.err != nil || r.refused == refused || r.token.AccessToken != refused {
 			return r.token, r.err
 		}
@@ -251,39 +265,43 @@ func (s *OAuthTokenSource) renewed(ctx context.Context, refused string) (*oauth2
 }
 
 // join returns the renewal that is under way, or starts one.
-func (s *OAuthTokenSource) join(refused string) (*renewal, error) {
+func (s *OAuthTokenSource) join(refused string) (r *renewal, joined bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, ErrClosed
+		return nil, false, ErrClosed
 	}
-	if s.renewal == nil {
-		s.renewal = &renewal{refused: refused, done: make(chan struct{}), err: errNoRenewal}
-		go s.run(s.renewal)
+	joined = s.renewal != nil
+	if !joined {
+		ctx, cancel := context.WithCancelCause(holder.With(context.Background(), s))
+		s.renewal = &renewal{refused: refused, cancel: cancel, done: make(chan struct{}), err: errNoRenewal}
+		go s.run(ctx, s.renewal)
 	}
-	return s.renewal, nil
+	return s.renewal, joined, nil
 }
 
 var errNoRenewal = errors.New("drift: the token store ended the goroutine that asked it")
 
 // run works apart from all callers, because each of them may leave.
-func (s *OAuthTokenSource) run(r *renewal) {
+func (s *OAuthTokenSource) run(ctx context.Context, r *renewal) {
 	defer func() {
 		r.panicked = recover()
 		s.mu.Lock()
 		s.renewal = nil
 		s.mu.Unlock()
+		r.cancel(nil)
 		close(r.done)
 	}()
-	r.token, r.err = s.renew(r.refused)
+	r.token, r.err = s.renew(ctx, r.refused)
 	if r.err != nil {
 		r.token = nil
 	}
+	s.tell()
 }
 
 // renew looks into the store, and refreshes what it finds if that is neither good nor new.
-func (s *OAuthTokenSource) renew(refused string) (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), tokenTimeout)
+func (s *OAuthTokenSource) renew(open context.Context, refused string) (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeoutCause(open, tokenTimeout, errStoreTimeout)
 	defer cancel()
 	before := s.held
 	token, settled, err := s.settle(ctx, before, refused)
@@ -293,7 +311,7 @@ func (s *OAuthTokenSource) renew(refused string) (*oauth2.Token, error) {
 	unlock, lockErr := s.store.Lock(ctx)
 	switch {
 	case lockErr != nil && settled:
-		s.tell(s.notSaved(lockErr))
+		_ = s.notSaved(lockErr)
 		return token, err
 	case lockErr != nil:
 		return s.storeFailed(ctx, lockErr, refused)
@@ -301,14 +319,13 @@ func (s *OAuthTokenSource) renew(refused string) (*oauth2.Token, error) {
 	defer unlock()
 	token, settled, err = s.settle(ctx, before, refused)
 	if !settled {
-		return s.refresh(refused)
+		return s.refresh(open, refused)
 	}
 	if s.mustSave() {
-		failed := s.save()
+		_ = s.save()
 		if err == nil {
 			token = s.publish(time.Time{})
 		}
-		s.tell(failed)
 	}
 	return token, err
 }
@@ -335,27 +352,33 @@ func (s *OAuthTokenSource) settle(ctx context.Context, before *oauth2.Token, ref
 
 // refresh asks the service for a new token, while this process has the lock. Whatever comes of it, the store is looked into
 // again: a process that knows no lock may have been faster, or a person may have authorized again or signed out.
-func (s *OAuthTokenSource) refresh(refused string) (*oauth2.Token, error) {
-	for again := false; ; again = true {
+func (s *OAuthTokenSource) refresh(open context.Context, refused string) (*oauth2.Token, error) {
+	for again := false; open.Err() == nil; again = true {
 		tried, start := s.held, time.Now()
 		next, err := s.endpoint.refresh(context.Background(), tried)
-		s.lookAgain()
+		seen := s.lookAgain()
+		if next != nil && next.RefreshToken != tried.RefreshToken {
+			s.spent = tried.RefreshToken
+		}
 		switch {
 		case s.held == nil:
 			return nil, s.loggedOut(errNoToken)
 		case s.held != tried && s.good(refused):
 			return s.publish(time.Time{}), nil
 		case s.held != tried && s.held.RefreshToken != "" && !again:
+		case next == nil:
+			return s.fail(err, seen, time.Since(start), refused)
 		case err != nil:
-			return s.fail(err, time.Since(start), refused)
+			s.held = next // for its refresh token; its access token is the one before
+			_ = s.save()
+			return s.fail(err, seen, time.Since(start), refused)
 		default:
 			s.hold(next)
-			failed := s.save()
-			token := s.publish(time.Time{})
-			s.tell(failed)
-			return token, nil
+			_ = s.save()
+			return s.publish(time.Time{}), nil
 		}
 	}
+	return nil, ErrClosed
 }
 
 func (s *OAuthTokenSource) loggedOut(why error) error {
@@ -363,11 +386,12 @@ func (s *OAuthTokenSource) loggedOut(why error) error {
 	return &refreshError{reauth: true, err: why}
 }
 
-// fail keeps why the held token was not refreshed.
-func (s *OAuthTokenSource) fail(err error, took time.Duration, refused string) (*oauth2.Token, error) {
+// fail keeps why the held token was not refreshed. Unless the store was seen after it, nothing is final: there may be another
+// token in it.
+func (s *OAuthTokenSource) fail(err, seen error, took time.Duration, refused string) (*oauth2.Token, error) {
 	s.failures++
 	code := refusalCode(err)
-	s.failure = failure{err: &refreshError{reauth: code == "invalid_grant", err: err}, permanent: code != ""}
+	s.failure = failure{err: &refreshError{reauth: code == "invalid_grant" && seen == nil, err: err}, permanent: code != "" && seen == nil}
 	if took < tokenTimeout { // one that took so long was pause enough
 		s.failure.until = time.Now().Add(max(pauseAfter(s.failures), min(askedDelay(err), maxPause)))
 	}
@@ -395,7 +419,10 @@ func (s *OAuthTokenSource) storeFailed(ctx context.Context, err error, refused s
 	if s.good(refused) {
 		return s.publish(time.Now().Add(minPause)), nil
 	}
-	if ctx.Err() != nil { // that is not the end of the caller's context
+	switch context.Cause(ctx) { // that is not the end of the caller's context
+	case ErrClosed:
+		return nil, ErrClosed
+	case errStoreTimeout:
 		err = errStoreTimeout
 	}
 	return nil, &refreshError{err: &TransportError{Operation: refreshOperation, Err: &cause{"the token store failed", err}}}
@@ -428,7 +455,7 @@ func askedDelay(err error) time.Duration {
 
 // pauseAfter grows with the number of failures one after the other.
 func pauseAfter(failures int) time.Duration {
-	return min(minPause<<min(failures-1, 5), maxTokenPause)
+	return min(minPause<<min(max(failures-1, 0), 5), maxTokenPause)
 }
 
 func (s *OAuthTokenSource) mustSave() bool {
@@ -438,13 +465,18 @@ func (s *OAuthTokenSource) mustSave() bool {
 // save stores the held token.
 func (s *OAuthTokenSource) save() error {
 	s.unsaved = true
-	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	ctx, cancel := s.saving()
 	defer cancel()
 	if err := s.store.Save(ctx, cloneToken(s.held)); err != nil {
 		return s.notSaved(err)
 	}
 	s.saved(s.held)
 	return nil
+}
+
+// saving is a context for what the store has to do whoever waits. By it the store knows who has its lock.
+func (s *OAuthTokenSource) saving() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(holder.With(context.Background(), s), saveTimeout)
 }
 
 func (s *OAuthTokenSource) saved(token *oauth2.Token) {
@@ -454,11 +486,14 @@ func (s *OAuthTokenSource) saved(token *oauth2.Token) {
 func (s *OAuthTokenSource) notSaved(err error) error {
 	s.saves++
 	s.saveAt = time.Now().Add(pauseAfter(s.saves))
-	return &cause{"cannot store the token", err}
+	s.untold = &cause{"cannot store the token", err}
+	return s.untold
 }
 
-// tell comes last, because the hook may do anything.
-func (s *OAuthTokenSource) tell(err error) {
+// tell comes last, without the lock, because the hook may do anything.
+func (s *OAuthTokenSource) tell() {
+	err := s.untold
+	s.untold = nil
 	if err != nil && s.hook != nil {
 		s.hook(err)
 	}
@@ -470,24 +505,26 @@ var (
 )
 
 // look takes over what the store has, if that has changed: another process has refreshed it, or a person has authorized again.
+// What is known to be used up comes from a store that lags behind.
 func (s *OAuthTokenSource) look(ctx context.Context) error {
 	loaded, err := s.store.Load(ctx)
 	if err != nil {
 		return err
 	}
-	if !sameToken(loaded, s.stored) {
+	usedUp := loaded != nil && loaded.RefreshToken != "" && loaded.RefreshToken == s.spent
+	if !usedUp && !sameToken(loaded, s.stored) {
 		s.saved(cloneToken(loaded))
 		s.hold(s.stored)
 	}
 	return nil
 }
 
-// lookAgain is for the time after a request, when there may be a token to be saved: what the store says of itself is then told
+// lookAgain is for the time after a request, when there may be a token to be saved: what is wrong with the store is then told
 // by saving.
-func (s *OAuthTokenSource) lookAgain() {
-	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+func (s *OAuthTokenSource) lookAgain() error {
+	ctx, cancel := s.saving()
 	defer cancel()
-	_ = s.look(ctx)
+	return s.look(ctx)
 }
 
 func sameToken(a, b *oauth2.Token) bool {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -812,6 +813,7 @@ func TestCloseWaitsForARefresh(t *testing.T) {
 		cancel()
 		_, err := source.TokenContext(ctx)
 		require.ErrorIs(t, err, context.Canceled)
+		synctest.Wait() // the request is on its way
 		start := time.Now()
 		require.NoError(t, source.Close())
 		assert.Equal(t, 7*time.Second, time.Since(start))
@@ -820,6 +822,168 @@ func TestCloseWaitsForARefresh(t *testing.T) {
 		assert.ErrorIs(t, err, drift.ErrClosed)
 		_, err = source.Refresh(t.Context(), expired())
 		assert.ErrorIs(t, err, drift.ErrClosed)
+	})
+}
+
+// Before anything is sent there is nothing to lose.
+func TestCloseEndsAWaitForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		unlock := must(store.TokenStore.Lock(t.Context()))
+		defer unlock()
+		source := authority.config().TokenSource(store)
+		var waiter sync.WaitGroup
+		waiter.Go(func() {
+			_, err := source.Token()
+			assert.ErrorIs(t, err, drift.ErrClosed)
+		})
+		synctest.Wait()
+		start := time.Now()
+		require.NoError(t, source.Close())
+		waiter.Wait()
+		assert.Zero(t, time.Since(start))
+		assert.Zero(t, authority.asked())
+	})
+}
+
+// The figure of Close's comment, with a store that takes all the time that it is given, and fails.
+func TestCloseHasABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), &sluggishStore{TokenStore: drift.NewMemoryTokenStore(expired())}
+		authority.delay = 30*time.Second - time.Millisecond
+		source := authority.config().TokenSource(store)
+		go func() { _, _ = source.Token() }()
+		synctest.Wait()
+		store.slow.Store(true)
+		start := time.Now()
+		require.Error(t, source.Close())
+		assert.InDelta(t, 70, time.Since(start).Seconds(), 0.1)
+	})
+}
+
+// sluggishStore does nothing until the context ends.
+type sluggishStore struct {
+	drift.TokenStore
+	slow atomic.Bool
+}
+
+func (s *sluggishStore) wait(ctx context.Context) {
+	if s.slow.Load() {
+		<-ctx.Done()
+	}
+}
+
+func (s *sluggishStore) Load(ctx context.Context) (*oauth2.Token, error) {
+	s.wait(ctx)
+	return s.TokenStore.Load(ctx)
+}
+
+func (s *sluggishStore) Save(ctx context.Context, _ *oauth2.Token) error {
+	s.wait(ctx)
+	return errFull
+}
+
+// laggingStore gives back what was there before the last Save.
+type laggingStore struct {
+	drift.TokenStore
+	before, last *oauth2.Token
+}
+
+func (s *laggingStore) Load(context.Context) (*oauth2.Token, error) { return s.before, nil }
+
+func (s *laggingStore) Save(_ context.Context, token *oauth2.Token) error {
+	s.before, s.last = s.last, token
+	return nil
+}
+
+func TestStoreThatLagsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, first := newAuthority(), expired()
+		store := &laggingStore{TokenStore: drift.NewMemoryTokenStore(nil), before: first, last: first}
+		source := newSource(t, authority.config(), store)
+		token, err := source.Token()
+		requireToken(t, 1, token, err)
+		for serial := 2; serial < 5; serial++ {
+			token, err = source.Refresh(t.Context(), token)
+			requireToken(t, serial, token, err)
+		}
+		assert.Equal(t, accessToken(4), store.last.AccessToken)
+
+		store.last = issued(9, time.Now().Add(time.Hour)) // a person has authorized again
+		store.before = store.last
+		token, err = source.Refresh(t.Context(), token)
+		requireToken(t, 9, token, err)
+	})
+}
+
+// A refresh token that comes with an access token of no use is the only one that is good from then on.
+func TestRefreshTokenOfAnUnusableAnswer(t *testing.T) {
+	next := `"refresh_token": "` + refreshToken(1) + `"`
+	for name, body := range map[string]string{
+		"MAC":             `{"access_token": "a", "token_type": "MAC", ` + next + `}`,
+		"line break":      `{"access_token": "a\r\nb", ` + next + `}`,
+		"no access token": `{` + next + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				authority, store := newAuthority(), newTroubledStore(expired())
+				authority.serial, authority.refresh = 1, refreshToken(1)
+				authority.answers = []respondWith{answerBody(200, body)}
+				source := newSource(t, authority.config(), store)
+				_, err := source.Token()
+				require.ErrorAs(t, err, new(*drift.DecodeError))
+				stored := must(store.TokenStore.Load(t.Context()))
+				assert.Equal(t, refreshToken(1), stored.RefreshToken)
+				assert.Equal(t, accessToken(0), stored.AccessToken)
+				id, _ := drift.OrgIDOf(stored)
+				assert.Equal(t, drift.OrgID(12345), id)
+
+				_, err = source.Token()
+				require.ErrorAs(t, err, new(*drift.DecodeError))
+				assert.Equal(t, 1, authority.asked(), "it is a failure, and has its pause")
+				time.Sleep(time.Second)
+				token, err := source.Token()
+				requireToken(t, 2, token, err)
+			})
+		})
+	}
+}
+
+// Answers that are of no use, with a new refresh token each time, are no reason to ask more often.
+func TestUnusableAnswersOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		for serial := range 100 {
+			authority.answers = append(authority.answers, answerBody(200, `{"refresh_token": "`+refreshToken(serial+1)+`"}`))
+		}
+		source := newSource(t, authority.config(), store)
+		for range 200 {
+			_, err := source.Token()
+			require.Error(t, err)
+			time.Sleep(time.Second / 2)
+		}
+		assert.Less(t, authority.asked(), 10)
+		assert.Equal(t, refreshToken(authority.asked()), must(store.TokenStore.Load(t.Context())).RefreshToken)
+	})
+}
+
+// The hook may use the store: its lock is free by then.
+func TestSaveFailedMayLockTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		store.save = errFull
+		config, told := authority.config(), 0
+		config.SaveFailed = func(error) {
+			told++
+			must(store.TokenStore.Lock(t.Context()))()
+		}
+		source := config.TokenSource(store)
+		token, err := source.Token()
+		requireToken(t, 1, token, err)
+		assert.Equal(t, 1, told)
+		store.set(func() { store.save = nil })
+		require.NoError(t, source.Close())
+		assert.Equal(t, 1, told)
 	})
 }
 

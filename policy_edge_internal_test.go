@@ -54,3 +54,16 @@ func TestFractionOfTheLastSecond(t *testing.T) {
 		assert.Equal(t, 9_223_372_036*time.Second, got, value)
 	}
 }
+
+// Not even a fifth of an attempt is kept beyond the budget.
+func TestFullBudgetEarnsNothing(t *testing.T) {
+	b := newBudget(1)
+	for range 100 {
+		b.earn()
+	}
+	assert.True(t, b.spend())
+	for range attemptCost - 1 {
+		b.earn()
+	}
+	assert.False(t, b.spend())
+}

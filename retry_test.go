@@ -70,9 +70,12 @@ func answer(status int, header ...string) respondWith { return answerBody(status
 
 func answerBody(status int, body string, header ...string) respondWith {
 	return func(r *http.Request) (*http.Response, error) {
-		h := http.Header{"Content-Type": {"application/json"}}
+		h := http.Header{}
 		for i := 0; i < len(header); i += 2 {
 			h.Add(header[i], header[i+1])
+		}
+		if h.Get("Content-Type") == "" {
+			h.Set("Content-Type", "application/json")
 		}
 		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r}, nil
 	}

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/holder"
 )
 
 const (
@@ -39,8 +40,9 @@ type Tokens struct {
 	lock    *flock.Flock
 	turn    chan struct{} // holds one value while somebody has the lock
 
-	saving sync.Mutex // one writes at a time; guards locked
+	saving sync.Mutex // one writes at a time; guards what follows
 	locked bool
+	holder any // who has the lock; nil: a program, which is not known by its contexts
 }
 
 var _ drift.TokenStore = (*Tokens)(nil)
@@ -103,8 +105,10 @@ func (t *Tokens) Load(ctx context.Context) (*oauth2.Token, error) {
 }
 
 // Save stores a token, and returns when it would survive a crash of the machine. If it fails, or is interrupted, what was
-// stored before is still there. nil removes the file. What Load refuses is not replaced: delete it. Unless this store has the
-// lock, Save takes it for itself, and so waits for a refresh in another process.
+// stored before is still there. nil removes the file. What Load refuses is not replaced: delete it.
+//
+// Save waits for a refresh that is under way, in this process or another, so that nothing that is saved is undone by it. Only
+// while a program itself has called Lock of this store, every Save of the store is taken for that of the program.
 func (t *Tokens) Save(ctx context.Context, token *oauth2.Token) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -113,7 +117,7 @@ func (t *Tokens) Save(ctx context.Context, token *oauth2.Token) error {
 	if err != nil {
 		return wrap(t.path, err)
 	}
-	if locked, err := t.write(contents); locked {
+	if locked, err := t.write(ctx, contents); locked {
 		return err
 	}
 	unlock, err := t.Lock(ctx)
@@ -121,7 +125,7 @@ func (t *Tokens) Save(ctx context.Context, token *oauth2.Token) error {
 		return err
 	}
 	defer unlock()
-	_, err = t.write(contents)
+	_, err = t.write(ctx, contents)
 	return err
 }
 
@@ -144,24 +148,24 @@ func (t *Tokens) Lock(ctx context.Context) (unlock func(), err error) {
 		return nil, wrap(t.path, err)
 	}
 	t.saving.Lock()
-	t.locked = true
+	t.locked, t.holder = true, holder.Of(ctx)
 	t.saving.Unlock()
 	return sync.OnceFunc(t.unlock), nil
 }
 
 func (t *Tokens) unlock() {
 	t.saving.Lock()
-	t.locked = false
+	t.locked, t.holder = false, nil
 	_ = t.lock.Unlock() // the lock is gone with the process, if not now
 	t.saving.Unlock()
 	<-t.turn
 }
 
-// write replaces the file, if this store has the lock.
-func (t *Tokens) write(contents []byte) (locked bool, err error) {
+// write replaces the file, if the caller has the lock.
+func (t *Tokens) write(ctx context.Context, contents []byte) (locked bool, err error) {
 	t.saving.Lock()
 	defer t.saving.Unlock()
-	if !t.locked {
+	if !t.locked || t.holder != nil && t.holder != holder.Of(ctx) {
 		return false, nil
 	}
 	if err := t.replace(contents); err != nil {

@@ -286,6 +286,43 @@ func TestTokensLock(t *testing.T) {
 	require.ErrorIs(t, first.Save(ended, pair(5, time.Time{})), context.Canceled)
 }
 
+// disturbed lets something happen between the last look of a refresh and its Save.
+type disturbed struct {
+	*filestore.Tokens
+	beforeSave func()
+}
+
+func (d *disturbed) Save(ctx context.Context, token *oauth2.Token) error {
+	d.beforeSave()
+	return d.Tokens.Save(ctx, token)
+}
+
+// Who signs out, or authorizes again, has the last word, in the process that refreshes too.
+func TestTokensSavedDuringARefresh(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"access_token": "refreshed", "refresh_token": "r2", "expires_in": 7200}`)
+	}))
+	defer server.Close()
+	config := drift.OAuthConfig{ClientID: "client", ClientSecret: "secret", TokenURL: server.URL}
+	for name, saved := range map[string]*oauth2.Token{"signed out": nil, "authorized again": pair(7, time.Time{})} {
+		t.Run(name, func(t *testing.T) {
+			tokens := openTokens(t, tokensPath(t))
+			require.NoError(t, tokens.Save(t.Context(), pair(1, time.Now().Add(-time.Hour))))
+			done := make(chan error, 1)
+			source := config.TokenSource(&disturbed{tokens, func() {
+				assert.ErrorIs(t, tokens.Save(within(t, 20*time.Millisecond), saved), context.DeadlineExceeded)
+				go func() { done <- tokens.Save(context.Background(), saved) }()
+			}})
+			token, err := source.Token()
+			require.NoError(t, err)
+			assert.Equal(t, "refreshed", token.AccessToken)
+			require.NoError(t, <-done)
+			require.NoError(t, source.Close())
+			assert.Equal(t, saved, loadTokens(t, tokens))
+		})
+	}
+}
+
 func TestTokensOfManyGoroutines(t *testing.T) {
 	path := tokensPath(t)
 	require.NoError(t, openTokens(t, path).Save(t.Context(), pair(0, time.Time{})))
