@@ -198,7 +198,8 @@ func (f *fruitless) refused(now time.Time) { f.at.Store(now.UnixNano()) }
 
 func (f *fruitless) refuses(now time.Time) bool {
 	at := f.at.Load()
-	return at != 0 && now.UnixNano()-at < int64(fruitlessPause)
+	passed := now.UnixNano() - at
+	return at != 0 && passed >= 0 && passed < int64(fruitlessPause) // a clock that was set back ends it
 }
 
 func (f *fruitless) succeeded() {
