@@ -19,14 +19,14 @@ import (
 // here. The race detector empties pools at random, and the JSON package of the experiment allocates otherwise, so neither
 // is held to them.
 const (
-	budgetGet     = 45
-	budgetCreate  = 60
-	budgetUpdate  = 62
-	budgetDelete  = 30
-	budgetList    = 1292 // 100 conversations
-	budgetAll     = 1314 // the same, in a sequence
-	budgetDo      = 36
-	budgetError   = 58
+	budgetGet     = 39
+	budgetCreate  = 50
+	budgetUpdate  = 56
+	budgetDelete  = 26
+	budgetList    = 1088 // 100 conversations
+	budgetAll     = 1110 // the same, in a sequence
+	budgetDo      = 33
+	budgetError   = 54
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0
 	budgetToken   = 0 // of WithToken

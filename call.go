@@ -53,6 +53,7 @@ type call struct {
 	start   time.Time
 	client  http.Client // inside the loop; its Transport is the call itself
 	loop    retryablehttp.Client
+	resp    http.Response // of the last attempt, as the loop sees it
 
 	attempts    []Attempt
 	waited      Waits

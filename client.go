@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Client calls the Drift API. It is safe for concurrent use; make one with [NewClient] and keep it.
+// Client calls the Drift API. It is safe for concurrent use; make one with [NewClient] and keep it. In a test with
+// testing/synctest make one in each bubble, because a client has timers.
 //
 // The services are interfaces, so that a test can put a mock into a field of a client, or make a Client of mocks alone:
 // &drift.Client{Contacts: mock}. Such a client's Do and Quota return an error.
@@ -41,24 +42,24 @@ func (c *caller) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("drift serv
 
 // core is what a client shares with its views.
 type core struct {
-	base           *url.URL
-	basePath       string // escaped; it ends in "/"
-	userAgent      string
-	transport      http.RoundTripper
-	ownTransport   *http.Transport // the same, if NewClient made it; else nil
-	attemptTimeout time.Duration
-	tokens         tokens
-	bearer         atomic.Pointer[bearer]
-	fruitless      fruitless
-	limiter        Limiter
-	quota          QuotaStore
-	serviceQuota   serviceQuota
-	retry          RetryPolicy
-	budget         *budget
-	hooks          Hooks
-	logger         *slog.Logger // never nil
-	maxBody        int64
-	closed         atomic.Bool
+	base         *url.URL
+	basePath     string // escaped; it ends in "/"
+	userAgent    string
+	transport    http.RoundTripper
+	ownTransport *http.Transport // the same, if NewClient made it; else nil
+	timers       attemptTimers
+	tokens       tokens
+	bearer       atomic.Pointer[bearer]
+	fruitless    fruitless
+	limiter      Limiter
+	quota        QuotaStore
+	serviceQuota serviceQuota
+	retry        RetryPolicy
+	budget       *budget
+	hooks        Hooks
+	logger       *slog.Logger // never nil
+	maxBody      int64
+	closed       atomic.Bool
 }
 
 // NewClient returns a client. It needs one source of tokens: [WithToken], [WithTokenSource], or DRIFT_TOKEN with [FromEnv].
@@ -89,17 +90,17 @@ func NewClient(opts ...Option) (*Client, error) {
 
 func newCore(c config, base *url.URL) *core {
 	s := &core{
-		base:           base,
-		basePath:       base.EscapedPath(),
-		userAgent:      joinNonEmpty(" ", c.userAgent, userAgent),
-		attemptTimeout: defaultAttemptTimeout,
-		tokens:         newTokens(c.tokens[0]),
-		limiter:        c.limiter,
-		quota:          c.quota,
-		retry:          c.retry.withDefaults(),
-		hooks:          c.hooks,
-		logger:         cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
-		maxBody:        c.maxResponseSize,
+		base:      base,
+		basePath:  base.EscapedPath(),
+		userAgent: joinNonEmpty(" ", c.userAgent, userAgent),
+		timers:    attemptTimers{after: defaultAttemptTimeout},
+		tokens:    newTokens(c.tokens[0]),
+		limiter:   c.limiter,
+		quota:     c.quota,
+		retry:     c.retry.withDefaults(),
+		hooks:     c.hooks,
+		logger:    cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
+		maxBody:   c.maxResponseSize,
 	}
 	s.budget = newBudget(s.retry.Budget)
 	if s.limiter == nil {
@@ -117,7 +118,7 @@ func newCore(c config, base *url.URL) *core {
 			s.transport = http.DefaultTransport
 		}
 		if c.httpClient.Timeout > 0 { // net/http takes a negative one for none
-			s.attemptTimeout = c.httpClient.Timeout
+			s.timers.after = c.httpClient.Timeout
 		}
 	}
 	return s

@@ -146,7 +146,10 @@ func (r Request) decode(body []byte, out any) error {
 
 // reported looks for an error in an answer that is otherwise passed over, which need not be JSON.
 func reported(body []byte) error {
-	envelope, err := wire.Open(body, func(dec *wire.Decoder) error { return dec.SkipValue() })
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
+		dec.Value()
+		return nil
+	})
 	if err == nil && envelope.Failed && !envelope.Data {
 		return errReported
 	}

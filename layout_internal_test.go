@@ -2,6 +2,7 @@ package drift
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,10 +37,10 @@ func FuzzLayout(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
-		for _, b := range data {
-			if b >= 0x80 {
-				return // the JSON package folds a few letters beyond ASCII into ASCII, which no name of the API needs
-			}
+		if lower := bytes.ToLower(data); slices.ContainsFunc([]string{"\u017f", "\u212a", `\u017f`, `\u212a`}, func(letter string) bool {
+			return bytes.Contains(data, []byte(letter)) || bytes.Contains(lower, []byte(letter))
+		}) {
+			return // the JSON package folds these two into ASCII, which no name of the API needs
 		}
 		fields := recordFields()
 		i := int(kind) % len(fields)

@@ -31,7 +31,7 @@ func first[T any, R record[T]](ctx context.Context, c *caller, op operation, in 
 	var rec *T
 	err := c.call(ctx, op, in, opts, func(body []byte) error {
 		envelope, err := wire.Open(body, func(dec *wire.Decoder) (err error) {
-			if dec.PeekKind() == '{' {
+			if dec.Kind() == '{' {
 				rec, err = decodeRecord[T, R](dec)
 				return err
 			}
@@ -68,18 +68,18 @@ type record[T any] interface {
 }
 
 func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
-	rec := new(T)
-	if dec.PeekKind() != '{' {
-		return nil, wire.Misplaced(dec, "an object")
+	if kind := dec.Kind(); kind != '{' {
+		return nil, wire.Misplaced(kind, "an object")
 	}
+	rec := new(T)
 	if err := wire.DecodeObject(dec, R(rec).fields()); err != nil {
 		return nil, err
 	}
 	if !R(rec).identified() {
-		return nil, wire.Missing(dec, "id", errNoID)
+		return nil, &wire.Error{Path: "/id", Reason: errNoID}
 	}
 	if adopter, ok := any(rec).(adopter); ok {
-		return rec, wire.Below(string(dec.StackPointer()), adopter.adopt())
+		return rec, adopter.adopt()
 	}
 	return rec, nil
 }

@@ -107,7 +107,8 @@ func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c.last.err != nil {
 		return nil, c.last.err
 	}
-	return &http.Response{StatusCode: c.last.status, Header: c.last.header, Body: http.NoBody, Request: req}, nil
+	c.resp = http.Response{StatusCode: c.last.status, Header: c.last.header, Body: http.NoBody, Request: req}
+	return &c.resp, nil
 }
 
 // attempt waits for its turn, sends and reads. An error means that it sent nothing and that the call ends; all else is in
@@ -215,10 +216,11 @@ const settleTimeout = time.Second
 
 // exchangeOnce sends the request once and reads the answer into c.last. It returns how often the headers were written.
 func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
-	ctx, cancel := context.WithTimeoutCause(req.Context(), c.attemptTimeout, errAttemptTimeout)
-	defer cancel()
 	var trace sendTrace
-	out := req.WithContext(httptrace.WithClientTrace(ctx, trace.hooks()))
+	ctx, cancel := context.WithCancelCause(httptrace.WithClientTrace(req.Context(), trace.hooks()))
+	defer cancel(nil)
+	defer c.timers.stop(c.timers.start(cancel))
+	out := req.WithContext(ctx)
 	out.Host = c.base.Host
 
 	var resp *http.Response
@@ -341,18 +343,28 @@ func (c *call) checkContent(resp *http.Response) error {
 	if c.anyContent {
 		return nil
 	}
-	body := bytes.TrimLeft(c.last.body(), " \t\r\n")
+	first := firstByte(c.last.body())
 	media, params, err := mediaType(resp.Header.Get("Content-Type"))
-	if err == nil && (media == "text/html" || media == "application/xhtml+xml") || bytes.HasPrefix(body, []byte("<")) {
+	if err == nil && (media == "text/html" || media == "application/xhtml+xml") || first == '<' {
 		return &unusable{ErrUnexpectedContent, "HTML"}
 	}
 	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "utf8" && charset != "us-ascii" {
 		return &unusable{ErrUnexpectedContent, "not in UTF-8"}
 	}
-	if len(body) > 0 && !strings.ContainsRune(`{["-0123456789tfn`, rune(body[0])) {
+	if first != ' ' && strings.IndexByte(`{["-0123456789tfn`, first) < 0 {
 		return ErrUnexpectedContent
 	}
 	return nil
+}
+
+// firstByte returns the first byte of a body that is not white space, or a space.
+func firstByte(body []byte) byte {
+	for _, b := range body {
+		if b != ' ' && b != '\t' && b != '\r' && b != '\n' {
+			return b
+		}
+	}
+	return ' '
 }
 
 // mediaType has the most common one ready.

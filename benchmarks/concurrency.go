@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/driftsdk/drift"
 )
@@ -29,32 +31,32 @@ type scaling struct {
 
 // measureScaling runs slices of one goroutine on one core and of many on all cores, in random order.
 func measureScaling(e effort) (scaling, error) {
-	const callsOfSlice = 8192
+	const callsTogether = 8192
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	result := scaling{cores: runtime.NumCPU()}
 	transport := newStub(answerOne())
 	hand := getByHand(stubURL, transport)
-	client := withClient("drift", stubURL, transport, getOne, drift.WithRateLimit(2*callsOfSlice))
+	client := withClient("drift", stubURL, transport, getOne, drift.WithRateLimit(2*callsTogether))
 	slices := []struct {
 		candidate
 		goroutines, cores int
 	}{{hand, 1, 1}, {hand, manyGoroutines, result.cores}, {client, 1, 1}, {client, manyGoroutines, result.cores}}
 	random := rand.New(rand.NewPCG(5, 6))
 	var ofHand, ofClient []float64
-	for range e.plan(40, callsOfSlice).rounds {
+	for range e.plan(40, callsTogether).rounds {
 		perCore := make([]float64, len(slices))
 		for _, i := range random.Perm(len(slices)) {
 			s := slices[i]
 			runtime.GOMAXPROCS(s.cores)
-			seconds, err := timeTogether(s.candidate, s.goroutines, plan{calls: callsOfSlice, clock: e.clock})
+			seconds, err := timeTogether(s.candidate, s.goroutines, plan{calls: callsTogether, clock: e.clock})
 			if err != nil {
 				return result, err
 			}
 			if !e.clock.sums {
 				seconds *= float64(s.cores)
 			}
-			perCore[i] = callsOfSlice / seconds
+			perCore[i] = callsTogether / seconds
 		}
 		ofHand, ofClient = append(ofHand, perCore[1]/perCore[0]), append(ofClient, perCore[3]/perCore[2])
 	}
@@ -63,7 +65,7 @@ func measureScaling(e effort) (scaling, error) {
 }
 
 // timeTogether is how long goroutines take for so many calls in all. One call goes before, because a limiter sends its first
-// one alone.
+// one alone, and then one of each goroutine, because a new one has to grow its stack.
 func timeTogether(c candidate, goroutines int, p plan) (seconds float64, err error) {
 	call, err := c.prepare()
 	if err != nil {
@@ -72,28 +74,47 @@ func timeTogether(c candidate, goroutines int, p plan) (seconds float64, err err
 	if err := call(); err != nil {
 		return 0, err
 	}
-	start := p.clock.now()
-	err = together(goroutines, p.calls/goroutines, call)
+	var ready sync.WaitGroup
+	ready.Add(goroutines)
+	begin := make(chan struct{})
+	var start time.Duration
+	go func() {
+		ready.Wait()
+		start = p.clock.now()
+		close(begin)
+	}()
+	err = together(goroutines, func() error {
+		err := call()
+		ready.Done()
+		<-begin
+		return cmp.Or(err, repeat(p.calls/goroutines, call))
+	})
 	return (p.clock.now() - start).Seconds(), err
 }
 
-// together makes so many calls in each goroutine, and returns one of their errors.
-func together(goroutines, each int, call func() error) error {
+// together runs a function in each of so many goroutines, and returns one of their errors.
+func together(goroutines int, run func() error) error {
 	var group sync.WaitGroup
 	var failed atomic.Pointer[error]
 	for range goroutines {
 		group.Go(func() {
-			for range each {
-				if err := call(); err != nil {
-					failed.Store(&err)
-					return
-				}
+			if err := run(); err != nil {
+				failed.Store(&err)
 			}
 		})
 	}
 	group.Wait()
 	if err := failed.Load(); err != nil {
 		return *err
+	}
+	return nil
+}
+
+func repeat(times int, call func() error) error {
+	for range times {
+		if err := call(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -140,6 +161,6 @@ func connections(open func(url string) (call func() error, end func(), err error
 		return 0, err
 	}
 	defer end()
-	err = together(callers, callsOfCaller, call)
+	err = together(callers, func() error { return repeat(callsOfCaller, call) })
 	return int(opened.Load()), err
 }

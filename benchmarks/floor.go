@@ -44,6 +44,7 @@ func (h *byHand) post(ctx context.Context, path string, in, out any) error {
 }
 
 func (h *byHand) do(req *http.Request, out any) error {
+	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Authorization", "Bearer "+h.token)
 	resp, err := h.client.Do(req)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 var short = effort{quick: true, tries: 5, clock: onProcessors}
 
 func TestAllocationBounds(t *testing.T) {
-	all, end := rows()
+	all, end, err := rows()
+	require.NoError(t, err)
 	defer end()
 	for _, row := range all {
 		if row.allocations == 0 && row.bytes == 0 {
@@ -41,7 +42,8 @@ func countAlone(t *testing.T, c candidate, calls int) cost {
 }
 
 func TestTimeBounds(t *testing.T) {
-	all, end := rows()
+	all, end, err := rows()
+	require.NoError(t, err)
 	defer end()
 	for _, row := range all {
 		t.Run(row.name, func(t *testing.T) {

@@ -38,7 +38,7 @@ func measureLimits(e effort) (limitsCost, error) {
 		return limitsCost{slower * c.floor.microseconds(), math.Round(with.cost.allocations - c.floor.cost.allocations), c.counts()}
 	}
 	cheap := func(c comparison) bool { return difference(c).microseconds <= mostLimitsMicroseconds }
-	c, err := compareUntil(cheap, e.tries, e.plan(400, 100),
+	c, err := compareUntil(cheap, e.tries, e.plan(400, callsOfSlice),
 		withClient("without limits", stubURL, transport, remove, drift.WithLimiter(free{}), drift.WithQuotaStore(free{})),
 		withClient("with limits", stubURL, transport, remove))
 	if err != nil {

@@ -57,7 +57,10 @@ func (r *report) measure() error {
 
 // calls is the table of the calls against the floor.
 func (r *report) calls() (string, error) {
-	all, end := rows()
+	all, end, err := rows()
+	if err != nil {
+		return "", err
+	}
 	defer end()
 	t := newTable("what", "time over that by hand", "at most", "allocations", "at most", "bytes", "at most", "by hand", "by hand over itself")
 	for _, row := range all {

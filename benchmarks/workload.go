@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -86,16 +88,61 @@ func (a *arriving) Read(p []byte) (int, error) {
 
 func (a *arriving) Close() error { return nil }
 
-// loopback answers every request with the same body, over loopback. The transport is one with connections to it, for whoever
-// is measured.
-func loopback(body []byte) (url string, transport *http.Transport, end func()) {
+// loopback is a server on loopback that has its answer ready: it looks for the end of a request without a body, and that is
+// all. The transport is one with connections to it, for whoever is measured.
+func loopback(body []byte) (url string, transport *http.Transport, end func(), err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, nil, err
+	}
+	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"+
+		"Content-Length: %d\r\n\r\n%s", len(body), body)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go answerAll(conn, answer)
+		}
+	}()
+	transport = newLoopbackTransport()
+	return "http://" + listener.Addr().String(), transport, func() {
+		transport.CloseIdleConnections()
+		_ = listener.Close()
+	}, nil
+}
+
+func answerAll(conn net.Conn, answer []byte) {
+	defer conn.Close()
+	var buffer [4096]byte
+	for got := 0; ; {
+		n, err := conn.Read(buffer[got:])
+		if err != nil {
+			return
+		}
+		got += n
+		if !bytes.HasSuffix(buffer[:got], []byte("\r\n\r\n")) && got < len(buffer) {
+			continue
+		}
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+		got = 0
+	}
+}
+
+// loopbackHTTP is loopback with the server of net/http.
+func loopbackHTTP(body []byte) (url string, transport *http.Transport, end func()) {
 	server := httptest.NewServer(answering(body))
-	transport = http.DefaultTransport.(*http.Transport).Clone()
+	transport = newLoopbackTransport()
 	return server.URL, transport, func() {
 		transport.CloseIdleConnections()
 		server.Close()
 	}
 }
+
+func newLoopbackTransport() *http.Transport { return http.DefaultTransport.(*http.Transport).Clone() }
 
 func answering(body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {

@@ -47,8 +47,9 @@ type Window struct {
 
 type waiter struct {
 	deadline time.Time     // zero: none
-	ready    chan struct{} // closed when slot or err is set
+	ready    chan struct{} // closed when admitted or err is set
 	slot     *Slot
+	admitted bool
 	err      error
 }
 
@@ -79,27 +80,29 @@ func (w *Window) Acquire(ctx context.Context, bulk bool) (*Slot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	slot := &Slot{window: w} // before the lock, where an allocation could keep others waiting
 	w.mu.Lock()
 	now := time.Now()
-	if w.ahead(bulk) == 0 {
-		if slot := w.admit(bulk, now); slot != nil {
-			w.mu.Unlock()
-			return slot, nil
-		}
+	if w.ahead(bulk) == 0 && w.admit(slot, bulk, now) {
+		w.mu.Unlock()
+		return slot, nil
 	}
 	deadline, _ := ctx.Deadline()
 	if err := w.late(bulk, w.ahead(bulk), deadline, now); err != nil {
 		w.mu.Unlock()
 		return nil, err
 	}
-	me := &waiter{deadline: deadline, ready: make(chan struct{})}
+	me := &waiter{deadline: deadline, ready: make(chan struct{}), slot: slot}
 	place := w.queue(bulk).PushBack(me)
 	w.advance(now)
 	w.mu.Unlock()
 
 	select {
 	case <-me.ready:
-		return me.slot, me.err
+		if me.err != nil {
+			return nil, me.err
+		}
+		return me.slot, nil
 	case <-ctx.Done():
 		w.leave(bulk, place)
 		return nil, ctx.Err()
@@ -112,7 +115,7 @@ func (w *Window) leave(bulk bool, place *list.Element) {
 	defer w.mu.Unlock()
 	me := place.Value.(*waiter)
 	w.queue(bulk).Remove(place) // does nothing if the caller has been served
-	if me.slot != nil {
+	if me.admitted {
 		w.free(me.slot)
 	}
 	w.advance(time.Now())
@@ -203,12 +206,12 @@ func (w *Window) advance(now time.Time) {
 // serve admits callers from the front of a queue.
 func (w *Window) serve(bulk bool, now time.Time) {
 	for place := w.queue(bulk).Front(); place != nil; place = w.queue(bulk).Front() {
-		slot := w.admit(bulk, now)
-		if slot == nil {
+		me := place.Value.(*waiter)
+		if !w.admit(me.slot, bulk, now) {
 			return
 		}
-		me := w.queue(bulk).Remove(place).(*waiter)
-		me.slot = slot
+		w.queue(bulk).Remove(place)
+		me.admitted = true
 		close(me.ready)
 	}
 }
@@ -233,23 +236,23 @@ func (w *Window) wake() {
 	w.advance(time.Now())
 }
 
-// admit returns a slot if a caller of this kind can go now, else nil.
-func (w *Window) admit(bulk bool, now time.Time) *Slot {
+// admit reports whether a caller of this kind can go now. If so, the slot is taken.
+func (w *Window) admit(slot *Slot, bulk bool, now time.Time) bool {
 	w.reclaim(now)
 	if w.probing || now.Before(w.paused) || w.open(bulk) <= 0 {
-		return nil
+		return false
 	}
 	paid := w.bucket.AllowN(now, 1)
 	if !paid && !w.alone { // the call that goes first after a pause finds the bucket empty on purpose
-		return nil
+		return false
 	}
-	slot := &Slot{window: w, probe: w.alone}
+	slot.probe = w.alone
 	if paid {
 		slot.bucket = w.bucket
 	}
 	w.probing, w.alone = w.alone, false
 	w.taken++
-	return slot
+	return true
 }
 
 func (w *Window) queue(bulk bool) *list.List {

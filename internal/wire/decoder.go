@@ -2,104 +2,247 @@ package wire
 
 import (
 	"bytes"
-	"errors"
-	"io"
+	stdjson "encoding/json"
+	"hash/crc32"
+	"strconv"
 	"sync"
+	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decoder reads the data of an answer. It never leaves this module.
+// Decoder walks a JSON value whose grammar the JSON package has checked before. So nothing can be wrong with what it meets,
+// and it looks at no more than it needs: commas and colons, for one, are where they must be. It never leaves this module.
 type Decoder struct {
-	jsontext.Decoder
-	input bytes.Buffer
-	texts [256]string // that were read lately, by hash
+	data    []byte
+	at      int
+	plain   bool // every string's text is what stands between its quotes
+	texts   texts
+	checker jsontext.Decoder
+	input   bytes.Buffer // of the checker
 }
 
 // decoders are kept because each owns buffers that are worth more than the value it reads.
 var decoders = sync.Pool{New: func() any { return new(Decoder) }}
 
-func newDecoder(data []byte) *Decoder {
-	dec := decoders.Get().(*Decoder)
-	dec.reset(data)
-	return dec
+// newDecoder returns a decoder for data that are one JSON value. Free it in any case.
+func newDecoder(data []byte) (*Decoder, error) {
+	d := decoders.Get().(*Decoder)
+	d.data = data
+	return d, d.check()
 }
 
 // free lets go of the data.
 func (d *Decoder) free() {
-	d.reset(nil)
+	d.data, d.at, d.input = nil, 0, bytes.Buffer{}
+	d.checker.Reset(&d.input)
 	decoders.Put(d)
 }
 
-func (d *Decoder) reset(data []byte) {
-	d.input = *bytes.NewBuffer(data)
-	d.Reset(&d.input, reading)
+func (d *Decoder) check() error {
+	d.input = *bytes.NewBuffer(d.data)
+	d.checker.Reset(&d.input, lenient)
+	if _, err := d.checker.ReadValue(); err != nil {
+		return err
+	}
+	if rest := d.data[d.checker.InputOffset():]; len(bytes.TrimLeft(rest, " \t\r\n")) > 0 {
+		return Reason("something follows the JSON value")
+	}
+	d.plain = bytes.IndexByte(d.data, '\\') < 0 && utf8.Valid(d.data)
+	return nil
 }
+
+// Kind is that of what comes next, a closing bracket included.
+func (d *Decoder) Kind() jsontext.Kind {
+	for {
+		switch b := d.data[d.at]; {
+		case b <= ' ' || b == ',' || b == ':':
+			d.at++
+		case '0' <= b && b <= '9' || b == '-':
+			return '0'
+		default:
+			return jsontext.Kind(b)
+		}
+	}
+}
+
+// enter goes into the list or object that comes next.
+func (d *Decoder) enter() {
+	d.Kind()
+	d.at++
+}
+
+// more reports whether the list or object has a further member. If not, it goes past its end.
+func (d *Decoder) more() bool {
+	kind := d.Kind()
+	if kind == '}' || kind == ']' {
+		d.at++
+		return false
+	}
+	return true
+}
+
+// Value goes past the next value and returns it.
+func (d *Decoder) Value() jsontext.Value {
+	kind := d.Kind()
+	start := d.at
+	switch kind {
+	case '"':
+		d.skipString()
+	case '{', '[':
+		d.skipNested()
+	case 'n', 't':
+		d.at += len("null")
+	case 'f':
+		d.at += len("false")
+	default:
+		for d.at < len(d.data) && !endsNumber(d.data[d.at]) {
+			d.at++
+		}
+	}
+	return d.data[start:d.at:d.at]
+}
+
+func (d *Decoder) skipString() {
+	for end := d.at; ; {
+		end += 1 + bytes.IndexByte(d.data[end+1:], '"')
+		backslashes := 0
+		for d.data[end-1-backslashes] == '\\' {
+			backslashes++
+		}
+		if backslashes%2 == 0 {
+			d.at = end + 1
+			return
+		}
+	}
+}
+
+func (d *Decoder) skipNested() {
+	for depth := 0; ; {
+		switch d.data[d.at] {
+		case '"':
+			d.skipString()
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		d.at++
+		if depth == 0 {
+			return
+		}
+	}
+}
+
+func endsNumber(b byte) bool { return b <= ' ' || b == ',' || b == ']' || b == '}' }
+
+// integer is ParseInt of the next value. Almost all integers are short ones without a sign.
+func (d *Decoder) integer() (int64, error) {
+	if d.Kind() != '0' {
+		return ParseInt(d.Value())
+	}
+	var n int64
+	for i := d.at; i < len(d.data) && i-d.at <= 18; i++ {
+		b := d.data[i]
+		if endsNumber(b) {
+			d.at = i
+			return n, nil
+		}
+		if b < '0' || b > '9' {
+			break
+		}
+		n = n*10 + int64(b-'0')
+	}
+	return ParseInt(d.Value())
+}
+
+// string goes past a string and returns its text, which may be a part of the data.
+func (d *Decoder) string() []byte {
+	d.Kind()
+	start := d.at
+	d.skipString()
+	if d.plain {
+		return d.data[start+1 : d.at-1]
+	}
+	text, _ := unquoted(d.data[start:d.at]) // cannot fail: it is a string
+	return text
+}
+
+func (d *Decoder) text() string { return d.texts.of(d.string()) }
+
+// open returns the next value in types that hold any: objects become map[string]any, lists []any, and every number stays a
+// json.Number, so that no digit is lost.
+func (d *Decoder) open() any {
+	switch kind := d.Kind(); kind {
+	case '{':
+		return d.openObject()
+	case '[':
+		return d.openList()
+	case '"':
+		return d.text()
+	case '0':
+		return stdjson.Number(d.texts.of(d.Value()))
+	case 't', 'f':
+		d.Value()
+		return kind == 't'
+	default:
+		d.Value()
+		return nil
+	}
+}
+
+func (d *Decoder) openObject() map[string]any {
+	object := map[string]any{}
+	for d.enter(); d.more(); {
+		key := d.text()
+		object[key] = d.open()
+	}
+	return object
+}
+
+func (d *Decoder) openList() []any {
+	list := []any{}
+	for d.enter(); d.more(); {
+		list = append(list, d.open())
+	}
+	return list
+}
+
+// Decode decodes the next value into out, as Unmarshal does.
+func Decode(dec *Decoder, out any) error { return Unmarshal(dec.Value(), out) }
+
+// DecodeList calls item for every element of the list that comes next.
+func DecodeList(dec *Decoder, item func(*Decoder) error) error {
+	if kind := dec.Kind(); kind != '[' {
+		return Misplaced(kind, "a list")
+	}
+	n := 0
+	for dec.enter(); dec.more(); n++ {
+		if err := item(dec); err != nil {
+			return Below("/"+strconv.Itoa(n), err)
+		}
+	}
+	return nil
+}
+
+// texts are strings that were read lately, by hash.
+type texts [256]string
 
 // maxShort is the length up to which a text is worth looking up: names, statuses, labels and tags come again and again.
 const maxShort = 32
 
-// text returns a string, the same one for a short text that was read lately.
-func (d *Decoder) text(text []byte) string {
+// of returns a string, the same one for a short text that was read lately.
+func (t *texts) of(text []byte) string {
 	if len(text) > maxShort {
 		return string(text)
 	}
-	hash := uint32(2166136261) // FNV-1a: an answer that makes texts collide makes them be copied, and nothing more
-	for _, b := range text {
-		hash = (hash ^ uint32(b)) * 16777619
-	}
-	known := &d.texts[hash%uint32(len(d.texts))]
+	known := &t[crc32.Checksum(text, castagnoli)%uint32(len(t))]
 	if *known != string(text) {
 		*known = string(text)
 	}
 	return *known
 }
 
-// more reports whether a list or an object has a further member; end is its closing kind.
-func (d *Decoder) more(end jsontext.Kind) bool {
-	kind := d.PeekKind()
-	return kind != end && kind != 0
-}
-
-func (d *Decoder) atEnd() error {
-	switch _, err := d.ReadToken(); {
-	case errors.Is(err, io.EOF):
-		return nil
-	case err != nil:
-		return err
-	default:
-		return Reason("something follows the JSON value")
-	}
-}
-
-// readName reads the name of a member, which may be a part of what is decoded.
-func (d *Decoder) readName() ([]byte, error) {
-	quoted, err := d.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	return unquoted(quoted)
-}
-
-// Decode decodes the next value of dec into out.
-func Decode(dec *Decoder, out any) error {
-	return json.UnmarshalDecode(&dec.Decoder, out, reading)
-}
-
-// DecodeList calls item for every element of the list that comes next.
-func DecodeList(dec *Decoder, item func(*Decoder) error) error {
-	if dec.PeekKind() != '[' {
-		return Misplaced(dec, "a list")
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.more(']') {
-		if err := item(dec); err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
-}
+// castagnoli is a hash of a few nanoseconds. An answer that makes texts collide makes them be copied, and nothing more.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -18,84 +18,53 @@ type Envelope struct {
 }
 
 // Open reads an answer: {"data": …, "pagination": …, "links": …}, or the data without an envelope. It calls data with the
-// decoder at the data; where there are none, or null, it does not. An object without "data" counts as the data itself
-// unless it reports an error. A name may come twice: the last call to data counts.
+// decoder at the data, which it must go past; where there are none, or null, it does not. An object without "data" counts as
+// the data itself unless it reports an error. A name may come twice: the last call to data counts. Paths of errors begin at
+// the data. The envelope may hold parts of the body.
 func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
-	dec := newDecoder(body)
+	dec, err := newDecoder(body)
 	defer dec.free()
-	if dec.PeekKind() != '{' {
-		return openBare(dec, data)
+	if err != nil {
+		return Envelope{}, Explain(err)
+	}
+	if dec.Kind() == '{' {
+		e, err := openEnvelope(dec, data)
+		if err != nil || e.Data || e.Null || e.Failed {
+			return e, Explain(err)
+		}
+		dec.at = 0
 	}
 	var e Envelope
-	err := e.read(dec, data)
-	if err == nil {
-		err = dec.atEnd()
-	}
-	if err != nil || e.Data || e.Null || e.Failed {
-		return e, inData(err)
-	}
-	dec.reset(body)
-	return openBare(dec, data)
+	err = e.readData(dec, data)
+	return e, Explain(err)
 }
 
-func openBare(dec *Decoder, data func(*Decoder) error) (Envelope, error) {
-	if dec.PeekKind() == 'n' {
-		_, err := dec.ReadToken()
-		if err == nil {
-			err = dec.atEnd()
-		}
-		return Envelope{Null: true}, Explain(err)
-	}
-	err := data(dec)
-	if err == nil {
-		err = dec.atEnd()
-	}
-	return Envelope{Data: true}, Explain(err)
-}
-
-func (e *Envelope) read(dec *Decoder, data func(*Decoder) error) error {
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.more('}') {
-		name, err := dec.readName()
-		if err != nil {
-			return err
-		}
-		switch Fold(string(name)) {
+func openEnvelope(dec *Decoder, data func(*Decoder) error) (e Envelope, err error) {
+	for dec.enter(); err == nil && dec.more(); {
+		switch Fold(string(dec.string())) {
 		case "data":
 			err = e.readData(dec, data)
 		case "error", "errors":
-			var value jsontext.Value
-			value, err = dec.ReadValue()
-			e.Failed = e.Failed || saysSomething(value)
+			e.Failed = saysSomething(dec.Value()) || e.Failed
 		case "pagination":
-			e.pagination, err = readCopy(dec)
+			e.pagination = dec.Value()
 		case "links":
-			e.links, err = readCopy(dec)
+			e.links = dec.Value()
 		default:
-			err = dec.SkipValue()
-		}
-		if err != nil {
-			return err
+			dec.Value()
 		}
 	}
-	_, err := dec.ReadToken()
-	return err
+	return e, err
 }
 
 func (e *Envelope) readData(dec *Decoder, data func(*Decoder) error) error {
-	e.Null = dec.PeekKind() == 'n'
+	e.Null = dec.Kind() == 'n'
 	e.Data = !e.Null
 	if e.Null {
-		return dec.SkipValue()
+		dec.Value()
+		return nil
 	}
 	return data(dec)
-}
-
-func readCopy(dec *Decoder) (jsontext.Value, error) {
-	value, err := dec.ReadValue()
-	return value.Clone(), err
 }
 
 // saysSomething tells an error from an empty place for one: null, false, "", [] and {} are no errors.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,20 +25,6 @@ func Explain(err error) error {
 		return nil
 	}
 	return asError(err)
-}
-
-// inData returns err as an *Error whose path begins at the data of an envelope, however their name is spelled; nil stays
-// nil.
-func inData(err error) error {
-	if err == nil {
-		return nil
-	}
-	e := asError(err)
-	name, below, _ := strings.Cut(strings.TrimPrefix(e.Path, "/"), "/")
-	if Fold(name) != "data" {
-		return e
-	}
-	return &Error{Path: strings.TrimSuffix("/"+below, "/"), Reason: e.Reason}
 }
 
 func asError(err error) *Error {
@@ -103,22 +88,14 @@ func kindName(kind jsontext.Kind) string {
 	return "a " + kind.String()
 }
 
-// Misplaced is the error for a value of the wrong kind where dec stands.
-func Misplaced(dec *Decoder, want string) error {
-	kind := dec.PeekKind()
-	if kind == 0 {
-		_, err := dec.ReadToken()
-		return err
-	}
-	if err := dec.SkipValue(); err != nil { // past it, so that the pointer is the value's own
-		return err
-	}
-	return &Error{Path: string(dec.StackPointer()), Reason: Reason(fmt.Sprintf("%s where %s is due", kindName(kind), want))}
+// Misplaced is the error for a value of the wrong kind.
+func Misplaced(kind jsontext.Kind, want string) error {
+	return &Error{Reason: Reason(fmt.Sprintf("%s where %s is due", kindName(kind), want))}
 }
 
-// Missing is the error for a member that the object before dec lacks.
-func Missing(dec *Decoder, name string, reason error) error {
-	return &Error{Path: string(dec.StackPointer()) + "/" + name, Reason: reason}
+// pointer is the part of a path that a name makes.
+func pointer(name []byte) string {
+	return string(jsontext.Pointer("").AppendToken(string(name)))
 }
 
 // Below returns err as an *Error whose path begins with prefix; nil stays nil.

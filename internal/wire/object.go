@@ -17,19 +17,20 @@ import (
 //
 // The struct's own methods are not asked, and neither are those of fields that are integers. A field with the tag wire:"bare"
 // takes a string that stands in place of the object, and one with the option embed of the tag json takes the members that no
-// other field has.
+// other field has. A struct cannot hold itself.
 func DecodeObject(dec *Decoder, out any) error {
-	return setStruct(dec, reflect.ValueOf(out).Elem())
+	v := reflect.ValueOf(out).Elem()
+	return layoutOf(v.Type()).set(dec, v)
 }
 
 // UnmarshalObject is DecodeObject for one JSON value. Anything after it is an error.
 func UnmarshalObject(data []byte, out any) error {
-	dec := newDecoder(data)
+	dec, err := newDecoder(data)
 	defer dec.free()
-	if err := DecodeObject(dec, out); err != nil {
+	if err != nil {
 		return err
 	}
-	return dec.atEnd()
+	return DecodeObject(dec, out)
 }
 
 // layout is how the members of an object become the fields of a struct.
@@ -42,12 +43,12 @@ type layout struct {
 }
 
 type member struct {
-	quoted string // the name as it mostly comes
+	quoted []byte // the name as it mostly comes
 	field  int
 	set    setter
 }
 
-// setter decodes the next value into a field.
+// setter decodes the next value into a field. The path of its error begins at that value.
 type setter func(dec *Decoder, field reflect.Value) error
 
 // layouts holds each type's *layout, as the JSON package holds what it knows of types.
@@ -75,7 +76,7 @@ func newLayout(t reflect.Type) *layout {
 		}
 		name = cmp.Or(name, field.Name)
 		l.byName[name], l.byFolded[Fold(name)] = len(l.members), len(l.members)
-		l.members = append(l.members, member{strconv.Quote(name), i, setterOf(field.Type)})
+		l.members = append(l.members, member{strconv.AppendQuote(nil, name), i, setterOf(field.Type)})
 	}
 	return l
 }
@@ -89,43 +90,44 @@ func bareField(t reflect.Type) int {
 	return -1
 }
 
-func (l *layout) decode(dec *Decoder, v reflect.Value) error {
-	if _, err := dec.ReadToken(); err != nil {
-		return err
+func (l *layout) set(dec *Decoder, v reflect.Value) error {
+	kind := dec.Kind()
+	switch {
+	case kind == '{':
+		return l.setMembers(dec, v)
+	case kind == '"' && l.bare >= 0:
+		v.SetZero()
+		return setString(dec, v.Field(l.bare))
+	default:
+		return setNull(dec, v, "an object")
 	}
-	guess := 0 // members mostly come in the order of the fields
-	for dec.more('}') {
-		i, name, err := l.readName(dec, guess)
-		switch {
-		case err != nil:
-		case i < 0:
-			err = l.keep(dec, v, name)
-		default:
-			err = l.members[i].set(dec, v.Field(l.members[i].field))
-			guess = i + 1
-		}
-		if err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
 }
 
-// readName reads a name and returns the index of its member, or -1 and the name itself.
-func (l *layout) readName(dec *Decoder, guess int) (int, string, error) {
-	quoted, err := dec.ReadValue()
-	if err != nil {
-		return 0, "", err
+func (l *layout) setMembers(dec *Decoder, v reflect.Value) error {
+	guess := 0 // members mostly come in the order of the fields
+	for dec.enter(); dec.more(); {
+		name := dec.at
+		i := l.readName(dec, guess)
+		if i < 0 {
+			l.keep(dec, v, name)
+			continue
+		}
+		guess = i + 1
+		if err := l.members[i].set(dec, v.Field(l.members[i].field)); err != nil {
+			dec.at = name
+			return Below(pointer(dec.string()), err)
+		}
 	}
-	if guess < len(l.members) && l.members[guess].quoted == string(quoted) {
-		return guess, "", nil
+	return nil
+}
+
+// readName goes past a name and returns the index of its member, or -1.
+func (l *layout) readName(dec *Decoder, guess int) int {
+	if guess < len(l.members) && bytes.HasPrefix(dec.data[dec.at:], l.members[guess].quoted) {
+		dec.at += len(l.members[guess].quoted)
+		return guess
 	}
-	name, err := unquoted(quoted)
-	if i := l.find(name); i >= 0 {
-		return i, "", err
-	}
-	return -1, dec.text(name), err
+	return l.find(dec.string())
 }
 
 // find returns the index of a member, or -1.
@@ -139,21 +141,19 @@ func (l *layout) find(name []byte) int {
 	return -1
 }
 
-// keep puts a member that has no field with the others of its kind.
-func (l *layout) keep(dec *Decoder, v reflect.Value, name string) error {
+// keep puts a member that has no field, and whose name stands there, with the others of its kind.
+func (l *layout) keep(dec *Decoder, v reflect.Value, name int) {
 	if l.rest < 0 {
-		return dec.SkipValue()
+		dec.Value()
+		return
 	}
-	value, err := dec.ReadValue()
-	if err != nil {
-		return err
-	}
+	dec.at = name
 	rest := v.Field(l.rest).Addr().Interface().(*map[string]stdjson.RawMessage)
 	if *rest == nil {
 		*rest = map[string]stdjson.RawMessage{}
 	}
-	(*rest)[name] = bytes.Clone(value)
-	return nil
+	key := dec.text()
+	(*rest)[key] = bytes.Clone(dec.Value())
 }
 
 var (
@@ -168,12 +168,12 @@ func setterOf(t reflect.Type) setter {
 	switch kind := t.Kind(); {
 	case t == timeType:
 		return setTime
-	case kind == reflect.Int64 && t != durationType:
+	case kind == reflect.Int, kind == reflect.Int64 && t != durationType:
 		return setInteger
 	case kind == reflect.Map && t.ConvertibleTo(openType):
 		return setOpen
 	case kind == reflect.Struct && (bareField(t) >= 0 || !unmarshals(t)):
-		return setStruct
+		return layoutOf(t).set
 	case unmarshals(t):
 		return setUnmarshaler
 	case kind == reflect.String && t != numberType:
@@ -192,34 +192,22 @@ func setterOf(t reflect.Type) setter {
 func unmarshals(t reflect.Type) bool { return reflect.PointerTo(t).Implements(unmarshalerType) }
 
 // setAny leaves a value to the JSON package.
-func setAny(dec *Decoder, field reflect.Value) error { return Decode(dec, field.Addr().Interface()) }
-
-func setStruct(dec *Decoder, v reflect.Value) error {
-	kind := dec.PeekKind()
-	if kind == '{' {
-		return layoutOf(v.Type()).decode(dec, v)
-	}
-	if kind == '"' {
-		if bare := layoutOf(v.Type()).bare; bare >= 0 {
-			v.SetZero()
-			return setString(dec, v.Field(bare))
-		}
-	}
-	return setNull(dec, v, "an object")
+func setAny(dec *Decoder, field reflect.Value) error {
+	return Unmarshal(dec.Value(), field.Addr().Interface())
 }
 
 // setNull sets a field to null, which is its zero value. Any other value is out of place.
 func setNull(dec *Decoder, field reflect.Value, want string) error {
-	if dec.PeekKind() != 'n' {
-		return Misplaced(dec, want)
+	if kind := dec.Value().Kind(); kind != 'n' {
+		return Misplaced(kind, want)
 	}
 	field.SetZero()
-	return dec.SkipValue()
+	return nil
 }
 
 func pointerSetter(set setter) setter {
 	return func(dec *Decoder, field reflect.Value) error {
-		if dec.PeekKind() == 'n' {
+		if dec.Kind() == 'n' {
 			return setNull(dec, field, "")
 		}
 		if field.IsNil() {
@@ -234,100 +222,74 @@ const usualList = 4
 
 func listSetter(set setter) setter {
 	return func(dec *Decoder, field reflect.Value) error {
-		if dec.PeekKind() != '[' {
+		if dec.Kind() != '[' {
 			return setNull(dec, field, "a list")
-		}
-		if _, err := dec.ReadToken(); err != nil {
-			return err
 		}
 		field.SetZero()
 		field.Grow(usualList)
-		for n := 0; dec.more(']'); n++ {
+		n := 0
+		for dec.enter(); dec.more(); n++ {
 			if n == field.Cap() {
 				field.Grow(1)
 			}
 			field.SetLen(n + 1)
 			if err := set(dec, field.Index(n)); err != nil {
-				return err
+				return Below("/"+strconv.Itoa(n), err)
 			}
 		}
-		_, err := dec.ReadToken()
-		return err
+		return nil
 	}
 }
 
 func setOpen(dec *Decoder, field reflect.Value) error {
-	if dec.PeekKind() != '{' {
+	if dec.Kind() != '{' {
 		return setNull(dec, field, "an object")
 	}
-	object, err := readOpenObject(dec)
-	if err == nil {
-		field.Set(reflect.ValueOf(object))
-	}
-	return err
+	field.Set(reflect.ValueOf(dec.openObject()))
+	return nil
 }
 
 func setUnmarshaler(dec *Decoder, field reflect.Value) error {
-	value, err := dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	return misfit(dec, field.Addr().Interface().(stdjson.Unmarshaler).UnmarshalJSON(value))
+	return field.Addr().Interface().(stdjson.Unmarshaler).UnmarshalJSON(dec.Value())
 }
 
-func setTime(dec *Decoder, field reflect.Value) error {
-	value, err := dec.ReadValue()
-	if err != nil {
+func setTime(dec *Decoder, field reflect.Value) (err error) {
+	t := field.Addr().Interface().(*time.Time)
+	if dec.Kind() != '0' {
+		*t, err = ParseInstant(dec.Value())
 		return err
 	}
-	*field.Addr().Interface().(*time.Time), err = ParseInstant(value)
-	return misfit(dec, err)
+	ms, err := dec.integer()
+	if err != nil {
+		return ErrInstant
+	}
+	*t = time.UnixMilli(ms).UTC()
+	return nil
 }
 
 func setInteger(dec *Decoder, field reflect.Value) error {
-	value, err := dec.ReadValue()
-	if err != nil {
-		return err
+	n, err := dec.integer()
+	if err == nil && field.OverflowInt(n) {
+		return ErrInteger
 	}
-	n, err := ParseInt(value)
 	field.SetInt(n)
-	return misfit(dec, err)
+	return err
 }
 
 func setString(dec *Decoder, field reflect.Value) error {
-	value, err := dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	switch value.Kind() {
-	case '"':
-		text, err := unquoted(value)
-		field.SetString(dec.text(text))
-		return err
-	case 'n':
-		field.SetString("")
+	if dec.Kind() == '"' {
+		field.SetString(dec.text())
 		return nil
 	}
-	return misfit(dec, wrongKind(value.Kind()))
+	return setNull(dec, field, "a string")
 }
 
 func setBool(dec *Decoder, field reflect.Value) error {
-	value, err := dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	switch value.Kind() {
-	case 't', 'f', 'n':
-		field.SetBool(value.Kind() == 't')
+	switch kind := dec.Kind(); kind {
+	case 't', 'f':
+		dec.Value()
+		field.SetBool(kind == 't')
 		return nil
 	}
-	return misfit(dec, wrongKind(value.Kind()))
-}
-
-// misfit says where the value that was just read stands; nil stays nil.
-func misfit(dec *Decoder, err error) error {
-	if err == nil {
-		return nil
-	}
-	return Below(string(dec.StackPointer()), err)
+	return setNull(dec, field, "a boolean")
 }

@@ -8,6 +8,7 @@
 package wire
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"math"
 	"slices"
@@ -19,15 +20,18 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// lenient are the options for the grammar of answers, and of what comes from them.
+var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
 // reading are the options for answers of the API.
 var reading = json.JoinOptions(
+	lenient,
 	json.MatchCaseInsensitiveNames(true),
-	jsontext.AllowDuplicateNames(true),
-	jsontext.AllowInvalidUTF8(true),
 	json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(readInstant),
 		json.UnmarshalFromFunc(readMinutes),
-		json.UnmarshalFromFunc(readInteger),
+		json.UnmarshalFromFunc(readInteger[int]),
+		json.UnmarshalFromFunc(readInteger[int64]),
 		json.UnmarshalFromFunc(readNumber),
 	)),
 )
@@ -40,11 +44,7 @@ var writing = json.JoinOptions(
 
 // rewriting are the options for what an answer held: the fields that no type has stay as they came, and may hold invalid
 // UTF-8 or a name twice.
-var rewriting = json.JoinOptions(
-	writing,
-	jsontext.AllowDuplicateNames(true),
-	jsontext.AllowInvalidUTF8(true),
-)
+var rewriting = json.JoinOptions(writing, lenient)
 
 var (
 	openMarshalers = json.JoinMarshalers(json.MarshalToFunc(writeInstant), json.MarshalToFunc(writeNumber))
@@ -190,12 +190,10 @@ func scalar(value []byte) ([]byte, error) {
 // unquoted returns the text of a JSON string, which may be a part of value.
 func unquoted(value []byte) ([]byte, error) {
 	inner := value[1 : len(value)-1]
-	for _, b := range inner {
-		if b == '\\' || b >= utf8.RuneSelf {
-			return unescaped(value)
-		}
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return inner, nil
 	}
-	return inner, nil
+	return unescaped(value)
 }
 
 // unescaped is for strings that are not their own text. AppendUnquote is fast, but takes invalid UTF-8 for an error.
@@ -208,13 +206,16 @@ func unescaped(value []byte) ([]byte, error) {
 	return []byte(text), err
 }
 
-// readInteger is for ids of objects that have no type for their id.
-func readInteger(dec *jsontext.Decoder, n *int64) error {
+// readInteger is for counts, and for ids of objects that have no type for their id.
+func readInteger[N int | int64](dec *jsontext.Decoder, n *N) error {
 	value, err := dec.ReadValue()
 	if err != nil {
 		return err
 	}
-	*n, err = ParseInt(value)
+	wide, err := ParseInt(value)
+	if *n = N(wide); err == nil && int64(*n) != wide {
+		return ErrInteger
+	}
 	return err
 }
 
@@ -314,73 +315,12 @@ func writeNumber(enc *jsontext.Encoder, n stdjson.Number) error {
 	return enc.WriteValue(jsontext.Value(n))
 }
 
-// UnmarshalOpen decodes any JSON value for which there is no type: objects become map[string]any, lists []any, and every
-// number stays a json.Number, so that no digit is lost.
+// UnmarshalOpen decodes any JSON value for which there is no type.
 func UnmarshalOpen(data []byte) (any, error) {
-	dec := newDecoder(data)
+	dec, err := newDecoder(data)
 	defer dec.free()
-	v, err := readOpen(dec)
 	if err != nil {
 		return nil, err
 	}
-	return v, dec.atEnd()
-}
-
-func readOpen(dec *Decoder) (any, error) {
-	switch dec.PeekKind() {
-	case '{':
-		return readOpenObject(dec)
-	case '[':
-		return readOpenList(dec)
-	}
-	value, err := dec.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	switch value.Kind() {
-	case '"':
-		text, err := unquoted(value)
-		return dec.text(text), err
-	case '0':
-		return stdjson.Number(dec.text(value)), nil
-	case 't', 'f':
-		return value.Kind() == 't', nil
-	default:
-		return nil, nil
-	}
-}
-
-func readOpenObject(dec *Decoder) (any, error) {
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, err
-	}
-	object := map[string]any{}
-	for dec.more('}') {
-		name, err := dec.readName()
-		if err != nil {
-			return nil, err
-		}
-		key := dec.text(name)
-		if object[key], err = readOpen(dec); err != nil {
-			return nil, err
-		}
-	}
-	_, err := dec.ReadToken()
-	return object, err
-}
-
-func readOpenList(dec *Decoder) (any, error) {
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, err
-	}
-	list := []any{}
-	for dec.more(']') {
-		item, err := readOpen(dec)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, item)
-	}
-	_, err := dec.ReadToken()
-	return list, err
+	return dec.open(), nil
 }

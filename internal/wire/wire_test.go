@@ -112,7 +112,10 @@ func TestUnmarshalOpen(t *testing.T) {
 }
 
 // skipAll reads whatever the data are.
-func skipAll(dec *Decoder) error { return dec.SkipValue() }
+func skipAll(dec *Decoder) error {
+	dec.Value()
+	return nil
+}
 
 func TestOpenFlags(t *testing.T) {
 	for body, want := range map[string]Envelope{
@@ -178,14 +181,6 @@ func TestErrorPaths(t *testing.T) {
 		assert.NotEmpty(t, e.Error())
 		assert.Equal(t, e.Reason, errors.Unwrap(e))
 	}
-	_, err := Open([]byte(`{"data":{}}`), func(dec *Decoder) error {
-		require.NoError(t, Decode(dec, new(record)))
-		return Missing(dec, "id", ErrInteger)
-	})
-	var e *Error
-	require.ErrorAs(t, err, &e)
-	assert.Equal(t, "/id", e.Path)
-	require.ErrorIs(t, err, ErrInteger)
 }
 
 func TestExplain(t *testing.T) {
@@ -286,4 +281,78 @@ func TestFold(t *testing.T) {
 		assert.Equal(t, "createdat", Fold(name))
 	}
 	assert.Equal(t, "é", Fold("é"))
+}
+
+// What a decoder passes over, and what it takes, must end where it ends.
+func TestDecoderFindsTheEnds(t *testing.T) {
+	type inner struct {
+		N    int64  `json:"n"`
+		Text string `json:"text"`
+	}
+	type record struct {
+		ID    int64                         `json:"id"`
+		Count int                           `json:"count"`
+		Text  string                        `json:"text"`
+		Yes   bool                          `json:"yes"`
+		List  []string                      `json:"list"`
+		Inner *inner                        `json:"inner"`
+		At    time.Time                     `json:"at"`
+		Open  map[string]any                `json:"open"`
+		Rest  map[string]stdjson.RawMessage `json:",embed"`
+	}
+	for body, want := range map[string]record{
+		`{"id":1,"x":"a\\","text":"b"}`:                         {ID: 1, Text: "b", Rest: rest("x", `"a\\"`)},
+		`{"x":"\\\"}","text":"\\\"","id":2}`:                    {ID: 2, Text: `\"`, Rest: rest("x", `"\\\"}"`)},
+		`{"x":{"}":["]",{"a":"{[\""}]},"id":3}`:                 {ID: 3, Rest: rest("x", `{"}":["]",{"a":"{[\""}]}`)},
+		"{ \"id\" :\t4 ,\r\n\"list\" : [ \"a\" , \"b\" ] }":     {ID: 4, List: []string{"a", "b"}},
+		`{"list":[],"inner":{},"open":{},"id":5}`:               {ID: 5, List: []string{}, Inner: &inner{}, Open: map[string]any{}},
+		`{"id":"6","count":"7","at":"8","yes":true}`:            {ID: 6, Count: 7, At: time.UnixMilli(8).UTC(), Yes: true},
+		`{"id":-9,"count":-1,"at":-1}`:                          {ID: -9, Count: -1, At: time.UnixMilli(-1).UTC()},
+		`{"id":999999999999999999,"count":0}`:                   {ID: 999999999999999999},
+		`{"id":9223372036854775807,"inner":{"n":1,"text":"a"}}`: {ID: math.MaxInt64, Inner: &inner{1, "a"}},
+		`{"x":-1.5e+3,"y":null,"z":false,"id":1}`:               {ID: 1, Rest: map[string]stdjson.RawMessage{"x": []byte(`-1.5e+3`), "y": []byte(`null`), "z": []byte(`false`)}},
+		`{"open":{"a":[1.50,{"b":"\ud83d\ude00"},null,false]},"text":"é","id":1}`: {ID: 1, Text: "é", Open: map[string]any{
+			"a": []any{stdjson.Number("1.50"), map[string]any{"b": "😀"}, nil, false}}},
+		"{\"text\":\"a\xffb\",\"x\":\"\xff\",\"id\":1}": {ID: 1, Text: "a\ufffdb", Rest: rest("x", "\"\xff\"")},
+		`{"te\u0078t":"a","id":1}`:                      {ID: 1, Text: "a"},
+		`{"id":1,"text":null,"list":null,"inner":null,"at":null,"open":null,"yes":null,"count":null}`: {ID: 1},
+	} {
+		var got record
+		require.NoError(t, UnmarshalObject([]byte(body), &got), body)
+		assert.Equal(t, want, got, body)
+	}
+	for body, path := range map[string]string{
+		`{"id":1e2}`: "/id", `{"id":9223372036854775808}`: "/id", `{"id":9999999999999999999}`: "/id", `{"id":1.0}`: "/id", `{"count":true}`: "/count",
+		`{"inner":{"n":[]}}`: "/inner/n", `{"list":["a",1]}`: "/list/1", `{"list":{}}`: "/list", `{"open":[]}`: "/open", `{"yes":"true"}`: "/yes",
+		`{"Inner":{"TEXT":{}}}`: "/Inner/TEXT", `{"at":1.5}`: "/at", `{"at":99999999999999999999}`: "/at", `[]`: "", `{"id":1`: "", `{"id":1}}`: "", `{"id":{}`: "",
+	} {
+		var e *Error
+		require.ErrorAs(t, Explain(UnmarshalObject([]byte(body), new(record))), &e, body)
+		assert.Equal(t, path, e.Path, body)
+	}
+}
+
+func rest(name, value string) map[string]stdjson.RawMessage {
+	return map[string]stdjson.RawMessage{name: stdjson.RawMessage(value)}
+}
+
+// A text that comes again is the same string, and another one never is, whatever their hashes.
+func TestTextsStayApart(t *testing.T) {
+	var texts texts
+	for i := range 10_000 {
+		want := strings.Repeat("x", i%40) + fmt.Sprint(i%3000)
+		require.Equal(t, want, texts.of([]byte(want)))
+	}
+}
+
+// An integer that does not fit the field is an error, not another number.
+func TestIntegerOfAnotherWidth(t *testing.T) {
+	var n int
+	require.NoError(t, Unmarshal([]byte(`"12"`), &n))
+	assert.Equal(t, 12, n)
+	if math.MaxInt == math.MaxInt64 {
+		require.Error(t, Unmarshal([]byte(`9223372036854775808`), &n))
+		return
+	}
+	require.ErrorIs(t, Explain(Unmarshal([]byte(`9223372036854775807`), &n)), ErrInteger)
 }
