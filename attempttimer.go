@@ -7,7 +7,8 @@ import (
 )
 
 // attemptTimers end attempts that take too long. A timer for each attempt, set and stopped again, would cost time on every
-// call; so a timer goes on running after its attempt, serves the next one, and is set anew only when it fires.
+// call; so a timer goes on running after its attempt, serves the next one, and is set anew only when it fires. The pool may
+// lose one: it then fires once more for nobody.
 type attemptTimers struct {
 	after time.Duration
 	idle  sync.Pool // of *attemptTimer
@@ -15,24 +16,33 @@ type attemptTimers struct {
 
 // attemptTimer is for one attempt at a time.
 type attemptTimer struct {
-	mu      sync.Mutex
-	end     context.CancelCauseFunc // ends the attempt; nil: there is none
-	due     time.Time
-	running bool
+	mu    sync.Mutex
+	end   context.CancelCauseFunc // ends the attempt; nil: there is none
+	due   time.Time               // when it has taken too long
+	fires time.Time               // zero: the timer is not set
 }
 
 func (t *attemptTimers) start(end context.CancelCauseFunc) *attemptTimer {
+	now := time.Now()
 	timer, ok := t.idle.Get().(*attemptTimer)
-	if !ok {
+	if !ok || timer.strange(now, t.after) {
 		timer = new(attemptTimer)
 	}
 	timer.mu.Lock()
 	defer timer.mu.Unlock()
-	timer.end, timer.due = end, time.Now().Add(t.after)
-	if !timer.running {
-		timer.set(t.after)
+	timer.end, timer.due = end, now.Add(t.after)
+	if timer.fires.IsZero() {
+		timer.set(now, t.after)
 	}
 	return timer
+}
+
+// strange reports whether the timer was set by another clock, that of a test in virtual time, and cannot be relied on.
+func (t *attemptTimer) strange(now time.Time, after time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left := t.fires.Sub(now)
+	return !t.fires.IsZero() && (left < -after || left > after)
 }
 
 func (t *attemptTimers) stop(timer *attemptTimer) {
@@ -42,20 +52,22 @@ func (t *attemptTimers) stop(timer *attemptTimer) {
 	t.idle.Put(timer)
 }
 
-func (t *attemptTimer) set(after time.Duration) {
-	t.running = true
+// set is called with the lock held.
+func (t *attemptTimer) set(now time.Time, after time.Duration) {
+	t.fires = now.Add(after)
 	time.AfterFunc(after, t.fire)
 }
 
 func (t *attemptTimer) fire() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.running = false
+	t.fires = time.Time{}
 	if t.end == nil {
 		return
 	}
-	if left := time.Until(t.due); left > 0 {
-		t.set(left)
+	now := time.Now()
+	if left := t.due.Sub(now); left > 0 {
+		t.set(now, left)
 		return
 	}
 	t.end(errAttemptTimeout)

@@ -19,19 +19,21 @@ const attemptTimeout = time.Minute // by default
 // takes is the key of how long the service takes in a context. Without one it hangs.
 type takes struct{}
 
+var hangingNetwork roundTripper = func(req *http.Request) (*http.Response, error) {
+	var answers <-chan time.Time
+	if d, ok := req.Context().Value(takes{}).(time.Duration); ok {
+		answers = time.After(d)
+	}
+	select {
+	case <-answers:
+		return memoryAnswer(req, http.StatusOK, "application/json", `{"data":{"id":1}}`), nil
+	case <-req.Context().Done():
+		return nil, context.Cause(req.Context())
+	}
+}
+
 func hangingClient(t *testing.T) *drift.Client {
-	return through(t, func(req *http.Request) (*http.Response, error) {
-		var answers <-chan time.Time
-		if d, ok := req.Context().Value(takes{}).(time.Duration); ok {
-			answers = time.After(d)
-		}
-		select {
-		case <-answers:
-			return memoryAnswer(req, http.StatusOK, "application/json", `{"data":{"id":1}}`), nil
-		case <-req.Context().Done():
-			return nil, context.Cause(req.Context())
-		}
-	}, drift.WithoutRetry())
+	return through(t, hangingNetwork, drift.WithoutRetry())
 }
 
 func getThatTakes(ctx context.Context, client *drift.Client, d time.Duration) error {
@@ -82,4 +84,20 @@ func TestAttemptsThatOverlap(t *testing.T) {
 		}
 		group.Wait()
 	})
+}
+
+// Virtual time has a clock of its own: a timer that was set by it is of no use outside, and the reverse.
+func TestAttemptTimersOfAnotherClock(t *testing.T) {
+	client, err := drift.NewClient(drift.WithToken(testToken), drift.WithoutRetry(), drift.WithHTTPClient(&http.Client{Transport: hangingNetwork, Timeout: 20 * time.Millisecond}))
+	require.NoError(t, err)
+	hangs := func(t *testing.T) {
+		_, err := client.Tags.Get(t.Context(), 1)
+		require.ErrorContains(t, err, "the attempt took too long")
+	}
+	require.NoError(t, getThatTakes(t.Context(), client, 0))
+	synctest.Test(t, func(t *testing.T) {
+		hangs(t)
+		require.NoError(t, getThatTakes(t.Context(), client, 0))
+	})
+	hangs(t)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Client calls the Drift API. It is safe for concurrent use; make one with [NewClient] and keep it. In a test with
-// testing/synctest make one in each bubble, because a client has timers.
+// testing/synctest make one in each bubble: a client has timers, and those of another bubble do not end an attempt.
 //
 // The services are interfaces, so that a test can put a mock into a field of a client, or make a Client of mocks alone:
 // &drift.Client{Contacts: mock}. Such a client's Do and Quota return an error.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"net"
@@ -87,7 +86,10 @@ func timeTogether(c candidate, goroutines int, p plan) (seconds float64, err err
 		err := call()
 		ready.Done()
 		<-begin
-		return cmp.Or(err, repeat(p.calls/goroutines, call))
+		if err != nil {
+			return err
+		}
+		return repeat(p.calls/goroutines, call)
 	})
 	return (p.clock.now() - start).Seconds(), err
 }

@@ -52,7 +52,8 @@ func (d *Decoder) check() error {
 	return nil
 }
 
-// Kind is that of what comes next, a closing bracket included.
+// Kind goes past white space, commas and colons, and returns the kind of what comes next, a closing bracket included. After
+// the last value there is none to ask for.
 func (d *Decoder) Kind() jsontext.Kind {
 	for {
 		switch b := d.data[d.at]; {
@@ -209,10 +210,10 @@ func (d *Decoder) openList() []any {
 	return list
 }
 
-// Decode decodes the next value into out, as Unmarshal does.
+// Decode decodes the next value into out, as Unmarshal does, which checks its grammar once more.
 func Decode(dec *Decoder, out any) error { return Unmarshal(dec.Value(), out) }
 
-// DecodeList calls item for every element of the list that comes next.
+// DecodeList calls item for every element of the list that comes next, which it must go past.
 func DecodeList(dec *Decoder, item func(*Decoder) error) error {
 	if kind := dec.Kind(); kind != '[' {
 		return Misplaced(kind, "a list")
