@@ -26,6 +26,7 @@ const (
 type scaling struct {
 	cores        int
 	client, hand interval
+	together     interval // the throughput of many goroutines with the client over theirs by hand
 }
 
 // measureScaling runs slices of one goroutine on one core and of many on all cores, in random order.
@@ -42,8 +43,8 @@ func measureScaling(e effort) (scaling, error) {
 		goroutines, cores int
 	}{{hand, 1, 1}, {hand, manyGoroutines, result.cores}, {client, 1, 1}, {client, manyGoroutines, result.cores}}
 	random := rand.New(rand.NewPCG(5, 6))
-	var ofHand, ofClient []float64
-	for range e.plan(40, callsTogether).rounds {
+	var ofHand, ofClient, ofBoth []float64
+	for range e.plan(100, callsTogether).rounds {
 		perCore := make([]float64, len(slices))
 		for _, i := range random.Perm(len(slices)) {
 			s := slices[i]
@@ -58,8 +59,9 @@ func measureScaling(e effort) (scaling, error) {
 			perCore[i] = callsTogether / seconds
 		}
 		ofHand, ofClient = append(ofHand, perCore[1]/perCore[0]), append(ofClient, perCore[3]/perCore[2])
+		ofBoth = append(ofBoth, perCore[3]/perCore[1])
 	}
-	result.hand, result.client = bootstrap(ofHand), bootstrap(ofClient)
+	result.hand, result.client, result.together = bootstrap(ofHand), bootstrap(ofClient), bootstrap(ofBoth)
 	return result, nil
 }
 

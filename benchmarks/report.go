@@ -182,6 +182,7 @@ func (r *report) scaling(t *table) error {
 	t.add(fmt.Sprintf("256 goroutines on one client and %d cores, stubbed: throughput per core over that of one goroutine on one core", s.cores),
 		s.client.String(), fmt.Sprintf("≥ %.2f", leastPerCore))
 	t.add("the same by hand, where nothing is shared", s.hand.String(), "")
+	t.add("throughput of those 256 goroutines over that of 256 by hand", s.together.String(), "")
 	return nil
 }
 

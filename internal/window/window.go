@@ -29,20 +29,20 @@ type Config struct {
 // Window is the limiter. Interactive callers go before bulk callers, and within each kind they are served in the order in
 // which they came. No goroutine waits on anybody's behalf: a timer admits the next caller when its time comes.
 type Window struct {
+	mu      sync.Mutex  // what every call changes stands together behind it, for the sake of many cores
+	taken   int         // slots of calls that are under way
+	returns []time.Time // when the slots of answered calls come back, in order
+	bucket  *rate.Limiter
+	alone   bool // the next call goes by itself
+	probing bool // that call is under way
+
 	limit, reserve int
 	rate           rate.Limit
 	burst          int
-
-	mu          sync.Mutex
-	bucket      *rate.Limiter
-	taken       int         // slots of calls that are under way
-	returns     []time.Time // when the slots of answered calls come back, in order
-	paused      time.Time   // nobody goes before
-	alone       bool        // the next call goes by itself
-	probing     bool        // that call is under way
-	interactive list.List   // of *waiter, in order
-	bulk        list.List   // of *waiter, in order
-	timer       *time.Timer // admits waiters
+	paused         time.Time   // nobody goes before
+	interactive    list.List   // of *waiter, in order
+	bulk           list.List   // of *waiter, in order
+	timer          *time.Timer // admits waiters
 }
 
 type waiter struct {
@@ -148,7 +148,9 @@ func (s *Slot) Used() {
 	if s.probe {
 		w.probing = false
 	}
-	w.advance(now)
+	if w.ahead(true) != 0 { // mostly nobody waits
+		w.advance(now)
+	}
 }
 
 // free gives back a slot that was not used, and its token to the bucket that it came from, unless a pause has replaced that.
@@ -246,11 +248,12 @@ func (w *Window) admit(slot *Slot, bulk bool, now time.Time) bool {
 	if !paid && !w.alone { // the call that goes first after a pause finds the bucket empty on purpose
 		return false
 	}
-	slot.probe = w.alone
 	if paid {
 		slot.bucket = w.bucket
 	}
-	w.probing, w.alone = w.alone, false
+	if w.alone {
+		slot.probe, w.probing, w.alone = true, true, false
+	}
 	w.taken++
 	return true
 }
