@@ -352,7 +352,9 @@ func TestTokenIsStoredBeforeItIsUsed(t *testing.T) {
 		for range 40 {
 			token, err := source.Token()
 			require.NoError(t, err)
-			assert.Equal(t, store.access(t), token.AccessToken)
+			if token.AccessToken != accessToken(0) { // at the instant of the save the store may be ahead
+				assert.Equal(t, store.access(t), token.AccessToken)
+			}
 			time.Sleep(time.Second / 4)
 		}
 		assert.Equal(t, 1, authority.asked())
