@@ -19,14 +19,14 @@ import (
 // here. The race detector empties pools at random, and the JSON package of the experiment allocates otherwise, so neither
 // is held to them.
 const (
-	budgetGet     = 39
-	budgetCreate  = 50
-	budgetUpdate  = 56
-	budgetDelete  = 26
-	budgetList    = 1088 // 100 conversations
-	budgetAll     = 1110 // the same, in a sequence
-	budgetDo      = 33
-	budgetError   = 54
+	budgetGet     = 32
+	budgetCreate  = 43
+	budgetUpdate  = 49
+	budgetDelete  = 19
+	budgetList    = 1081 // 100 conversations
+	budgetAll     = 1103 // the same, in a sequence
+	budgetDo      = 26
+	budgetError   = 47
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0
 	budgetToken   = 0 // of WithToken

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -43,17 +44,25 @@ type encoder interface {
 	encode(c *call) (outgoing, error)
 }
 
-// call is the state of one call. It is used by one goroutine.
+// call runs one call, in the caller's goroutine. It is used again for another one.
 type call struct {
+	loop   retryablehttp.Client
+	client http.Client // inside the loop; its Transport is the call itself
+	bare   http.Header // of the request that the loop repeats: none, as each attempt adds its own
+	callState
+}
+
+// callState is about one call. Nobody keeps any of it afterwards: what net/http is given belongs to an attempt.
+type callState struct {
 	*core
 	route   *route
 	options callOptions
 	in      input
 	decode  func(body []byte) error // nil: the answer says nothing
 	start   time.Time
-	client  http.Client // inside the loop; its Transport is the call itself
-	loop    retryablehttp.Client
-	resp    http.Response // of the last attempt, as the loop sees it
+	request http.Request          // without a token
+	repeat  retryablehttp.Request // the same, as the loop wants it
+	resp    http.Response         // of the last attempt, as the loop sees it
 
 	attempts    []Attempt
 	waited      Waits
@@ -75,18 +84,38 @@ func (c *caller) call(ctx context.Context, op operation, in input, opts []CallOp
 	return call.run(ctx, &call.in)
 }
 
+// calls are those that run no call at the moment.
+var calls = sync.Pool{New: func() any {
+	c := &call{bare: http.Header{}}
+	c.client = http.Client{Transport: c, CheckRedirect: refuseRedirect}
+	c.loop = retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
+		HTTPClient:   &c.client,
+		CheckRetry:   c.checkRetry,
+		Backoff:      c.backoff,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	return c
+}}
+
 func (c *caller) newCall(r *route, opts []CallOption, decode func([]byte) error) *call {
-	call := &call{core: c.core, route: r, options: c.defaults, decode: decode, start: time.Now()}
+	call := calls.Get().(*call)
+	call.core, call.route, call.options, call.decode, call.start = c.core, r, c.defaults, decode, time.Now()
 	call.options.apply(opts)
 	return call
 }
 
-// run sends a request and decodes its answer, and tells hooks and the caller how it went.
+func (c *call) free() {
+	c.last.free()
+	c.callState = callState{}
+	calls.Put(c)
+}
+
+// run sends a request and decodes its answer, and tells hooks and the caller how it went. The call is over then.
 func (c *call) run(ctx context.Context, in encoder) error {
+	defer c.free()
 	if c.hooks.Request != nil {
 		c.hooks.Request(c.info())
 	}
-	defer c.last.free()
 	err := c.exchange(ctx, in)
 	c.report(err)
 	return err
@@ -122,35 +151,25 @@ func (c *call) exchange(ctx context.Context, in encoder) error {
 
 // send runs the retry loop. What became of the call is in c.last; the error only tells that the loop was interrupted.
 func (c *call) send(ctx context.Context, out outgoing) error {
-	req, err := c.newRequest(ctx, out)
-	if err != nil {
+	if err := c.setRequest(ctx, out); err != nil {
 		return err
 	}
-	c.client = http.Client{Transport: c, CheckRedirect: refuseRedirect}
-	c.loop = retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
-		HTTPClient:   &c.client,
-		RetryMax:     c.retry.MaxAttempts, // checkRetry counts, and a new token is worth one more
-		CheckRetry:   c.checkRetry,
-		Backoff:      c.backoff,
-		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-	}
-	_, err = c.loop.Do(req) // the attempts have read and closed the body
+	c.loop.RetryMax = c.retry.MaxAttempts // checkRetry counts, and a new token is worth one more
+	_, err := c.loop.Do(&c.repeat)        // the attempts have read and closed the body
 	return err
 }
 
-// newRequest builds the request that the loop repeats. Each attempt adds the headers.
-func (c *call) newRequest(ctx context.Context, out outgoing) (*retryablehttp.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, c.route.method, "", nil)
-	if err != nil {
-		return nil, err
-	}
+// setRequest builds the request that the loop repeats. Each attempt adds the headers.
+func (c *call) setRequest(ctx context.Context, out outgoing) error {
 	target, _ := url.PathUnescape(out.path) // cannot fail: all its parts were escaped
-	*req.URL = url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: target, RawPath: out.path, RawQuery: out.query}
-	retryable, err := retryablehttp.FromRequest(req)
-	if err == nil && out.body != nil {
-		err = retryable.SetBody(out.body)
+	req := http.Request{Method: c.route.method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: c.bare,
+		URL: &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: target, RawPath: out.path, RawQuery: out.query}}
+	c.request = *req.WithContext(ctx)
+	c.repeat.Request = &c.request
+	if out.body == nil {
+		return nil
 	}
-	return retryable, err
+	return c.repeat.SetBody(out.body)
 }
 
 // result turns the last answer into a record or a typed error.

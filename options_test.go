@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -348,6 +349,53 @@ func TestResponseOutlivesTheCall(t *testing.T) {
 	for i, response := range responses {
 		assert.Equal(t, fmt.Sprintf(`{"data": {"id": %d}}`, i+1), string(response.Body))
 	}
+}
+
+// The state of a call is used for another one. What callers keep of the first is not, and the second gets nothing of it.
+func TestACallLeavesNothingToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		unavailable := answer(http.StatusServiceUnavailable, "Retry-After", "5", "X-Request-Id", "first")
+		network := &network{answers: []respondWith{unavailable, unavailable, unavailable, answer(http.StatusInternalServerError), noAnswer}}
+		var headers []http.Header
+		client := through(t, func(r *http.Request) (*http.Response, error) {
+			headers = append(headers, r.Header)
+			return network.serve(r)
+		}, drift.WithLimiter(new(slots)))
+		var response drift.Response
+		_, failed := client.Tags.Create(t.Context(), drift.TagCreateRequest{Name: "a"}, drift.WithIdempotent(), drift.WithBulk(),
+			drift.WithHeader("X-Extra", "1"), drift.WithResponse(&response))
+		var first *drift.APIError
+		require.ErrorAs(t, failed, &first)
+		kept, told := *first, failed.Error()
+		require.Len(t, kept.Attempts, 3)
+
+		_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{Name: "b"})
+		var ambiguous *drift.AmbiguousError
+		require.ErrorAs(t, err, &ambiguous)
+		assert.Empty(t, ambiguous.ClientID)
+		var second *drift.APIError
+		require.ErrorAs(t, err, &second)
+		assert.Len(t, second.Attempts, 1, "it is not idempotent")
+		assert.Empty(t, headers[3].Values("X-Extra"))
+		_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{Name: "c"})
+		var transport *drift.TransportError
+		require.ErrorAs(t, err, &transport)
+		assert.Len(t, transport.Attempts, 1)
+		assert.False(t, errors.Is(err, drift.ErrServer), "that was the answer to another call")
+		for range 20 {
+			assert.Error(t, client.Tags.Delete(t.Context(), 1))
+		}
+
+		assert.Equal(t, kept, *first)
+		assert.Equal(t, told, failed.Error())
+		assert.Equal(t, kept.Attempts, response.Attempts)
+		assert.Len(t, kept.Attempts, 3)
+		assert.Equal(t, "first", response.RequestID)
+		assert.Greater(t, response.Waited.Backoff, 9*time.Second)
+		for _, header := range headers[:3] {
+			assert.Equal(t, "1", header.Get("X-Extra"))
+		}
+	})
 }
 
 func TestOptionsShowNothing(t *testing.T) {

@@ -119,7 +119,8 @@ func TestJitter(t *testing.T) {
 
 // A delay as long as a Duration can be must not wrap around when jitter is added.
 func TestScheduleDoesNotOverflow(t *testing.T) {
-	c := &call{core: &core{retry: RetryPolicy{MaxRetryAfter: math.MaxInt64}.withDefaults()}}
+	c := new(call)
+	c.core = &core{retry: RetryPolicy{MaxRetryAfter: math.MaxInt64}.withDefaults()}
 	for _, value := range []string{"9223372036", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
 		c.last = answer{status: 429, header: http.Header{"Retry-After": {value}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}}}
 		for range 100 {

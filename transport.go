@@ -220,7 +220,8 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	ctx, cancel := context.WithCancelCause(httptrace.WithClientTrace(req.Context(), trace.hooks()))
 	defer cancel(nil)
 	defer c.timers.stop(c.timers.start(cancel))
-	out := req.WithContext(ctx)
+	trace.request = *req.WithContext(ctx)
+	out := &trace.request
 	out.Host = c.base.Host
 
 	var resp *http.Response
@@ -380,6 +381,7 @@ func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b
 // sendTrace tells whether a request can have reached the service. It is what an attempt leaves with net/http, which may go on
 // with it after the attempt has ended.
 type sendTrace struct {
+	request   http.Request // as it goes out
 	header    [3]string // values of the request's headers
 	client    httptrace.ClientTrace
 	traced    atomic.Bool  // the transport reports to httptrace at all

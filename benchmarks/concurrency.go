@@ -29,9 +29,10 @@ type scaling struct {
 	together     interval // the throughput of many goroutines with the client over theirs by hand
 }
 
-// measureScaling runs slices of one goroutine on one core and of many on all cores, in random order.
+// measureScaling runs slices of one goroutine on one core and of many on all cores, in random order. Each of the many makes 128
+// calls: what it takes to start so many and to wait for the last one is nobody's throughput.
 func measureScaling(e effort) (scaling, error) {
-	const callsTogether = 8192
+	const callsTogether = 128 * manyGoroutines
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	result := scaling{cores: runtime.NumCPU()}
@@ -44,7 +45,7 @@ func measureScaling(e effort) (scaling, error) {
 	}{{hand, 1, 1}, {hand, manyGoroutines, result.cores}, {client, 1, 1}, {client, manyGoroutines, result.cores}}
 	random := rand.New(rand.NewPCG(5, 6))
 	var ofHand, ofClient, ofBoth []float64
-	for range e.plan(100, callsTogether).rounds {
+	for range e.plan(40, callsTogether).rounds {
 		perCore := make([]float64, len(slices))
 		for _, i := range random.Perm(len(slices)) {
 			s := slices[i]

@@ -3,13 +3,15 @@
 // A call takes a slot before it is sent, and the slot comes back a minute after the call was answered. The server counted
 // the call before it answered, and counts the next call on that slot after that one was sent; so the two are at least a
 // minute apart on its clock. A token bucket alone cannot promise that. One stands before the window all the same: it makes
-// callers come back at an even pace after a pause, instead of all at once.
+// callers come back at an even pace after a pause, instead of all at once, or always, with a small burst.
 package window
 
 import (
 	"container/list"
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -28,22 +30,30 @@ type Config struct {
 
 // Window is the limiter. Interactive callers go before bulk callers, and within each kind they are served in the order in
 // which they came. No goroutine waits on anybody's behalf: a timer admits the next caller when its time comes.
+//
+// A slot that comes back when nobody waits is only marked, by its own call. What every call changes stands last, away from
+// what it only reads: cores that share a client would wait for each other's memory.
 type Window struct {
-	mu      sync.Mutex  // what every call changes stands together behind it, for the sake of many cores
-	taken   int         // slots of calls that are under way
-	returns []time.Time // when the slots of answered calls come back, in order
-	bucket  *rate.Limiter
-	alone   bool // the next call goes by itself
-	probing bool // that call is under way
-
+	begin          time.Time
+	queued         atomic.Bool // somebody waits
 	limit, reserve int
 	rate           rate.Limit
 	burst          int
-	paused         time.Time   // nobody goes before
-	interactive    list.List   // of *waiter, in order
-	bulk           list.List   // of *waiter, in order
-	timer          *time.Timer // admits waiters
+	paused         time.Time       // nobody goes before
+	bucket         *rate.Limiter   // nil: whoever has a slot needs no token
+	interactive    list.List       // of *waiter, in order
+	bulk           list.List       // of *waiter, in order
+	timer          *time.Timer     // admits waiters
+	returns        []time.Duration // when the slots of answered calls come back, since the beginning and in order
+
+	mu      sync.Mutex // for all of it
+	slots   []*Slot    // of the calls that are under way, and of those that have been answered since reclaim
+	alone   bool       // the next call goes by itself
+	probing bool       // that call is under way
 }
+
+// batch is how many slots there are before they are sorted out, if no caller needs one.
+const batch = 64
 
 type waiter struct {
 	deadline time.Time     // zero: none
@@ -61,8 +71,11 @@ func (e *LateError) Error() string { return "the deadline comes before the wait 
 // New returns a Window. Its first call goes alone, unless the window was kept: a process does not know what its predecessor
 // has used.
 func New(c Config) *Window {
-	w := &Window{limit: c.Limit, reserve: c.Reserve, rate: rate.Limit(float64(c.Limit) / Length.Seconds()), burst: c.Burst, alone: !c.Kept}
-	w.bucket = rate.NewLimiter(w.rate, w.burst)
+	w := &Window{limit: c.Limit, reserve: c.Reserve, rate: rate.Limit(float64(c.Limit) / Length.Seconds()), burst: c.Burst,
+		begin: time.Now(), slots: make([]*Slot, 0, batch), alone: !c.Kept}
+	if !w.generous() {
+		w.bucket = rate.NewLimiter(w.rate, w.burst)
+	}
 	return w
 }
 
@@ -71,8 +84,10 @@ type Slot struct {
 	window *Window
 	bucket *rate.Limiter // where its token came from; nil: it went without one
 	probe  bool
-	back   bool
+	back   atomic.Int64 // the time.Duration since the window's beginning at which it comes back; 0: the call is under way
 }
+
+const unused = -1 // back from a call that was not sent
 
 // Acquire waits for a slot. It fails at once with a *LateError where the wait would outlast the context's deadline, as far as
 // that is known, and with the context's error when the context ends.
@@ -94,6 +109,7 @@ func (w *Window) Acquire(ctx context.Context, bulk bool) (*Slot, error) {
 	}
 	me := &waiter{deadline: deadline, ready: make(chan struct{}), slot: slot}
 	place := w.queue(bulk).PushBack(me)
+	w.queued.Store(true) // before the slots are looked at again: whoever does not see it has marked its slot by then
 	w.advance(now)
 	w.mu.Unlock()
 
@@ -126,9 +142,6 @@ func (s *Slot) Free() {
 	w := s.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s.back {
-		return
-	}
 	w.free(s)
 	w.advance(time.Now())
 }
@@ -136,28 +149,23 @@ func (s *Slot) Free() {
 // Used gives the slot back in a minute: the call was, or may have been, counted by the server up to now.
 func (s *Slot) Used() {
 	w := s.window
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if s.back {
+	if !s.back.CompareAndSwap(0, int64(time.Since(w.begin)+Length)) || !s.probe && !w.queued.Load() {
 		return
 	}
-	now := time.Now()
-	s.back = true
-	w.taken--
-	w.returns = append(w.returns, now.Add(Length))
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if s.probe {
 		w.probing = false
 	}
-	if w.ahead(true) != 0 { // mostly nobody waits
-		w.advance(now)
-	}
+	w.advance(time.Now())
 }
 
 // free gives back a slot that was not used, and its token to the bucket that it came from, unless a pause has replaced that.
 // A probe that was not sent has told nothing, so the next call is one again.
 func (w *Window) free(slot *Slot) {
-	slot.back = true
-	w.taken--
+	if !slot.back.CompareAndSwap(0, unused) {
+		return
+	}
 	if slot.bucket != nil {
 		slot.bucket.AllowN(time.Now(), -1)
 	}
@@ -203,6 +211,9 @@ func (w *Window) advance(now time.Time) {
 	w.serve(false, now)
 	w.serve(true, now)
 	w.setTimer(now)
+	if w.ahead(true) == 0 {
+		w.queued.Store(false)
+	}
 }
 
 // serve admits callers from the front of a queue.
@@ -240,23 +251,39 @@ func (w *Window) wake() {
 
 // admit reports whether a caller of this kind can go now. If so, the slot is taken.
 func (w *Window) admit(slot *Slot, bulk bool, now time.Time) bool {
-	w.reclaim(now)
-	if w.probing || now.Before(w.paused) || w.open(bulk) <= 0 {
+	if w.probing || now.Before(w.paused) || !w.vacant(bulk, now) || !w.pay(slot, now) {
 		return false
-	}
-	paid := w.bucket.AllowN(now, 1)
-	if !paid && !w.alone { // the call that goes first after a pause finds the bucket empty on purpose
-		return false
-	}
-	if paid {
-		slot.bucket = w.bucket
 	}
 	if w.alone {
 		slot.probe, w.probing, w.alone = true, true, false
 	}
-	w.taken++
+	if len(w.slots) == cap(w.slots) {
+		w.reclaim(now)
+		w.slots = slices.Grow(w.slots, len(w.slots)+1) // so that there is time until it is full again
+	}
+	w.slots = append(w.slots, slot)
 	return true
 }
+
+// pay takes a token from the bucket, if there is one. The call that goes first after a pause finds it empty on purpose.
+func (w *Window) pay(slot *Slot, now time.Time) bool {
+	if w.bucket != nil && w.generous() && !now.Before(w.paused.Add(Length)) {
+		w.bucket = nil // what the pause took out of it is back
+	}
+	if w.bucket == nil {
+		return true
+	}
+	if w.bucket.AllowN(now, 1) {
+		slot.bucket = w.bucket
+		return true
+	}
+	return w.alone
+}
+
+// generous reports whether a bucket that was ever full keeps nobody waiting who has a slot, because it holds as many tokens as
+// there are slots: in so many minutes and a part of one the window lets that many limits through and one more, and the bucket
+// more than that.
+func (w *Window) generous() bool { return w.burst == w.limit }
 
 func (w *Window) queue(bulk bool) *list.List {
 	if bulk {
@@ -281,16 +308,30 @@ func (w *Window) capacity(bulk bool) int {
 	return w.limit
 }
 
-// open is how many slots there are for a caller of this kind.
-func (w *Window) open(bulk bool) int { return w.capacity(bulk) - w.taken - len(w.returns) }
-
-// reclaim takes back the slots whose minute is over.
-func (w *Window) reclaim(now time.Time) {
-	n := 0
-	for n < len(w.returns) && !w.returns[n].After(now) {
-		n++
+// vacant reports whether there is a slot for a caller of this kind.
+func (w *Window) vacant(bulk bool, now time.Time) bool {
+	if w.open(bulk) <= 0 {
+		w.reclaim(now)
 	}
-	w.returns = w.returns[:copy(w.returns, w.returns[n:])]
+	return w.open(bulk) > 0
+}
+
+// open is how many slots there are for a caller of this kind, as far as reclaim knows.
+func (w *Window) open(bulk bool) int { return w.capacity(bulk) - len(w.slots) - len(w.returns) }
+
+// reclaim sorts out the slots that have been marked, and takes back those whose minute is over.
+func (w *Window) reclaim(now time.Time) {
+	elapsed := now.Sub(w.begin)
+	w.slots = slices.DeleteFunc(w.slots, func(slot *Slot) bool {
+		back := time.Duration(slot.back.Load())
+		if back > elapsed {
+			place, _ := slices.BinarySearch(w.returns, back)
+			w.returns = slices.Insert(w.returns, place, back)
+		}
+		return back != 0
+	})
+	over, _ := slices.BinarySearch(w.returns, elapsed+1)
+	w.returns = slices.Delete(w.returns, 0, over)
 }
 
 // late returns a *LateError if a caller with this many others ahead cannot go before its deadline.
@@ -298,7 +339,6 @@ func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 	if deadline.IsZero() {
 		return nil
 	}
-	w.reclaim(now)
 	if at, _ := w.earliest(bulk, ahead, now); !at.Before(deadline) {
 		return &LateError{Wait: at.Sub(now)}
 	}
@@ -308,6 +348,7 @@ func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 // earliest is the soonest that a caller with this many others ahead can go, if nobody leaves the queue and no slot is given
 // back unused; not known: only a slot given back tells.
 func (w *Window) earliest(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
+	w.reclaim(now)
 	at, known = w.slotAt(bulk, ahead, now)
 	if pace := w.tokenAt(ahead, now); pace.After(at) {
 		at = pace
@@ -324,7 +365,7 @@ func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, know
 	case missing <= 0:
 		at, known = now, true
 	case missing <= len(w.returns):
-		at, known = w.returns[missing-1], true
+		at, known = w.begin.Add(w.returns[missing-1]), true
 	default:
 		at = now.Add(Length)
 	}
@@ -335,6 +376,9 @@ func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, know
 func (w *Window) tokenAt(ahead int, now time.Time) time.Time {
 	if w.paused.After(now) {
 		now = w.paused
+	}
+	if w.bucket == nil {
+		return now
 	}
 	tokens := w.bucket.TokensAt(now)
 	if w.alone && tokens < 1 {

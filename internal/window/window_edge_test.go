@@ -2,11 +2,17 @@ package window_test
 
 import (
 	"context"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"golang.org/x/time/rate"
 
 	"github.com/driftsdk/drift/internal/window"
 )
@@ -51,4 +57,187 @@ func TestTokenThatIsThereAfterAPause(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
+}
+
+// Of a slot that comes back while somebody begins to wait for it, one of the two has to notice.
+func TestSlotThatComesBackWhileSomebodyQueues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for round := range 5000 {
+			w := window.New(window.Config{Limit: 1, Burst: 1, Kept: true})
+			slot, start := acquire(t, w, false), time.Now()
+			var both sync.WaitGroup
+			var ready atomic.Int32
+			meet := func(spin int) { // on two cores, give or take a little
+				for ready.Add(1); ready.Load() < int32(2+spin); ready.Add(1) {
+				}
+			}
+			both.Go(func() {
+				meet(round % 50)
+				slot.Used()
+			})
+			both.Go(func() {
+				meet(0)
+				acquire(t, w, false).Free()
+			})
+			both.Wait() // hangs, which synctest reports, if neither did
+			if !assert.Equal(t, time.Minute, time.Since(start)) {
+				return
+			}
+		}
+	})
+}
+
+// A slot that was marked before a pause is known of when somebody comes to wait during it.
+func TestSlotThatCameBackBeforeAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, start := window.New(full(1)), time.Now()
+		use(t, w)
+		w.Pause(start.Add(time.Second))
+		_, err := w.Acquire(within(t, 30*time.Second), false)
+		requireLate(t, err, time.Minute)
+		use(t, w) // hangs, which synctest reports, if there is no timer
+		assert.Equal(t, time.Minute, time.Since(start))
+	})
+}
+
+// Who sets a limit that is never reached must not pay for it with memory.
+func TestMemoryOfALimitThatIsNeverReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := window.New(full(1 << 30))
+		use(t, w)
+		before := heap()
+		for range 100 {
+			for range 1000 {
+				use(t, w)
+			}
+			time.Sleep(time.Minute)
+		}
+		assert.Less(t, heap()-before, int64(100_000), "bytes, after 100,000 calls")
+		runtime.KeepAlive(w)
+	})
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// The window does without a bucket where that would change nothing. The oracle never does, and it keeps its books in the most
+// obvious way.
+func TestAgainstAnOracleThatAlwaysHasABucket(t *testing.T) {
+	for range 300 {
+		seed := rand.Uint64()
+		synctest.Test(t, func(t *testing.T) { compare(t, rand.New(rand.NewPCG(seed, 0))) })
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+type oracle struct {
+	window.Config
+	bucket         *rate.Limiter
+	held           []*held
+	paused         time.Time
+	alone, probing bool
+}
+
+// held is a slot with what the oracle knows of it.
+type held struct {
+	slot        *window.Slot
+	back        time.Time // zero: the call is under way
+	paid, probe bool
+	bucket      *rate.Limiter
+}
+
+func (o *oracle) newBucket() *rate.Limiter { return rate.NewLimiter(rate.Limit(o.Limit)/60, o.Burst) }
+
+// admit returns what a caller gets now, or nil.
+func (o *oracle) admit(bulk bool) *held {
+	now, limit := time.Now(), o.Limit
+	if bulk {
+		limit -= o.Reserve
+	}
+	o.held = slices.DeleteFunc(o.held, func(h *held) bool { return !h.back.IsZero() && !h.back.After(now) })
+	if o.probing || now.Before(o.paused) || len(o.held) >= limit {
+		return nil
+	}
+	h := &held{bucket: o.bucket, probe: o.alone, paid: o.bucket.AllowN(now, 1)}
+	if !h.paid && !o.alone {
+		return nil
+	}
+	o.probing, o.alone = o.alone, false
+	o.held = append(o.held, h)
+	return h
+}
+
+func (o *oracle) used(h *held) {
+	h.back = time.Now().Add(time.Minute)
+	o.probing = o.probing && !h.probe
+}
+
+func (o *oracle) free(h *held) {
+	h.back = time.Now()
+	if h.paid {
+		h.bucket.AllowN(time.Now(), -1)
+	}
+	if h.probe {
+		o.probing, o.alone = false, true
+	}
+}
+
+func (o *oracle) pause(until time.Time) {
+	if !until.After(o.paused) {
+		return
+	}
+	o.paused, o.alone, o.bucket = until, true, o.newBucket()
+	o.bucket.AllowN(until, o.Burst)
+}
+
+// compare lets callers come who do not wait, and finds out whether they are admitted when the oracle says so.
+func compare(t *testing.T, r *rand.Rand) {
+	limit := []int{1, 2, 5, 10, 40, 100, 200}[r.IntN(7)]
+	o := &oracle{Config: window.Config{Limit: limit, Burst: limit, Reserve: r.IntN(limit), Kept: true}}
+	if r.IntN(4) == 0 {
+		o.Burst = 1 + r.IntN(limit)
+	}
+	o.bucket = o.newBucket()
+	w := window.New(o.Config)
+	longest := time.Duration(1+r.IntN(2*limit)) * time.Minute / time.Duration(limit)
+	var under []*held
+	for range 8 * limit {
+		if r.IntN(3) > 0 {
+			time.Sleep(time.Duration(r.Int64N(int64(longest))))
+		}
+		if r.IntN(8*limit) < 3 {
+			until := time.Now().Add(1 + time.Duration(r.Int64N(int64(90*time.Second))))
+			w.Pause(until)
+			o.pause(until)
+		}
+		bulk := r.IntN(3) == 0
+		expected := o.admit(bulk)
+		slot, err := w.Acquire(within(t, time.Nanosecond), bulk)
+		if expected == nil != (err != nil) {
+			t.Errorf("limit %d, burst %d, reserve %d: the oracle admits: %t, the window: %v", limit, o.Burst, o.Reserve, expected != nil, err)
+			return
+		}
+		if expected != nil {
+			expected.slot = slot
+			under = append(under, expected)
+		}
+		for len(under) > 0 && r.IntN(3) > 0 {
+			i := r.IntN(len(under))
+			h := under[i]
+			under = slices.Delete(under, i, i+1)
+			if r.IntN(6) == 0 {
+				o.free(h)
+				h.slot.Free()
+			} else {
+				o.used(h)
+				h.slot.Used()
+			}
+		}
+	}
 }
