@@ -382,7 +382,7 @@ func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b
 // with it after the attempt has ended.
 type sendTrace struct {
 	request   http.Request // as it goes out
-	header    [3]string // values of the request's headers
+	header    [3]string    // values of the request's headers
 	client    httptrace.ClientTrace
 	traced    atomic.Bool  // the transport reports to httptrace at all
 	connected atomic.Bool  // the request got a connection
