@@ -52,7 +52,7 @@ type call struct {
 	callState
 }
 
-// callState is about one call. Nobody keeps any of it afterwards: what net/http is given belongs to an attempt.
+// callState is about one call. Nobody keeps a pointer into it afterwards: what net/http is given belongs to an attempt.
 type callState struct {
 	*core
 	route   *route
@@ -151,25 +151,22 @@ func (c *call) exchange(ctx context.Context, in encoder) error {
 
 // send runs the retry loop. What became of the call is in c.last; the error only tells that the loop was interrupted.
 func (c *call) send(ctx context.Context, out outgoing) error {
-	if err := c.setRequest(ctx, out); err != nil {
-		return err
-	}
+	c.setRequest(ctx, out)
 	c.loop.RetryMax = c.retry.MaxAttempts // checkRetry counts, and a new token is worth one more
 	_, err := c.loop.Do(&c.repeat)        // the attempts have read and closed the body
 	return err
 }
 
 // setRequest builds the request that the loop repeats. Each attempt adds the headers.
-func (c *call) setRequest(ctx context.Context, out outgoing) error {
+func (c *call) setRequest(ctx context.Context, out outgoing) {
 	target, _ := url.PathUnescape(out.path) // cannot fail: all its parts were escaped
 	req := http.Request{Method: c.route.method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: c.bare,
 		URL: &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: target, RawPath: out.path, RawQuery: out.query}}
 	c.request = *req.WithContext(ctx)
 	c.repeat.Request = &c.request
-	if out.body == nil {
-		return nil
+	if out.body != nil {
+		_ = c.repeat.SetBody(out.body) // cannot fail for bytes
 	}
-	return c.repeat.SetBody(out.body)
 }
 
 // result turns the last answer into a record or a typed error.

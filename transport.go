@@ -220,8 +220,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	ctx, cancel := context.WithCancelCause(httptrace.WithClientTrace(req.Context(), trace.hooks()))
 	defer cancel(nil)
 	defer c.timers.stop(c.timers.start(cancel))
-	trace.request = *req.WithContext(ctx)
-	out := &trace.request
+	out := req.WithContext(ctx) // by itself: who keeps its context or its headers does not keep its body
 	out.Host = c.base.Host
 
 	var resp *http.Response
@@ -381,8 +380,7 @@ func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b
 // sendTrace tells whether a request can have reached the service. It is what an attempt leaves with net/http, which may go on
 // with it after the attempt has ended.
 type sendTrace struct {
-	request   http.Request // as it goes out
-	header    [3]string    // values of the request's headers
+	header    [3]string // values of the request's headers
 	client    httptrace.ClientTrace
 	traced    atomic.Bool  // the transport reports to httptrace at all
 	connected atomic.Bool  // the request got a connection

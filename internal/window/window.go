@@ -9,6 +9,7 @@ package window
 import (
 	"container/list"
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -87,7 +88,7 @@ type Slot struct {
 	back   atomic.Int64 // the time.Duration since the window's beginning at which it comes back; 0: the call is under way
 }
 
-const unused = -1 // back from a call that was not sent
+const unused = math.MinInt64 // back from a call that was not sent
 
 // Acquire waits for a slot. It fails at once with a *LateError where the wait would outlast the context's deadline, as far as
 // that is known, and with the context's error when the context ends.
@@ -103,6 +104,7 @@ func (w *Window) Acquire(ctx context.Context, bulk bool) (*Slot, error) {
 		return slot, nil
 	}
 	deadline, _ := ctx.Deadline()
+	w.reclaim(now)
 	if err := w.late(bulk, w.ahead(bulk), deadline, now); err != nil {
 		w.mu.Unlock()
 		return nil, err
@@ -142,8 +144,9 @@ func (s *Slot) Free() {
 	w := s.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.free(s)
-	w.advance(time.Now())
+	if w.free(s) {
+		w.advance(time.Now())
+	}
 }
 
 // Used gives the slot back in a minute: the call was, or may have been, counted by the server up to now.
@@ -161,10 +164,10 @@ func (s *Slot) Used() {
 }
 
 // free gives back a slot that was not used, and its token to the bucket that it came from, unless a pause has replaced that.
-// A probe that was not sent has told nothing, so the next call is one again.
-func (w *Window) free(slot *Slot) {
+// A probe that was not sent has told nothing, so the next call is one again. It reports whether the slot was still taken.
+func (w *Window) free(slot *Slot) bool {
 	if !slot.back.CompareAndSwap(0, unused) {
-		return
+		return false
 	}
 	if slot.bucket != nil {
 		slot.bucket.AllowN(time.Now(), -1)
@@ -172,6 +175,7 @@ func (w *Window) free(slot *Slot) {
 	if slot.probe {
 		w.probing, w.alone = false, true
 	}
+	return true
 }
 
 // Pause keeps everybody back until then. After it one call goes first, the rest at the bucket's pace.
@@ -185,6 +189,7 @@ func (w *Window) Pause(until time.Time) {
 	w.paused, w.alone = until, true
 	w.bucket = rate.NewLimiter(w.rate, w.burst)
 	w.bucket.AllowN(until, w.burst)
+	w.reclaim(now)
 	w.refuseLate(false, now)
 	w.refuseLate(true, now)
 	w.advance(now)
@@ -251,7 +256,7 @@ func (w *Window) wake() {
 
 // admit reports whether a caller of this kind can go now. If so, the slot is taken.
 func (w *Window) admit(slot *Slot, bulk bool, now time.Time) bool {
-	if w.probing || now.Before(w.paused) || !w.vacant(bulk, now) || !w.pay(slot, now) {
+	if !w.vacant(bulk, now) || w.probing || now.Before(w.paused) || !w.pay(slot, now) {
 		return false
 	}
 	if w.alone {
@@ -280,9 +285,9 @@ func (w *Window) pay(slot *Slot, now time.Time) bool {
 	return w.alone
 }
 
-// generous reports whether a bucket that was ever full keeps nobody waiting who has a slot, because it holds as many tokens as
-// there are slots: in so many minutes and a part of one the window lets that many limits through and one more, and the bucket
-// more than that.
+// generous reports whether the bucket has a token for everybody who has a slot, a minute after a pause and later. Until a
+// minute ago it let no more through than it was filled with; since then there were fewer calls than the limit, because there is
+// a slot, and the limit is what it was filled with in that minute. One that began full has more.
 func (w *Window) generous() bool { return w.burst == w.limit }
 
 func (w *Window) queue(bulk bool) *list.List {
@@ -321,20 +326,24 @@ func (w *Window) open(bulk bool) int { return w.capacity(bulk) - len(w.slots) - 
 
 // reclaim sorts out the slots that have been marked, and takes back those whose minute is over.
 func (w *Window) reclaim(now time.Time) {
-	elapsed := now.Sub(w.begin)
+	elapsed, known := now.Sub(w.begin), len(w.returns)
 	w.slots = slices.DeleteFunc(w.slots, func(slot *Slot) bool {
 		back := time.Duration(slot.back.Load())
 		if back > elapsed {
-			place, _ := slices.BinarySearch(w.returns, back)
-			w.returns = slices.Insert(w.returns, place, back)
+			w.returns = append(w.returns, back)
 		}
 		return back != 0
 	})
+	slices.Sort(w.returns[known:])
+	if 0 < known && known < len(w.returns) && w.returns[known] < w.returns[known-1] { // one was marked a moment late
+		slices.Sort(w.returns)
+	}
 	over, _ := slices.BinarySearch(w.returns, elapsed+1)
 	w.returns = slices.Delete(w.returns, 0, over)
 }
 
-// late returns a *LateError if a caller with this many others ahead cannot go before its deadline.
+// late returns a *LateError if a caller with this many others ahead cannot go before its deadline. The slots have been sorted
+// out.
 func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 	if deadline.IsZero() {
 		return nil
@@ -348,7 +357,6 @@ func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 // earliest is the soonest that a caller with this many others ahead can go, if nobody leaves the queue and no slot is given
 // back unused; not known: only a slot given back tells.
 func (w *Window) earliest(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
-	w.reclaim(now)
 	at, known = w.slotAt(bulk, ahead, now)
 	if pace := w.tokenAt(ahead, now); pace.After(at) {
 		at = pace
@@ -365,7 +373,7 @@ func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, know
 	case missing <= 0:
 		at, known = now, true
 	case missing <= len(w.returns):
-		at, known = w.begin.Add(w.returns[missing-1]), true
+		at, known = now.Add(w.returns[missing-1]-now.Sub(w.begin)), true // a deadline may go by a clock that has been set since
 	default:
 		at = now.Add(Length)
 	}
