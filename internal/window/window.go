@@ -272,17 +272,16 @@ func (w *Window) admit(slot *Slot, bulk bool, now time.Time) bool {
 
 // pay takes a token from the bucket, if there is one. The call that goes first after a pause finds it empty on purpose.
 func (w *Window) pay(slot *Slot, now time.Time) bool {
-	if w.bucket != nil && w.generous() && !now.Before(w.paused.Add(Length)) {
-		w.bucket = nil // what the pause took out of it is back
-	}
-	if w.bucket == nil {
-		return true
-	}
-	if w.bucket.AllowN(now, 1) {
+	switch {
+	case w.bucket == nil:
+	case w.generous() && !now.Before(w.paused.Add(Length)):
+		w.bucket = nil // the pause is long enough ago
+	case w.bucket.AllowN(now, 1):
 		slot.bucket = w.bucket
-		return true
+	default:
+		return w.alone
 	}
-	return w.alone
+	return true
 }
 
 // generous reports whether the bucket has a token for everybody who has a slot, a minute after a pause and later. Until a
@@ -326,19 +325,23 @@ func (w *Window) open(bulk bool) int { return w.capacity(bulk) - len(w.slots) - 
 
 // reclaim sorts out the slots that have been marked, and takes back those whose minute is over.
 func (w *Window) reclaim(now time.Time) {
-	elapsed, known := now.Sub(w.begin), len(w.returns)
+	known := len(w.returns)
 	w.slots = slices.DeleteFunc(w.slots, func(slot *Slot) bool {
-		back := time.Duration(slot.back.Load())
-		if back > elapsed {
-			w.returns = append(w.returns, back)
+		switch back := slot.back.Load(); back {
+		case 0:
+			return false
+		case unused:
+			return true
+		default:
+			w.returns = append(w.returns, time.Duration(back))
+			return true
 		}
-		return back != 0
 	})
 	slices.Sort(w.returns[known:])
-	if 0 < known && known < len(w.returns) && w.returns[known] < w.returns[known-1] { // one was marked a moment late
+	if !slices.IsSorted(w.returns[max(0, known-1):]) { // one was marked a moment late
 		slices.Sort(w.returns)
 	}
-	over, _ := slices.BinarySearch(w.returns, elapsed+1)
+	over, _ := slices.BinarySearch(w.returns, now.Sub(w.begin)+1)
 	w.returns = slices.Delete(w.returns, 0, over)
 }
 

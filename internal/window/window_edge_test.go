@@ -108,7 +108,24 @@ func TestSlotThatCameBackBeforeAPause(t *testing.T) {
 	})
 }
 
-// The same, for a slot that comes back during the pause, when somebody waits already.
+// Only the first Used counts, that of a call that went alone above all.
+func TestProbeThatEndsTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := window.New(full(100))
+		first := acquire(t, w, false)
+		first.Used()
+		w.Pause(time.Now().Add(time.Second))
+		time.Sleep(10 * time.Second)
+		second := acquire(t, w, false)
+		first.Used()
+		first.Free()
+		assert.Zero(t, free(t, w, false), "the call after the pause is still under way")
+		second.Used()
+		assert.NotZero(t, free(t, w, false))
+	})
+}
+
+// A slot that comes back during a pause, when somebody waits already.
 func TestSlotThatComesBackDuringAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, start := window.New(full(1)), time.Now()

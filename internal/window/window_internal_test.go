@@ -35,6 +35,17 @@ func TestReturnsAreInOrder(t *testing.T) {
 	assert.Empty(t, w.slots)
 }
 
+// As long as nobody waits, a lock is all that a call takes.
+func TestSlotsAreSortedOutInBatches(t *testing.T) {
+	w := New(Config{Limit: 10 * batch, Burst: 10 * batch, Kept: true})
+	for i := range 3*batch + 1 {
+		assert.Len(t, w.returns, max(0, i-1)/batch*batch)
+		slot, err := w.Acquire(t.Context(), false)
+		require.NoError(t, err)
+		slot.Used()
+	}
+}
+
 // A deadline without a monotonic part goes by the wall clock, which may have been set since the window was made.
 func TestDeadlineByAClockThatHasBeenSet(t *testing.T) {
 	w := New(Config{Limit: 1, Burst: 1, Kept: true})
