@@ -152,8 +152,11 @@ func (s *Slot) Free() {
 // Used gives the slot back in a minute: the call was, or may have been, counted by the server up to now.
 func (s *Slot) Used() {
 	w := s.window
-	if !s.back.CompareAndSwap(0, int64(time.Since(w.begin)+Length)) || !s.probe && !w.queued.Load() {
+	if !s.back.CompareAndSwap(0, int64(time.Since(w.begin)+Length)) {
 		return
+	}
+	if !s.probe && !w.queued.Load() {
+		return // it is enough that the slot is marked
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
