@@ -40,7 +40,7 @@ func rows() (all []row, end func(), err error) {
 		{name: "the same over loopback", hand: getByHand(url, transport), client: getWithClient(url, transport),
 			rounds: 400, calls: 40, time: 0.88},
 		{name: "the same over loopback, from a server of net/http", hand: getByHand(urlHTTP, transportHTTP),
-			client: getWithClient(urlHTTP, transportHTTP), rounds: 400, calls: 40, time: 0.95},
+			client: getWithClient(urlHTTP, transportHTTP), rounds: 400, calls: 40, time: 0.90},
 		{name: "POST with a body, stubbed", hand: postByHand(newStub(one)), client: postWithClient(newStub(one)),
 			rounds: 400, calls: callsOfSlice, time: 0.70},
 		{name: "list of 1,000 conversations, stubbed", hand: listByHand(newStub(page)), client: listWithClient(newStub(page)),
