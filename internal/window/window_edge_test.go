@@ -137,17 +137,25 @@ func TestSlotThatComesBackDuringAPause(t *testing.T) {
 	})
 }
 
+// twoBehindAPause is a window of three that is paused, with one call under way and two that wait.
+func twoBehindAPause(t *testing.T, pause time.Duration) (*window.Window, *window.Slot, *sync.WaitGroup) {
+	t.Helper()
+	w, waiting := window.New(window.Config{Limit: 3, Burst: 3, Kept: true}), new(sync.WaitGroup)
+	t.Cleanup(waiting.Wait)
+	underWay := acquire(t, w, false)
+	w.Pause(time.Now().Add(pause))
+	for range 2 {
+		waiting.Go(func() { use(t, w) })
+		synctest.Wait()
+	}
+	return w, underWay, waiting
+}
+
 // Who comes behind others is told how long the wait is by the slots that have been marked, not by what a new call would take.
 func TestDeadlineBehindAMarkedSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, start := window.New(window.Config{Limit: 3, Burst: 3, Kept: true}), time.Now()
-		first := acquire(t, w, false)
-		w.Pause(start.Add(21 * time.Second))
-		var patient sync.WaitGroup
-		for range 2 {
-			patient.Go(func() { use(t, w) })
-			synctest.Wait()
-		}
+		start := time.Now()
+		w, first, _ := twoBehindAPause(t, 21*time.Second)
 		time.Sleep(time.Second)
 		first.Used() // comes back at 61 s
 		time.Sleep(19 * time.Second)
@@ -155,21 +163,14 @@ func TestDeadlineBehindAMarkedSlot(t *testing.T) {
 		require.NoError(t, err)
 		slot.Used()
 		assert.InDelta(t, 61, time.Since(start).Seconds(), 0.001, "the bucket's turn is at 21 s and 20 s for each token")
-		patient.Wait()
 	})
 }
 
 // The same when it is another pause that asks for it.
 func TestPauseBehindAMarkedSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, start := window.New(window.Config{Limit: 3, Burst: 3, Kept: true}), time.Now()
-		slot := acquire(t, w, false)
-		w.Pause(start.Add(5 * time.Second))
-		var waiting sync.WaitGroup
-		for range 2 {
-			waiting.Go(func() { use(t, w) })
-			synctest.Wait()
-		}
+		start := time.Now()
+		w, slot, waiting := twoBehindAPause(t, 5*time.Second)
 		waiting.Go(func() {
 			slot, err := w.Acquire(within(t, 61500*time.Millisecond), false)
 			if assert.NoError(t, err) {
