@@ -170,16 +170,16 @@ func (e *APIError) LogValue() slog.Value {
 type RateLimitError struct {
 	Operation  string
 	RetryAfter time.Duration // how long to wait before the next call
-	Local      bool          // the client's own limit stopped the call, and this attempt was not sent
+	Local      bool          // the attempt was not sent: the client's own limit, or a pause after an earlier 429, held it back
 	Err        error         // the *APIError of the 429, or why the client did not wait; may be nil
 }
 
 func (e *RateLimitError) Error() string {
-	who := "by the service"
+	where := "by the service"
 	if e.Local {
-		who = "by this client"
+		where = "before sending"
 	}
-	text := "drift: " + joinNonEmpty(": ", e.Operation, "rate limited "+who+", try again in "+e.RetryAfter.Round(time.Millisecond).String())
+	text := "drift: " + joinNonEmpty(": ", e.Operation, "rate limited "+where+", try again in "+e.RetryAfter.Round(time.Millisecond).String())
 	return withCause(text, e.Err)
 }
 
@@ -257,7 +257,8 @@ func (e *AmbiguousError) LogValue() slog.Value {
 
 // TransportError is a call that got no usable answer: no connection, a connection that broke, a redirect (which is never
 // followed), an answer that is too large ([ErrTooLarge]) or not JSON ([ErrUnexpectedContent]), a token that could not be had,
-// or the end of the context. errors.Is and errors.As reach the causes.
+// or the end of the context. errors.Is and errors.As reach the causes. What a token source, a limiter or a store of the
+// caller's said is not in the text, because it may quote a secret.
 type TransportError struct {
 	Operation string
 	Sent      bool      // whether an attempt was sent, or may have been
@@ -274,6 +275,10 @@ func (e *TransportError) Error() string {
 	}
 	return withCause(withCause("drift: "+joinNonEmpty(": ", e.Operation, sent), e.Err), e.last)
 }
+
+// Timeout reports whether time ran out: that of an attempt (a minute, see [WithHTTPClient]), that of the connection, or the
+// caller's. Only in the last case does the error match [context.DeadlineExceeded].
+func (e *TransportError) Timeout() bool { return isTimeout(e.Err) }
 
 func (e *TransportError) Unwrap() []error { return nonNil(e.Err, e.last) }
 
@@ -318,7 +323,12 @@ type PageError struct {
 }
 
 // The cursor stays out of the text: it is the service's, and may say more than it should.
-func (e *PageError) Error() string { return withCause("drift: cannot read the next page", e.Err) }
+func (e *PageError) Error() string {
+	if e.Cursor == "" {
+		return withCause("drift: cannot read the first page", e.Err)
+	}
+	return withCause("drift: cannot read the next page", e.Err)
+}
 
 func (e *PageError) Unwrap() error { return e.Err }
 

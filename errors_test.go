@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,15 +217,16 @@ func TestErrorsOfSeveralKindsHaveATextWithoutDetails(t *testing.T) {
 		"drift: tags.get: id must be greater than 0":              &drift.ValidationError{Operation: "tags.get", Argument: "id", Reason: "must be greater than 0"},
 		"drift: WithToken is wrong":                               &drift.ValidationError{Argument: "WithToken", Reason: "is wrong"},
 		"drift: : 0":                                              &drift.APIError{},
-		"drift: rate limited by this client, try again in 1.235s": &drift.RateLimitError{Local: true, RetryAfter: 1234567 * time.Microsecond},
+		"drift: rate limited before sending, try again in 1.235s": &drift.RateLimitError{Local: true, RetryAfter: 1234567 * time.Microsecond},
 		"drift: monthly quota used up":                            &drift.QuotaError{},
 		"drift: tags.get: monthly quota used up (10 of 10), resets at 2026-04-01T00:00:00Z": &drift.QuotaError{Operation: "tags.get",
 			Usage: drift.Usage{Used: 10, Limit: 10, ResetsAt: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)}},
 		"drift: the request may have been applied":    &drift.AmbiguousError{},
 		"drift: the request may have been applied: x": &drift.AmbiguousError{ClientID: "k\n", Err: errors.New("drift: x")},
-		"drift: not sent":                  &drift.TransportError{},
-		"drift: cannot decode the JSON":    &drift.DecodeError{},
-		"drift: cannot read the next page": &drift.PageError{Cursor: "c"},
+		"drift: not sent":                   &drift.TransportError{},
+		"drift: cannot decode the JSON":     &drift.DecodeError{},
+		"drift: cannot read the next page":  &drift.PageError{Cursor: "c"},
+		"drift: cannot read the first page": &drift.PageError{},
 	} {
 		assert.Equal(t, want, err.Error())
 		assert.NotPanics(t, func() { slog.New(slog.NewTextHandler(io.Discard, nil)).Info("x", "err", err) })
@@ -401,6 +405,7 @@ func TestWithTimeoutIsADeadline(t *testing.T) {
 		start := time.Now()
 		_, err := through(t, blockedNetwork).Tags.Get(t.Context(), 1, drift.WithTimeout(3*time.Second))
 		requireSentinels(t, err, []error{context.DeadlineExceeded})
+		requireTimeout(t, err)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 	})
 }
@@ -427,9 +432,26 @@ func TestAttemptTimeoutIsNoDeadlineOfTheCaller(t *testing.T) {
 			}
 			_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{})
 			requireSentinels(t, err, []error{drift.ErrAmbiguous})
+			requireTimeout(t, err)
 			assert.Contains(t, err.Error(), "the attempt took too long")
 		}
 	})
+}
+
+func TestTimeoutsOfTheConnection(t *testing.T) {
+	for _, timeout := range []error{os.ErrDeadlineExceeded, &net.DNSError{IsTimeout: true}} {
+		_, err := through(t, func(*http.Request) (*http.Response, error) { return nil, timeout }).Tags.Get(t.Context(), 1, drift.WithoutRetry())
+		requireSentinels(t, err, nil)
+		requireTimeout(t, err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for ctx, failure := range map[context.Context]error{t.Context(): syscall.ECONNRESET, canceled: nil} {
+		_, err := through(t, func(*http.Request) (*http.Response, error) { return nil, failure }).Tags.Get(ctx, 1, drift.WithoutRetry())
+		var other *drift.TransportError
+		require.ErrorAs(t, err, &other)
+		assert.False(t, other.Timeout(), err)
+	}
 }
 
 // slowBody blocks until the context of its request ends.

@@ -304,6 +304,9 @@ func requireTimeout(t *testing.T, err error) {
 	var timeout net.Error
 	require.ErrorAs(t, err, &timeout)
 	assert.True(t, timeout.Timeout())
+	var transport *drift.TransportError
+	require.ErrorAs(t, err, &transport)
+	assert.True(t, transport.Timeout())
 }
 
 // checkSentOnce: the first attempt meets a connection that is no use and sends nothing, the second one succeeds.

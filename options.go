@@ -113,8 +113,8 @@ func WithInsecureHTTP() Option {
 }
 
 // WithHTTPClient sends through the Transport of an http.Client, for example through a proxy. The client is copied, never
-// changed or closed: its Timeout becomes the timeout of an attempt (0: one minute), and its cookie jar and redirect policy
-// are not used.
+// changed or closed: its Timeout becomes the timeout of an attempt (0: one minute, as without this option), and its cookie jar
+// and redirect policy are not used. A request has the caller's context, so a Transport that traces finds the caller's span.
 // Without this option a client has a connection pool of its own.
 func WithHTTPClient(client *http.Client) Option {
 	return option(func(c *config) error {
@@ -351,9 +351,9 @@ func WithPrefetch() CallOption {
 
 var (
 	errNil         = errors.New("must not be nil")
-	errHeaderName  = errors.New("the name is not a header, or one that the client sets itself")
+	errHeaderName  = errors.New("must name a header, and none that the client sets itself")
 	errHeaderValue = errors.New("must be printable ASCII")
-	errTokenText   = errors.New("the token must be printable ASCII without spaces, and not empty")
+	errTokenText   = errors.New("must be printable ASCII without spaces, and not empty")
 )
 
 func invalidOption(name string, reason error) error {

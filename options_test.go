@@ -27,8 +27,8 @@ func staticSource(token string) oauth2.TokenSource {
 
 func TestNewClientRefuses(t *testing.T) {
 	const (
-		tokenText   = "the token must be printable ASCII without spaces, and not empty"
-		headerText  = "the name is not a header, or one that the client sets itself"
+		tokenText   = "must be printable ASCII without spaces, and not empty"
+		headerText  = "must name a header, and none that the client sets itself"
 		positive    = "must be greater than 0"
 		notNil      = "must not be nil"
 		onlyOne     = "and the other sources of tokens exclude each other: give one"

@@ -105,7 +105,7 @@ func (c *call) authorize(ctx context.Context) (*oauth2.Token, error) {
 	start := time.Now()
 	token, err := c.tokens.token(ctx)
 	c.waitedFor(WaitToken, time.Since(start))
-	return checkedToken(ctx, token, err)
+	return checkedToken(ctx, token, err, "no token")
 }
 
 // newToken returns another token than the one that was refused, or nil where the source has none.
@@ -116,20 +116,20 @@ func (c *call) newToken(ctx context.Context) (*oauth2.Token, error) {
 	if err == nil && token != nil && token.AccessToken == c.last.token.AccessToken {
 		return nil, nil
 	}
-	return checkedToken(ctx, token, err)
+	return checkedToken(ctx, token, err, "no new token")
 }
 
-func checkedToken(ctx context.Context, token *oauth2.Token, err error) (*oauth2.Token, error) {
+func checkedToken(ctx context.Context, token *oauth2.Token, err error, none string) (*oauth2.Token, error) {
 	switch {
 	case err != nil:
-		return nil, failed(ctx, "no token", err)
+		return nil, failed(ctx, none, err)
 	case token == nil:
 		return nil, &cause{"the token source returned none", nil}
 	case token.Type() != "Bearer":
 		return nil, &cause{"the token is not of type Bearer", nil}
 	}
 	if err := checkToken(token.AccessToken); err != nil {
-		return nil, &cause{"", err}
+		return nil, &cause{"the token", err}
 	}
 	return token, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"mime"
 	"net"
@@ -22,6 +23,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/driftsdk/drift/internal/wire"
 )
 
 const (
@@ -465,13 +468,21 @@ func (c *call) waitedFor(reason WaitReason, d time.Duration) {
 }
 
 var (
-	errAttemptTimeout = errors.New("the attempt took too long")
 	errForeignOrigin  = errors.New("the request is for another origin than the base URL")
 	errNoResponse     = errors.New("the transport returned neither an answer nor an error")
 	errStatus         = errors.New("the service answered with a status that ends no call")
 	errProxy          = errors.New("the proxy refused the connection")
 	errRedirect       = errors.New("the service answered with a redirect, which is never followed")
 )
+
+// errAttemptTimeout is a net.Error. It does not match context.DeadlineExceeded, by which callers know their own deadline.
+var errAttemptTimeout = attemptTimeout{}
+
+type attemptTimeout struct{}
+
+func (attemptTimeout) Error() string   { return "the attempt took too long" }
+func (attemptTimeout) Timeout() bool   { return true }
+func (attemptTimeout) Temporary() bool { return true }
 
 // transportCause says why an attempt failed: that the caller's context ended, that the attempt took too long, or what the
 // connection met.
@@ -526,7 +537,9 @@ type cause struct {
 	err  error
 }
 
-func (c *cause) Error() string { return joinNonEmpty(": ", c.text, causeText(c.err)) }
+func (c *cause) Error() string {
+	return cmp.Or(joinNonEmpty(": ", c.text, causeText(c.err)), "the connection failed")
+}
 
 // Is reports whether the error inside matches target.
 func (c *cause) Is(target error) bool { return errors.Is(c.err, target) }
@@ -556,7 +569,7 @@ func causeText(err error) string {
 		return strings.TrimPrefix(refresh.Error(), "drift: ")
 	}
 	for _, own := range []error{errForeignOrigin, errNoResponse, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired, ErrClosed,
-		errTokenText, context.Canceled, context.DeadlineExceeded} {
+		errTokenText, fs.ErrClosed, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, own) {
 			return strings.TrimPrefix(own.Error(), "drift: ")
 		}
@@ -564,11 +577,14 @@ func causeText(err error) string {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return "the connection broke off"
 	}
+	var reason wire.Reason
 	var errno syscall.Errno
 	var dns *net.DNSError
 	var op *net.OpError
 	var verification *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &reason):
+		return reason.Error()
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "no such host"
 	case errors.As(err, &errno):
@@ -586,10 +602,11 @@ func causeText(err error) string {
 
 // kindOf names the type of an error, if that says anything.
 func kindOf(err error) string {
-	if kind := fmt.Sprintf("%T", err); kind != "*errors.errorString" && kind != "*fmt.wrapError" {
-		return kind
+	kind := fmt.Sprintf("%T", err)
+	if strings.HasPrefix(kind, "*errors.") || strings.HasPrefix(kind, "*fmt.") {
+		return ""
 	}
-	return "the connection failed"
+	return kind
 }
 
 func isTimeout(err error) bool {

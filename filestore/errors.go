@@ -4,25 +4,27 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Why a file is refused; errors.Is finds them in an [*Error].
+// Why a file is refused; errors.Is finds them in an [*Error]. A client's error shows them too, without the file's path.
 var (
 	// ErrCorrupt: the file is damaged, cut short or no file of this package, or it was replaced while it was in use.
 	// Only a person can tell what the count should be. To begin again, delete the file: the count is then 0, and a person has
 	// to authorize the application again.
-	ErrCorrupt = errors.New("the file is damaged")
+	ErrCorrupt error = wire.Reason("the file is damaged")
 
 	// ErrAccount: the file keeps the calls or the tokens of another account, see [WithAccount].
-	ErrAccount = errors.New("the file belongs to another account")
+	ErrAccount error = wire.Reason("the file belongs to another account")
 
 	// ErrVersion: a later version of this package has written the file.
-	ErrVersion = errors.New("the file is of an unknown version")
+	ErrVersion error = wire.Reason("the file is of an unknown version")
 
 	// ErrUnsafe: the path is a symbolic link, a directory or another thing that is no file, or others than the file's owner
 	// may read or write it. A file of tokens may not lie in a directory where everybody may replace files, either. Permissions
 	// are not looked at on Windows.
-	ErrUnsafe = errors.New("the file is not safe to use")
+	ErrUnsafe error = wire.Reason("the file is not safe to use")
 )
 
 // Error is a file that cannot be used. errors.Is finds the reasons of this package and of the system in it, such as

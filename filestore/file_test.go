@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/filestore"
 )
 
@@ -158,6 +159,10 @@ func TestDamagedFiles(t *testing.T) {
 		require.ErrorIs(t, err, filestore.ErrCorrupt)
 		_, err = q.Limiter(10).Acquire(t.Context(), 0)
 		require.ErrorIs(t, err, filestore.ErrCorrupt)
+		client, err := drift.NewClient(drift.WithToken("token"), drift.WithQuotaStore(q))
+		require.NoError(t, err)
+		_, err = client.Tags.Get(t.Context(), 1)
+		require.EqualError(t, err, "drift: tags.get: not sent: the quota store failed: the file is damaged")
 		require.Error(t, q.Close())
 	})
 }
