@@ -19,14 +19,14 @@ import (
 // here. The race detector empties pools at random, and the JSON package of the experiment allocates otherwise, so neither
 // is held to them.
 const (
-	budgetGet     = 33
-	budgetCreate  = 44
-	budgetUpdate  = 50
-	budgetDelete  = 20
-	budgetList    = 1082 // 100 conversations
-	budgetAll     = 1104 // the same, in a sequence
-	budgetDo      = 27
-	budgetError   = 48
+	budgetGet     = 32
+	budgetCreate  = 43
+	budgetUpdate  = 49
+	budgetDelete  = 19
+	budgetList    = 1081 // 100 conversations
+	budgetAll     = 1103 // the same, in a sequence
+	budgetDo      = 26
+	budgetError   = 47
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0
 	budgetToken   = 0 // of WithToken

@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -60,6 +60,7 @@ type callState struct {
 	in      input
 	decode  func(body []byte) error // nil: the answer says nothing
 	start   time.Time
+	target  url.URL
 	request http.Request          // without a token
 	repeat  retryablehttp.Request // the same, as the loop wants it
 	resp    http.Response         // of the last attempt, as the loop sees it
@@ -104,7 +105,10 @@ func (c *caller) newCall(r *route, opts []CallOption, decode func([]byte) error)
 	return call
 }
 
-func (c *call) free() {
+func (c *call) end() {
+	if c.closed.Load() {
+		c.closeConnections() // those that this call has used since
+	}
 	c.last.free()
 	c.callState = callState{}
 	calls.Put(c)
@@ -112,7 +116,7 @@ func (c *call) free() {
 
 // run sends a request and decodes its answer, and tells hooks and the caller how it went. The call is over then.
 func (c *call) run(ctx context.Context, in encoder) error {
-	defer c.free()
+	defer c.end()
 	if c.hooks.Request != nil {
 		c.hooks.Request(c.info())
 	}
@@ -159,9 +163,9 @@ func (c *call) send(ctx context.Context, out outgoing) error {
 
 // setRequest builds the request that the loop repeats. Each attempt adds the headers.
 func (c *call) setRequest(ctx context.Context, out outgoing) {
-	target, _ := url.PathUnescape(out.path) // cannot fail: all its parts were escaped
-	req := http.Request{Method: c.route.method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: c.bare,
-		URL: &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: target, RawPath: out.path, RawQuery: out.query}}
+	path, _ := url.PathUnescape(out.path) // cannot fail: all its parts were escaped
+	c.target = url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: path, RawPath: out.path, RawQuery: out.query}
+	req := http.Request{Method: c.route.method, URL: &c.target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: c.bare}
 	c.request = *req.WithContext(ctx)
 	c.repeat.Request = &c.request
 	if out.body != nil {
@@ -399,8 +403,8 @@ func bodyError(err error) error {
 	return &ValidationError{Argument: argument, Reason: e.Reason.Error()}
 }
 
-// header returns the headers of an attempt. Their values stand in an array of the attempt's own: a transport that changes
-// them, which none should, does so to nobody else.
+// header returns the headers of an attempt. Their values are the attempt's own: a transport that changes them, which none
+// should, does so to nobody else.
 func (c *call) header(values *[3]string, withBody bool) http.Header {
 	*values = [...]string{jsonType, c.userAgent, c.authorization(c.last.token.AccessToken)}
 	h := make(http.Header, len(values)+1+len(c.options.header))
@@ -408,7 +412,9 @@ func (c *call) header(values *[3]string, withBody bool) http.Header {
 	if withBody {
 		h["Content-Type"] = values[0:1:1]
 	}
-	maps.Copy(h, c.options.header)
+	for name, values := range c.options.header {
+		h[name] = slices.Clone(values)
+	}
 	h["Authorization"] = values[2:3:3]
 	return h
 }

@@ -207,10 +207,15 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.caller.closed.Store(true)
-	if c.caller.ownTransport != nil {
-		c.caller.ownTransport.CloseIdleConnections()
-	}
+	c.caller.closeConnections()
 	return nil
+}
+
+// closeConnections closes those that no call uses at the moment.
+func (s *core) closeConnections() {
+	if s.ownTransport != nil {
+		s.ownTransport.CloseIdleConnections()
+	}
 }
 
 // String returns "drift.Client" and the base URL's host: no verb of fmt shows what the client holds.

@@ -261,12 +261,12 @@ func (r *tokenRequest) attempt(ctx context.Context) *tokenAnswer {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errAttemptTimeout)
 	defer cancel()
 	a := &tokenAnswer{asked: time.Now(), header: http.Header{}}
-	r.send(ctx, a)
+	r.send(ctx, cancel, a)
 	r.attempts = append(r.attempts, Attempt{StatusCode: a.status, Sent: a.sent, Duration: time.Since(a.asked), Err: a.err})
 	return a
 }
 
-func (r *tokenRequest) send(ctx context.Context, a *tokenAnswer) {
+func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
 	var trace sendTrace
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace.hooks()), http.MethodPost, r.url, strings.NewReader(r.form))
 	if err != nil {
@@ -276,7 +276,7 @@ func (r *tokenRequest) send(ctx context.Context, a *tokenAnswer) {
 	req.Header = http.Header{"Accept": {jsonType}, "Content-Type": {"application/x-www-form-urlencoded"}, "User-Agent": {userAgent}}
 	resp, err := roundTrip(r.transport, req)
 	if err != nil {
-		a.err, a.broken, a.sent = transportCause(r.caller, ctx, err), true, trace.sent(ctx, err)
+		a.err, a.broken, a.sent = transportCause(r.caller, ctx, err), true, trace.sent(ctx, end, err)
 		return
 	}
 	defer resp.Body.Close()

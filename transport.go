@@ -75,6 +75,7 @@ type answer struct {
 	status  int
 	header  http.Header
 	buffer  *bytes.Buffer // the body; nil without one
+	whole   bool          // reading into buffer has ended as it should
 	limited io.LimitedReader
 	apiErr  *apiErrorBody // what the body says of an error, once it was looked at
 }
@@ -88,15 +89,16 @@ func (a *answer) body() []byte {
 
 func (a *answer) requestID() string { return mask(a.header.Get("X-Request-Id"), a.secret(), maxName) }
 
-// buffers keep what reading an answer needs; those of huge answers are left to the garbage collector.
+// buffers keep what reading an answer needs. Those of huge answers are left to the garbage collector, and so are those of answers
+// that broke off: a body that gives up with its context may still be writing.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func (a *answer) free() {
-	if a.buffer != nil && a.buffer.Cap() <= maxKeptBuffer {
+	if a.whole && a.buffer.Cap() <= maxKeptBuffer {
 		a.buffer.Reset()
 		buffers.Put(a.buffer)
 	}
-	a.buffer = nil
+	a.buffer, a.whole = nil, false
 }
 
 // RoundTrip is the Transport inside the retry loop, so that every attempt passes token, limiter and quota. It reads the whole
@@ -224,7 +226,8 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	defer cancel(nil)
 	defer c.timers.stop(c.timers.start(cancel))
 	out := req.WithContext(ctx) // by itself: who keeps its context or its headers does not keep its body
-	out.Host = c.base.Host
+	trace.url = *req.URL
+	out.URL, out.Host = &trace.url, c.base.Host
 
 	var resp *http.Response
 	var err error = errForeignOrigin
@@ -235,7 +238,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	}
 	if err != nil {
 		c.last.err, c.last.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
-		if c.last.sent = trace.sent(ctx, err); !c.last.sent {
+		if c.last.sent = trace.sent(ctx, func() { cancel(nil) }, err); !c.last.sent {
 			turn.outcome = NotSent
 		}
 		turn.end()
@@ -243,9 +246,10 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	}
 	defer resp.Body.Close()
 	c.last.sent, c.last.status, c.last.header = true, resp.StatusCode, resp.Header
-	c.pauseIfAsked(ctx)
+	asked := c.pauseIfAsked()
 	turn.outcome = Answered
 	turn.end()
+	c.warnOfPause(ctx, asked)
 	if err = c.read(req.Context(), resp); err != nil {
 		c.last.err = transportCause(req.Context(), ctx, err)
 		if c.last.status >= http.StatusBadRequest {
@@ -272,20 +276,26 @@ func roundTrip(transport http.RoundTripper, req *http.Request) (*http.Response, 
 	return resp, err
 }
 
-// pauseIfAsked keeps the other callers back too.
-func (c *call) pauseIfAsked(ctx context.Context) {
+// pauseIfAsked keeps the other callers back too. It returns for how long.
+func (c *call) pauseIfAsked() time.Duration {
 	if c.last.status != http.StatusTooManyRequests && c.last.status != http.StatusServiceUnavailable {
-		return
+		return 0
 	}
-	asked := c.last.retryAfter()
+	asked := min(c.last.retryAfter(), maxPause)
 	if c.last.status == http.StatusTooManyRequests {
 		asked = cmp.Or(asked, throttleBackoff)
 	}
+	if asked != 0 {
+		c.limiter.Pause(time.Now().Add(asked))
+	}
+	return asked
+}
+
+// warnOfPause is for the time when the slot is given back: a log may make calls of its own.
+func (c *call) warnOfPause(ctx context.Context, asked time.Duration) {
 	if asked == 0 {
 		return
 	}
-	asked = min(asked, maxPause)
-	c.limiter.Pause(time.Now().Add(asked))
 	c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: the service asked for a pause", slog.Duration("pause", asked),
 		slog.Int("status", c.last.status), slog.String("operation", c.route.name))
 }
@@ -311,7 +321,7 @@ func (c *call) read(caller context.Context, resp *http.Response) error {
 	}
 	c.last.limited = io.LimitedReader{R: resp.Body, N: limit + 1}
 	n, err := c.last.buffer.ReadFrom(&c.last.limited)
-	c.last.limited.R = nil
+	c.last.limited.R, c.last.whole = nil, err == nil
 	switch {
 	case !strict: // the status tells enough, however the body ends, unless it ends with the caller's context
 		c.last.buffer.Truncate(int(min(n, limit)))
@@ -383,6 +393,7 @@ func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b
 // sendTrace tells whether a request can have reached the service. It is what an attempt leaves with net/http, which may go on
 // with it after the attempt has ended.
 type sendTrace struct {
+	url       url.URL
 	header    [3]string // values of the request's headers
 	client    httptrace.ClientTrace
 	traced    atomic.Bool  // the transport reports to httptrace at all
@@ -406,9 +417,12 @@ func (t *sendTrace) written() int { return int(t.headers.Load()) }
 // answered is written for a request that was answered: HTTP/2 may tell of the headers after their answer has come.
 func (t *sendTrace) answered() int { return max(t.written(), int(t.earlier.Load())+1) }
 
-// sent errs on the side of yes: of a transport that does not report, and of a request that was about to be written when its
-// context ended, nobody knows.
-func (t *sendTrace) sent(ctx context.Context, err error) bool {
+// sent ends the request's context, so that a transport that has given up does not send after all, and tells whether it had
+// sent. It errs on the side of yes: of a transport that does not report, and of a request that was about to be written when
+// its context ended, nobody knows.
+func (t *sendTrace) sent(ctx context.Context, end func(), err error) bool {
+	ended := ctx.Err() != nil
+	end()
 	var dial *net.OpError
 	switch {
 	case t.headers.Load() > 0:
@@ -418,7 +432,7 @@ func (t *sendTrace) sent(ctx context.Context, err error) bool {
 	case !t.traced.Load():
 		return true
 	default:
-		return t.connected.Load() && ctx.Err() != nil
+		return t.connected.Load() && ended
 	}
 }
 

@@ -2,7 +2,12 @@ package drift
 
 import (
 	"crypto/tls"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,4 +45,43 @@ func TestOwnTransport(t *testing.T) {
 	assert.Positive(t, transport.HTTP2.PingTimeout)
 	assert.LessOrEqual(t, transport.HTTP2.SendPingTimeout+transport.HTTP2.PingTimeout, 25*time.Second, "until a dead peer is found out")
 	assert.Positive(t, transport.HTTP2.WriteByteTimeout)
+}
+
+// A call that outlasts Close, or is between two attempts, leaves no connection behind.
+func TestCloseDuringACallClosesItsConnection(t *testing.T) {
+	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		for name, first := range map[string]int{"under way": http.StatusOK, "between attempts": http.StatusServiceUnavailable} {
+			t.Run(protocol+" "+name, func(t *testing.T) {
+				var client *Client
+				var open, calls atomic.Int32
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					assert.Equal(t, protocol, strings.TrimSuffix(r.Proto, ".0"))
+					w.Header().Set("Content-Type", "application/json")
+					if calls.Add(1) == 1 {
+						assert.NoError(t, client.Close())
+						w.WriteHeader(first)
+					}
+					_, _ = io.WriteString(w, `{"data": {"id": 1}}`)
+				}))
+				server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+					switch state {
+					case http.StateNew:
+						open.Add(1)
+					case http.StateClosed:
+						open.Add(-1)
+					}
+				}
+				server.EnableHTTP2 = http2
+				server.StartTLS()
+				t.Cleanup(server.Close)
+				var err error
+				client, err = NewClient(WithToken("token"), WithBaseURL(server.URL), WithRetry(RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
+				require.NoError(t, err)
+				client.caller.ownTransport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+				_, err = client.Tags.Get(t.Context(), 1)
+				require.NoError(t, err)
+				assert.Eventually(t, func() bool { return open.Load() == 0 }, 10*time.Second, time.Millisecond)
+			})
+		}
+	}
 }
