@@ -60,6 +60,7 @@ type callState struct {
 	in      input
 	decode  func(body []byte) error // nil: the answer says nothing
 	start   time.Time
+	caller  context.Context // as given, for hooks
 	target  url.URL
 	request http.Request          // without a token
 	repeat  retryablehttp.Request // the same, as the loop wants it
@@ -117,6 +118,10 @@ func (c *call) end() {
 // run sends a request and decodes its answer, and tells hooks and the caller how it went. The call is over then.
 func (c *call) run(ctx context.Context, in encoder) error {
 	defer c.end()
+	c.caller = ctx
+	if ctx == nil {
+		c.caller = context.Background()
+	}
 	if c.hooks.Request != nil {
 		c.hooks.Request(c.info())
 	}
@@ -223,8 +228,11 @@ func (c *call) named(err error) error {
 		return &ValidationError{Operation: c.route.name, Argument: invalid.Argument, Reason: invalid.Reason}
 	case errors.As(err, &limited):
 		e := &RateLimitError{Operation: c.route.name, RetryAfter: limited.RetryAfter, Local: limited.Local, Err: limited.Err}
-		if c.previous != nil {
+		switch {
+		case c.previous != nil && e.Err != nil:
 			e.Err = &causedError{e.Err, c.previous}
+		case c.previous != nil:
+			e.Err = c.previous
 		}
 		return e
 	case errors.As(err, &quota):
@@ -426,6 +434,11 @@ func (c *call) info() RequestInfo {
 	return RequestInfo{Operation: c.route.name, Method: c.route.method, Route: c.route.path}
 }
 
+func (c *call) context() callContext {
+	ctx := c.caller // what c has is emptied
+	return callContext{&ctx}
+}
+
 // report fills the caller's Response and tells hooks about the end of the call.
 func (c *call) report(err error) {
 	if r := c.options.response; r != nil {
@@ -433,7 +446,7 @@ func (c *call) report(err error) {
 			Body: bytes.Clone(c.last.body()), Attempts: c.attempts, Waited: c.waited}
 	}
 	if c.hooks.Response != nil {
-		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), StatusCode: c.last.status, Attempts: len(c.attempts),
+		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), callContext: c.context(), StatusCode: c.last.status, Attempts: len(c.attempts),
 			Duration: time.Since(c.start), Waited: c.waited, Err: err})
 	}
 }

@@ -63,7 +63,7 @@ type core struct {
 }
 
 // NewClient returns a client. It needs one source of tokens: [WithToken], [WithTokenSource], or DRIFT_TOKEN with [FromEnv].
-// Options that are wrong, or do not go together, are a [*ValidationError]. Nothing is sent.
+// Options that are wrong, or exclude each other, are a [*ValidationError]. Nothing is sent.
 func NewClient(opts ...Option) (*Client, error) {
 	c := config{baseURL: DefaultBaseURL, perMinute: DefaultRateLimit, maxResponseSize: DefaultMaxResponseBytes}
 	for _, o := range opts {
@@ -106,8 +106,11 @@ func newCore(c config, base *url.URL) *core {
 	if s.limiter == nil {
 		s.limiter = NewLimiter(c.perMinute)
 	}
-	if s.quota == nil {
+	switch {
+	case s.quota == nil:
 		s.quota = newMemoryQuota(c.plan)
+	case c.plan > 0:
+		s.logger.Warn("drift: WithPlan has no effect beside WithQuotaStore: the limit is the store's")
 	}
 	if c.httpClient == nil {
 		s.ownTransport = newTransport()
@@ -201,7 +204,8 @@ func (c *Client) Quota(ctx context.Context) (Usage, error) {
 }
 
 // Close ends the client: later calls return [ErrClosed], calls that are under way go on. It closes the connections that
-// NewClient made, and nothing that the caller passed in. On a view it does nothing.
+// NewClient made, those of calls under way when these end, and nothing that the caller passed in; a connection of HTTP/2 may
+// stay for another minute where a call on it was cut off. On a view Close does nothing.
 func (c *Client) Close() error {
 	if c.caller == nil || c.view {
 		return nil

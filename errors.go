@@ -232,7 +232,9 @@ func (e *QuotaError) LogValue() slog.Value {
 }
 
 // AmbiguousError is a write (POST, PATCH, DELETE) that was sent and may have been applied: there was no answer, a broken one,
-// or status 408 or 5xx. Look before you send it again. It matches [ErrAmbiguous] and what it wraps.
+// or status 408 or 5xx. Look before you send it again, where there is a way to: an update shows in a Get, a contact in
+// MatchEmail, a conversation or a meeting in its list. No operation lists messages or notes, so whether one was created only
+// a person can see, in Drift. It matches [ErrAmbiguous] and what it wraps.
 type AmbiguousError struct {
 	Err      error  // the *APIError, *TransportError or *DecodeError
 	ClientID string // the client_message_id or client_id that was sent; "" where the operation has none. It is not in the text
@@ -276,8 +278,8 @@ func (e *TransportError) Error() string {
 	return withCause(withCause("drift: "+joinNonEmpty(": ", e.Operation, sent), e.Err), e.last)
 }
 
-// Timeout reports whether time ran out: that of an attempt (a minute, see [WithHTTPClient]), that of the connection, or the
-// caller's. Only in the last case does the error match [context.DeadlineExceeded].
+// Timeout reports whether time ran out: that of an attempt (a minute, see [WithHTTPClient]), of the connection, of a store, or the
+// caller's. A deadline of the caller's matches [context.DeadlineExceeded] besides, and those of attempts and connections do not.
 func (e *TransportError) Timeout() bool { return isTimeout(e.Err) }
 
 func (e *TransportError) Unwrap() []error { return nonNil(e.Err, e.last) }

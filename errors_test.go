@@ -438,6 +438,20 @@ func TestAttemptTimeoutIsNoDeadlineOfTheCaller(t *testing.T) {
 	})
 }
 
+// A limiter of the caller's may refuse without saying why, after an attempt that was answered.
+func TestLimiterThatRefusesTheNextAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := &slots{}
+		client := through(t, func(req *http.Request) (*http.Response, error) {
+			limiter.err = &drift.RateLimitError{Local: true, RetryAfter: time.Second}
+			return answer(503)(req)
+		}, drift.WithLimiter(limiter))
+		err := get(t.Context(), client)
+		requireSentinels(t, err, []error{drift.ErrRateLimited, drift.ErrServer})
+		assert.EqualError(t, err, "drift: tests.call: rate limited before sending, try again in 1s: GET v2/things: 503 Service Unavailable")
+	})
+}
+
 func TestTimeoutsOfTheConnection(t *testing.T) {
 	for _, timeout := range []error{os.ErrDeadlineExceeded, &net.DNSError{IsTimeout: true}} {
 		_, err := through(t, func(*http.Request) (*http.Response, error) { return nil, timeout }).Tags.Get(t.Context(), 1, drift.WithoutRetry())

@@ -1,11 +1,18 @@
 package drift
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Hooks are called as a call goes on, for metrics and tracing. Each may be nil. They run on the caller's goroutine (with
 // [WithPrefetch], of the page that is fetched ahead, on another) and hold it up, so they must be quick, and several calls may
-// run them at the same time. A panic in a hook reaches the caller, after
-// the call has given back what it held.
+// run them at the same time. They must not make calls with the same client: a call that waits holds its place in the rate
+// limit. A panic in a hook reaches the caller, after the call has given back what it held.
+//
+// What is told at the end of a call, an attempt or a wait has the caller's Context, in which the span of a trace is found, and
+// how long it took, so that a span of its own can be made then. With [WithPrefetch] it may be one that is derived from the
+// caller's.
 type Hooks struct {
 	Request  func(RequestInfo)  // before the first attempt
 	Attempt  func(AttemptInfo)  // after each attempt
@@ -21,10 +28,22 @@ type RequestInfo struct {
 	Route     string // such as "v2/conversations/{conversationId}"
 }
 
+// callContext is behind a pointer, so that no verb of fmt prints what the caller has put into it.
+type callContext struct{ context *context.Context }
+
+// Context returns the context of the caller, or the empty one where there is none.
+func (c callContext) Context() context.Context {
+	if c.context == nil {
+		return context.Background()
+	}
+	return *c.context
+}
+
 // AttemptInfo tells about one attempt.
 type AttemptInfo struct {
 	RequestInfo
 	Attempt
+	callContext
 	Number    int    // 1 for the first
 	RequestID string // of the answer; "" where it has none
 }
@@ -42,6 +61,7 @@ const (
 // WaitInfo tells about one wait.
 type WaitInfo struct {
 	RequestInfo
+	callContext
 	Reason   WaitReason
 	Duration time.Duration
 }
@@ -49,6 +69,7 @@ type WaitInfo struct {
 // ResponseInfo tells how a call ended.
 type ResponseInfo struct {
 	RequestInfo
+	callContext
 	StatusCode int // of the last answer; 0: there was none
 	Attempts   int
 	Duration   time.Duration // of the whole call

@@ -38,13 +38,16 @@ func (l *hookLog) locked(f func()) {
 	f()
 }
 
+type spanKey struct{}
+
 func TestHooksOfACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(hookLog)
 		network := &network{answers: []respondWith{notSent, answer(503, "Retry-After", "5", "X-Request-Id", "r2"), answer(404, "X-Request-Id", "r3")}, delay: time.Second}
 		client := through(t, network.serve, drift.WithHooks(log.hooks()), drift.WithLimiter(new(slots)))
 		start := time.Now()
-		_, err := client.Conversations.Get(t.Context(), 42)
+		ctx := context.WithValue(t.Context(), spanKey{}, "span")
+		_, err := client.Conversations.Get(ctx, 42)
 		require.ErrorIs(t, err, drift.ErrNotFound)
 
 		info := drift.RequestInfo{Operation: "conversations.get", Method: http.MethodGet, Route: "v2/conversations/{conversationId}"}
@@ -52,6 +55,7 @@ func TestHooksOfACall(t *testing.T) {
 		require.Len(t, log.attempts, 3)
 		for i, attempt := range log.attempts {
 			assert.Equal(t, info, attempt.RequestInfo)
+			assert.Equal(t, "span", attempt.Context().Value(spanKey{}))
 			assert.Equal(t, i+1, attempt.Number)
 			assert.Equal(t, time.Second, attempt.Duration)
 			assert.Equal(t, []int{0, 503, 404}[i], attempt.StatusCode)
@@ -62,11 +66,13 @@ func TestHooksOfACall(t *testing.T) {
 		require.Len(t, log.waits, 2)
 		for _, wait := range log.waits {
 			assert.Equal(t, info, wait.RequestInfo)
+			assert.Equal(t, "span", wait.Context().Value(spanKey{}))
 			assert.Equal(t, drift.WaitBackoff, wait.Reason)
 		}
 		require.Len(t, log.responses, 1)
 		end := log.responses[0]
 		assert.Equal(t, info, end.RequestInfo)
+		assert.Equal(t, "span", end.Context().Value(spanKey{}))
 		assert.Equal(t, 404, end.StatusCode)
 		assert.Equal(t, 3, end.Attempts)
 		assert.Equal(t, err, end.Err)
@@ -87,6 +93,11 @@ func TestHooksOfACallThatIsNotSent(t *testing.T) {
 	require.Len(t, log.responses, 1)
 	assert.Equal(t, err, log.responses[0].Err)
 	assert.Zero(t, log.responses[0].Attempts)
+	var none context.Context
+	_, err = client.Conversations.Get(none, 1)
+	require.ErrorIs(t, err, drift.ErrInvalid)
+	assert.Equal(t, context.Background(), log.responses[1].Context())
+	assert.Equal(t, context.Background(), drift.AttemptInfo{}.Context())
 }
 
 func TestSuccessHasNoError(t *testing.T) {

@@ -276,7 +276,9 @@ func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
 	req.Header = http.Header{"Accept": {jsonType}, "Content-Type": {"application/x-www-form-urlencoded"}, "User-Agent": {userAgent}}
 	resp, err := roundTrip(r.transport, req)
 	if err != nil {
-		a.err, a.broken, a.sent = transportCause(r.caller, ctx, err), true, trace.sent(ctx, end, err)
+		a.err, a.broken = transportCause(r.caller, ctx, err), true
+		end()
+		a.sent = trace.sent(err)
 		return
 	}
 	defer resp.Body.Close()

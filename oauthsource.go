@@ -428,7 +428,7 @@ func (s *OAuthTokenSource) storeFailed(ctx context.Context, err error, refused s
 	return nil, &refreshError{err: &TransportError{Operation: refreshOperation, Err: &cause{"the token store failed", err}}}
 }
 
-var errStoreTimeout = errors.New("drift: the token store took too long")
+const errStoreTimeout = timeout("the token store took too long")
 
 // refusalCode returns the code with which the service refuses a refresh for good, or "". The same status without a code of
 // RFC 6749 may come from anything on the way.

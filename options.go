@@ -127,7 +127,8 @@ func WithHTTPClient(client *http.Client) Option {
 }
 
 // WithPlan counts the calls of each month in memory and refuses further ones, with a [*QuotaError], when the plan's number
-// is reached. Without it calls are counted and never refused. It has no effect beside [WithQuotaStore].
+// is reached. Without it calls are counted and never refused. It has no effect beside [WithQuotaStore], whose store has a limit
+// of its own ([WithLogger] is told so).
 func WithPlan(plan Plan) Option {
 	return option(func(c *config) error {
 		if plan <= 0 {
@@ -162,7 +163,7 @@ func WithLimiter(limiter Limiter) Option {
 	})
 }
 
-// WithQuotaStore takes the place of the counter in memory, so that the count outlives the process.
+// WithQuotaStore takes the place of the counter in memory, so that the count outlives the process. The limit is the store's.
 func WithQuotaStore(store QuotaStore) Option {
 	return option(func(c *config) error {
 		if store == nil {

@@ -3,7 +3,9 @@ package drift_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -301,6 +303,16 @@ func (s *store) Usage(context.Context, time.Time) (drift.Usage, error) {
 	defer s.mu.Unlock()
 	s.looked++
 	return drift.Usage{Used: s.used, Limit: s.limit}, s.usageErr
+}
+
+func TestPlanBesideAStoreIsMentioned(t *testing.T) {
+	var log strings.Builder
+	logger := drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil)))
+	through(t, new(network).serve, logger, drift.WithPlan(3))
+	through(t, new(network).serve, logger, drift.WithQuotaStore(new(store)))
+	assert.Empty(t, log.String())
+	through(t, new(network).serve, logger, drift.WithPlan(3), drift.WithQuotaStore(new(store)))
+	assert.Contains(t, log.String(), "WithPlan has no effect")
 }
 
 func TestStoreThatFails(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -367,6 +369,38 @@ func (s *rotatingSource) TokenContext(context.Context) (*oauth2.Token, error) {
 func (s *rotatingSource) Refresh(ctx context.Context, _ *oauth2.Token) (*oauth2.Token, error) {
 	s.refreshes.Add(1)
 	return s.TokenContext(ctx)
+}
+
+func TestTextsOfTokensThatCannotBeHad(t *testing.T) {
+	opaque := errors.New("sEcReT")
+	for err, text := range map[error]string{
+		opaque: "no token", fmt.Errorf("sEcReT: %w", opaque): "no token", errors.Join(opaque): "no token", &net.AddrError{Err: "sEcReT"}: "no token: *net.AddrError",
+		fmt.Errorf("sEcReT: %w", fs.ErrClosed): "no token: file already closed",
+	} {
+		client := throughWith(t, &plainSource{tokens: []string{"a"}, err: err}, new(network).serve)
+		require.EqualError(t, get(t.Context(), client), "drift: tests.call: not sent: "+text)
+	}
+	client := throughWith(t, &plainSource{tokens: []string{"sEcReT sEcReT"}}, new(network).serve)
+	require.EqualError(t, get(t.Context(), client), "drift: tests.call: not sent: the token: must be printable ASCII without spaces, and not empty")
+	synctest.Test(t, func(t *testing.T) {
+		source := &refusingSource{err: opaque}
+		client := throughWith(t, source, (&network{answers: []respondWith{answer(http.StatusUnauthorized)}}).serve)
+		require.ErrorContains(t, get(t.Context(), client), "drift: tests.call: sent: no new token: GET v2/things: 401")
+	})
+}
+
+// refusingSource has a token, and none after that.
+type refusingSource struct {
+	plainSource
+	err error
+}
+
+func (s *refusingSource) TokenContext(context.Context) (*oauth2.Token, error) {
+	return &oauth2.Token{AccessToken: "first"}, nil
+}
+
+func (s *refusingSource) Refresh(context.Context, *oauth2.Token) (*oauth2.Token, error) {
+	return nil, s.err
 }
 
 // A service that refuses new tokens too must not make a client use up one refresh token after the other.

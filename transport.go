@@ -74,6 +74,7 @@ type answer struct {
 	sent    bool
 	status  int
 	header  http.Header
+	pause   time.Duration // that the service asked for
 	buffer  *bytes.Buffer // the body; nil without one
 	whole   bool          // reading into buffer has ended as it should
 	limited io.LimitedReader
@@ -142,10 +143,12 @@ func (c *call) attempt(req *http.Request) error {
 	}
 	c.last.token = token
 	if ctx.Err() != nil {
+		turn.end()
 		c.settle(ctx, reserved, 0)
 		return contextError(ctx)
 	}
 	headers := c.exchangeOnce(req, &turn)
+	c.warnOfPause(ctx)
 	c.settle(ctx, reserved, headers)
 	c.record(ctx, Attempt{StatusCode: c.last.status, Sent: c.last.sent, Duration: time.Since(reserved), Err: c.last.err})
 	c.warn(ctx, usage)
@@ -238,7 +241,8 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	}
 	if err != nil {
 		c.last.err, c.last.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
-		if c.last.sent = trace.sent(ctx, func() { cancel(nil) }, err); !c.last.sent {
+		cancel(nil) // so that a transport that has given up does not connect after all
+		if c.last.sent = trace.sent(err); !c.last.sent {
 			turn.outcome = NotSent
 		}
 		turn.end()
@@ -246,10 +250,9 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
 	}
 	defer resp.Body.Close()
 	c.last.sent, c.last.status, c.last.header = true, resp.StatusCode, resp.Header
-	asked := c.pauseIfAsked()
+	c.pauseIfAsked()
 	turn.outcome = Answered
 	turn.end()
-	c.warnOfPause(ctx, asked)
 	if err = c.read(req.Context(), resp); err != nil {
 		c.last.err = transportCause(req.Context(), ctx, err)
 		if c.last.status >= http.StatusBadRequest {
@@ -276,27 +279,28 @@ func roundTrip(transport http.RoundTripper, req *http.Request) (*http.Response, 
 	return resp, err
 }
 
-// pauseIfAsked keeps the other callers back too. It returns for how long.
-func (c *call) pauseIfAsked() time.Duration {
+// pauseIfAsked keeps the other callers back too.
+func (c *call) pauseIfAsked() {
 	if c.last.status != http.StatusTooManyRequests && c.last.status != http.StatusServiceUnavailable {
-		return 0
+		return
 	}
-	asked := min(c.last.retryAfter(), maxPause)
+	asked := c.last.retryAfter()
 	if c.last.status == http.StatusTooManyRequests {
 		asked = cmp.Or(asked, throttleBackoff)
 	}
-	if asked != 0 {
-		c.limiter.Pause(time.Now().Add(asked))
-	}
-	return asked
-}
-
-// warnOfPause is for the time when the slot is given back: a log may make calls of its own.
-func (c *call) warnOfPause(ctx context.Context, asked time.Duration) {
 	if asked == 0 {
 		return
 	}
-	c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: the service asked for a pause", slog.Duration("pause", asked),
+	c.last.pause = min(asked, maxPause)
+	c.limiter.Pause(time.Now().Add(c.last.pause))
+}
+
+// warnOfPause is for the time when the attempt has ended and holds nothing: a log may make calls of its own.
+func (c *call) warnOfPause(ctx context.Context) {
+	if c.last.pause == 0 {
+		return
+	}
+	c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: the service asked for a pause", slog.Duration("pause", c.last.pause),
 		slog.Int("status", c.last.status), slog.String("operation", c.route.name))
 }
 
@@ -417,12 +421,9 @@ func (t *sendTrace) written() int { return int(t.headers.Load()) }
 // answered is written for a request that was answered: HTTP/2 may tell of the headers after their answer has come.
 func (t *sendTrace) answered() int { return max(t.written(), int(t.earlier.Load())+1) }
 
-// sent ends the request's context, so that a transport that has given up does not send after all, and tells whether it had
-// sent. It errs on the side of yes: of a transport that does not report, and of a request that was about to be written when
-// its context ended, nobody knows.
-func (t *sendTrace) sent(ctx context.Context, end func(), err error) bool {
-	ended := ctx.Err() != nil
-	end()
+// sent is asked when the request's context has ended. It errs on the side of yes: of a transport that does not report, and of
+// a request that got its connection and may be about to be written, nobody knows.
+func (t *sendTrace) sent(err error) bool {
 	var dial *net.OpError
 	switch {
 	case t.headers.Load() > 0:
@@ -432,7 +433,7 @@ func (t *sendTrace) sent(ctx context.Context, end func(), err error) bool {
 	case !t.traced.Load():
 		return true
 	default:
-		return t.connected.Load() && ended
+		return t.connected.Load()
 	}
 }
 
@@ -445,7 +446,7 @@ func (c *call) record(ctx context.Context, a Attempt) {
 			slog.String("request_id", c.last.requestID()), c.last.loggedHeader())
 	}
 	if c.hooks.Attempt != nil {
-		c.hooks.Attempt(AttemptInfo{RequestInfo: c.info(), Attempt: a, Number: len(c.attempts), RequestID: c.last.requestID()})
+		c.hooks.Attempt(AttemptInfo{RequestInfo: c.info(), callContext: c.context(), Attempt: a, Number: len(c.attempts), RequestID: c.last.requestID()})
 	}
 }
 
@@ -477,26 +478,26 @@ func (c *call) waitedFor(reason WaitReason, d time.Duration) {
 	}
 	c.waited.add(reason, d)
 	if c.hooks.Wait != nil {
-		c.hooks.Wait(WaitInfo{RequestInfo: c.info(), Reason: reason, Duration: d})
+		c.hooks.Wait(WaitInfo{RequestInfo: c.info(), callContext: c.context(), Reason: reason, Duration: d})
 	}
 }
 
 var (
-	errForeignOrigin  = errors.New("the request is for another origin than the base URL")
-	errNoResponse     = errors.New("the transport returned neither an answer nor an error")
-	errStatus         = errors.New("the service answered with a status that ends no call")
-	errProxy          = errors.New("the proxy refused the connection")
-	errRedirect       = errors.New("the service answered with a redirect, which is never followed")
+	errForeignOrigin = errors.New("the request is for another origin than the base URL")
+	errNoResponse    = errors.New("the transport returned neither an answer nor an error")
+	errStatus        = errors.New("the service answered with a status that ends no call")
+	errProxy         = errors.New("the proxy refused the connection")
+	errRedirect      = errors.New("the service answered with a redirect, which is never followed")
 )
 
-// errAttemptTimeout is a net.Error. It does not match context.DeadlineExceeded, by which callers know their own deadline.
-var errAttemptTimeout = attemptTimeout{}
+const errAttemptTimeout = timeout("the attempt took too long")
 
-type attemptTimeout struct{}
+// timeout is a net.Error. It does not match context.DeadlineExceeded, by which callers know their own deadline.
+type timeout string
 
-func (attemptTimeout) Error() string   { return "the attempt took too long" }
-func (attemptTimeout) Timeout() bool   { return true }
-func (attemptTimeout) Temporary() bool { return true }
+func (t timeout) Error() string { return string(t) }
+func (timeout) Timeout() bool   { return true }
+func (timeout) Temporary() bool { return true }
 
 // transportCause says why an attempt failed: that the caller's context ended, that the attempt took too long, or what the
 // connection met.

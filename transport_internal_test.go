@@ -47,7 +47,7 @@ func TestOwnTransport(t *testing.T) {
 	assert.Positive(t, transport.HTTP2.WriteByteTimeout)
 }
 
-// A call that outlasts Close, or is between two attempts, leaves no connection behind.
+// A call that outlasts Close, or is between two attempts, leaves no connection behind when it has got its answer.
 func TestCloseDuringACallClosesItsConnection(t *testing.T) {
 	for protocol, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		for name, first := range map[string]int{"under way": http.StatusOK, "between attempts": http.StatusServiceUnavailable} {

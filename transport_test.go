@@ -81,19 +81,35 @@ func TestTransportThatChangesItsRequest(t *testing.T) {
 	})
 }
 
-// reporting is a network that takes a while to connect, tells httptrace what it does, and sends unless the context has ended.
-func reporting(sent *int) roundTripper {
+// reporting is a network that takes a while to connect, and then to write, and tells httptrace what it does. As with net/http,
+// the end of the context keeps it from connecting, and not from writing.
+func reporting(sent *int, answer respondWith) respondWith {
 	return func(req *http.Request) (*http.Response, error) {
 		trace := httptrace.ContextClientTrace(req.Context())
 		trace.GetConn("")
 		time.Sleep(15 * time.Millisecond)
-		trace.GotConn(httptrace.GotConnInfo{})
 		if err := req.Context().Err(); err != nil {
 			return nil, err
 		}
+		trace.GotConn(httptrace.GotConnInfo{})
+		time.Sleep(15 * time.Millisecond)
 		*sent++
 		trace.WroteHeaders()
-		return answer(200)(req)
+		return answer(req)
+	}
+}
+
+// givingUp does not wait for the network inside the first time, but after that.
+func givingUp(after time.Duration, inside respondWith) respondWith {
+	first := true
+	return func(req *http.Request) (*http.Response, error) {
+		if !first {
+			return inside(req)
+		}
+		first = false
+		go func() { _, _ = inside(req) }()
+		time.Sleep(after)
+		return nil, errors.New("too slow")
 	}
 }
 
@@ -103,26 +119,38 @@ type slowSlots struct{ slots }
 func (s *slowSlots) Acquire(context.Context, drift.Class) (drift.Slot, error) { return s, nil }
 func (s *slowSlots) Done(drift.Outcome)                                       { time.Sleep(20 * time.Millisecond) }
 
-// A transport that does not wait for the one inside: what was not sent when it gave up must not be sent any more.
+// A transport that does not wait for the one inside: what was not sent when it gave up is not sent any more, and what may have
+// been is not sent again.
 func TestTransportThatGivesUpEarly(t *testing.T) {
+	const dialling, connected = 5 * time.Millisecond, 20 * time.Millisecond
+	post := func(t *testing.T, after time.Duration) (sent int, attempts []drift.Attempt, err error) {
+		synctest.Test(t, func(t *testing.T) {
+			var response drift.Response
+			client := through(t, roundTripper(givingUp(after, reporting(&sent, answer(200)))), drift.WithLimiter(new(slowSlots)))
+			err = call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
+			attempts = response.Attempts
+		})
+		return sent, attempts, err
+	}
+	sent, attempts, err := post(t, dialling)
+	require.NoError(t, err)
+	require.Len(t, attempts, 2)
+	assert.False(t, attempts[0].Sent)
+	assert.Equal(t, 1, sent)
+
+	sent, attempts, err = post(t, connected)
+	require.ErrorIs(t, err, drift.ErrAmbiguous)
+	require.Len(t, attempts, 1)
+	assert.True(t, attempts[0].Sent)
+	assert.Equal(t, 1, sent)
+
+	sent = 0
 	synctest.Test(t, func(t *testing.T) {
-		var sent, given int
-		inside := reporting(&sent)
-		client := through(t, func(req *http.Request) (*http.Response, error) {
-			given++
-			if given > 1 {
-				return inside(req)
-			}
-			go func() { _, _ = inside(req) }()
-			time.Sleep(5 * time.Millisecond)
-			return nil, errors.New("too slow")
-		}, drift.WithLimiter(new(slowSlots)))
-		var response drift.Response
-		require.NoError(t, call(t.Context(), client, http.MethodPost, drift.WithResponse(&response)))
-		require.Len(t, response.Attempts, 2)
-		assert.False(t, response.Attempts[0].Sent)
-		assert.Equal(t, 1, sent)
+		config, _ := answering(givingUp(dialling, reporting(&sent, answerBody(200, `{"access_token": "a"}`))))
+		_, err = config.Exchange(t.Context(), "code")
 	})
+	require.NoError(t, err)
+	assert.Equal(t, 1, sent)
 }
 
 // callingHandler makes a call for each record, as one does that sends records to a conversation.
@@ -136,19 +164,59 @@ func (h callingHandler) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// The log is told of a pause when the attempt holds nothing any more: a client's first call keeps all others waiting.
+// callingClient makes a call for each warning.
+func callingClient(t *testing.T, transport roundTripper, opts ...drift.Option) (client *drift.Client, calls *int) {
+	calls = new(int)
+	warnings := slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})
+	client = through(t, transport, append(opts, drift.WithLogger(slog.New(callingHandler{warnings, func() {
+		*calls++
+		assert.NoError(t, get(context.Background(), client, drift.WithTimeout(time.Hour)))
+	}})))...)
+	return client, calls
+}
+
+// The log is told when the attempt holds nothing any more: a client's first call keeps all others waiting.
 func TestLoggerThatCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var client *drift.Client
-		calls := 0
-		client = through(t, (&network{answers: []respondWith{answer(429, "Retry-After", "1"), answer(200)}}).serve,
-			drift.WithLogger(slog.New(callingHandler{slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}), func() {
-				calls++
-				assert.NoError(t, get(t.Context(), client, drift.WithTimeout(time.Hour)))
-			}})))
+		client, calls := callingClient(t, (&network{answers: []respondWith{answer(429, "Retry-After", "1"), answer(200)}}).serve)
 		start := time.Now()
 		require.NoError(t, get(t.Context(), client))
-		assert.Equal(t, 1, calls)
+		assert.Equal(t, 1, *calls)
 		assert.Less(t, time.Since(start), 2*time.Minute)
 	})
+	t.Run("the body is read before", inBubble(func(t *testing.T) {
+		usedUp := answerBody(429, `{"error": {"type": "quota_exceeded"}}`, "Retry-After", "60")
+		client, calls := callingClient(t, (&network{answers: []respondWith{func(req *http.Request) (*http.Response, error) {
+			resp, err := usedUp(req)
+			body := resp.Body
+			resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
+				if req.Context().Err() != nil {
+					return 0, req.Context().Err()
+				}
+				return body.Read(p)
+			}))
+			return resp, err
+		}, answer(200)}}).serve)
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
+		assert.Equal(t, 1, *calls)
+	}))
+	t.Run("not sent", inBubble(func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		client, calls := callingClient(t, new(network).serve, drift.WithQuotaStore(cancellingStore{&store{refundErr: errors.New("x")}, cancel}))
+		start := time.Now()
+		require.ErrorIs(t, get(ctx, client), context.Canceled)
+		assert.Equal(t, 1, *calls)
+		assert.Zero(t, time.Since(start))
+	}))
+}
+
+// cancellingStore ends the caller's context as soon as a call is counted.
+type cancellingStore struct {
+	*store
+	cancel context.CancelFunc
+}
+
+func (s cancellingStore) Reserve(ctx context.Context, at time.Time) (drift.Usage, error) {
+	s.cancel()
+	return s.store.Reserve(ctx, at)
 }
