@@ -19,7 +19,7 @@ import (
 type Request struct {
 	Name   string            // labels errors, logs and hooks; "": the template
 	Method string            // in upper case; "": GET
-	Path   string            // a template relative to the base URL, such as "contacts/{contactId}"; it labels errors too
+	Path   string            // a template relative to the base URL, such as "contacts/{contactId}". It is shown in errors, logs and hooks, so put what varies into Values
 	Values map[string]string // the template's parameters; each becomes one escaped segment
 	Query  url.Values
 	Body   any  // encoded as JSON, with instants as milliseconds; nil: none
@@ -31,7 +31,8 @@ type Request struct {
 // left as it was.
 //
 // A JSON target is read with the conventions of the API: names match in any case and with or without underscores, a
-// time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. With *[]byte, io.Writer and Raw an answer with a
+// time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. A number in an any is a float64, as in
+// encoding/json: where all digits of an id count take json.Number, an int64 or [Attributes]. With *[]byte, io.Writer and Raw an answer with a
 // status of success is taken as it is, even if its body reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
 	if c.caller == nil {

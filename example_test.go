@@ -50,11 +50,11 @@ func ExampleMessagesService() {
 
 	message, err := client.Messages.Create(ctx, 1, drift.MessageCreateRequest{
 		Body:            "Your invoice is on its way.",
-		ClientMessageID: "invoice-2026-11", // found again after an AmbiguousError
+		ClientMessageID: "invoice-2026-11", // without one it is a random UUID
 	})
 	var ambiguous *drift.AmbiguousError
 	if errors.As(err, &ambiguous) {
-		log.Fatalf("look whether %s was written before sending it again", ambiguous.ClientID)
+		log.Fatalf("conversation 1 may have %s already: have somebody look before sending it again", ambiguous.ClientID)
 	}
 	if err != nil {
 		log.Fatal(err)

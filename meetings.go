@@ -16,8 +16,8 @@ type MeetingsService interface {
 	// Get returns one meeting: GET v2/meetings/{meetingId}. No such meeting is [ErrNotFound].
 	Get(ctx context.Context, id MeetingID, opts ...CallOption) (*Meeting, error)
 
-	// Create books a meeting: POST v2/meetings. A duration that is not a positive number of whole minutes is a
-	// [*ValidationError].
+	// Create books a meeting: POST v2/meetings. A duration that is negative or not whole minutes is a
+	// [*ValidationError]; 0 is not sent.
 	Create(ctx context.Context, req MeetingCreateRequest, opts ...CallOption) (*Meeting, error)
 
 	// Update changes the fields that are set and leaves the others alone: PATCH v2/meetings/{meetingId}. A request that sets

@@ -17,7 +17,8 @@ type MessagesService interface {
 	Get(ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption) (*Message, error)
 
 	// Create writes a message into a conversation: POST v2/conversations/{conversationId}/messages. After an
-	// [*AmbiguousError] its ClientID tells under which client_message_id the message may have been written.
+	// [*AmbiguousError] its ClientID is the client_message_id with which the message may have been written; no operation
+	// finds a message by it.
 	Create(ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption) (*Message, error)
 
 	// Update changes the fields that are set and leaves the others alone: PATCH

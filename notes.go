@@ -17,7 +17,8 @@ type NotesService interface {
 	Get(ctx context.Context, conversationID ConversationID, id NoteID, opts ...CallOption) (*Note, error)
 
 	// Create writes a note on a conversation: POST v2/conversations/{conversationId}/timeline/notes. After an
-	// [*AmbiguousError] its ClientID tells under which client_id the note may have been written.
+	// [*AmbiguousError] its ClientID is the client_id with which the note may have been written; no operation finds a note
+	// by it.
 	Create(ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption) (*Note, error)
 
 	// Update changes the fields that are set and leaves the others alone: PATCH

@@ -26,8 +26,10 @@ type RetryPolicy struct {
 	MinBackoff    time.Duration // 500 ms: the first delay is random between 0 and this, each further bound is twice as long
 	MaxBackoff    time.Duration // 20 s: the longest bound
 	MaxRetryAfter time.Duration // 60 s: a longer Retry-After is handed to the caller as a *RateLimitError
-	Budget        int           // 10 further attempts that a client may spend at once, so that an outage is not tripled; five
+
+	// Budget is how many further attempts a client may spend at once, 10 by default, so that an outage is not tripled. Five
 	// successes earn one back. Attempts after 429 or with a new token are free. Negative: no bound.
+	Budget int
 }
 
 const (

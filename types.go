@@ -22,7 +22,8 @@ import (
 // which means "none". Ids that the API gives out are greater than 0, and no other is accepted as an argument.
 type ID[R any] int64
 
-// Ids of the records, and of objects that have no operation of their own.
+// Ids have a type for each kind of record, so that the compiler tells them apart. Users, workflows, inboxes, playbooks and
+// organizations have ids only: no operation returns one.
 type (
 	ConversationID = ID[Conversation]
 	MessageID      = ID[Message]

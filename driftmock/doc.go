@@ -1,13 +1,15 @@
 // Package driftmock has a mock for each service of a [drift.Client], for tests of code that takes the whole client.
 //
-//	func TestClosesConversation(t *testing.T) {
+//	func TestTitleOf(t *testing.T) {
 //		client, mocks := driftmock.NewClient(t)
 //		mocks.Conversations.EXPECT().
 //			Get(mock.Anything, drift.ConversationID(42)).
 //			Return(&drift.Conversation{ID: 42, Title: "Invoice"}, nil)
 //
 //		title, err := titleOf(t.Context(), client, 42)
-//		…
+//		if err != nil || title != "Invoice" {
+//			t.Errorf("%q, %v", title, err)
+//		}
 //	}
 //
 // A call that no expectation covers fails the test at once, an expectation that no call met fails it at the end. Arguments are

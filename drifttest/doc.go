@@ -30,6 +30,11 @@
 // [Server.AddPerson], [Server.AddTeam] and their like. [WithDemoData] fills a small account; its contents are the same in
 // every run.
 //
+// # Limits
+//
+// A client of [Server.Client] keeps to 100 calls in 60 seconds, as any client does: a test that makes more waits for the rest of the
+// minute. Where that is not what it is about, give the client a limit that it does not reach: srv.Client(drift.WithRateLimit(1_000_000)).
+//
 // # OAuth
 //
 // The server plays the authorize page and the token endpoint, and its API takes the tokens that it gave out until they expire or are

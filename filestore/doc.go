@@ -3,7 +3,9 @@
 // share a file, and a restart goes on where the last run ended.
 //
 //	quota, err := filestore.OpenQuota("/var/lib/myapp/drift.quota", filestore.WithPlan(drift.PlanProfessional))
-//	if err != nil { … }
+//	if err != nil {
+//		return err
+//	}
 //	defer quota.Close()
 //
 //	client, err := drift.NewClient(

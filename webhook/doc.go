@@ -1,5 +1,6 @@
 // Package webhook receives the events that Drift sends: an [http.Handler] that checks the verification token, decodes each
-// delivery to a typed event, keeps duplicates away, and answers in a way that lets the sender try again after a failure.
+// delivery to a typed event, keeps duplicates away where they can be told from new events, and answers in a way that lets the
+// sender try again after a failure.
 //
 //	handler, err := webhook.NewHandler([]string{os.Getenv("DRIFT_VERIFICATION_TOKEN")}, webhook.WithOnError(logFailure))
 //	if err != nil {

@@ -76,8 +76,9 @@ type function struct {
 //	webhook.On(handler, func(ctx context.Context, e *webhook.NewMessage) error { … })
 //
 // With [Event] itself f is called for every event, whatever its type. Several functions for one event are called in the order
-// in which they were registered, up to the first error. The sender then tries again, and all are called again. A function
-// that is registered while deliveries come in takes part from the next one on. An event for which there is none is answered 200.
+// in which they were registered, up to the first error. The answer is then 500; if the sender tries again, which is not
+// documented, all are called again. A function that is registered while deliveries come in takes part from the next one on. An
+// event for which there is none is answered 200.
 //
 // The context is the request's; with [WithQueue] it has the values of the request, and ends only with [Handler.Shutdown].
 func On[E Event](h *Handler, f func(ctx context.Context, e E) error) {
