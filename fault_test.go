@@ -20,7 +20,8 @@ import (
 
 // TestFault runs the rows of testdata/faults.tsv that belong to this package.
 func TestFault(t *testing.T) {
-	faults.Run(t, ".", connectionFaults(), statusFaults(), bodyFaults(), requestFaults(), contextFaults(), oauthFaults(), hygieneFaults())
+	faults.Run(t, ".", connectionFaults(), statusFaults(), bodyFaults(), requestFaults(), contextFaults(), oauthFaults(), hygieneFaults(),
+		resendFaults(), valueFaults(), listFaults(), fileFaults())
 }
 
 // faultClient is a client for one row of the matrix. Everything that must not be seen is marked: its token, a header, the
