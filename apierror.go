@@ -243,7 +243,23 @@ func (a *answer) quotaUsedUp() bool {
 	return false
 }
 
-func (a *answer) retryAfter() time.Duration { return parseRetryAfter(a.header, time.Now()) }
+// retryAfter is how long the service wants a caller to wait: its Retry-After, or of a 429 without one the time until the
+// limit is reset.
+func (a *answer) retryAfter() time.Duration {
+	asked := parseRetryAfter(a.header, time.Now())
+	if asked == 0 && a.status == http.StatusTooManyRequests {
+		asked = limitReset(a.header, time.Now())
+	}
+	return asked
+}
+
+// usedUpUntil is the time until the limit is reset, where the service says that nothing remains of it.
+func (a *answer) usedUpUntil() time.Duration {
+	if !usedUp(a.header) {
+		return 0
+	}
+	return limitReset(a.header, time.Now())
+}
 
 // apiError makes the last answer an error.
 func (c *call) apiError() *APIError {

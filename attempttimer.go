@@ -18,6 +18,7 @@ type attemptTimers struct {
 type attemptTimer struct {
 	mu    sync.Mutex
 	end   context.CancelCauseFunc // ends the attempt; nil: there is none
+	cause error                   // that it ends with
 	due   time.Time               // when it has taken too long
 	fires time.Time               // zero: the timer is not set
 }
@@ -28,13 +29,25 @@ func (t *attemptTimers) start(end context.CancelCauseFunc) *attemptTimer {
 	if !ok || timer.strange(now, t.after) {
 		timer = new(attemptTimer)
 	}
-	timer.mu.Lock()
-	defer timer.mu.Unlock()
-	timer.end, timer.due = end, now.Add(t.after)
-	if timer.fires.IsZero() {
-		timer.set(now, t.after)
-	}
+	timer.arm(t.after, end, errAttemptTimeout)
 	return timer
+}
+
+// arm gives the attempt this much time from now on. It must not be less than a timer that is still set was given.
+func (t *attemptTimer) arm(after time.Duration, end context.CancelCauseFunc, cause error) {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end, t.cause, t.due = end, cause, now.Add(after)
+	if t.fires.IsZero() {
+		t.set(now, after)
+	}
+}
+
+func (t *attemptTimer) disarm() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end = nil
 }
 
 // strange reports whether the timer was set by another clock, that of a test in virtual time, and cannot be relied on.
@@ -46,9 +59,7 @@ func (t *attemptTimer) strange(now time.Time, after time.Duration) bool {
 }
 
 func (t *attemptTimers) stop(timer *attemptTimer) {
-	timer.mu.Lock()
-	defer timer.mu.Unlock()
-	timer.end = nil
+	timer.disarm()
 	t.idle.Put(timer)
 }
 
@@ -70,5 +81,5 @@ func (t *attemptTimer) fire() {
 		t.set(now, left)
 		return
 	}
-	t.end(errAttemptTimeout)
+	t.end(t.cause)
 }

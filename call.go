@@ -1,11 +1,10 @@
 package drift
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,13 +61,16 @@ type callState struct {
 	start   time.Time
 	caller  context.Context // as given, for hooks
 	target  url.URL
-	request http.Request          // without a token
+	request http.Request          // without a token, headers and body, which each attempt adds
 	repeat  retryablehttp.Request // the same, as the loop wants it
+	body    []byte                // nil: none
 	resp    http.Response         // of the last attempt, as the loop sees it
 
 	attempts    []Attempt
 	waited      Waits
 	last        answer
+	received    received
+	stops       int           // attempts that ended before anything was sent
 	previous    *APIError     // the answer that the last retry was for
 	applied     bool          // an attempt may have been applied
 	refreshed   bool          // the call has had its attempt with a new token
@@ -77,6 +79,8 @@ type callState struct {
 	backoffFrom time.Time     // when that delay began
 	late        bool          // the deadline comes before the next attempt could
 	anyContent  bool          // the answer need not be JSON
+	anyAccepted bool          // and the service is told so
+	writer      io.Writer     // gets the answer as it comes; nil: decode does
 }
 
 // call runs an operation of the catalogue.
@@ -155,27 +159,25 @@ func (c *call) exchange(ctx context.Context, in encoder) error {
 	if err := c.checkQuota(ctx); err != nil {
 		return err
 	}
-	return c.result(ctx, c.send(ctx, out))
+	return c.result(ctx, c.repeatUntilDone(ctx, out))
 }
 
-// send runs the retry loop. What became of the call is in c.last; the error only tells that the loop was interrupted.
-func (c *call) send(ctx context.Context, out outgoing) error {
+// repeatUntilDone runs the retry loop. What became of the call is in c.last; the error only tells that the loop was interrupted.
+func (c *call) repeatUntilDone(ctx context.Context, out outgoing) error {
 	c.setRequest(ctx, out)
 	c.loop.RetryMax = c.retry.MaxAttempts // checkRetry counts, and a new token is worth one more
 	_, err := c.loop.Do(&c.repeat)        // the attempts have read and closed the body
 	return err
 }
 
-// setRequest builds the request that the loop repeats. Each attempt adds the headers.
+// setRequest builds the request that the loop repeats.
 func (c *call) setRequest(ctx context.Context, out outgoing) {
 	path, _ := url.PathUnescape(out.path) // cannot fail: all its parts were escaped
 	c.target = url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: path, RawPath: out.path, RawQuery: out.query}
 	req := http.Request{Method: c.route.method, URL: &c.target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: c.bare}
 	c.request = *req.WithContext(ctx)
 	c.repeat.Request = &c.request
-	if out.body != nil {
-		_ = c.repeat.SetBody(out.body) // cannot fail for bytes
-	}
+	c.body = out.body
 }
 
 // result turns the last answer into a record or a typed error.
@@ -199,7 +201,7 @@ func (c *call) outcome(ctx context.Context) error {
 	case a.stopped != nil:
 		return c.named(a.stopped)
 	case a.err != nil:
-		return c.transportError(a.err)
+		return c.noAnswer(a.err)
 	case a.status == http.StatusNotFound && c.route.method == http.MethodDelete && c.applied:
 		return nil // an earlier attempt deleted it
 	case a.status == http.StatusTooManyRequests && !a.quotaUsedUp():
@@ -241,8 +243,17 @@ func (c *call) named(err error) error {
 	return c.transportError(err)
 }
 
+// noAnswer is the error of a call that got no usable answer, or whose answer the caller's writer did not take.
+func (c *call) noAnswer(err error) error {
+	var unwritten *writerError
+	if errors.As(err, &unwritten) {
+		return unwritten.named(c.route.name)
+	}
+	return c.transportError(err)
+}
+
 func (c *call) transportError(err error) *TransportError {
-	e := &TransportError{Operation: c.route.name, Attempts: c.attempts, Err: err}
+	e := &TransportError{Operation: c.route.name, Written: c.last.streamed, Attempts: c.attempts, Err: err}
 	for _, attempt := range c.attempts {
 		e.Sent = e.Sent || attempt.Sent
 	}
@@ -282,11 +293,7 @@ func (c *call) decoded(err error) error {
 		return nil
 	}
 	var notFit *wire.Error
-	var target *targetError
 	switch {
-	case errors.As(err, &target):
-		c.applied = true
-		return fmt.Errorf("drift: %s: cannot write the answer: %w", c.route.name, target.err)
 	case errors.Is(err, errReported):
 		return c.apiError()
 	case errors.Is(err, errNoRecord):
@@ -314,6 +321,9 @@ func (c *call) repeatable() bool {
 
 func (c *call) checkQuota(ctx context.Context) error {
 	usage, err := c.quota.Usage(ctx, c.start)
+	if err != nil && temporary(err) { // Reserve asks again, and can wait
+		usage, err = Usage{}, nil
+	}
 	if err != nil {
 		return c.named(failed(ctx, "the quota store failed", err))
 	}
@@ -413,12 +423,15 @@ func bodyError(err error) error {
 
 // header returns the headers of an attempt. Their values are the attempt's own: a transport that changes them, which none
 // should, does so to nobody else.
-func (c *call) header(values *[3]string, withBody bool) http.Header {
-	*values = [...]string{jsonType, c.userAgent, c.authorization(c.last.token.AccessToken)}
-	h := make(http.Header, len(values)+1+len(c.options.header))
+func (c *call) header(values *[4]string, withBody bool) http.Header {
+	*values = [...]string{jsonType, c.userAgent, c.authorization(c.last.token.AccessToken), jsonType}
+	if c.anyAccepted {
+		values[0] = "*/*"
+	}
+	h := make(http.Header, len(values)+len(c.options.header))
 	h["Accept"], h["User-Agent"] = values[0:1:1], values[1:2:2]
 	if withBody {
-		h["Content-Type"] = values[0:1:1]
+		h["Content-Type"] = values[3:4:4]
 	}
 	for name, values := range c.options.header {
 		h[name] = slices.Clone(values)
@@ -442,21 +455,22 @@ func (c *call) context() callContext {
 // report fills the caller's Response and tells hooks about the end of the call.
 func (c *call) report(err error) {
 	if r := c.options.response; r != nil {
-		*r = Response{StatusCode: c.last.status, Header: c.last.header, RequestID: c.last.requestID(),
-			Body: bytes.Clone(c.last.body()), Attempts: c.attempts, Waited: c.waited}
+		*r = Response{StatusCode: c.received.status, Header: c.received.header, RequestID: c.received.requestID,
+			Body: c.received.body, Attempts: c.attempts, Waited: c.waited}
 	}
 	if c.hooks.Response != nil {
-		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), callContext: c.context(), StatusCode: c.last.status, Attempts: len(c.attempts),
+		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), callContext: c.context(), StatusCode: c.received.status,
+			Attempts: len(c.attempts),
 			Duration: time.Since(c.start), Waited: c.waited, Err: err})
 	}
 }
 
 // Response tells about a call; see [WithResponse]. It is filled on errors too.
 type Response struct {
-	StatusCode int         // of the last answer; 0: there was none
-	Header     http.Header // of the last answer
-	RequestID  string      // X-Request-Id of the last answer
-	Body       []byte      // of the last answer, up to the limit; it may hold personal data
+	StatusCode int         // of the last answer that came, also where later attempts got none; 0: there was none
+	Header     http.Header // of that answer
+	RequestID  string      // X-Request-Id of that answer
+	Body       []byte      // of that answer, up to the limit; it may hold personal data. nil where an io.Writer got it
 	Attempts   []Attempt   // in order; an attempt that never went out is not listed
 	Waited     Waits
 }

@@ -50,6 +50,7 @@ type core struct {
 	timers       attemptTimers
 	tokens       tokens
 	bearer       atomic.Pointer[bearer]
+	http1        atomic.Bool // the service's last answer came over HTTP/1
 	fruitless    fruitless
 	limiter      Limiter
 	quota        QuotaStore
@@ -58,14 +59,13 @@ type core struct {
 	budget       *budget
 	hooks        Hooks
 	logger       *slog.Logger // never nil
-	maxBody      int64
 	closed       atomic.Bool
 }
 
 // NewClient returns a client. It needs one source of tokens: [WithToken], [WithTokenSource], or DRIFT_TOKEN with [FromEnv].
 // Options that are wrong, or exclude each other, are a [*ValidationError]. Nothing is sent.
 func NewClient(opts ...Option) (*Client, error) {
-	c := config{baseURL: DefaultBaseURL, perMinute: DefaultRateLimit, maxResponseSize: DefaultMaxResponseBytes}
+	c := config{baseURL: DefaultBaseURL, perMinute: DefaultRateLimit}
 	for _, o := range opts {
 		if o == nil {
 			continue
@@ -100,7 +100,6 @@ func newCore(c config, base *url.URL) *core {
 		retry:     c.retry.withDefaults(),
 		hooks:     c.hooks,
 		logger:    cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
-		maxBody:   c.maxResponseSize,
 	}
 	s.budget = newBudget(s.retry.Budget)
 	if s.limiter == nil {

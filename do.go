@@ -40,9 +40,13 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 	}
 	r := &route{name: cmp.Or(req.Name, req.Path), method: cmp.Or(req.Method, http.MethodGet), path: req.Path}
 	call := c.caller.newCall(r, opts, func(body []byte) error { return req.decode(body, out) })
-	switch out.(type) {
-	case nil, *[]byte, io.Writer:
+	switch out := out.(type) {
+	case nil:
 		call.anyContent = true
+	case *[]byte:
+		call.anyContent, call.anyAccepted = true, true
+	case io.Writer:
+		call.anyContent, call.anyAccepted, call.writer = true, true, out
 	}
 	return call.run(ctx, requestTo{req, out})
 }
@@ -132,10 +136,7 @@ func (r Request) decode(body []byte, out any) error {
 	case *[]byte:
 		*out = slices.Clone(body)
 		return nil
-	case io.Writer:
-		if _, err := out.Write(body); err != nil {
-			return &targetError{err}
-		}
+	case io.Writer: // has got it already
 		return nil
 	}
 	if r.Raw {
@@ -156,9 +157,3 @@ func reported(body []byte) error {
 	}
 	return nil
 }
-
-// targetError is an answer that came, and that the caller's writer did not take.
-type targetError struct{ err error }
-
-func (e *targetError) Error() string { return e.err.Error() }
-func (e *targetError) Unwrap() error { return e.err }

@@ -264,6 +264,7 @@ func (e *AmbiguousError) LogValue() slog.Value {
 type TransportError struct {
 	Operation string
 	Sent      bool      // whether an attempt was sent, or may have been
+	Written   int64     // how many bytes of the answer the io.Writer of [Client.Do] got before it broke off
 	Attempts  []Attempt // every attempt of the call
 	Err       error     // why the last one failed
 
@@ -275,7 +276,11 @@ func (e *TransportError) Error() string {
 	if e.Sent {
 		sent = "sent"
 	}
-	return withCause(withCause("drift: "+joinNonEmpty(": ", e.Operation, sent), e.Err), e.last)
+	text := withCause("drift: "+joinNonEmpty(": ", e.Operation, sent), e.Err)
+	if e.Written > 0 {
+		text += fmt.Sprintf(", after %d bytes were written", e.Written)
+	}
+	return withCause(text, e.last)
 }
 
 // Timeout reports whether time ran out: that of an attempt (a minute, see [WithHTTPClient]), of the connection, of a store, or the
@@ -289,8 +294,12 @@ func (e *TransportError) Format(f fmt.State, verb rune) { formatError(f, verb, e
 
 // LogValue returns the operation, whether it was sent, and the cause.
 func (e *TransportError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Bool("sent", e.Sent), slog.Int("attempts", len(e.Attempts)),
-		slog.Any("cause", e.Err))
+	attrs := []slog.Attr{slog.String("operation", e.Operation), slog.Bool("sent", e.Sent), slog.Int("attempts", len(e.Attempts)),
+		slog.Any("cause", e.Err)}
+	if e.Written > 0 {
+		attrs = append(attrs, slog.Int64("written", e.Written))
+	}
+	return logGroup(attrs...)
 }
 
 // DecodeError is JSON that does not fit: broken, of another shape, or a record without an id.
@@ -343,7 +352,7 @@ func (e *PageError) LogValue() slog.Value { return logGroup(slog.Any("cause", e.
 // Attempt is one try of a call, as errors and [Response] list them.
 type Attempt struct {
 	StatusCode int           // 0: no answer
-	Sent       bool          // the request's headers were written, or may have been
+	Sent       bool          // the request was written, or may have been, and the service did not say that it was not looked at
 	Duration   time.Duration // from sending to the end of the answer, waiting not included
 	Err        error         // why there is no usable answer; nil with a status
 }

@@ -87,7 +87,7 @@ func wantedSentinels(method string, status int, body errorBody) (wanted []error)
 	add(status == 429, drift.ErrRateLimited)
 	add(status == 402, drift.ErrQuotaExceeded)
 	add(status >= 500, drift.ErrServer)
-	add(method != http.MethodGet && (status == 408 || status >= 500), drift.ErrAmbiguous)
+	add(method != http.MethodGet && (status == 300 || status == 408 || status >= 500), drift.ErrAmbiguous)
 	return wanted
 }
 
@@ -141,7 +141,7 @@ func checkStatusError(t *testing.T, err error, method string, status int, body e
 	if isRedirect(status) {
 		require.ErrorAs(t, err, new(*drift.TransportError))
 		var wanted []error
-		if status == http.StatusSeeOther && method != http.MethodGet { // done, and the answer is elsewhere
+		if status <= http.StatusSeeOther && method != http.MethodGet { // perhaps done, and the answer is elsewhere
 			wanted = []error{drift.ErrAmbiguous}
 		}
 		requireSentinels(t, err, wanted)
@@ -171,7 +171,7 @@ func checkStatusTypes(t *testing.T, err error, method string, status int) {
 	t.Helper()
 	assert.Equal(t, status == 429, errors.As(err, new(*drift.RateLimitError)))
 	assert.Equal(t, status == 402, errors.As(err, new(*drift.QuotaError)))
-	assert.Equal(t, method != http.MethodGet && (status == 408 || status >= 500), errors.As(err, new(*drift.AmbiguousError)))
+	assert.Equal(t, method != http.MethodGet && (status == 300 || status == 408 || status >= 500), errors.As(err, new(*drift.AmbiguousError)))
 	assert.False(t, errors.As(err, new(*drift.TransportError)))
 	assert.False(t, errors.As(err, new(*drift.DecodeError)))
 	assert.False(t, errors.As(err, new(*drift.ValidationError)))

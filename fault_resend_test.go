@@ -1,5 +1,729 @@
 package drift_test
 
-import "github.com/driftsdk/drift/internal/faults"
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
 
-func resendFaults() faults.Cases { return faults.Cases{} }
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/internal/faults"
+)
+
+// resendFaults are the rows about one attempt being one request, and about what ends or repeats a call.
+func resendFaults() faults.Cases {
+	return faults.Cases{
+		161: resetWrites, 162: closedWhileIdle, 163: closedAtTheSecondRequest, 164: redirectedWrites, 166: lastAnswerThatCame,
+		167: largeErrorBodies, 168: strayAnswer, 169: temporaryErrors, 192: rateLimitHeaders,
+	}
+}
+
+const (
+	protocolError = drifttest.HTTP2Code(0x1)
+	cancelStream  = drifttest.HTTP2Code(0x8)
+)
+
+// speakers start a server for each way of speaking HTTP.
+var speakers = map[string]func(*testing.T) *drifttest.RawServer{
+	"HTTP/1": func(t *testing.T) *drifttest.RawServer { return drifttest.StartRaw(t) },
+	"HTTP/2": func(t *testing.T) *drifttest.RawServer { return drifttest.StartRaw(t, drifttest.RawHTTP2()) },
+	"h2c":    func(t *testing.T) *drifttest.RawServer { return drifttest.StartRaw(t, drifttest.RawHTTP2Cleartext()) },
+	"HTTP/1 TLS": func(t *testing.T) *drifttest.RawServer {
+		return drifttest.StartRaw(t, drifttest.RawTLS(drifttest.TrustedCertificate))
+	},
+}
+
+func forHTTP2(t *testing.T, check func(t *testing.T, start func() *wired)) {
+	t.Helper()
+	for _, name := range []string{"HTTP/2", "h2c"} {
+		t.Run(name, func(t *testing.T) {
+			check(t, func() *wired { return wire(t, speakers[name](t)) })
+		})
+	}
+}
+
+func resets(code drifttest.HTTP2Code) drifttest.RawAnswer {
+	return func(c *drifttest.RawConn) { c.ResetStream(code) }
+}
+
+func goesAway(below uint32, code drifttest.HTTP2Code) drifttest.RawAnswer {
+	return func(c *drifttest.RawConn) { c.GoAway(c.Request.Stream-below, code) }
+}
+
+func resetWrites(t *testing.T) {
+	t.Run("applied", func(t *testing.T) { forHTTP2(t, checkResetsOnce) })
+	t.Run("not looked at", func(t *testing.T) { forHTTP2(t, checkRefusedThrice) })
+	t.Run("a read", func(t *testing.T) { forHTTP2(t, checkResetReads) })
+	t.Run("over HTTP/1 before", checkProtocolThatChanges)
+	t.Run("storm", func(t *testing.T) {
+		for name, start := range speakers {
+			http2 := !strings.HasPrefix(name, "HTTP/1")
+			t.Run(name, func(t *testing.T) { checkStorm(t, start(t), http2, true) })
+		}
+		t.Run("the client's own transport", func(t *testing.T) { checkStorm(t, speakers["HTTP/1"](t), false, false) })
+	})
+}
+
+// checkResetsOnce: a write that was reset is on the wire once, and the caller is told.
+func checkResetsOnce(t *testing.T, start func() *wired) {
+	for _, code := range []drifttest.HTTP2Code{drifttest.HTTP2NoError, protocolError, drifttest.HTTP2InternalError, cancelStream, 0xd, 0xff} {
+		for name, opts := range map[string][]drift.CallOption{"": nil, "without retry": {drift.WithoutRetry()}} {
+			w := start()
+			w.raw.Answer(resets(code))
+			err := w.post(t.Context(), opts...)
+			require.ErrorIs(t, err, drift.ErrAmbiguous, "%#x %s", code, name)
+			requireAttempts(t, err, 1, true, 0)
+			w.requireSent(1)
+			w.requireSpent(1, 1)
+		}
+	}
+}
+
+// checkRefusedThrice: a write that the service has not looked at is repeated by the client, with a slot for each attempt.
+func checkRefusedThrice(t *testing.T, start func() *wired) {
+	for name, answer := range map[string]drifttest.RawAnswer{
+		"refused": resets(drifttest.HTTP2RefusedStream), "going away": goesAway(1, drifttest.HTTP2NoError),
+		"going away with an error": goesAway(1, drifttest.HTTP2InternalError),
+	} {
+		w := start()
+		w.raw.Answer(answer)
+		err := w.post(t.Context())
+		require.NotErrorIs(t, err, drift.ErrAmbiguous, name)
+		requireAttempts(t, err, 3, false, 0)
+		w.requireSent(3)
+		w.requireSpent(0, 0)
+
+		w = start()
+		w.raw.Answer(answer)
+		requireAttempts(t, w.post(t.Context(), drift.WithoutRetry()), 1, false, 0)
+		w.requireSent(1)
+	}
+}
+
+// checkResetReads: the reads that net/http would have sent again are the client's own attempts.
+func checkResetReads(t *testing.T, start func() *wired) {
+	for _, answer := range []drifttest.RawAnswer{resets(protocolError), resets(drifttest.HTTP2RefusedStream), goesAway(1, drifttest.HTTP2NoError)} {
+		w := start()
+		w.raw.Answer(answer)
+		requireAttempts(t, w.get(t.Context()), 3, true, 0)
+		w.requireSent(3)
+		w.requireSpent(3, 3)
+
+		w = start()
+		w.raw.Answer(answer)
+		requireAttempts(t, w.get(t.Context(), drift.WithoutRetry()), 1, true, 0)
+		w.requireSent(1)
+	}
+}
+
+// switching sends over one transport and then over another.
+type switching struct {
+	mu  sync.Mutex
+	now http.RoundTripper
+	to  string
+}
+
+func (s *switching) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	now, to := s.now, s.to
+	s.mu.Unlock()
+	req = req.Clone(req.Context())
+	req.URL.Host = to
+	return now.RoundTrip(req)
+}
+
+// checkProtocolThatChanges: a request that was made for HTTP/1 meets HTTP/2, which has the means to send it again, and does not.
+func checkProtocolThatChanges(t *testing.T) {
+	before, after := speakers["HTTP/1"](t), speakers["h2c"](t)
+	before.Answer(whole)
+	after.Answer(resets(protocolError))
+	network := &switching{now: before.HTTPClient().Transport, to: strings.TrimPrefix(before.URL, "http://")}
+	client := newFaultClient(t, before.URL, drift.WithHTTPClient(&http.Client{Transport: network}))
+	require.NoError(t, client.post(t.Context()))
+	network.mu.Lock()
+	network.now, network.to = after.HTTPClient().Transport, strings.TrimPrefix(after.URL, "http://")
+	network.mu.Unlock()
+	require.ErrorIs(t, client.post(t.Context()), drift.ErrAmbiguous)
+	assert.Len(t, after.Requests(), 1)
+}
+
+// storm is a server that applies writes, or does not, and answers, or does not. It counts by the key that a request carries.
+type storm struct {
+	http2 bool
+
+	mu       sync.Mutex
+	random   *rand.Rand
+	arrived  map[string]int
+	applied  map[string]int
+	requests int
+	highest  map[int]uint32 // stream that was applied, by connection
+	gone     map[int]bool   // connections that are going away
+}
+
+var stormKey = regexp.MustCompile(`key-\d+`)
+
+// The ways in which a storm answers.
+const (
+	answersWell = iota
+	answersAndCloses
+	answersAndClosesLater // perhaps just when the next request comes
+	answersBadly
+	resetsConnection
+	closesConnection
+	breaksTheAnswer // over HTTP/2 the stream
+	goesAwayWithIt
+	refusesIt
+	goesAwayWithoutIt
+	waysToAnswer
+)
+
+// decide notes the request, and returns how it is answered and what to wait for.
+func (s *storm) decide(r drifttest.RawRequest) (way int, pause time.Duration) {
+	key := string(stormKey.Find(append(bytes.Clone(r.Head), r.Body...)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests++
+	s.arrived[key]++
+	way = s.random.IntN(waysToAnswer)
+	switch {
+	case !s.http2 && way >= goesAwayWithIt:
+		way = answersWell
+	case s.gone[r.Connection]:
+		way = refusesIt
+	case way == goesAwayWithoutIt && s.highest[r.Connection] > r.Stream, way == goesAwayWithIt && s.highest[r.Connection] > r.Stream:
+		way = refusesIt // a higher stream was applied, so that it would be a lie
+	}
+	s.gone[r.Connection] = s.gone[r.Connection] || way == goesAwayWithoutIt || way == goesAwayWithIt
+	certain := way <= answersAndClosesLater || way == goesAwayWithIt
+	if way != refusesIt && way != goesAwayWithoutIt && (certain || s.random.IntN(2) == 0) {
+		s.applied[key]++
+		s.highest[r.Connection] = max(s.highest[r.Connection], r.Stream)
+	}
+	return way, time.Duration(s.random.IntN(300)) * time.Microsecond
+}
+
+func (s *storm) answer(c *drifttest.RawConn) {
+	way, pause := s.decide(c.Request)
+	if way <= answersAndClosesLater {
+		c.JSON(http.StatusOK, `{"data": {"id": 1}}`)
+	}
+	switch way {
+	case answersAndCloses, closesConnection:
+		c.Close()
+	case answersAndClosesLater:
+		c.Pause(pause)
+		c.Close()
+	case answersBadly:
+		c.JSON(http.StatusServiceUnavailable, `{}`)
+	case resetsConnection:
+		c.Reset()
+	case breaksTheAnswer:
+		s.breakAnswer(c)
+	case goesAwayWithIt:
+		c.GoAway(c.Request.Stream, drifttest.HTTP2NoError)
+		c.Close()
+	case refusesIt:
+		c.ResetStream(drifttest.HTTP2RefusedStream)
+	case goesAwayWithoutIt:
+		c.GoAway(c.Request.Stream-1, drifttest.HTTP2NoError)
+	}
+}
+
+func (s *storm) breakAnswer(c *drifttest.RawConn) {
+	if s.http2 {
+		c.ResetStream([]drifttest.HTTP2Code{protocolError, drifttest.HTTP2InternalError, cancelStream}[c.Request.Stream%3])
+		return
+	}
+	c.Send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"data\"")
+	c.Reset()
+}
+
+// stormCalls is how many calls each storm has. The nightly run has more.
+func stormCalls(t *testing.T) int {
+	text := os.Getenv("DRIFT_STORM_CALLS")
+	if text == "" {
+		return 1000
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return n
+}
+
+func checkStorm(t *testing.T, raw *drifttest.RawServer, http2, foreign bool) {
+	seed := firstSeed(t)
+	s := &storm{random: rand.New(rand.NewPCG(seed, 1)), http2: http2, arrived: map[string]int{}, applied: map[string]int{},
+		highest: map[int]uint32{}, gone: map[int]bool{}}
+	raw.Answer(s.answer)
+	limiter := &countedLimiter{Limiter: openLimiter{}}
+	opts := []drift.Option{drift.WithBaseURL(raw.URL), drift.WithToken(markedToken), drift.WithLimiter(limiter),
+		drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1})}
+	if foreign {
+		opts = append(opts, drift.WithHTTPClient(raw.HTTPClient()))
+	}
+	client, err := drift.NewClient(opts...)
+	require.NoError(t, err)
+	defer client.Close()
+	var calls atomic.Int32
+	var attempts atomic.Int64
+	var running sync.WaitGroup
+	for range 8 {
+		running.Go(func() {
+			for n := calls.Add(1); int(n) <= stormCalls(t) && !t.Failed(); n = calls.Add(1) {
+				attempts.Add(int64(s.call(t, client, int(n))))
+			}
+		})
+	}
+	running.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	assert.LessOrEqual(t, int64(s.requests), attempts.Load(), "no request without an attempt")
+	assert.Equal(t, attempts.Load(), int64(len(limiter.books.outcomes)), "no attempt without a slot")
+	t.Logf("%d calls, %d attempts, %d requests", stormCalls(t), attempts.Load(), s.requests)
+}
+
+// call makes one call and compares what it says with what the server has done.
+func (s *storm) call(t *testing.T, client *drift.Client, n int) (attempts int) {
+	key := fmt.Sprintf("key-%d", n)
+	var response drift.Response
+	opts := []drift.CallOption{drift.WithResponse(&response)}
+	if n%5 == 0 {
+		opts = append(opts, drift.WithoutRetry())
+	}
+	var err error
+	switch n % 3 {
+	case 0:
+		_, err = client.Conversations.CreateFromScratch(t.Context(), drift.ConversationCreateFromScratchRequest{Title: key}, opts...)
+	case 1:
+		_, err = client.Conversations.Update(t.Context(), 1, drift.ConversationUpdateRequest{Labels: drift.Set([]string{key})}, opts...)
+	default:
+		_, err = client.Conversations.List(t.Context(), drift.ConversationListOptions{Title: key}, opts...)
+	}
+	if n%3 == 2 {
+		return len(response.Attempts)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	applied, arrived := s.applied[key], s.arrived[key]
+	assert.LessOrEqual(t, arrived, len(response.Attempts), "%s: requests for one attempt each", key)
+	assert.LessOrEqual(t, applied, 1, "%s: applied more than once", key)
+	switch {
+	case err == nil:
+		assert.Equal(t, 1, applied, "%s: reported as a success", key)
+	case !errors.Is(err, drift.ErrAmbiguous):
+		assert.Zero(t, applied, "%s: reported as failed for sure: %v", key, err)
+	}
+	return len(response.Attempts)
+}
+
+// tap is a connection of the client that remembers the keys of the requests that were written to it.
+type tap struct {
+	net.Conn
+	taps *taps
+}
+
+type taps struct {
+	mu      sync.Mutex
+	written map[string]int
+}
+
+func (c *tap) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if n > 0 {
+		c.taps.mu.Lock()
+		defer c.taps.mu.Unlock()
+		for _, key := range stormKey.FindAll(p[:n], -1) {
+			c.taps.written[string(key)]++
+		}
+	}
+	return n, err
+}
+
+func (s *taps) client() *http.Client {
+	var dialer net.Dialer
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &tap{conn, s}, nil
+	}}}
+}
+
+func closedWhileIdle(t *testing.T) {
+	t.Run("nothing is written", nothingIsWritten)
+	t.Run("at random", closedAtRandom)
+}
+
+// deaf is a connection that takes nothing any more once it is told so.
+type deaf struct {
+	net.Conn
+	stopped *atomic.Bool
+}
+
+func (c deaf) Write(p []byte) (int, error) {
+	if c.stopped.CompareAndSwap(true, false) {
+		return 0, syscall.EPIPE
+	}
+	return c.Conn.Write(p)
+}
+
+// nothingIsWritten: a kept connection takes not a byte, so that the request is not sent until it has another one.
+func nothingIsWritten(t *testing.T) {
+	for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodGet} {
+		raw := drifttest.StartRaw(t)
+		raw.Answer(whole)
+		stopped := new(atomic.Bool)
+		transport := raw.HTTPClient().Transport.(*http.Transport)
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return deaf{conn, stopped}, err
+		}
+		w := wireTo(t, raw.URL, &http.Client{Transport: transport})
+		require.NoError(t, w.call(t.Context(), method))
+		stopped.Store(true)
+		var response drift.Response
+		require.NoError(t, w.call(t.Context(), method, drift.WithResponse(&response)))
+		assert.Len(t, raw.Requests(), 2)
+		assert.Equal(t, 2, raw.Connections())
+		if method != http.MethodGet { // a read may be sent again in any case, so that nothing more is known of it
+			assert.Len(t, response.Attempts, 1)
+			w.requireSpent(2, 2)
+		}
+	}
+}
+
+// closedAtRandom looks at what the client's own sockets were given: that is certain whatever the network did with it.
+func closedAtRandom(t *testing.T) {
+	raw := drifttest.StartRaw(t)
+	random := rand.New(rand.NewPCG(firstSeed(t), 2))
+	var mu sync.Mutex
+	raw.Answer(func(c *drifttest.RawConn) {
+		mu.Lock()
+		closes, pause := random.IntN(3) == 0, time.Duration(random.IntN(400))*time.Microsecond
+		mu.Unlock()
+		c.JSON(http.StatusOK, `{"data": {"id": 1}}`)
+		if closes {
+			c.Pause(pause)
+			c.Close()
+		}
+	})
+	taps := &taps{written: map[string]int{}}
+	transport := taps.client()
+	defer transport.CloseIdleConnections()
+	client, err := drift.NewClient(drift.WithBaseURL(raw.URL), drift.WithToken(markedToken), drift.WithLimiter(openLimiter{}), drift.WithHTTPClient(transport),
+		drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1}))
+	require.NoError(t, err)
+	ambiguous := 0
+	for n := range 2 * stormCalls(t) {
+		key := fmt.Sprintf("key-%d", n)
+		var response drift.Response
+		_, err := client.Conversations.CreateFromScratch(t.Context(), drift.ConversationCreateFromScratchRequest{Title: key}, drift.WithResponse(&response))
+		taps.mu.Lock()
+		written := taps.written[key]
+		taps.mu.Unlock()
+		require.Equal(t, 1, written, "%s is written once, whatever comes of it: %v", key, err)
+		require.Len(t, response.Attempts, 1)
+		if err != nil {
+			require.ErrorIs(t, err, drift.ErrAmbiguous)
+			ambiguous++
+		}
+	}
+	t.Logf("%d calls, of which %d are ambiguous", 2*stormCalls(t), ambiguous)
+}
+
+// closedAtTheSecondRequest: every second request on a connection is read, and the connection closed.
+func closedAtTheSecondRequest(t *testing.T) {
+	for _, name := range []string{"HTTP/1", "HTTP/1 TLS"} {
+		t.Run(name, func(t *testing.T) {
+			const calls = 100
+			second := func(t *testing.T) *wired {
+				w := wire(t, speakers[name](t))
+				w.limiter.Limiter = openLimiter{}
+				seen := map[int]bool{}
+				w.raw.Answer(func(c *drifttest.RawConn) {
+					if seen[c.Request.Connection] {
+						c.Close()
+						return
+					}
+					seen[c.Request.Connection] = true
+					whole(c)
+				})
+				return w
+			}
+			w, failed := second(t), 0
+			for range calls {
+				if err := w.get(t.Context(), drift.WithoutRetry()); err != nil {
+					requireAttempts(t, err, 1, true, 0)
+					failed++
+				}
+			}
+			w.requireSent(calls)
+			w.requireSpent(calls, calls)
+			assert.Equal(t, calls/2, failed)
+
+			w = second(t)
+			for range calls {
+				require.NoError(t, w.get(t.Context()), "the budget is not for connections that were closed while idle")
+			}
+			sent := len(w.raw.Requests())
+			assert.Equal(t, 2*calls-1, sent, "all but the first meet the connection of the one before")
+			w.requireSpent(sent, sent)
+		})
+	}
+}
+
+func redirectedWrites(t *testing.T) {
+	for status := 300; status <= 303; status++ {
+		for method, ambiguous := range map[string]bool{"GET": false, "HEAD": false, "POST": true, "PATCH": true, "PUT": true, "DELETE": true} {
+			client := throughFault(t, answer(status, "Location", "/elsewhere"))
+			err := client.call(t.Context(), method)
+			require.Error(t, err)
+			assert.Equal(t, ambiguous, errors.Is(err, drift.ErrAmbiguous), "%s %d", method, status)
+			client.requireSpent(1, 1)
+		}
+	}
+}
+
+func lastAnswerThatCame(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers []respondWith
+		status  int
+	}{
+		"then a reset":         {[]respondWith{answerBody(503, markedAnswer, "X-Request-Id", "r1"), noAnswer}, 503},
+		"then nothing is sent": {[]respondWith{answerBody(503, markedAnswer, "X-Request-Id", "r1"), notSent}, 503},
+		"then a broken body":   {[]respondWith{answer(503), brokenBody}, 200},
+		"two":                  {[]respondWith{answer(502), answerBody(503, markedAnswer, "X-Request-Id", "r1"), noAnswer}, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var told drift.ResponseInfo
+				client := through(t, (&network{answers: test.answers}).serve, drift.WithHooks(drift.Hooks{Response: func(r drift.ResponseInfo) { told = r }}))
+				var response drift.Response
+				require.Error(t, get(t.Context(), client, drift.WithResponse(&response)))
+				assert.Equal(t, test.status, response.StatusCode)
+				assert.Equal(t, test.status, told.StatusCode)
+				assert.Len(t, response.Attempts, 3)
+				if test.status == 503 {
+					assert.Equal(t, markedAnswer, string(response.Body))
+					assert.Equal(t, "r1", response.RequestID)
+					assert.Equal(t, "r1", response.Header.Get("X-Request-Id"))
+				}
+			})
+		})
+	}
+}
+
+func largeErrorBodies(t *testing.T) {
+	for name, start := range speakers {
+		if strings.HasPrefix(name, "HTTP/2") || name == "h2c" { // RawServer has no flow control, and a stream costs no connection
+			continue
+		}
+		for _, size := range []int{64<<10 + 1, 200 << 10, 1 << 20} {
+			w := wire(t, start(t))
+			w.raw.Answer(func(c *drifttest.RawConn) { c.JSON(http.StatusNotFound, strings.Repeat("x", size)) })
+			for range 10 {
+				require.ErrorIs(t, w.get(t.Context()), drift.ErrNotFound)
+			}
+			assert.Equal(t, 1, w.raw.Connections(), "%s, %d bytes", name, size)
+		}
+		w := wire(t, start(t))
+		w.raw.Answer(func(c *drifttest.RawConn) {
+			c.Send("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n" + strings.Repeat("x", 1<<16) + "\r\n1\r\nx\r\n")
+			c.Silence()
+		})
+		began := time.Now()
+		require.ErrorIs(t, w.get(t.Context()), drift.ErrNotFound)
+		assert.Less(t, time.Since(began), patience/2, "a body that stalls is not waited for")
+	}
+}
+
+// strayAnswer is held by words: net/http prints what it did not ask for, and SECURITY.md says so.
+func strayAnswer(t *testing.T) {
+	var printed bytes.Buffer
+	log.SetOutput(&printed)
+	defer log.SetOutput(os.Stderr)
+	w := wireTCP(t)
+	w.raw.Answer(func(c *drifttest.RawConn) {
+		whole(c)
+		c.Pause(10 * time.Millisecond)
+		c.Send("HTTP/1.1 200 OK\r\nX-Stray: text\r\n")
+	})
+	require.NoError(t, w.read(t.Context()))
+	require.NoError(t, w.read(t.Context()))
+	security, err := os.ReadFile("SECURITY.md")
+	require.NoError(t, err)
+	for _, word := range []string{"log.SetOutput", "GODEBUG", "http2debug"} {
+		assert.Contains(t, string(security), word)
+	}
+}
+
+// passing is an error that says that it will pass.
+type passing struct{ error }
+
+func (passing) Temporary() bool { return true }
+
+// late is an error that says that time ran out.
+type late struct{ error }
+
+func (late) Timeout() bool { return true }
+
+// flaky fails as often as it is told, in the part of the client that is named.
+type flaky struct {
+	part  string
+	err   error
+	times int
+}
+
+func (f *flaky) fails(part string) error {
+	if f.part == part && f.times > 0 {
+		f.times--
+		return f.err
+	}
+	return nil
+}
+
+func temporaryErrors(t *testing.T) {
+	for _, part := range []string{"limiter", "reserve", "usage", "token", "refresh"} {
+		for name, test := range map[string]struct {
+			err   error
+			times int
+			fails bool
+		}{
+			"temporary once": {passing{errors.New(markedAnswer)}, 1, false},
+			"timeout twice":  {late{errors.New(markedAnswer)}, 2, false},
+			"for ever":       {passing{errors.New(markedAnswer)}, 1000, true},
+			"permanent":      {errors.New(markedAnswer), 1, true},
+		} {
+			t.Run(part+" "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					checkTemporary(t, &flaky{part, test.err, test.times}, test.fails && (part != "usage" || name == "permanent"))
+				})
+			})
+		}
+	}
+}
+
+func checkTemporary(t *testing.T, f *flaky, fails bool) {
+	network := &network{answers: []respondWith{answer(200)}}
+	if f.part == "refresh" {
+		network.answers = []respondWith{answer(401), answer(401), answer(401), answer(200)}
+	}
+	limiter := &countedLimiter{Limiter: &flakyLimiter{flaky: f}}
+	client, err := drift.NewClient(drift.WithBaseURL("https://drift.test"), drift.WithTokenSource(&flakySource{flaky: f}), drift.WithLimiter(limiter),
+		drift.WithQuotaStore(&flakyStore{flaky: f}), drift.WithHTTPClient(&http.Client{Transport: roundTripper(network.serve)}))
+	require.NoError(t, err)
+	var response drift.Response
+	err = call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
+	assert.Zero(t, limiter.held())
+	if fails {
+		require.Error(t, err)
+		assert.NotErrorIs(t, err, drift.ErrAmbiguous)
+		assert.NotContains(t, err.Error(), markedAnswer)
+		return
+	}
+	if f.part == "refresh" { // the refused attempts count, so that two failures are the end of three attempts
+		return
+	}
+	require.NoError(t, err)
+	assert.Len(t, response.Attempts, 1)
+}
+
+type flakyLimiter struct {
+	openLimiter
+	flaky *flaky
+}
+
+func (l *flakyLimiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, error) {
+	if err := l.flaky.fails("limiter"); err != nil {
+		return nil, err
+	}
+	return l.openLimiter.Acquire(ctx, class)
+}
+
+type flakyStore struct{ flaky *flaky }
+
+func (s *flakyStore) Reserve(context.Context, time.Time) (drift.Usage, error) {
+	return drift.Usage{}, s.flaky.fails("reserve")
+}
+
+func (*flakyStore) Refund(context.Context, time.Time) error { return nil }
+
+func (s *flakyStore) Usage(context.Context, time.Time) (drift.Usage, error) {
+	return drift.Usage{}, s.flaky.fails("usage")
+}
+
+type flakySource struct {
+	flaky *flaky
+	count int
+}
+
+func (s *flakySource) Token() (*oauth2.Token, error) { return s.TokenContext(context.Background()) }
+
+func (s *flakySource) TokenContext(context.Context) (*oauth2.Token, error) {
+	return &oauth2.Token{AccessToken: fmt.Sprint("token", s.count)}, s.flaky.fails("token")
+}
+
+func (s *flakySource) Refresh(context.Context, *oauth2.Token) (*oauth2.Token, error) {
+	if err := s.flaky.fails("refresh"); err != nil {
+		return nil, err
+	}
+	s.count++
+	return &oauth2.Token{AccessToken: fmt.Sprint("token", s.count)}, nil
+}
+
+// rateLimitHeaders: what the service says of its limit holds the other calls back.
+func rateLimitHeaders(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		header []string
+		until  time.Duration
+	}{
+		"429":                      {429, []string{"RateLimit-Reset", "7"}, 7 * time.Second},
+		"429 with X":               {429, []string{"X-RateLimit-Reset", "7"}, 7 * time.Second},
+		"429 with an epoch":        {429, []string{"X-RateLimit-Reset", "946684807", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
+		"429 with Retry-After":     {429, []string{"RateLimit-Reset", "7", "Retry-After", "3"}, 3 * time.Second},
+		"429 with junk":            {429, []string{"RateLimit-Reset", "soon"}, time.Second},
+		"remaining 0":              {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "9"}, 9 * time.Second},
+		"remaining 0 with X":       {200, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9"}, 9 * time.Second},
+		"remaining 0 with windows": {200, []string{"RateLimit-Remaining", "0;w=60, 12;w=3600", "RateLimit-Reset", "9;w=60, 900"}, 9 * time.Second},
+		"remaining 0 for a day":    {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "86400"}, 5 * time.Minute},
+		"remaining 0 with ms":      {404, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "946684807000", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
+		"remaining 1":              {200, []string{"RateLimit-Remaining", "1", "RateLimit-Reset", "9"}, 0},
+		"remaining 0, no reset":    {200, []string{"RateLimit-Remaining", "0"}, 0},
+		"remaining junk":           {200, []string{"RateLimit-Remaining", "none", "RateLimit-Reset", "9"}, 0},
+		"reset in the past":        {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "-9"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := throughFault(t, (&network{answers: []respondWith{answer(test.status, test.header...), answer(200)}}).serve)
+				err := client.get(t.Context(), drift.WithoutRetry())
+				var limited *drift.RateLimitError
+				if errors.As(err, &limited) {
+					assert.Equal(t, test.until, limited.RetryAfter)
+				}
+				began := time.Now()
+				require.NoError(t, client.get(t.Context()))
+				assert.Equal(t, test.until, time.Since(began))
+			})
+		})
+	}
+}

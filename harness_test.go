@@ -498,8 +498,8 @@ func TestEveryOperationRedirected(t *testing.T) {
 			transport := requireTransportError(t, err, call)
 			assert.True(t, transport.Sent)
 			assert.Equal(t, code, transport.Attempts[0].StatusCode)
-			assert.Equal(t, code == http.StatusSeeOther && !call.reads(), errors.Is(err, drift.ErrAmbiguous),
-				"303 says that it is done, the others that it should be sent elsewhere")
+			assert.Equal(t, code <= http.StatusSeeOther && !call.reads(), errors.Is(err, drift.ErrAmbiguous),
+				"307 and 308 ask for the same request elsewhere; the others may mean that it is done")
 			assert.Contains(t, err.Error(), "redirect")
 			assert.NotContains(t, err.Error(), trap)
 			mu.Lock()

@@ -29,20 +29,19 @@ type CallOption interface {
 
 // config is what the options of NewClient gather.
 type config struct {
-	tokens          []oauth2.TokenSource
-	baseURL         string
-	insecureHTTP    bool
-	httpClient      *http.Client
-	plan            Plan
-	perMinute       int
-	limiter         Limiter
-	quota           QuotaStore
-	retry           RetryPolicy
-	logger          *slog.Logger
-	hooks           Hooks
-	userAgent       string
-	maxResponseSize int64
-	call            callOptions
+	tokens       []oauth2.TokenSource
+	baseURL      string
+	insecureHTTP bool
+	httpClient   *http.Client
+	plan         Plan
+	perMinute    int
+	limiter      Limiter
+	quota        QuotaStore
+	retry        RetryPolicy
+	logger       *slog.Logger
+	hooks        Hooks
+	userAgent    string
+	call         callOptions
 }
 
 type option func(*config) error
@@ -57,6 +56,7 @@ type callOptions struct {
 	noRetry    bool
 	idempotent bool
 	bulk       bool
+	maxBody    int64 // 0: the default
 	prefetch   bool
 	err        error // of the first option that is wrong
 }
@@ -214,21 +214,6 @@ func WithUserAgent(userAgent string) Option {
 	})
 }
 
-// DefaultMaxResponseBytes is the largest answer that is read without [WithMaxResponseBytes].
-const DefaultMaxResponseBytes = 10 << 20
-
-// WithMaxResponseBytes sets how many bytes of an answer are read, after decompression. A longer one is a [*TransportError]
-// that matches [ErrTooLarge].
-func WithMaxResponseBytes(n int64) Option {
-	return option(func(c *config) error {
-		if n <= 0 {
-			return invalidOption("WithMaxResponseBytes", errNotPositive)
-		}
-		c.maxResponseSize = min(n, math.MaxInt64-1) // one more byte tells whether there are more
-		return nil
-	})
-}
-
 // FromEnv takes the token from DRIFT_TOKEN, the base URL from DRIFT_BASE_URL, and the plan (starter, professional,
 // enterprise, or a number of calls) from DRIFT_PLAN. Variables that are empty or not set are passed over.
 func FromEnv() Option {
@@ -277,8 +262,24 @@ func WithResponse(r *Response) CallOption {
 	})
 }
 
-// WithHeader sends a header, in place of one of the same name; User-Agent may be replaced too. The other headers that the
-// client or net/http sets (Authorization, Content-Type, Host and the like) are refused.
+// DefaultMaxResponseBytes is the largest answer that is read into memory without [WithMaxResponseBytes].
+const DefaultMaxResponseBytes = 10 << 20
+
+// WithMaxResponseBytes sets how many bytes of an answer are read, after decompression: by default 10 MiB, and any number
+// where [Client.Do] writes into an io.Writer. A longer answer is a [*TransportError] that matches [ErrTooLarge].
+func WithMaxResponseBytes(n int64) CallOption {
+	return callOption(func(c *callOptions) error {
+		if n <= 0 {
+			return invalidOption("WithMaxResponseBytes", errNotPositive)
+		}
+		c.maxBody = min(n, math.MaxInt64-1) // one more byte tells whether there are more
+		return nil
+	})
+}
+
+// WithHeader sends a header, in place of one of the same name. Accept and User-Agent may be replaced, and Range asks for a
+// part of a file, which is answered with status 206. Headers that the client or net/http needs for itself (Authorization,
+// Content-Type, Host and the like) are refused.
 func WithHeader(name, value string) CallOption {
 	return callOption(func(c *callOptions) error {
 		name := textproto.CanonicalMIMEHeaderKey(name)
@@ -300,8 +301,8 @@ func WithHeader(name, value string) CallOption {
 
 // Idempotency-Key is here because net/http takes it for a promise, and sends a POST again without telling anybody.
 var reservedHeaders = []string{
-	"Accept", "Accept-Encoding", "Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie",
-	"Expect", "Host", "Idempotency-Key", "Proxy-Authorization", "Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Idempotency-Key",
+	"Accept-Encoding", "Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie",
+	"Expect", "Host", "Idempotency-Key", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Idempotency-Key",
 }
 
 // WithTimeout bounds the whole call: every wait, every attempt and, of All, each page.

@@ -74,9 +74,6 @@ func TestQuotaCountsEveryAttempt(t *testing.T) {
 		"not sent":           {[]respondWith{notSent}, 0},
 		"not sent, then":     {[]respondWith{notSent, answer(200)}, 1},
 		"no such host":       {[]respondWith{noHost}, 0},
-		"replayed":           {[]respondWith{traced(2, answer(200))}, 2},
-		"replayed in vain":   {[]respondWith{traced(3, answer(404))}, 3},
-		"replayed and lost":  {[]respondWith{traced(2, noAnswer), answer(200)}, 4}, // noAnswer writes headers too
 		"written once":       {[]respondWith{traced(1, answer(200))}, 1},
 		"throttled and gone": {[]respondWith{answer(429, "Retry-After", "3600")}, 1},
 	}

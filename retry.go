@@ -74,19 +74,24 @@ func (p RetryPolicy) bound(first time.Duration, attempts int) time.Duration {
 type verdict int
 
 const (
-	finish       verdict = iota // with the answer, good or bad
-	again                       // after a backoff, and charged to the budget
-	afterPause                  // when the service allows
-	withNewToken                // at once, if there is one
+	finish          verdict = iota // with the answer, good or bad
+	again                          // after a backoff, and charged to the budget
+	afterPause                     // when the service allows
+	withNewToken                   // at once, if there is one
+	onNewConnection                // at once
 )
 
 // judge is the retry policy: a function of the answer, and of whether the request may be sent twice.
 func judge(a *answer, repeatable bool) verdict {
 	switch {
+	case a.stopped != nil && temporary(a.stopped):
+		return again
 	case a.stopped != nil:
 		return finish
 	case a.err != nil && (!a.broken || permanent(a.err)):
 		return finish
+	case a.err != nil && a.stale && repeatable:
+		return onNewConnection
 	case a.err != nil && (!a.sent || repeatable):
 		return again
 	case a.err != nil:
@@ -120,15 +125,26 @@ func permanent(err error) bool {
 	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &certificate)
 }
 
+// temporary reports whether a limiter, a store or a token source says that its error will pass. A limit that is used up will
+// not, within a call.
+func temporary(err error) bool {
+	var limited *RateLimitError
+	var quota *QuotaError
+	var refresh *refreshError // of an OAuthTokenSource, which has tried again itself
+	if errors.As(err, &limited) || errors.As(err, &quota) || errors.As(err, &refresh) {
+		return false
+	}
+	var passing interface{ Temporary() bool }
+	return errors.As(err, &passing) && passing.Temporary() || isTimeout(err)
+}
+
 // mayBeApplied reports whether an attempt that did not succeed may have changed something at the service.
 func (a *answer) mayBeApplied() bool {
 	switch {
 	case a.stopped != nil || !a.sent:
 		return false
-	case a.status == http.StatusSeeOther: // it is done, and the answer is elsewhere
-		return true
-	default:
-		return a.status < 300 || a.status == http.StatusRequestTimeout || a.status >= 500
+	default: // 300 to 303: the answer is elsewhere, and the request may be done
+		return a.status <= http.StatusSeeOther || a.status == http.StatusRequestTimeout || a.status >= 500
 	}
 }
 
@@ -143,9 +159,12 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 	}
 	decision := judge(a, c.repeatable())
 	if decision == withNewToken {
-		return c.retryWithNewToken(ctx), nil
+		decision = c.getNewToken(ctx)
 	}
-	if decision == finish {
+	switch decision {
+	case withNewToken:
+		return true, nil
+	case finish:
 		if a.err == nil && a.status < 500 && len(c.attempts) == 1 {
 			c.budget.earn()
 		}
@@ -166,29 +185,36 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 }
 
 func (c *call) countedAttempts() int {
+	counted := len(c.attempts) + c.stops
 	if c.refreshed {
-		return len(c.attempts) - 1
+		counted--
 	}
-	return len(c.attempts)
+	return counted
 }
 
-// retryWithNewToken asks for another token, once a call. While the service refuses new tokens too, further ones would not help,
-// and each could cost the refresh token before it.
-func (c *call) retryWithNewToken(ctx context.Context) bool {
+// getNewToken asks for another token, once a call, and returns what to do then. While the service refuses new tokens too,
+// further ones would not help, and each could cost the refresh token before it.
+func (c *call) getNewToken(ctx context.Context) verdict {
 	if c.refreshed {
 		c.fruitless.refused(time.Now())
-		return false
+		return finish
 	}
 	if c.fruitless.refuses(time.Now()) {
-		return false
+		return finish
 	}
 	token, err := c.newToken(ctx)
 	if err != nil {
 		c.previous = c.apiError()
 		c.last.err = err
 	}
-	c.fresh, c.refreshed, c.delay = token, token != nil, 0
-	return c.refreshed
+	switch {
+	case err != nil && temporary(err):
+		return again
+	case token == nil:
+		return finish
+	}
+	c.fresh, c.refreshed, c.delay = token, true, 0
+	return withNewToken
 }
 
 // fruitless is when the service last refused a new token. No other is asked for until a call succeeds, or for a while.
@@ -216,6 +242,8 @@ func (c *call) schedule(ctx context.Context, decision verdict) bool {
 	switch {
 	case asked > c.retry.MaxRetryAfter:
 		return false
+	case decision == onNewConnection:
+		c.delay = 0
 	case asked > 0: // never earlier, and not all at the same time
 		c.delay = asked + jitter(min(time.Second, asked/10, math.MaxInt64-asked))
 	case decision == afterPause:
@@ -287,13 +315,10 @@ func (b *budget) earn() {
 	}
 }
 
-// parseRetryAfter reads a Retry-After header: seconds, fractions of which are rounded up, or a date, which is compared with
-// the answer's own Date, because the local clock may be wrong. Of several lines the largest counts. What makes no sense
+// parseRetryAfter reads a Retry-After header: seconds, fractions of which are rounded up, or a date. Of several lines the largest counts. What makes no sense
 // counts as absent; what is too large is as large as a Duration can be.
 func parseRetryAfter(header http.Header, now time.Time) time.Duration {
-	if date, err := http.ParseTime(header.Get("Date")); err == nil {
-		now = date
-	}
+	now = serverTime(header, now)
 	var longest time.Duration
 	for _, line := range header.Values("Retry-After") {
 		longest = max(longest, parseDelay(strings.TrimSpace(line), now))
@@ -323,4 +348,64 @@ const maxSeconds = math.MaxInt64 / int64(time.Second)
 
 func digits(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
+}
+
+// serverTime is the answer's own Date, because the local clock may be wrong.
+func serverTime(header http.Header, now time.Time) time.Time {
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		return date
+	}
+	return now
+}
+
+// limitHeaders are the two spellings of what services say of their limit.
+var limitHeaders = [...]struct{ remaining, reset string }{
+	{"Ratelimit-Remaining", "Ratelimit-Reset"}, {"X-Ratelimit-Remaining", "X-Ratelimit-Reset"},
+}
+
+// limitReset returns the time until the limit is reset; 0: the answer does not say.
+func limitReset(header http.Header, now time.Time) time.Duration {
+	for _, names := range limitHeaders {
+		if reset := firstItem(header.Get(names.reset)); reset != "" {
+			return parseReset(reset, serverTime(header, now))
+		}
+	}
+	return 0
+}
+
+// usedUp reports whether the answer says that nothing remains of the limit.
+func usedUp(header http.Header) bool {
+	for _, names := range limitHeaders {
+		if remaining := firstItem(header.Get(names.remaining)); remaining != "" {
+			return strings.Trim(remaining, "0") == ""
+		}
+	}
+	return false
+}
+
+// firstItem is the first item of a list, without its parameters: a limit may be followed by those of other windows.
+func firstItem(text string) string {
+	if text == "" {
+		return ""
+	}
+	end := strings.IndexAny(text+",", ",;")
+	return strings.TrimSpace(text[:end])
+}
+
+// Services give a reset in seconds from now, or in seconds or milliseconds since the epoch.
+const (
+	epochSeconds = 1e8
+	epochMillis  = 1e11
+)
+
+func parseReset(text string, now time.Time) time.Duration {
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err != nil || n < epochSeconds:
+		return parseDelay(text, now)
+	case n < epochMillis:
+		return max(0, time.Unix(n, 0).Sub(now))
+	default:
+		return max(0, time.UnixMilli(n).Sub(now))
+	}
 }

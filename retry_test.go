@@ -168,7 +168,7 @@ var (
 	lost      = [3]expectation{{3, "transport"}, {3, "ambiguous transport"}, {1, "ambiguous transport"}}
 	unsent    = [3]expectation{{3, "transport"}, {3, "transport"}, {3, "transport"}}
 	hopeless  = [3]expectation{{1, "transport"}, {1, "transport"}, {1, "transport"}}
-	seeOther  = [3]expectation{{1, "transport"}, {1, "ambiguous transport"}, {1, "ambiguous transport"}}
+	moved     = [3]expectation{{1, "transport"}, {1, "ambiguous transport"}, {1, "ambiguous transport"}}
 	throttled = [3]expectation{{3, "rate"}, {3, "rate"}, {3, "rate"}}
 	toldToGo  = [3]expectation{{1, "rate"}, {1, "rate"}, {1, "rate"}}
 	usedUp    = [3]expectation{{1, "quota"}, {1, "quota"}, {1, "quota"}}
@@ -200,12 +200,12 @@ func retryTable() []retryCase {
 	}
 	for want, statuses := range map[[3]expectation][]int{
 		fine: {200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 299},
-		refused: {300, 304, 305, 306, 399, 400, 401, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422,
+		refused: {304, 305, 306, 399, 400, 401, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422,
 			423, 424, 425, 426, 428, 431, 444, 451, 499},
 		transient: {408, 500, 502, 503, 504},
-		broken:    {0, 99, 501, 505, 506, 507, 508, 510, 511, 520, 529, 599, 600, 999},
-		hopeless:  {301, 302, 307, 308},
-		seeOther:  {303},
+		broken:    {0, 99, 300, 501, 505, 506, 507, 508, 510, 511, 520, 529, 599, 600, 999},
+		hopeless:  {307, 308},
+		moved:     {301, 302, 303},
 		usedUp:    {402},
 		throttled: {429},
 	} {

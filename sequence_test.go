@@ -84,7 +84,7 @@ func attemptTable() []attemptRow {
 		{"no data", answerBody(204, ``), ends, ends, ends, decodeErr, none, changedWith(204), 0},
 		{"HTML", answerBody(200, `<html>`), ends, ends, ends, transportErr, notJSON, changedWith(200), 0},
 		{"error under 200", answerBody(200, `{"error":{"type":"validation_error"}}`), ends, ends, ends, apiErr, invalid, answeredWith(200), 0},
-		{"303", answer(303, "Location", "/"), ends, ends, ends, transportErr, none, changedWith(303), 0},
+		{"302", answer(302, "Location", "/"), ends, ends, ends, transportErr, none, changedWith(302), 0},
 		{"400", answer(400), ends, ends, ends, apiErr, invalid, answeredWith(400), 0},
 		{"401", answer(401), newToken, newToken, newToken, apiErr, unauthorized, answeredWith(401), 0},
 		{"403", answer(403), ends, ends, ends, apiErr, []error{drift.ErrForbidden}, answeredWith(403), 0},

@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,6 +31,8 @@ const (
 	maxErrorBody          = 64 << 10
 	maxKeptBuffer         = 4 << 20
 	maxTrustedLength      = 2 << 20 // what is set aside on the word of a Content-Length
+	maxDrained            = 1 << 20
+	drainTimeout          = time.Second
 )
 
 // newTransport has the timeouts and the connections for one busy host that http.DefaultTransport lacks: two idle
@@ -67,18 +68,20 @@ func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLa
 
 // answer is what one attempt came to.
 type answer struct {
-	token   *oauth2.Token
-	stopped error // the attempt was not sent, and the call ends
-	err     error // there is no usable answer
-	broken  bool  // because the connection failed: the next attempt may fare better
-	sent    bool
-	status  int
-	header  http.Header
-	pause   time.Duration // that the service asked for
-	buffer  *bytes.Buffer // the body; nil without one
-	whole   bool          // reading into buffer has ended as it should
-	limited io.LimitedReader
-	apiErr  *apiErrorBody // what the body says of an error, once it was looked at
+	token    *oauth2.Token
+	stopped  error // the attempt was not sent, and the call ends
+	err      error // there is no usable answer
+	broken   bool  // because the connection failed: the next attempt may fare better
+	stale    bool  // because a kept connection turned out to be closed
+	sent     bool
+	status   int
+	header   http.Header
+	pause    time.Duration // that the service asked for
+	buffer   *bytes.Buffer // the body; nil without one
+	whole    bool          // reading into buffer has ended as it should
+	limited  io.LimitedReader
+	streamed int64         // bytes that the caller's writer got
+	apiErr   *apiErrorBody // what the body says of an error, once it was looked at
 }
 
 func (a *answer) body() []byte {
@@ -89,6 +92,25 @@ func (a *answer) body() []byte {
 }
 
 func (a *answer) requestID() string { return mask(a.header.Get("X-Request-Id"), a.secret(), maxName) }
+
+// received is the last answer that came. The attempts after it may get none.
+type received struct {
+	status    int
+	header    http.Header
+	requestID string
+	body      []byte
+}
+
+// keepAnswer is for [Response] and hooks.
+func (c *call) keepAnswer() {
+	if c.last.status == 0 {
+		return
+	}
+	c.received = received{status: c.last.status, header: c.last.header}
+	if c.options.response != nil {
+		c.received.requestID, c.received.body = c.last.requestID(), bytes.Clone(c.last.body())
+	}
+}
 
 // buffers keep what reading an answer needs. Those of huge answers are left to the garbage collector, and so are those of answers
 // that broke off: a body that gives up with its context may still be writing.
@@ -108,8 +130,10 @@ func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.last.free()
 	c.last = answer{}
 	if c.last.stopped = c.attempt(req); c.last.stopped != nil {
+		c.stops++
 		return nil, c.last.stopped
 	}
+	c.keepAnswer()
 	if c.last.err != nil {
 		return nil, c.last.err
 	}
@@ -144,12 +168,12 @@ func (c *call) attempt(req *http.Request) error {
 	c.last.token = token
 	if ctx.Err() != nil {
 		turn.end()
-		c.settle(ctx, reserved, 0)
+		c.settle(ctx, reserved)
 		return contextError(ctx)
 	}
-	headers := c.exchangeOnce(req, &turn)
+	c.exchangeOnce(req, &turn)
 	c.warnOfPause(ctx)
-	c.settle(ctx, reserved, headers)
+	c.settle(ctx, reserved)
 	c.record(ctx, Attempt{StatusCode: c.last.status, Sent: c.last.sent, Duration: time.Since(reserved), Err: c.last.err})
 	c.warn(ctx, usage)
 	return nil
@@ -198,23 +222,14 @@ func (c *call) warn(ctx context.Context, usage Usage) {
 	}
 }
 
-// settle makes the count what it should be: nothing for an attempt that was not sent, and more than one where net/http
-// itself sent the request again.
-func (c *call) settle(ctx context.Context, reserved time.Time, headers int) {
-	if c.last.sent && headers <= 1 {
+// settle takes back the count of an attempt that was not sent.
+func (c *call) settle(ctx context.Context, reserved time.Time) {
+	if c.last.sent {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	var err error
-	if !c.last.sent {
-		err = c.quota.Refund(ctx, reserved)
-	}
-	for range headers - 1 {
-		_, replayed := c.quota.Reserve(ctx, reserved)
-		err = cmp.Or(err, replayed)
-	}
-	if err != nil {
+	if err := c.quota.Refund(ctx, reserved); err != nil {
 		c.logger.LogAttrs(ctx, slog.LevelWarn, "drift: cannot settle the quota", slog.String("operation", c.route.name))
 	}
 }
@@ -222,44 +237,60 @@ func (c *call) settle(ctx context.Context, reserved time.Time, headers int) {
 // settleTimeout is how long a caller whose context has ended may be held up for the sake of the count.
 const settleTimeout = time.Second
 
-// exchangeOnce sends the request once and reads the answer into c.last. It returns how often the headers were written.
-func (c *call) exchangeOnce(req *http.Request, turn *turn) int {
+// exchangeOnce sends the request once and reads the answer into c.last.
+func (c *call) exchangeOnce(req *http.Request, turn *turn) {
 	var trace sendTrace
 	ctx, cancel := context.WithCancelCause(httptrace.WithClientTrace(req.Context(), trace.hooks()))
 	defer cancel(nil)
-	defer c.timers.stop(c.timers.start(cancel))
-	out := req.WithContext(ctx) // by itself: who keeps its context or its headers does not keep its body
-	trace.url = *req.URL
-	out.URL, out.Host = &trace.url, c.base.Host
-
-	var resp *http.Response
-	var err error = errForeignOrigin
-	if sameOrigin(out.URL, c.base) {
-		turn.outcome = Unknown
-		out.Header = c.header(&trace.header, out.Body != nil) // its own: an abandoned attempt may still be writing that of the one before
-		resp, err = roundTrip(c.transport, out)
-	}
+	timer := c.timers.start(cancel)
+	defer c.timers.stop(timer)
+	trace.end = cancel
+	resp, err := c.send(req, ctx, &trace, turn)
 	if err != nil {
 		c.last.err, c.last.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
+		c.last.stale = c.last.err == errBroken && c.http1.Load()
 		cancel(nil) // so that a transport that has given up does not connect after all
 		if c.last.sent = trace.sent(err); !c.last.sent {
 			turn.outcome = NotSent
 		}
 		turn.end()
-		return trace.written()
+		return
 	}
 	defer resp.Body.Close()
 	c.last.sent, c.last.status, c.last.header = true, resp.StatusCode, resp.Header
+	c.noteProtocol(resp)
 	c.pauseIfAsked()
 	turn.outcome = Answered
 	turn.end()
-	if err = c.read(req.Context(), resp); err != nil {
+	if err = c.read(req.Context(), resp, timer, cancel); err != nil {
 		c.last.err = transportCause(req.Context(), ctx, err)
 		if c.last.status >= http.StatusBadRequest {
 			c.previous = c.apiError() // the last answer, if only a part of it
 		}
 	}
-	return trace.answered()
+}
+
+// send gives the attempt a request that nothing else holds: an abandoned attempt may still be writing that of the one before.
+func (c *call) send(req *http.Request, ctx context.Context, trace *sendTrace, turn *turn) (*http.Response, error) {
+	out := req.WithContext(ctx)
+	trace.url = *req.URL
+	out.URL, out.Host = &trace.url, c.base.Host
+	if !sameOrigin(out.URL, c.base) {
+		return nil, errForeignOrigin
+	}
+	turn.outcome = Unknown
+	out.Header = c.header(&trace.header, c.body != nil)
+	if c.body != nil {
+		trace.setBody(out, c.body, c.http1.Load())
+	}
+	return roundTrip(c.transport, out)
+}
+
+// noteProtocol remembers what the service speaks, for the bodies of later requests.
+func (c *core) noteProtocol(resp *http.Response) {
+	if http1 := resp.ProtoMajor == 1; c.http1.Load() != http1 {
+		c.http1.Store(http1)
+	}
 }
 
 // roundTrip defends against transports that break the contract of http.RoundTripper.
@@ -281,12 +312,14 @@ func roundTrip(transport http.RoundTripper, req *http.Request) (*http.Response, 
 
 // pauseIfAsked keeps the other callers back too.
 func (c *call) pauseIfAsked() {
-	if c.last.status != http.StatusTooManyRequests && c.last.status != http.StatusServiceUnavailable {
-		return
-	}
-	asked := c.last.retryAfter()
-	if c.last.status == http.StatusTooManyRequests {
-		asked = cmp.Or(asked, throttleBackoff)
+	var asked time.Duration
+	switch c.last.status {
+	case http.StatusTooManyRequests:
+		asked = cmp.Or(c.last.retryAfter(), throttleBackoff)
+	case http.StatusServiceUnavailable:
+		asked = cmp.Or(c.last.retryAfter(), c.last.usedUpUntil())
+	default:
+		asked = c.last.usedUpUntil()
 	}
 	if asked == 0 {
 		return
@@ -305,29 +338,30 @@ func (c *call) warnOfPause(ctx context.Context) {
 }
 
 // read reads the body to its end, so that the connection can be used again.
-func (c *call) read(caller context.Context, resp *http.Response) error {
+func (c *call) read(caller context.Context, resp *http.Response, timer *attemptTimer, end context.CancelCauseFunc) error {
 	if resp.StatusCode/100 == 1 { // its body, if it has one, does not end with the context
 		return &unusable{errStatus, strconv.Itoa(resp.StatusCode)}
 	}
 	if redirects(resp.StatusCode) {
+		drain(resp.Body, end)
 		return &unusable{errRedirect, "status " + strconv.Itoa(resp.StatusCode)}
 	}
-	limit, strict := int64(maxErrorBody), c.success(resp.StatusCode)
-	if strict {
-		limit = c.maxBody
+	limit, success := int64(maxErrorBody), c.success(resp.StatusCode)
+	if success && c.writer != nil {
+		return c.stream(resp, timer, end)
 	}
-	if strict && c.decode != nil && resp.ContentLength > limit && c.route.method != http.MethodHead {
+	if success {
+		limit = c.bodyLimit()
+	}
+	if success && c.decode != nil && resp.ContentLength > limit && c.route.method != http.MethodHead {
 		return ErrTooLarge
 	}
-	c.last.buffer = buffers.Get().(*bytes.Buffer)
-	if n := resp.ContentLength; n > 0 && n <= limit {
-		c.last.buffer.Grow(int(min(n, maxTrustedLength)) + bytes.MinRead)
-	}
-	c.last.limited = io.LimitedReader{R: resp.Body, N: limit + 1}
-	n, err := c.last.buffer.ReadFrom(&c.last.limited)
-	c.last.limited.R, c.last.whole = nil, err == nil
+	n, err := c.fill(resp, limit)
 	switch {
-	case !strict: // the status tells enough, however the body ends, unless it ends with the caller's context
+	case !success: // the status tells enough, however the body ends, unless it ends with the caller's context
+		if n > limit && err == nil && resp.ContentLength <= limit+maxDrained {
+			drain(resp.Body, end)
+		}
 		c.last.buffer.Truncate(int(min(n, limit)))
 		if err != nil && caller.Err() != nil {
 			return err
@@ -344,6 +378,26 @@ func (c *call) read(caller context.Context, resp *http.Response) error {
 	return c.checkContent(resp)
 }
 
+// fill reads the body into the buffer, and one byte more than the limit where there is one.
+func (c *call) fill(resp *http.Response, limit int64) (int64, error) {
+	c.last.buffer = buffers.Get().(*bytes.Buffer)
+	if n := resp.ContentLength; n > 0 && n <= limit {
+		c.last.buffer.Grow(int(min(n, maxTrustedLength)) + bytes.MinRead)
+	}
+	c.last.limited = io.LimitedReader{R: resp.Body, N: limit + 1}
+	n, err := c.last.buffer.ReadFrom(&c.last.limited)
+	c.last.limited.R, c.last.whole = nil, err == nil
+	return n, err
+}
+
+// drain reads on a little, so that a long answer that is not wanted does not cost the connection. Beyond that a new
+// connection is cheaper.
+func drain(body io.Reader, end context.CancelCauseFunc) {
+	late := time.AfterFunc(drainTimeout, func() { end(nil) })
+	defer late.Stop()
+	_, _ = io.CopyN(io.Discard, body, maxDrained)
+}
+
 func redirects(status int) bool {
 	switch status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -354,11 +408,8 @@ func redirects(status int) bool {
 
 // checkContent refuses what is certainly not JSON in UTF-8. A wrong Content-Type alone is forgiven, unless it says HTML.
 func (c *call) checkContent(resp *http.Response) error {
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &unusable{ErrUnexpectedContent, "unknown Content-Encoding"}
-	}
-	if c.anyContent {
-		return nil
+	if err := checkEncoding(resp); err != nil || c.anyContent {
+		return err
 	}
 	first := firstByte(c.last.body())
 	media, params, err := mediaType(resp.Header.Get("Content-Type"))
@@ -370,6 +421,14 @@ func (c *call) checkContent(resp *http.Response) error {
 	}
 	if first != ' ' && strings.IndexByte(`{["-0123456789tfn`, first) < 0 {
 		return ErrUnexpectedContent
+	}
+	return nil
+}
+
+// checkEncoding refuses what net/http has not decoded.
+func checkEncoding(resp *http.Response) error {
+	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return &unusable{ErrUnexpectedContent, "unknown Content-Encoding"}
 	}
 	return nil
 }
@@ -394,49 +453,6 @@ func mediaType(contentType string) (media string, params map[string]string, err 
 
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
 
-// sendTrace tells whether a request can have reached the service. It is what an attempt leaves with net/http, which may go on
-// with it after the attempt has ended.
-type sendTrace struct {
-	url       url.URL
-	header    [3]string // values of the request's headers
-	client    httptrace.ClientTrace
-	traced    atomic.Bool  // the transport reports to httptrace at all
-	connected atomic.Bool  // the request got a connection
-	headers   atomic.Int32 // how often headers were written
-	earlier   atomic.Int32 // the same, when the request got its last connection
-}
-
-func (t *sendTrace) hooks() *httptrace.ClientTrace {
-	t.client.GetConn = func(string) { t.traced.Store(true) }
-	t.client.GotConn = func(httptrace.GotConnInfo) {
-		t.connected.Store(true)
-		t.earlier.Store(t.headers.Load())
-	}
-	t.client.WroteHeaders = func() { t.headers.Add(1) }
-	return &t.client
-}
-
-func (t *sendTrace) written() int { return int(t.headers.Load()) }
-
-// answered is written for a request that was answered: HTTP/2 may tell of the headers after their answer has come.
-func (t *sendTrace) answered() int { return max(t.written(), int(t.earlier.Load())+1) }
-
-// sent is asked when the request's context has ended. It errs on the side of yes: of a transport that does not report, and of
-// a request that got its connection and may be about to be written, nobody knows.
-func (t *sendTrace) sent(err error) bool {
-	var dial *net.OpError
-	switch {
-	case t.headers.Load() > 0:
-		return true
-	case errors.Is(err, errForeignOrigin), errors.As(err, &dial) && dial.Op == "dial":
-		return false
-	case !t.traced.Load():
-		return true
-	default:
-		return t.connected.Load()
-	}
-}
-
 // record lists an attempt and tells hooks and the log about it.
 func (c *call) record(ctx context.Context, a Attempt) {
 	c.attempts = append(c.attempts, a)
@@ -452,7 +468,7 @@ func (c *call) record(ctx context.Context, a Attempt) {
 
 // loggedHeaders are the headers of an answer that are logged, besides X-Request-Id. What else the service sends may be a secret.
 var loggedHeaders = [...]string{"Content-Type", "Content-Length", "Date", "Retry-After", "Ratelimit-Limit", "Ratelimit-Policy",
-	"Ratelimit-Remaining", "Ratelimit-Reset"}
+	"Ratelimit-Remaining", "Ratelimit-Reset", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset"}
 
 // loggedHeader is a group, and empty where there was no answer. Of Content-Type it has the media type alone.
 func (a *answer) loggedHeader() slog.Attr {
@@ -490,7 +506,10 @@ var (
 	errRedirect      = errors.New("the service answered with a redirect, which is never followed")
 )
 
-const errAttemptTimeout = timeout("the attempt took too long")
+const (
+	errAttemptTimeout = timeout("the attempt took too long")
+	errSilent         = timeout("the answer stopped coming")
+)
 
 // timeout is a net.Error. It does not match context.DeadlineExceeded, by which callers know their own deadline.
 type timeout string
@@ -506,7 +525,7 @@ func transportCause(caller, attempt context.Context, err error) error {
 	case caller.Err() != nil:
 		return contextError(caller)
 	case attempt.Err() != nil:
-		return errAttemptTimeout
+		return context.Cause(attempt)
 	case isTimeout(err) && overdue(caller): // the network's timer was faster than the context's
 		return context.DeadlineExceeded
 	case isTimeout(err) && overdue(attempt):
@@ -583,7 +602,7 @@ func causeText(err error) string {
 	case errors.As(err, &refresh):
 		return strings.TrimPrefix(refresh.Error(), "drift: ")
 	}
-	for _, own := range []error{errForeignOrigin, errNoResponse, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired, ErrClosed,
+	for _, own := range []error{errForeignOrigin, errBroken, errNoResponse, ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired, ErrClosed,
 		errTokenText, fs.ErrClosed, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, own) {
 			return strings.TrimPrefix(own.Error(), "drift: ")

@@ -83,6 +83,11 @@ func RawHTTP2() RawOption {
 	return func(set *rawSettings) { set.tls, set.http2 = true, true }
 }
 
+// RawHTTP2Cleartext is [RawHTTP2] without TLS. An http.Transport speaks that only if its Protocols allow nothing else.
+func RawHTTP2Cleartext() RawOption {
+	return func(set *rawSettings) { set.tls, set.http2 = false, true }
+}
+
 // ListenRaw starts a server on a free port of 127.0.0.1, which the caller closes. The error tells why it cannot listen, or which
 // option is bad.
 func ListenRaw(opts ...RawOption) (*RawServer, error) { return newRawServer(panicking{}, opts) }
@@ -182,6 +187,10 @@ func (s *RawServer) HTTPClient() *http.Client {
 	transport := &http.Transport{ForceAttemptHTTP2: s.settings.http2}
 	if s.trusted != nil {
 		transport.TLSClientConfig = s.trusted.Clone()
+	}
+	if s.settings.http2 && s.tls == nil {
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
 	s.onClose(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}

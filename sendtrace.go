@@ -1,0 +1,145 @@
+package drift
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync/atomic"
+)
+
+// sendTrace follows one attempt through net/http, which may go on with it after the attempt has ended. It knows whether the
+// request can have reached the service, and it makes sure that one attempt is one request on the wire.
+//
+// net/http repeats a request by itself: over HTTP/1 when a kept connection breaks, over HTTP/2 after REFUSED_STREAM, GOAWAY
+// and PROTOCOL_ERROR. Here only a request of which not a byte was written may move to another connection. Everything else
+// is left to the client's own loop, which takes a new slot and counts the attempt.
+type sendTrace struct {
+	url       url.URL
+	header    [4]string // values of the request's headers
+	client    httptrace.ClientTrace
+	body      []byte
+	end       context.CancelCauseFunc // ends the attempt
+	conn      net.Conn                // the last one that the request got
+	traced    atomic.Bool             // the transport reports to httptrace at all
+	connected atomic.Bool             // the request got a connection
+	written   atomic.Bool             // the headers were written, over HTTP/1 perhaps only into a buffer
+	repeated  atomic.Bool             // net/http was about to write the request a second time
+}
+
+// errBroken ends an attempt that net/http would have repeated.
+var errBroken = errors.New("the connection broke after the request was sent")
+
+func (t *sendTrace) hooks() *httptrace.ClientTrace {
+	t.client.GetConn = func(string) {
+		t.traced.Store(true)
+		t.endIfWritten()
+	}
+	t.client.GotConn = func(info httptrace.GotConnInfo) {
+		t.conn = info.Conn
+		t.connected.Store(true)
+		t.endIfWritten()
+	}
+	t.client.WroteHeaders = t.wroteHeaders
+	return &t.client
+}
+
+// endIfWritten runs before a request is written. HTTP/2 looks at the context once more before it writes.
+func (t *sendTrace) endIfWritten() {
+	if t.written.Load() {
+		t.repeated.Store(true)
+		t.end(errBroken)
+	}
+}
+
+// wroteHeaders runs before HTTP/1, which does not look at the context, flushes them: on a closed connection they stay in the
+// buffer.
+func (t *sendTrace) wroteHeaders() {
+	if t.repeated.Load() && t.conn != nil {
+		_ = t.conn.Close()
+	}
+	t.written.Store(true)
+}
+
+// setBody gives the request its body. net/http needs GetBody to move a request to another connection over HTTP/1, and over
+// HTTP/2, where the service may have seen the request, it would send it again; without GetBody it returns why it failed.
+func (t *sendTrace) setBody(req *http.Request, body []byte, http1 bool) {
+	t.body = body
+	req.Body, req.ContentLength = t.newBody(), int64(len(body))
+	if http1 {
+		req.GetBody = t.getBody
+	}
+}
+
+// newBody returns a type that net/http knows to be in memory, so that it writes headers and body at once.
+func (t *sendTrace) newBody() io.ReadCloser { return io.NopCloser(bytes.NewReader(t.body)) }
+
+func (t *sendTrace) getBody() (io.ReadCloser, error) {
+	if !t.written.Load() {
+		return t.newBody(), nil
+	}
+	if !movesUnwritten() {
+		return nil, errBroken
+	}
+	t.written.Store(false)
+	t.connected.Store(false)
+	return t.newBody(), nil
+}
+
+// movesUnwritten reports whether the caller of GetBody is the part of net/http that moves a request to another connection.
+// It does so only when not a byte was written. No hook tells the same: headers count as written once they are in a buffer.
+func movesUnwritten() bool {
+	var callers [1]uintptr
+	runtime.Callers(3, callers[:]) // past runtime.Callers, this function and getBody
+	frame, _ := runtime.CallersFrames(callers[:]).Next()
+	return frame.Function == "net/http.rewindBody"
+}
+
+// sent is asked when the request's context has ended. It errs on the side of yes: a transport that does not report may have
+// sent the request, and a request that got its connection may be about to be written.
+func (t *sendTrace) sent(err error) bool {
+	var dial *net.OpError
+	switch {
+	case errors.Is(err, errForeignOrigin), refused(err):
+		return false
+	case t.written.Load():
+		return true
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return false
+	case !t.traced.Load():
+		return true
+	default:
+		return t.connected.Load()
+	}
+}
+
+// Texts of HTTP/2, in net/http and in golang.org/x/net: neither exports the errors.
+const (
+	cannotRetry   = "http2: Transport: cannot retry err ["
+	refusedStream = "; REFUSED_STREAM; received from peer]"
+	aboveLast     = "http2: Transport received Server's graceful shutdown GOAWAY]"
+	aboveLastOf1  = "http2: Transport received GOAWAY from server ErrCode:"
+)
+
+// refused reports whether the service said over HTTP/2 that it has not looked at the request: it refused the stream, or its
+// GOAWAY names a lower one. A text that is not known counts as sent.
+func refused(err error) bool {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	if err == nil {
+		return false
+	}
+	text := err.Error()
+	if reason, found := strings.CutPrefix(text, cannotRetry); found {
+		reason, _, _ = strings.Cut(reason, " after Request.Body was written")
+		return strings.HasSuffix(reason, refusedStream) || reason == aboveLast
+	}
+	return strings.HasPrefix(text, aboveLastOf1)
+}

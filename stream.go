@@ -1,0 +1,82 @@
+package drift
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"time"
+)
+
+// writerError is an answer that arrived and that the caller's writer did not take.
+type writerError struct{ err error }
+
+func (e *writerError) Error() string { return e.err.Error() }
+func (e *writerError) Unwrap() error { return e.err }
+
+// named is the error that the caller gets.
+func (e *writerError) named(operation string) error {
+	return fmt.Errorf("drift: %s: cannot write the answer: %w", operation, e.err)
+}
+
+// stream hands the body to the caller's writer as it arrives. Once the first byte was handed over, a failure ends the call:
+// the writer has no way back. Silence ends it too, however long the whole takes.
+func (c *call) stream(resp *http.Response, timer *attemptTimer, end context.CancelCauseFunc) error {
+	if err := checkEncoding(resp); err != nil {
+		return err
+	}
+	limit := c.bodyLimit()
+	timer.disarm()
+	body := &heardBody{resp.Body, timer, end, c.timers.after, nil}
+	n, err := io.Copy(c.writer, io.LimitReader(body, limit))
+	c.last.streamed = n
+	switch {
+	case body.failed != nil:
+		c.last.broken = n == 0
+		return body.failed
+	case err != nil:
+		return &writerError{err}
+	case n == limit && !body.ends():
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// bodyLimit is the most bytes that an answer may have.
+func (c *call) bodyLimit() int64 {
+	switch {
+	case c.options.maxBody > 0:
+		return c.options.maxBody
+	case c.writer != nil:
+		return math.MaxInt64 - 1
+	default:
+		return DefaultMaxResponseBytes
+	}
+}
+
+// heardBody ends the attempt when a read gets nothing for too long. The time that a slow writer takes does not count.
+type heardBody struct {
+	body   io.Reader
+	timer  *attemptTimer
+	end    context.CancelCauseFunc
+	after  time.Duration
+	failed error // of the body, as a copy's error may be the writer's
+}
+
+func (b *heardBody) Read(p []byte) (int, error) {
+	b.timer.arm(b.after, b.end, errSilent)
+	defer b.timer.disarm()
+	n, err := b.body.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failed = err
+	}
+	return n, err
+}
+
+// ends reports whether nothing more follows.
+func (b *heardBody) ends() bool {
+	n, _ := io.ReadFull(b, make([]byte, 1))
+	return n == 0
+}
