@@ -30,6 +30,11 @@ type Request struct {
 // it is, or nil to pass over it. Errors are those of every other call. Where it fails before the answer is decoded, out is
 // left as it was.
 //
+// An io.Writer gets the body as it arrives, of any length unless [WithMaxResponseBytes] sets a limit. Once the first byte is
+// written, nothing is repeated: if the body breaks off, or nothing arrives for a minute (the timeout of an attempt, see
+// [WithHTTPClient]), the [*TransportError] says in Written how many bytes the writer got. An error of the writer is returned
+// as it is, with the operation's name before it.
+//
 // A JSON target is read with the conventions of the API: names match in any case and with or without underscores, a
 // time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. A number in an any is a float64, as in
 // encoding/json: where all digits of an id count take json.Number, an int64 or [Attributes]. With *[]byte, io.Writer and Raw an answer with a

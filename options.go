@@ -114,7 +114,9 @@ func WithInsecureHTTP() Option {
 
 // WithHTTPClient sends through the Transport of an http.Client, for example through a proxy. The client is copied, never
 // changed or closed: its Timeout becomes the timeout of an attempt (0: one minute, as without this option), and its cookie jar
-// and redirect policy are not used. A request has the caller's context, so a Transport that traces finds the caller's span.
+// and redirect policy are not used. Where [Client.Do] writes into an io.Writer, the timeout ends an answer that falls silent,
+// not one that takes long. A Transport that sends a request twice is stopped before the second time: the client repeats a
+// request itself where that is safe. A request has the caller's context, so a Transport that traces finds the caller's span.
 // Without this option a client has a connection pool of its own.
 func WithHTTPClient(client *http.Client) Option {
 	return option(func(c *config) error {

@@ -18,9 +18,11 @@ import (
 
 // RetryPolicy says how often and how fast a call is sent again. The zero value of a field is its default.
 //
-// What may be sent again is fixed. A GET, a DELETE or a call with [WithIdempotent]: after no answer, a broken one, 408, 500,
-// 502, 503 and 504. Every call: after 429, and where nothing was sent. Once more: after a 401 for which the token source has
-// another token. The schedule is not part of the compatibility promise.
+// What may be sent again is fixed. A GET, a DELETE or a call with [WithIdempotent] is repeated after no answer, a broken one,
+// 408, 500, 502, 503 and 504. Every call is repeated after 429, and where nothing was sent: there was no connection, HTTP/2
+// refused the stream, or a limiter, a store or a token source failed with an error whose Temporary or Timeout method returns
+// true. After a 401 for which the token source has another token, every call is sent once more. Nothing below the client
+// repeats a request. The schedule is not part of the compatibility promise.
 type RetryPolicy struct {
 	MaxAttempts   int           // per call, 3 by default; an attempt with a new token is not counted
 	MinBackoff    time.Duration // 500 ms: the first delay is random between 0 and this, each further bound is twice as long
@@ -28,7 +30,8 @@ type RetryPolicy struct {
 	MaxRetryAfter time.Duration // 60 s: a longer Retry-After is handed to the caller as a *RateLimitError
 
 	// Budget is how many further attempts a client may spend at once, 10 by default, so that an outage is not tripled. Five
-	// successes earn one back. Attempts after 429 or with a new token are free. Negative: no bound.
+	// successes earn one back. Attempts after 429, with a new token, or in place of one that met a kept connection which the
+	// service had closed are free. Negative: no bound.
 	Budget int
 }
 
@@ -90,7 +93,7 @@ func judge(a *answer, repeatable bool) verdict {
 		return finish
 	case a.err != nil && (!a.broken || permanent(a.err)):
 		return finish
-	case a.err != nil && a.stale && repeatable:
+	case a.err != nil && a.stale && (!a.sent || repeatable):
 		return onNewConnection
 	case a.err != nil && (!a.sent || repeatable):
 		return again

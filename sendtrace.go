@@ -110,6 +110,8 @@ func (t *sendTrace) sent(err error) bool {
 		return false
 	case t.written.Load():
 		return true
+	case closedIdle(err): // net/http waits for the end of the writing before it says so
+		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return false
 	case !t.traced.Load():
@@ -119,8 +121,10 @@ func (t *sendTrace) sent(err error) bool {
 	}
 }
 
-// Texts of HTTP/2, in net/http and in golang.org/x/net: neither exports the errors.
+// Texts of errors that net/http, and for HTTP/2 golang.org/x/net, do not export.
 const (
+	serverClosedIdle = "http: server closed idle connection"
+
 	cannotRetry   = "http2: Transport: cannot retry err ["
 	refusedStream = "; REFUSED_STREAM; received from peer]"
 	aboveLast     = "http2: Transport received Server's graceful shutdown GOAWAY]"
@@ -130,16 +134,21 @@ const (
 // refused reports whether the service said over HTTP/2 that it has not looked at the request: it refused the stream, or its
 // GOAWAY names a lower one. A text that is not known counts as sent.
 func refused(err error) bool {
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner
-	}
-	if err == nil {
-		return false
-	}
-	text := err.Error()
+	text := innermost(err)
 	if reason, found := strings.CutPrefix(text, cannotRetry); found {
 		reason, _, _ = strings.Cut(reason, " after Request.Body was written")
 		return strings.HasSuffix(reason, refusedStream) || reason == aboveLast
 	}
 	return strings.HasPrefix(text, aboveLastOf1)
+}
+
+// closedIdle reports whether a kept connection turned out to be closed.
+func closedIdle(err error) bool { return innermost(err) == serverClosedIdle }
+
+// innermost is the text of the error that all others wrap.
+func innermost(err error) string {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err.Error()
 }

@@ -248,7 +248,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) {
 	resp, err := c.send(req, ctx, &trace, turn)
 	if err != nil {
 		c.last.err, c.last.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
-		c.last.stale = c.last.err == errBroken && c.http1.Load()
+		c.last.stale = c.last.err == errBroken && c.http1.Load() || closedIdle(err)
 		cancel(nil) // so that a transport that has given up does not connect after all
 		if c.last.sent = trace.sent(err); !c.last.sent {
 			turn.outcome = NotSent
