@@ -449,8 +449,8 @@ func nothingIsWritten(t *testing.T) {
 		var response drift.Response
 		require.NoError(t, w.call(t.Context(), method, drift.WithResponse(&response)))
 		assert.Len(t, raw.Requests(), 2)
-		assert.Equal(t, 2, raw.Connections())
 		if method != http.MethodGet { // a read may be sent again in any case, so that nothing more is known of it
+			assert.Equal(t, 2, raw.Connections())
 			assert.Len(t, response.Attempts, 1)
 			w.requireSpent(2, 2)
 		}
