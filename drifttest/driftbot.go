@@ -31,9 +31,6 @@ func (st *store) trigger(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkConversationID(); err != nil {
-		return nil, err
-	}
 	said := object{"body": "Ran action " + html.EscapeString(c.params.text("action_id"))}
 	message := st.addMessage(conversation, said, author(true), c.now)
 

@@ -83,6 +83,8 @@ func matches(r object, name string, want any) bool {
 		return true // no field of the records that are listed; participants has a filter of its own
 	case "email":
 		return strings.EqualFold(r.text(name), want.(string))
+	case "member_count":
+		return memberCount(r) == want.(int64)
 	case "search":
 		return containsFold(searchable(r), want.(string))
 	case "created_after", "start_after":
@@ -126,6 +128,14 @@ func hasEntries(have any, want map[string]any) bool {
 		}
 	}
 	return true
+}
+
+// memberCount counts the users of a conversation that was put in without a count.
+func memberCount(conversation object) int64 {
+	if n, ok := conversation["member_count"].(int64); ok {
+		return n
+	}
+	return int64(len(conversation.integers("participants")))
 }
 
 // searchable are the names and addresses of a record.

@@ -11,21 +11,7 @@ func (st *store) createMessage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.params.text("body") == "" {
-		return nil, invalid("body", "must not be empty")
-	}
-	if err := c.checkConversationID(); err != nil {
-		return nil, err
-	}
 	return st.addMessage(conversation, c.params, author(false), c.now), nil
-}
-
-// checkConversationID holds the body's conversation_id, which may be left out, against the path's.
-func (c *call) checkConversationID() error {
-	if id, given := c.params["conversation_id"]; given && id != c.path["conversationId"] {
-		return invalid("conversation_id", "differs from the path")
-	}
-	return nil
 }
 
 func author(bot bool) map[string]any {

@@ -22,7 +22,7 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Server is a Drift in memory. Its methods are safe for concurrent use.
+// Server is an in-memory Drift server. Its methods are safe for concurrent use.
 type Server struct {
 	// URL is the base URL: scheme, host and port, without a slash at the end.
 	URL string
@@ -39,6 +39,7 @@ type Server struct {
 	closed   bool
 	arrivals int
 	requests []*Request
+	own      []*operation // of Handle
 	faults   map[string][]Fault
 	limits   limits
 	store    *store
@@ -136,6 +137,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.handlers.Done()
 	e := s.arrive(r, body)
+	if e.isOwn() && e.refused == nil && e.fault.isNone() {
+		s.serveOwn(w, e)
+		return
+	}
 	a := s.answer(e)
 	if !s.pause(r.Context(), e.fault.Delay) {
 		panic(http.ErrAbortHandler)
@@ -191,12 +196,11 @@ func (e *exchange) name() string {
 // that is refused takes no fault with it.
 func (s *Server) arrive(r *http.Request, body []byte) *exchange {
 	e := &exchange{request: r, body: body, endpoint: findEndpoint(r.Method, r.URL.Path)}
-	if e.endpoint == nil {
-		e.operation, e.path, e.unknown = findOperation(r.Method, r.URL.EscapedPath())
-	}
-
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if e.endpoint == nil {
+		e.operation, e.path, e.unknown = s.findOperation(r.Method, r.URL.EscapedPath())
+	}
 	s.arrivals++
 	e.id = fmt.Sprintf("drifttest-%06d", s.arrivals)
 	e.now = s.settings.clock()
@@ -255,8 +259,13 @@ func (s *Server) handle(e *exchange) answer {
 		return e.endpoint.handle(s, e)
 	case e.unknown != nil:
 		return refusal(e.unknown)
+	case e.isOwn():
+		return e.bufferOwn()
 	}
 	c, err := e.operation.check(e.request, e.path, e.body)
+	if err == nil && s.settings.requiredKeys {
+		err = c.checkKeys()
+	}
 	if err != nil {
 		return refusal(err)
 	}
@@ -264,7 +273,7 @@ func (s *Server) handle(e *exchange) answer {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	result, err := e.operation.handle(s.store, c)
+	result, err := s.store.apply(c)
 	if err != nil {
 		return refusal(err)
 	}
