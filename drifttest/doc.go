@@ -40,9 +40,11 @@
 // # Records
 //
 // Ids count up from 1 for every kind of record, lists are in the order of the ids, 25 on a page unless the request says
-// otherwise, and a cursor stays good while records come and go. [Server.AddPerson], [Server.AddTeam] and their like add
-// records that the API cannot create; they take any fields, even those that a request may not have. [WithDemoData]
-// fills a small account; its contents are the same in every run.
+// otherwise, and a cursor stays good while records come and go.
+//
+// [Server.AddContact], [Server.AddConversation], [Server.AddMessage], [Server.AddPerson] and [Server.AddTeam] add
+// records with any fields, even those that no request may set. Create notes, tags and meetings with the client.
+// [WithDemoData] fills a small account; its contents are the same in every run.
 //
 // Filters match exactly, with two exceptions: the case of e-mail addresses and of participants does not matter, and
 // search finds part of a name or address. A list must have every value that the filter asks for. An absent boolean

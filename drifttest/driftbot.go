@@ -25,7 +25,8 @@ func isBot(message object) bool {
 	return object(author).flag("bot")
 }
 
-// trigger lets the bot say which action ran. The interaction is named after that message: the API has no way to read it again.
+// trigger lets the bot say which action ran. The interaction is named after that message: the API has no way to read it
+// again.
 func (st *store) trigger(c *call) (any, error) {
 	conversation, err := st.conversation(c)
 	if err != nil {

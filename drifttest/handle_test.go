@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,15 +137,15 @@ func TestHandleMeetsFaults(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := start(t)
-			calls := 0
+			var calls atomic.Int32
 			w.Handle("POST", "things", func(rw http.ResponseWriter, _ *http.Request) {
-				calls++
+				calls.Add(1)
 				rw.Header().Set("Content-Length", "10")
 				_, _ = io.WriteString(rw, "0123456789")
 			})
 			w.Fail("POST things", test.fault)
 			res := w.send("POST", "things", `{}`)
-			assert.Equal(t, test.calls, calls)
+			assert.EqualValues(t, test.calls, calls.Load())
 			assert.Equal(t, test.status, res.status)
 			assert.Equal(t, test.body, string(res.body))
 			assert.Equal(t, test.fault.Drop != 0, res.err != nil, "%v", res.err)

@@ -45,8 +45,8 @@ func (c *call) page(records []object, keep func(object) bool) (any, error) {
 	return result, nil
 }
 
-// A cursor holds the last id that the client saw, so that it stays good while records come and go, and the operation that gave it
-// out, so that it is good nowhere else.
+// A cursor holds the last id that the client saw, so that it stays good while records come and go, and the operation
+// that gave it out, so that it is good nowhere else.
 func (o *operation) encodeCursor(last int64) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s %d", o.name, last))
 }

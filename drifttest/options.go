@@ -71,7 +71,7 @@ func WithAddress(addr string) Option {
 // month (UTC). 0 does not enforce that limit; without this option neither is. All tokens share one account.
 //
 // A request beyond the minute is answered 429 of type "rate_limit" with a Retry-After, and does not count against the
-// minute. One beyond the month is answered 429 of type "quota_exceeded". [Server.Used] tells both counts.
+// minute. One beyond the month is answered 429 of type "quota_exceeded". [Server.Used] returns both counts.
 func WithLimits(perMinute, perMonth int) Option {
 	return func(set *settings) error {
 		if perMinute < 0 || perMonth < 0 {
@@ -102,8 +102,8 @@ func WithRequiredKeys() Option {
 	}
 }
 
-// WithClock sets the clock that stamps records and requests and that limits and the life of tokens go by. It is asked
-// once a request, one request after the other, and must not call the server.
+// WithClock sets the server's clock. It stamps records and requests, and limits and the lifetimes of tokens depend on
+// it. The server calls it once per request, one call at a time. The clock must not call the server.
 func WithClock(now func() time.Time) Option {
 	return func(set *settings) error {
 		if now == nil {

@@ -47,11 +47,10 @@ type Server struct {
 	closers  []io.Closer
 }
 
-// Listen starts a server, which the caller closes. The error tells why it cannot listen, or which option is bad.
+// Listen starts a server, which the caller closes. The error says why it cannot listen, or which option is bad.
 func Listen(opts ...Option) (*Server, error) { return newServer(panicking{}, opts) }
 
-// NewServer is Listen for programs that cannot go on without the server: like [net/http/httptest.NewServer] it panics where
-// there is an error. In a test [Start] is handier.
+// NewServer is like Listen, but panics on an error, as [net/http/httptest.NewServer] does. In a test use [Start].
 func NewServer(opts ...Option) *Server {
 	s, err := Listen(opts...)
 	if err != nil {
@@ -60,8 +59,8 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
-// Start starts a server that is closed when the test ends. What makes [NewServer] and the methods of a Server panic ends the test
-// instead.
+// Start starts a server that is closed when the test ends. Where [NewServer] and the methods of its server panic, those
+// of Start end the test with Fatalf.
 func Start(t TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := newServer(t, opts)
@@ -106,8 +105,8 @@ func (s *Server) serve(listener net.Listener) {
 	_ = s.http.Serve(listener) // always ends with ErrServerClosed
 }
 
-// Close stops the server: it ends delays, closes connections and the clients that [Server.Client] made, and waits for the handlers.
-// Calling it again does nothing.
+// Close stops the server: it ends delays, closes connections and the clients that [Server.Client] made, and waits for
+// the handlers. Calling it again does nothing.
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.mu.Lock()
@@ -125,8 +124,8 @@ func (s *Server) Close() {
 	})
 }
 
-// ServeHTTP answers a request, so that a server can also be used without the network. Where a [Fault] drops the connection it
-// panics with [http.ErrAbortHandler], which net/http servers understand.
+// ServeHTTP answers a request, so that a server can also be used without the network. Where a [Fault] drops the
+// connection it panics with [http.ErrAbortHandler], which net/http servers understand.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(w, r) // which may take as long as the client likes, so Close does not wait for it
 	if err != nil {
@@ -192,8 +191,8 @@ func (e *exchange) name() string {
 	return ""
 }
 
-// arrive records a request and decides in one step, in the order of arrival, whether it is let in and which fault it meets. One
-// that is refused takes no fault with it.
+// arrive records a request and decides in one step, in the order of arrival, whether it is let in and which fault it
+// meets. One that is refused takes no fault with it.
 func (s *Server) arrive(r *http.Request, body []byte) *exchange {
 	e := &exchange{request: r, body: body, endpoint: findEndpoint(r.Method, r.URL.Path)}
 	s.mu.Lock()
