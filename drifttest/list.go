@@ -60,7 +60,7 @@ func (c *call) cursor() (int64, error) {
 	digits, ours := strings.CutPrefix(string(plain), c.operation.name+" ")
 	last, parseErr := strconv.ParseInt(digits, 10, 64)
 	if err != nil || !ours || parseErr != nil {
-		return 0, invalid("next", "is no cursor of this list")
+		return 0, invalid("next", "is not a cursor of this list")
 	}
 	return last, nil
 }
