@@ -24,6 +24,8 @@ var queryValues = []string{
 	"9223372036854775808",
 }
 
+var queryKeys = []string{"[plan]", "[a b]", "[Ö.x]", "[a[b]]", "[a]b]", "[]]", "[a\n]", "[\u0085]", "[a\x7f]"}
+
 var bodyValues = []string{
 	`"x"`, `""`, `true`, `1`, `0`, `-1`, `"1"`, `1.5`, `[]`, `["x"]`, `[1]`, `[0]`, `[null]`, `{}`, `{"k":null}`, `null`,
 	`9223372036854775807`,
@@ -58,6 +60,11 @@ func variants(t *testing.T, base string, op operation, documented *openapi3.Oper
 			for _, value := range queryValues {
 				requests = append(requests, request(t, base, op, url.Values{keyOf(ref.Value): {value}}, nil))
 			}
+			if ref.Value.Style == openapi3.SerializationDeepObject {
+				for _, key := range queryKeys {
+					requests = append(requests, request(t, base, op, url.Values{ref.Value.Name + key: {"x"}}, nil))
+				}
+			}
 		}
 		return requests
 	}
@@ -74,16 +81,17 @@ func variants(t *testing.T, base string, op operation, documented *openapi3.Oper
 	return requests
 }
 
-// serverAsksMore tells of values that the server refuses for what they mean: a text that it wants, a conversation that is not there.
+// serverAsksMore reports whether the server refuses a value for what it means: it takes away what the record needs, is an empty
+// address, or is the id of a conversation that does not exist.
 func serverAsksMore(operation, name, value string) bool {
-	switch {
-	case operation == "messages.create" && name == "body", operation == "tags.create" && name == "name",
-		name == "email" && operation != "conversations.createFromScratch":
-		return value == `""`
-	case name == "conversation_id":
-		return value == "9223372036854775807"
+	resource, _, _ := strings.Cut(operation, ".")
+	switch resource + " " + name {
+	case "messages body", "driftbot body", "tags name":
+		return value == `""` || value == "null"
+	case "meetings start_at":
+		return value == "0" || value == "null"
 	}
-	return false
+	return name == "email" && value == `""` || name == "conversation_id" && value == "9223372036854775807"
 }
 
 func keyOf(parameter *openapi3.Parameter) string {

@@ -85,7 +85,8 @@ func isAddress(op operation, name string) bool {
 	return strings.Contains(op.path, "{"+name+"}") && !slices.Contains(op.parameters, name)
 }
 
-func TestNullClearsEveryField(t *testing.T) {
+// A message keeps its body, a tag its name and a meeting its start.
+func TestNullClearsEveryFieldThatMayBeAbsent(t *testing.T) {
 	_, client, contract := start(t)
 	ctx := t.Context()
 
@@ -95,7 +96,7 @@ func TestNullClearsEveryField(t *testing.T) {
 	})
 	require.NoError(t, err)
 	_, err = client.Messages.Update(ctx, 1, 1, drift.MessageUpdateRequest{
-		Body: drift.Null[string](), Labels: drift.Null[[]string](), Reply: drift.Null[bool](), Type: drift.Null[drift.MessageType](),
+		Body: drift.Set("Hi"), Labels: drift.Null[[]string](), Reply: drift.Null[bool](), Type: drift.Null[drift.MessageType](),
 	})
 	require.NoError(t, err)
 	_, err = client.Contacts.Update(ctx, 1, drift.ContactUpdateRequest{
@@ -110,12 +111,12 @@ func TestNullClearsEveryField(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.Tags.Update(ctx, 1, drift.TagUpdateRequest{
 		BackgroundMode: drift.Null[bool](), Color: drift.Null[string](), Description: drift.Null[string](), Enabled: drift.Null[bool](),
-		Name: drift.Null[string](),
+		Name: drift.Set("vip"),
 	})
 	require.NoError(t, err)
 	updateMeetingWithNulls(t, client)
 	_, err = client.Driftbot.UpdateMessage(ctx, 1, drift.DriftbotUpdateMessageRequest{
-		Body: drift.Null[string](), Labels: drift.Null[[]string](),
+		Body: drift.Set("Hi"), Labels: drift.Null[[]string](),
 	})
 	require.NoError(t, err)
 
@@ -133,7 +134,7 @@ func updateMeetingWithNulls(t *testing.T, client *drift.Client) {
 	_, err := client.Meetings.Update(t.Context(), 1, drift.MeetingUpdateRequest{
 		ConversationID: drift.Null[drift.ConversationID](), Duration: drift.Null[time.Duration](), EndedAt: drift.Null[time.Time](),
 		Location: drift.Null[string](), Notes: drift.Null[string](), ParticipantIDs: drift.Null[[]drift.ParticipantID](),
-		StartAt: drift.Null[time.Time](), Subject: drift.Null[string](), UpdatedBy: drift.Null[drift.UserID](),
+		StartAt: drift.Set(time.UnixMilli(1)), Subject: drift.Null[string](), UpdatedBy: drift.Null[drift.UserID](),
 	})
 	require.NoError(t, err)
 }
@@ -178,7 +179,7 @@ func TestValuesAtTheEdges(t *testing.T) {
 	require.ErrorIs(t, err, drift.ErrNotFound)
 	_, err = client.Conversations.ListByStatus(ctx, "on hold", drift.ConversationListByStatusOptions{})
 	require.NoError(t, err)
-	_, err = client.Contacts.List(ctx, drift.ContactListOptions{CustomAttributes: drift.Attributes{"a [b]": "c & d", "e.f": 1e21}})
+	_, err = client.Contacts.List(ctx, drift.ContactListOptions{CustomAttributes: drift.Attributes{"a (b)": "c & d", "e.f": 1e21}})
 	require.NoError(t, err)
 }
 
@@ -227,6 +228,12 @@ func TestErrors(t *testing.T) {
 	require.ErrorIs(t, err, drift.ErrNotFound)
 	require.ErrorIs(t, client.Tags.Delete(ctx, 999), drift.ErrNotFound)
 	_, err = client.Messages.Create(ctx, 1, drift.MessageCreateRequest{})
+	require.ErrorIs(t, err, drift.ErrInvalid)
+	_, err = client.Messages.Update(ctx, 1, 1, drift.MessageUpdateRequest{Body: drift.Null[string]()})
+	require.ErrorIs(t, err, drift.ErrInvalid)
+	_, err = client.Tags.Update(ctx, 1, drift.TagUpdateRequest{Name: drift.Null[string]()})
+	require.ErrorIs(t, err, drift.ErrInvalid)
+	_, err = client.Meetings.Update(ctx, 1, drift.MeetingUpdateRequest{StartAt: drift.Null[time.Time]()})
 	require.ErrorIs(t, err, drift.ErrInvalid)
 }
 

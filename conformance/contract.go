@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -60,6 +61,7 @@ var options = &openapi3filter.Options{
 	IncludeResponseStatus:             true,
 	MultiError:                        true,
 	RejectWhenRequestBodyNotSpecified: true,
+	SkipSettingDefaults:               true,
 }
 
 func authenticate(_ context.Context, input *openapi3filter.AuthenticationInput) error {
@@ -189,19 +191,23 @@ func checkHeaders(header http.Header, hasBody bool) error {
 func checkQuery(parameters openapi3.Parameters, query url.Values) error {
 	var errs []error
 	for name, values := range query {
-		base, _, isMember := strings.Cut(name, "[")
+		base, key, isMember := strings.Cut(name, "[")
 		parameter := parameters.GetByInAndName(openapi3.ParameterInQuery, base)
 		switch {
 		case parameter == nil || isMember != (parameter.Style == openapi3.SerializationDeepObject):
 			errs = append(errs, fmt.Errorf("the query parameter %q is unknown", name))
 		case len(values) > 1 && !parameter.Schema.Value.Type.Is(openapi3.TypeArray):
 			errs = append(errs, fmt.Errorf("the query parameter %q is given more than once", name))
+		case isMember && strings.ContainsFunc(strings.TrimSuffix(key, "]"), breaksKey):
+			errs = append(errs, fmt.Errorf("the query parameter %q has a key with brackets or control characters", name))
 		case !isMember:
 			errs = append(errs, checkTexts(name, parameter.Schema.Value, values))
 		}
 	}
 	return errors.Join(errs...)
 }
+
+func breaksKey(r rune) bool { return r == '[' || r == ']' || unicode.IsControl(r) }
 
 // checkTexts wants booleans and integers as JSON writes them: the filter reads them as Go does, 1 for true and 1e3 for 1000.
 func checkTexts(name string, schema *openapi3.Schema, values []string) error {
@@ -212,9 +218,9 @@ func checkTexts(name string, schema *openapi3.Schema, values []string) error {
 		_, err := strconv.ParseInt(value, 10, 64)
 		switch {
 		case schema.Type.Is(openapi3.TypeBoolean) && value != "true" && value != "false":
-			return fmt.Errorf("%s: %q is no boolean", name, value)
+			return fmt.Errorf("%s: %q is not a boolean", name, value)
 		case schema.Type.Is(openapi3.TypeInteger) && (err != nil || !canonical.MatchString(value)):
-			return fmt.Errorf("%s: %q is no integer", name, value)
+			return fmt.Errorf("%s: %q is not an integer", name, value)
 		}
 	}
 	return nil

@@ -71,6 +71,11 @@ func TestContractRefusesRequests(t *testing.T) {
 		"duration 0":                 {"PATCH /v2/meetings/1", `{"duration":0}`, "duration"},
 		"required name missing":      {"POST /v2/contacts/raw", `{}`, "email"},
 		"wrong type in a PATCH":      {"PATCH /v2/tags/1", `{"enabled":"yes"}`, "enabled"},
+		"map key with a bracket":     {"GET /v2/contacts?custom_attributes[a[b]]=x", "", "brackets"},
+		"map key with a tab":         {"GET /v2/contacts?custom_attributes[%09]=x", "", "control"},
+		"empty text in a list":       {"GET /v2/contacts?tags=", "", "tags"},
+		"empty attribute":            {"GET /v2/contacts?custom_attributes[plan]=", "", "custom_attributes"},
+		"empty e-mail":               {"GET /v2/contacts?email=", "", "email"},
 		"attributes as a list":       {"PATCH /v2/contacts/1", `{"custom_attributes":[]}`, "custom_attributes"},
 	} {
 		_, err := contract.CheckRequest(newRequest(t, test.line, test.body))
@@ -111,7 +116,12 @@ func TestContractRefusesAnswers(t *testing.T) {
 	}{
 		"stray field":          {"GET /v2/contacts/1", 200, jsonType, `{"data":{"id":1,"stray":true}}`, "stray"},
 		"camelCase":            {"GET /v2/contacts/1", 200, jsonType, `{"data":{"id":1,"createdAt":1}}`, "createdAt"},
-		"stray field in depth": {"GET /v2/meetings/1", 200, jsonType, `{"data":{"id":1,"participants":[{"id":1,"name":"A"}]}}`, "name"},
+		"stray beside more":    {"GET /v2/contacts", 200, jsonType, `{"data":[],"pagination":{"more":false,"total":1}}`, "total"},
+		"number for a text":    {"GET /v2/contacts/1", 200, jsonType, `{"data":{"id":1,"email":7}}`, "email"},
+		"empty text id":        {"GET /v2/companies/a/people", 200, jsonType, `{"data":[{"id":1,"company_id":""}],"pagination":{"more":false}}`, "company_id"},
+		"fraction for text id": {"GET /v2/companies/a/people", 200, jsonType, `{"data":[{"id":1,"company_id":1.5}],"pagination":{"more":false}}`, "company_id"},
+		"0 for a list of ids":  {"GET /v2/contacts/1", 200, jsonType, `{"data":{"id":1,"users":0}}`, "users"},
+		"number among texts":   {"GET /v2/contacts/1", 200, jsonType, `{"data":{"id":1,"labels":[1]}}`, "labels"},
 		"stray beside data":    {"GET /v2/contacts/1", 200, jsonType, `{"data":{"id":1},"links":{}}`, "links"},
 		"no envelope":          {"GET /v2/contacts/1", 200, jsonType, `{"id":1}`, "data"},
 		"no id":                {"GET /v2/contacts/1", 200, jsonType, `{"data":{"email":"a"}}`, "id"},
@@ -140,6 +150,29 @@ func TestContractRefusesAnswers(t *testing.T) {
 		response := newResponse(test.status, test.contentType, test.body)
 		response.Header.Set("Retry-After", "soon")
 		require.ErrorContains(t, contract.CheckResponse(request, response), test.want, name)
+	}
+}
+
+// What the SDK accepts in the fields of a record is in the document too.
+func TestContractAcceptsAnswers(t *testing.T) {
+	contract, err := conformance.Load(document, base)
+	require.NoError(t, err)
+	for line, data := range map[string]string{
+		"GET /v2/contacts/1":                        `{"id":1,"labels":"hot","tags":"vip","users":7}`,
+		"GET /v2/conversations/1":                   `{"id":1,"labels":[],"tags":"vip","participants":7,"member_count":0}`,
+		"GET /v2/conversations/1/messages/1":        `{"id":1,"client_message_id":9007199254740993,"author":{"id":1,"team":"x"},"buttons":{"label":"A","icon":1,"reaction":{"delay":3}},"attachments":{"id":1,"size":5},"context":{"city":"Bern"}}`,
+		"GET /v2/conversations/1/messages/2":        `{"id":1,"buttons":[{"label":"A"}],"attachments":[{"id":1,"size":5}]}`,
+		"GET /v2/meetings/1":                        `{"id":1,"participant_ids":3,"participants":{"id":3,"name":"A"}}`,
+		"GET /v2/meetings/2":                        `{"id":1,"participant_ids":[3],"participants":[{"id":3,"name":"A"}]}`,
+		"POST /v2/conversations/1/driftbot/trigger": `{"id":7,"action_id":8}`,
+	} {
+		body := ""
+		if strings.HasPrefix(line, "POST") {
+			body = `{}`
+		}
+		request, err := contract.CheckRequest(newRequest(t, line, body))
+		require.NoError(t, err, line)
+		assert.NoError(t, contract.CheckResponse(request, newResponse(200, "application/json", `{"data":`+data+`}`)), line)
 	}
 }
 

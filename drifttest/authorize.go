@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// Allow plays the user who opens authURL, as made by [drift.OAuthConfig.AuthCodeURL], and allows the access. It returns the URL to
-// which the browser is sent: the app's redirect URL with code and state.
+// Allow plays the user who opens authURL, as made by [drift.OAuthConfig.AuthCodeURL], and allows the access. It returns
+// the URL to which the browser is sent: the app's redirect URL with code and state.
 //
 //	code := srv.Allow(config.AuthCodeURL(state)).Query().Get("code")
 //
-// Where the user would see an error instead of the question, as for an unknown app, it ends the test that started the server, or
-// panics where there is none.
+// If the user would see an error instead of the question, as for an unknown app, it ends the test that started the
+// server, or panics if no test did.
 func (s *Server) Allow(authURL string) *url.URL {
 	s.t.Helper()
 	return s.visit(authURL, true)
 }
 
-// Deny is Allow for a user who says no: the URL has error=access_denied in place of the code.
+// Deny is like Allow for a user who refuses the access: the URL has error=access_denied in place of the code.
 func (s *Server) Deny(authURL string) *url.URL {
 	s.t.Helper()
 	return s.visit(authURL, false)
@@ -56,8 +56,8 @@ func (s *Server) answerPage(query string, allow bool) (*url.URL, error) {
 	return s.oauth.decide(asked, allow, now), nil
 }
 
-// showAuthorize answers the browser that opens the authorize page. Only where the app and its redirect URL are right may it be sent
-// back, so an error before that is for the user to read.
+// showAuthorize answers the browser that opens the authorize page. Only where the app and its redirect URL are right
+// may it be sent back, so an error before that is for the user to read.
 func (s *Server) showAuthorize(e *exchange) answer {
 	asked, target, err := s.settings.app.readAuthorize(e.request.URL.RawQuery)
 	switch {
@@ -111,8 +111,8 @@ func (o *oauth) decide(asked *authorization, allow bool, now time.Time) *url.URL
 	return asked.redirectWith(url.Values{"code": {code}})
 }
 
-// readAuthorize checks the query of the authorize page. An error is for the user; a target is where the browser goes at once, to
-// tell the app what is wrong.
+// readAuthorize checks the query of the authorize page. An error is for the user; a target is where the browser goes at
+// once, to tell the app what is wrong.
 func (app OAuthApp) readAuthorize(query string) (asked *authorization, target *url.URL, err error) {
 	params, err := formBody([]byte(query))
 	if err != nil {

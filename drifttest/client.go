@@ -7,10 +7,11 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// Client returns a client of the server, with its base URL, its first token and the given options. [Server.Close] closes it. As the
-// token is set already, an option that sets another is an error.
+// Client returns a client of the server, with its base URL, its first token and the given options. [Server.Close]
+// closes it. An option that sets another token is an error; for a client with a token of its own call [drift.NewClient]
+// with the server's URL.
 //
-// A bad option ends the test that started the server, or panics where there is none.
+// A bad option ends the test that started the server, or panics if no test did.
 func (s *Server) Client(opts ...drift.Option) *drift.Client {
 	s.t.Helper()
 	own := []drift.Option{drift.WithBaseURL(s.URL), drift.WithToken(s.settings.tokens[0])}
@@ -28,8 +29,9 @@ func (s *Server) Client(opts ...drift.Option) *drift.Client {
 	return client
 }
 
-// OAuthConfig returns what an app needs to get its tokens from this server. Set its RedirectURL to where your app listens; it is the
-// first of [OAuthApp.RedirectURLs], or a URL on loopback at which nobody listens: enough together with [Server.Allow].
+// OAuthConfig returns the configuration with which an app gets its tokens from this server. Set its RedirectURL to
+// where your app listens. Its default is the first of [OAuthApp.RedirectURLs], or a URL on loopback without a listener,
+// which is all that [Server.Allow] needs.
 func (s *Server) OAuthConfig() drift.OAuthConfig {
 	app := s.settings.app
 	redirect := "http://127.0.0.1/callback"
@@ -45,8 +47,8 @@ func (s *Server) OAuthConfig() drift.OAuthConfig {
 	}
 }
 
-// Seq returns the value of a mocked All: a sequence of the items, then (nil, err) unless err is nil. It can be ranged over any
-// number of times.
+// Seq returns the value of a mocked All: a sequence of the items, then (nil, err) unless err is nil. It can be ranged
+// over any number of times.
 //
 //	contacts.EXPECT().All(mock.Anything, mock.Anything).Return(drifttest.Seq(nil, &drift.Contact{ID: 1}))
 func Seq[T any](err error, items ...*T) iter.Seq2[*T, error] {

@@ -69,7 +69,8 @@ func (st *store) listByStatus(c *call) (any, error) {
 	})
 }
 
-// namesIn are the names and addresses of those who take part in a conversation: its contact, and the people who are its users.
+// namesIn are the names and addresses of those who take part in a conversation: its contact, and the people who are its
+// users.
 func (st *store) namesIn(conversation object) []string {
 	names := []string{conversation.text("email")}
 	for _, person := range st.people.records {

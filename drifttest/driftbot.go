@@ -25,13 +25,11 @@ func isBot(message object) bool {
 	return object(author).flag("bot")
 }
 
-// trigger lets the bot say which action ran. The interaction is named after that message: the API has no way to read it again.
+// trigger lets the bot say which action ran. The interaction is named after that message: the API has no way to read it
+// again.
 func (st *store) trigger(c *call) (any, error) {
 	conversation, err := st.conversation(c)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.checkConversationID(); err != nil {
 		return nil, err
 	}
 	said := object{"body": "Ran action " + html.EscapeString(c.params.text("action_id"))}

@@ -15,7 +15,8 @@ func (st *store) happened(event string, data object) {
 	}
 }
 
-// pick copies fields of a record under the names that webhooks have for them: "camelCase=snake_case", or one name for both.
+// pick copies fields of a record under the names that webhooks have for them: "camelCase=snake_case", or one name for
+// both.
 func pick(record object, fields string) object {
 	picked := object{}
 	for field := range strings.FieldsSeq(fields) {
@@ -68,7 +69,8 @@ func (st *store) statusHappened(conversation object, now int64) {
 	})
 }
 
-// contactHappened compares a contact with what it was before, nil where it is new. A contact with an address is identified.
+// contactHappened compares a contact with what it was before, nil where it is new. A contact with an address is
+// identified.
 func (st *store) contactHappened(before map[string]any, contact object, now int64) {
 	after := contactAttributes(contact)
 	if _, known := before["email"]; !known && contact.text("email") != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,14 +18,14 @@ type Fault struct {
 	Status int
 	// Header is set on the answer of Status.
 	Header http.Header
-	// Body is the body of that answer. When it is empty and Status is an error, an error body of the service is sent; that of
-	// "oauth.token" is invalid_grant for 400, and invalid_client for 401.
+	// Body is the body of that answer. When it is empty and Status is an error, an error body of the service is sent;
+	// that of "oauth.token" is invalid_grant for 400, and invalid_client for 401.
 	Body string
 	// Applied applies the request to the store before Status is answered.
 	Applied bool
 
-	// Delay passes before the answer, after the request was applied. It ends early when the client gives up or the server closes; then
-	// nothing is answered.
+	// Delay passes before the answer, after the request was applied. It ends early when the client gives up or the
+	// server closes; then nothing is answered.
 	Delay time.Duration
 
 	// Drop closes the connection at a stage.
@@ -46,23 +47,28 @@ const (
 	DropAfterHandling
 	// DropInHeaders breaks off in the headers of the answer.
 	DropInHeaders
-	// DropInBody sends the headers with the full Content-Length and half the body. An answer without a body breaks off in its
-	// headers instead.
+	// DropInBody sends the headers with the full Content-Length and half the body. An answer without a body breaks off
+	// in its headers instead.
 	DropInBody
 )
 
 // anyOperation stands for every operation, and for requests that are none.
 const anyOperation = "*"
 
-// Fail gives the next requests of an operation, such as "conversations.get" or "*" for any, one fault each, in order. The authorize
-// page and the token endpoint are "oauth.authorize" and "oauth.token", and belong to "*" too. Requests
-// after those are handled normally; a second call adds to the queue. Faults of the operation come before those of "*". A request
-// that is refused for its token or a limit takes no fault.
+// Fail gives the next requests of an operation one fault each, in order. Later requests are handled normally, and a
+// second call adds to the queue. A request that is refused for its token or a limit uses up no fault.
 //
-// An unknown operation or a fault that cannot be sent ends the test that started the server, or panics where there is none.
+// The operation is a name such as "conversations.get", or a method and template such as "GET v2/contacts/{contactId}",
+// which is also how to name an endpoint of [Server.Handle]. "*" is any request, even one that is not an operation;
+// faults of the operation come before those of "*". The authorize page and the token endpoint are "oauth.authorize" and
+// "oauth.token", and belong to "*" too.
+//
+// An unknown operation or a fault that cannot be sent ends the test that started the server, or panics if no test did.
+// Call Handle before Fail.
 func (s *Server) Fail(operation string, faults ...Fault) {
 	s.t.Helper()
-	if !isOperation(operation) {
+	name, known := s.operationNamed(operation)
+	if !known {
 		s.t.Fatalf("drifttest: Fail: unknown operation %q", operation)
 		return
 	}
@@ -76,14 +82,30 @@ func (s *Server) Fail(operation string, faults ...Fault) {
 	defer s.mu.Unlock()
 	for _, f := range faults {
 		f.Header = f.Header.Clone() // the caller's own stays free to change
-		s.faults[operation] = append(s.faults[operation], f)
+		s.faults[name] = append(s.faults[name], f)
 	}
 }
 
-func isOperation(name string) bool {
-	return name == anyOperation ||
-		slices.ContainsFunc(operations[:], func(o operation) bool { return o.name == name }) ||
-		slices.ContainsFunc(endpoints[:], func(e endpoint) bool { return e.name == name })
+// operationNamed returns the name under which faults and requests of an operation are kept. It may be called "METHOD
+// template", too.
+func (s *Server) operationNamed(name string) (string, bool) {
+	if name == anyOperation || slices.ContainsFunc(endpoints[:], func(e endpoint) bool { return e.name == name }) {
+		return name, true
+	}
+	method, template, _ := strings.Cut(name, " ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for o := range s.allOperations() {
+		if o.name == name || o.isAt(method, template) {
+			return o.name, true
+		}
+	}
+	return "", false
+}
+
+// isNone reports whether the fault lets a request through as it is.
+func (f Fault) isNone() bool {
+	return f.Status == 0 && f.Delay == 0 && f.Drop == 0 && f.Truncate == 0 && f.Pad == 0
 }
 
 func (f Fault) check() error {

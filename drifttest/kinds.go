@@ -11,6 +11,7 @@ type kind string
 
 const (
 	kindText       kind = "a string"
+	kindAddress    kind = "a string that is not empty"
 	kindFlag       kind = "a boolean"
 	kindID         kind = "an integer greater than 0"
 	kindMinutes    kind = "a whole number of minutes greater than 0"
@@ -42,6 +43,8 @@ func kindOf(name string) kind {
 		return kindAttributes
 	case "duration":
 		return kindMinutes
+	case "email":
+		return kindAddress
 	case "limit":
 		return kindPageSize
 	case "member_count":
@@ -86,6 +89,9 @@ func (k kind) check(value any) (any, bool) {
 	switch k {
 	case kindText:
 		return as[string](value)
+	case kindAddress:
+		text, ok := as[string](value)
+		return text, ok && text != ""
 	case kindFlag:
 		return as[bool](value)
 	case kindID, kindMinutes:

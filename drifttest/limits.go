@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// limits counts requests by the service's rules. It is deliberately no code of the SDK's limiter: one is the proof of the
-// other.
+// limits counts requests by the service's rules. It is deliberately no code of the SDK's limiter: one is the proof of
+// the other.
 type limits struct {
 	perMinute int // 0: not enforced
 	perMonth  int
@@ -58,8 +58,8 @@ func (l *limits) tooMany(now time.Time) error {
 	}
 }
 
-// Used tells how many requests count against the rolling minute and against the calendar month, whether or not limits are set.
-// Requests with a bad token count against neither, those beyond a limit against the month only.
+// Used returns how many requests count against the rolling minute and against the calendar month, whether or not limits
+// are set. Requests with a bad token count against neither, those beyond a limit against the month only.
 func (s *Server) Used() (minute, month int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

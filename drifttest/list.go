@@ -45,8 +45,8 @@ func (c *call) page(records []object, keep func(object) bool) (any, error) {
 	return result, nil
 }
 
-// A cursor holds the last id that the client saw, so that it stays good while records come and go, and the operation that gave it
-// out, so that it is good nowhere else.
+// A cursor holds the last id that the client saw, so that it stays good while records come and go, and the operation
+// that gave it out, so that it is good nowhere else.
 func (o *operation) encodeCursor(last int64) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s %d", o.name, last))
 }
@@ -60,7 +60,7 @@ func (c *call) cursor() (int64, error) {
 	digits, ours := strings.CutPrefix(string(plain), c.operation.name+" ")
 	last, parseErr := strconv.ParseInt(digits, 10, 64)
 	if err != nil || !ours || parseErr != nil {
-		return 0, invalid("next", "is no cursor of this list")
+		return 0, invalid("next", "is not a cursor of this list")
 	}
 	return last, nil
 }
@@ -83,6 +83,8 @@ func matches(r object, name string, want any) bool {
 		return true // no field of the records that are listed; participants has a filter of its own
 	case "email":
 		return strings.EqualFold(r.text(name), want.(string))
+	case "member_count":
+		return memberCount(r) == want.(int64)
 	case "search":
 		return containsFold(searchable(r), want.(string))
 	case "created_after", "start_after":
@@ -126,6 +128,14 @@ func hasEntries(have any, want map[string]any) bool {
 		}
 	}
 	return true
+}
+
+// memberCount counts the users of a conversation that was put in without a count.
+func memberCount(conversation object) int64 {
+	if n, ok := conversation["member_count"].(int64); ok {
+		return n
+	}
+	return int64(len(conversation.integers("participants")))
 }
 
 // searchable are the names and addresses of a record.

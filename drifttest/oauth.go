@@ -30,21 +30,22 @@ const (
 	codeLifetime         = 10 * time.Minute
 )
 
-// OAuthApp is an app that asks for access by OAuth, and what the server does for it. In every field the zero value is a good choice.
+// OAuthApp is an app that asks for access by OAuth, and what the server does for it. In every field the zero value is a
+// good choice.
 type OAuthApp struct {
 	ClientID     string       // "": [DefaultClientID]
 	ClientSecret drift.Secret // "": [DefaultClientSecret]
 
-	// RedirectURLs are the URLs that the app may be sent back to, compared as they are. Without any, every http URL of a loopback
-	// address will do, whatever its port and path.
+	// RedirectURLs are the URLs that the app may be sent back to, compared as they are. Without any, every http URL of
+	// a loopback address will do, whatever its port and path.
 	RedirectURLs []string
 
 	// TokenLifetime is how long an access token is good, by the server's clock, in whole seconds. 0: two hours.
 	TokenLifetime time.Duration
 	// Rotation is what becomes of a refresh token that was used. 0: [RotateAndRevoke].
 	Rotation Rotation
-	// LegacyAnswers makes the token endpoint answer in camelCase (accessToken, refreshToken, expiresIn), as it once did. Requests are
-	// understood in both forms at all times: as a form in snake_case and as JSON in camelCase.
+	// LegacyAnswers makes the token endpoint answer in camelCase (accessToken, refreshToken, expiresIn), as it once
+	// did. Requests are understood in both forms at all times: as a form in snake_case and as JSON in camelCase.
 	LegacyAnswers bool
 }
 
@@ -52,8 +53,8 @@ type OAuthApp struct {
 type Rotation int
 
 const (
-	// RotateAndRevoke gives out a new refresh token with each access token. Whoever sends a used one is refused, and with it every
-	// token that came from the same authorization is revoked: one of the two who have it must be a thief.
+	// RotateAndRevoke issues a new refresh token with each access token. A used refresh token is refused, and every
+	// token of the same authorization is revoked with it: if it is used twice, it may have been stolen.
 	RotateAndRevoke Rotation = iota
 	// Rotate does so too, but a used refresh token that is sent again does no harm to the others.
 	Rotate
@@ -107,8 +108,8 @@ func (app OAuthApp) allowsRedirect(raw string) bool {
 	return u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
 }
 
-// IssueToken gives out a token as the token endpoint does, without the way through authorize page and code. It expires by the
-// server's clock, and [drift.OrgIDOf] finds its organization.
+// IssueToken issues a token as the token endpoint does, without the way through authorize page and code. It expires by
+// the server's clock, and [drift.OrgIDOf] finds its organization.
 func (s *Server) IssueToken() *oauth2.Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,16 +124,17 @@ func (s *Server) IssueToken() *oauth2.Token {
 	return token.WithExtra(map[string]any{"orgId": orgID})
 }
 
-// ExpireTokens ends the life of every access token that was issued so far, as if its time were up. Refresh tokens stay good, and so
-// do the tokens of [WithToken].
+// ExpireTokens ends the life of every access token that was issued so far, as if its time were up. Refresh tokens stay
+// good, and so do the tokens of [WithToken].
 func (s *Server) ExpireTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.oauth.access)
 }
 
-// RevokeTokens withdraws everything that was issued so far, as when somebody removes the app from the account: access tokens,
-// refresh tokens and codes. A refresh is answered invalid_grant from then on. The tokens of [WithToken] stay good.
+// RevokeTokens withdraws everything that was issued so far, as if a user removed the app from the account: access
+// tokens, refresh tokens and codes. A refresh is answered invalid_grant from then on. The tokens of [WithToken] stay
+// good.
 func (s *Server) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +143,8 @@ func (s *Server) RevokeTokens() {
 	clear(s.oauth.codes)
 }
 
-// oauth is what the server gave out. Everything is kept by its hash, so that the time of a search tells nothing about it.
+// oauth is what the server gave out. Everything is kept by its hash, so that the time of a search tells nothing about
+// it.
 type oauth struct {
 	pending map[digest]*authorization // authorize pages that wait for an answer
 	codes   map[digest]*authorization
@@ -271,7 +274,8 @@ func (s *Server) exchangeCode(params map[string]string, now time.Time) answer {
 	return s.tokenAnswer(access, refresh)
 }
 
-// verifies checks the proof key (RFC 7636). One for an authorize request that had no challenge is refused: it would prove nothing.
+// verifies checks the proof key (RFC 7636). One for an authorize request that had no challenge is refused: it would
+// prove nothing.
 func (a *authorization) verifies(verifier string) bool {
 	if a.challenge == "" || verifier == "" {
 		return a.challenge == verifier

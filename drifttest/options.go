@@ -21,6 +21,8 @@ type settings struct {
 	demo      bool
 	clock     func() time.Time
 	app       OAuthApp
+
+	requiredKeys bool
 }
 
 func newSettings(opts []Option) (settings, error) {
@@ -53,8 +55,8 @@ func WithToken(tokens ...string) Option {
 	}
 }
 
-// WithAddress sets the host and port to listen on, for instance "127.0.0.1:8080". Without it the system chooses a free port
-// of 127.0.0.1.
+// WithAddress sets the host and port to listen on, for instance "127.0.0.1:8080". Without it the system chooses a free
+// port of 127.0.0.1.
 func WithAddress(addr string) Option {
 	return func(set *settings) error {
 		if addr == "" {
@@ -65,11 +67,11 @@ func WithAddress(addr string) Option {
 	}
 }
 
-// WithLimits makes the server refuse requests beyond perMinute in any 60 seconds and beyond perMonth in a calendar month (UTC).
-// 0 does not enforce that limit; without this option neither is. All tokens share one account.
+// WithLimits makes the server refuse requests beyond perMinute in any 60 seconds and beyond perMonth in a calendar
+// month (UTC). 0 does not enforce that limit; without this option neither is. All tokens share one account.
 //
-// A request beyond the minute is answered 429 of type "rate_limit" with a Retry-After, and does not count against the minute. One
-// beyond the month is answered 429 of type "quota_exceeded". [Server.Used] tells both counts.
+// A request beyond the minute is answered 429 of type "rate_limit" with a Retry-After, and does not count against the
+// minute. One beyond the month is answered 429 of type "quota_exceeded". [Server.Used] returns both counts.
 func WithLimits(perMinute, perMonth int) Option {
 	return func(set *settings) error {
 		if perMinute < 0 || perMonth < 0 {
@@ -80,8 +82,8 @@ func WithLimits(perMinute, perMonth int) Option {
 	}
 }
 
-// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, tags and notes, a
-// few meetings, and the people and teams of the company "acme.example". It is the same account in every run.
+// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, tags and
+// notes, a few meetings, and the people and teams of the company "acme.example". It is the same account in every run.
 func WithDemoData() Option {
 	return func(set *settings) error {
 		set.demo = true
@@ -89,8 +91,19 @@ func WithDemoData() Option {
 	}
 }
 
-// WithClock sets the clock that stamps records and requests and that limits and the life of tokens go by. It is asked once a request, one
-// request after the other, and must not call the server.
+// WithRequiredKeys makes the server refuse a create without the keys that package drift always sends: the
+// client_message_id and the body's conversation_id of messages.create, the client_id of notes.create, and the body's
+// conversation_id of driftbot.trigger. The answer is 400. Use it to test a client of your own, or calls of
+// [drift.Client.Do] that stand in for these methods; without it such requests are accepted.
+func WithRequiredKeys() Option {
+	return func(set *settings) error {
+		set.requiredKeys = true
+		return nil
+	}
+}
+
+// WithClock sets the server's clock. It stamps records and requests, and limits and the lifetimes of tokens depend on
+// it. The server calls it once per request, one call at a time. The clock must not call the server.
 func WithClock(now func() time.Time) Option {
 	return func(set *settings) error {
 		if now == nil {

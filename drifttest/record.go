@@ -10,13 +10,15 @@ const redacted = "REDACTED"
 
 // Request is a request that a [Server] received.
 type Request struct {
-	Operation string // such as "conversations.get" or "oauth.token"; "" when it is none
+	// Operation is a name such as "conversations.get" or "oauth.token", method and template of an endpoint of
+	// [Server.Handle], such as "GET contacts/{contactId}", or "" if the request was for none of these.
+	Operation string
 	Method    string
 	Path      string      // as sent, escapes and all
 	Query     string      // as sent
 	Header    http.Header // the value of Authorization is REDACTED
 	Body      []byte      // that of oauth.token has REDACTED in place of client_secret, code, code_verifier and refresh_token
-	Status    int         // of the answer; 0 while there is none, and when its headers did not go out whole
+	Status    int         // of the answer; 0 until its headers go out, and if they did not go out whole
 	At        time.Time   // of arrival, by the server's clock
 }
 
@@ -33,11 +35,13 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
-// Count tells how many of those requests were for an operation, such as "conversations.get"; "*" counts all. An unknown operation
-// ends the test that started the server, or panics where there is none.
+// Count returns how many of those requests were for an operation, such as "conversations.get", or for an endpoint of
+// [Server.Handle], such as "GET contacts/{contactId}"; "*" counts all. An unknown operation ends the test that started
+// the server, or panics if no test did.
 func (s *Server) Count(operation string) int {
 	s.t.Helper()
-	if !isOperation(operation) {
+	name, known := s.operationNamed(operation)
+	if !known {
 		s.t.Fatalf("drifttest: Count: unknown operation %q", operation)
 		return 0
 	}
@@ -45,14 +49,15 @@ func (s *Server) Count(operation string) int {
 	defer s.mu.Unlock()
 	n := 0
 	for _, r := range s.requests {
-		if operation == anyOperation || r.Operation == operation {
+		if name == anyOperation || r.Operation == name {
 			n++
 		}
 	}
 	return n
 }
 
-// Reset forgets the requests that arrived and the faults that are still to come. Records and the counts of [Server.Used] stay.
+// Reset forgets the requests that arrived and the faults that are still to come. Records, the handlers of
+// [Server.Handle] and the counts of [Server.Used] stay.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +86,7 @@ func (s *Server) addRequest(e *exchange) *Request {
 	return record
 }
 
-// setStatus is called before the answer goes out, so that who has the answer also sees it recorded.
+// setStatus is called before the answer goes out, so that a client that has the answer finds it recorded.
 func (s *Server) setStatus(record *Request, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

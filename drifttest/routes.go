@@ -1,19 +1,24 @@
 package drifttest
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 )
 
-// operation is one call of the catalogue: how it is asked for, what it accepts, and what it does to the store.
+// operation is one call of the catalogue: how it is asked for, what it accepts, and what it does to the store. It is
+// also an endpoint that a test handles by itself, which has none of this but its name, method and path.
 type operation struct {
 	name       string
 	method     string
 	path       string // with {parameters}
 	parameters string // as the catalogue lists them, separated by spaces; kindOf knows their types
+	rules      rules
 	handle     func(*store, *call) (any, error)
+
+	own http.HandlerFunc // of the test
 }
 
 var operations = [...]operation{
@@ -59,11 +64,13 @@ var operations = [...]operation{
 	{
 		name: "messages.create", method: http.MethodPost, path: "v2/conversations/{conversationId}/messages",
 		parameters: "body client_message_id conversation_id labels use_custom_avatar",
+		rules:      messageRules,
 		handle:     (*store).createMessage,
 	},
 	{
 		name: "messages.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}/messages/{messageId}",
 		parameters: "body labels reply type",
+		rules:      messageRules,
 		handle:     (*store).updateMessage,
 	},
 	{
@@ -78,6 +85,7 @@ var operations = [...]operation{
 	{
 		name: "contacts.upsertByEmail", method: http.MethodPost, path: "v2/contacts/raw",
 		parameters: "email",
+		rules:      addressRules,
 		handle:     (*store).upsertByEmail,
 	},
 	{
@@ -97,6 +105,7 @@ var operations = [...]operation{
 	{
 		name: "contacts.matchEmail", method: http.MethodGet, path: "v2/contacts/match-email",
 		parameters: "email",
+		rules:      addressRules,
 		handle:     (*store).matchEmail,
 	},
 	{
@@ -106,11 +115,13 @@ var operations = [...]operation{
 	{
 		name: "notes.create", method: http.MethodPost, path: "v2/conversations/{conversationId}/timeline/notes",
 		parameters: "body client_created_at client_id created_at tags type user",
+		rules:      noteRules,
 		handle:     (*store).createNote,
 	},
 	{
 		name: "notes.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}/timeline/notes/{noteId}",
 		parameters: "body closed created_at labels tags type",
+		rules:      noteRules,
 		handle:     (*store).updateNote,
 	},
 	{
@@ -120,11 +131,13 @@ var operations = [...]operation{
 	{
 		name: "tags.create", method: http.MethodPost, path: "v2/tags",
 		parameters: "background_mode color description enabled name",
+		rules:      tagRules,
 		handle:     (*store).createTag,
 	},
 	{
 		name: "tags.update", method: http.MethodPatch, path: "v2/tags/{tagId}",
 		parameters: "background_mode color description enabled name",
+		rules:      tagRules,
 		handle:     (*store).updateTag,
 	},
 	{
@@ -148,11 +161,13 @@ var operations = [...]operation{
 	{
 		name: "meetings.create", method: http.MethodPost, path: "v2/meetings",
 		parameters: "conversation_id created_by duration start_at updated_by",
+		rules:      meetingRules,
 		handle:     (*store).createMeeting,
 	},
 	{
 		name: "meetings.update", method: http.MethodPatch, path: "v2/meetings/{meetingId}",
 		parameters: "conversation_id duration ended_at location notes participant_ids start_at subject updated_by",
+		rules:      meetingRules,
 		handle:     (*store).updateMeeting,
 	},
 	{
@@ -169,16 +184,19 @@ var operations = [...]operation{
 	{
 		name: "meetings.addParticipant", method: http.MethodPost, path: "v2/meetings/{meetingId}/participants",
 		parameters: "email first_name last_name",
+		rules:      participantRules,
 		handle:     (*store).addParticipant,
 	},
 	{
 		name: "driftbot.updateMessage", method: http.MethodPatch, path: "v2/conversations/{conversationId}/driftbot",
 		parameters: "body labels",
+		rules:      messageRules,
 		handle:     (*store).updateBotMessage,
 	},
 	{
 		name: "driftbot.trigger", method: http.MethodPost, path: "v2/conversations/{conversationId}/driftbot/trigger",
 		parameters: "action_id conversation_id payload",
+		rules:      interactionRules,
 		handle:     (*store).trigger,
 	},
 }
@@ -224,22 +242,39 @@ func (o *operation) takesBody() bool {
 	return o.method == http.MethodPost || o.method == http.MethodPatch
 }
 
+// allOperations are the handlers of the test's own, the last one first, and then the catalogue's operations. The caller
+// holds s.mu.
+func (s *Server) allOperations() iter.Seq[*operation] {
+	return func(yield func(*operation) bool) {
+		for _, o := range slices.Backward(s.own) {
+			if !yield(o) {
+				return
+			}
+		}
+		for i := range operations {
+			if !yield(&operations[i]) {
+				return
+			}
+		}
+	}
+}
+
 // findOperation returns the operation of a request and the values in its path. Where two templates fit, as for
-// v2/contacts/match-email, the one with fewer parameters is meant.
-func findOperation(method, path string) (*operation, map[string]string, error) {
+// v2/contacts/match-email, the one with fewer parameters is meant, and of two with as many the first of all operations.
+// The caller holds s.mu.
+func (s *Server) findOperation(method, path string) (*operation, map[string]string, error) {
 	var (
 		best    *operation
 		values  map[string]string
 		allowed []string
 	)
-	for i := range operations {
-		o := &operations[i]
+	for o := range s.allOperations() {
 		found, ok := o.match(path)
 		if !ok {
 			continue
 		}
 		allowed = append(allowed, o.method)
-		if o.method == method && (best == nil || len(found) < len(values)) {
+		if o.method == method && (best == nil || o.wildness() < best.wildness()) {
 			best, values = o, found
 		}
 	}
@@ -248,6 +283,9 @@ func findOperation(method, path string) (*operation, map[string]string, error) {
 	}
 	return best, values, nil
 }
+
+// wildness is how many parameters the path has.
+func (o *operation) wildness() int { return strings.Count(o.path, "{") }
 
 // match compares an escaped path with the template, segment by segment.
 func (o *operation) match(path string) (map[string]string, bool) {

@@ -7,8 +7,8 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// AddPerson puts a person into a company, which exists from then on. A person whose ID is 0 gets the next one; one with an ID
-// replaces who had it.
+// AddPerson adds a person to a company, which exists from then on. An ID of 0 becomes the next one; any other ID
+// replaces the person that had it.
 func (s *Server) AddPerson(companyID drift.CompanyID, person drift.Person) drift.PersonID {
 	s.t.Helper()
 	record := s.toObject(person)
@@ -18,7 +18,7 @@ func (s *Server) AddPerson(companyID drift.CompanyID, person drift.Person) drift
 	return drift.PersonID(s.store.people.put(record).integer("id"))
 }
 
-// AddTeam puts a team into a company, by the rules of [Server.AddPerson].
+// AddTeam adds a team to a company, by the rules of [Server.AddPerson].
 func (s *Server) AddTeam(companyID drift.CompanyID, team drift.Team) drift.TeamID {
 	s.t.Helper()
 	record := s.toObject(team)
@@ -28,7 +28,8 @@ func (s *Server) AddTeam(companyID drift.CompanyID, team drift.Team) drift.TeamI
 	return drift.TeamID(s.store.teams.put(record).integer("id"))
 }
 
-// AddContact puts a contact in. An ID of 0 becomes the next one; instants that are zero become the time of the server's clock.
+// AddContact adds a contact. An ID of 0 becomes the next one; any other ID replaces the contact that had it. CreatedAt
+// and UpdatedAt become the time of the server's clock if they are zero.
 func (s *Server) AddContact(contact drift.Contact) drift.ContactID {
 	s.t.Helper()
 	record := s.toObject(contact)
@@ -37,7 +38,8 @@ func (s *Server) AddContact(contact drift.Contact) drift.ContactID {
 	return drift.ContactID(s.store.putContact(record, s.settings.clock().UnixMilli()).integer("id"))
 }
 
-// AddConversation puts a conversation in, by the rules of [Server.AddContact]. It is open unless its Status says otherwise.
+// AddConversation adds a conversation, by the rules of [Server.AddContact]. It is open unless its Status says
+// otherwise.
 func (s *Server) AddConversation(conversation drift.Conversation) drift.ConversationID {
 	s.t.Helper()
 	if conversation.Status == "" {
@@ -49,9 +51,9 @@ func (s *Server) AddConversation(conversation drift.Conversation) drift.Conversa
 	return drift.ConversationID(s.store.putConversation(record, s.settings.clock().UnixMilli()).integer("id"))
 }
 
-// AddMessage puts a message into the conversation that its ConversationID names, by the rules of [Server.AddContact]. It is a chat
-// message of the conversation's contact, the visitor, unless its Type and Author say otherwise. A conversation that is not there
-// ends the test that started the server, or panics where there is none.
+// AddMessage adds a message to the conversation that its ConversationID names, by the rules of [Server.AddContact]. It
+// is a chat message of the conversation's contact, the visitor, unless its Type and Author say otherwise. A
+// conversation that does not exist ends the test that started the server, or panics if no test did.
 func (s *Server) AddMessage(message drift.Message) drift.MessageID {
 	s.t.Helper()
 	record := s.toObject(message)

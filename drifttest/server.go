@@ -22,7 +22,7 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Server is a Drift in memory. Its methods are safe for concurrent use.
+// Server is an in-memory Drift server. Its methods are safe for concurrent use.
 type Server struct {
 	// URL is the base URL: scheme, host and port, without a slash at the end.
 	URL string
@@ -39,6 +39,7 @@ type Server struct {
 	closed   bool
 	arrivals int
 	requests []*Request
+	own      []*operation // of Handle
 	faults   map[string][]Fault
 	limits   limits
 	store    *store
@@ -46,11 +47,10 @@ type Server struct {
 	closers  []io.Closer
 }
 
-// Listen starts a server, which the caller closes. The error tells why it cannot listen, or which option is bad.
+// Listen starts a server, which the caller closes. The error says why it cannot listen, or which option is bad.
 func Listen(opts ...Option) (*Server, error) { return newServer(panicking{}, opts) }
 
-// NewServer is Listen for programs that cannot go on without the server: like [net/http/httptest.NewServer] it panics where
-// there is an error. In a test [Start] is handier.
+// NewServer is like Listen, but panics on an error, as [net/http/httptest.NewServer] does. In a test use [Start].
 func NewServer(opts ...Option) *Server {
 	s, err := Listen(opts...)
 	if err != nil {
@@ -59,8 +59,8 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
-// Start starts a server that is closed when the test ends. What makes [NewServer] and the methods of a Server panic ends the test
-// instead.
+// Start starts a server that is closed when the test ends. Where [NewServer] and the methods of its server panic, those
+// of Start end the test with Fatalf.
 func Start(t TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := newServer(t, opts)
@@ -105,8 +105,8 @@ func (s *Server) serve(listener net.Listener) {
 	_ = s.http.Serve(listener) // always ends with ErrServerClosed
 }
 
-// Close stops the server: it ends delays, closes connections and the clients that [Server.Client] made, and waits for the handlers.
-// Calling it again does nothing.
+// Close stops the server: it ends delays, closes connections and the clients that [Server.Client] made, and waits for
+// the handlers. Calling it again does nothing.
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.mu.Lock()
@@ -124,8 +124,8 @@ func (s *Server) Close() {
 	})
 }
 
-// ServeHTTP answers a request, so that a server can also be used without the network. Where a [Fault] drops the connection it
-// panics with [http.ErrAbortHandler], which net/http servers understand.
+// ServeHTTP answers a request, so that a server can also be used without the network. Where a [Fault] drops the
+// connection it panics with [http.ErrAbortHandler], which net/http servers understand.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(w, r) // which may take as long as the client likes, so Close does not wait for it
 	if err != nil {
@@ -136,6 +136,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.handlers.Done()
 	e := s.arrive(r, body)
+	if e.isOwn() && e.refused == nil && e.fault.isNone() {
+		s.serveOwn(w, e)
+		return
+	}
 	a := s.answer(e)
 	if !s.pause(r.Context(), e.fault.Delay) {
 		panic(http.ErrAbortHandler)
@@ -187,16 +191,15 @@ func (e *exchange) name() string {
 	return ""
 }
 
-// arrive records a request and decides in one step, in the order of arrival, whether it is let in and which fault it meets. One
-// that is refused takes no fault with it.
+// arrive records a request and decides in one step, in the order of arrival, whether it is let in and which fault it
+// meets. One that is refused takes no fault with it.
 func (s *Server) arrive(r *http.Request, body []byte) *exchange {
 	e := &exchange{request: r, body: body, endpoint: findEndpoint(r.Method, r.URL.Path)}
-	if e.endpoint == nil {
-		e.operation, e.path, e.unknown = findOperation(r.Method, r.URL.EscapedPath())
-	}
-
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if e.endpoint == nil {
+		e.operation, e.path, e.unknown = s.findOperation(r.Method, r.URL.EscapedPath())
+	}
 	s.arrivals++
 	e.id = fmt.Sprintf("drifttest-%06d", s.arrivals)
 	e.now = s.settings.clock()
@@ -255,8 +258,13 @@ func (s *Server) handle(e *exchange) answer {
 		return e.endpoint.handle(s, e)
 	case e.unknown != nil:
 		return refusal(e.unknown)
+	case e.isOwn():
+		return e.bufferOwn()
 	}
 	c, err := e.operation.check(e.request, e.path, e.body)
+	if err == nil && s.settings.requiredKeys {
+		err = c.checkKeys()
+	}
 	if err != nil {
 		return refusal(err)
 	}
@@ -264,7 +272,7 @@ func (s *Server) handle(e *exchange) answer {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	result, err := e.operation.handle(s.store, c)
+	result, err := s.store.apply(c)
 	if err != nil {
 		return refusal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -44,7 +45,8 @@ func (o *operation) check(r *http.Request, segments map[string]string, body []by
 	if err != nil {
 		return nil, err
 	}
-	return &call{operation: o, path: path, params: params}, nil
+	c := &call{operation: o, path: path, params: params}
+	return c, c.checkRequired()
 }
 
 func checkHeaders(header http.Header, hasBody bool) error {
@@ -54,7 +56,7 @@ func checkHeaders(header http.Header, hasBody bool) error {
 	contentType := header.Values("Content-Type")
 	switch {
 	case hasBody && !isJSON(contentType):
-		return invalid("Content-Type", "must be application/json")
+		return invalid("Content-Type", "must be application/json, in UTF-8")
 	case !hasBody && len(contentType) > 0:
 		return invalid("Content-Type", "there is no body")
 	}
@@ -65,8 +67,9 @@ func isJSON(values []string) bool {
 	if len(values) != 1 {
 		return false
 	}
-	mediaType, _, err := mime.ParseMediaType(values[0])
-	return err == nil && mediaType == "application/json"
+	mediaType, params, err := mime.ParseMediaType(values[0])
+	charset, given := params["charset"]
+	return err == nil && mediaType == "application/json" && (!given || strings.EqualFold(charset, "utf-8"))
 }
 
 func checkPath(segments map[string]string) (object, error) {
@@ -86,6 +89,9 @@ func (o *operation) checkQuery(raw string) (object, error) {
 	}
 	params := object{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !utf8.ValidString(name + strings.Join(values[name], "")) {
+			return nil, invalid("query", "must be in UTF-8")
+		}
 		if err := o.addQuery(params, name, values[name]); err != nil {
 			return nil, err
 		}
@@ -94,10 +100,14 @@ func (o *operation) checkQuery(raw string) (object, error) {
 }
 
 func (o *operation) addQuery(params object, name string, values []string) error {
-	base, key, isMember := strings.Cut(name, "[")
+	base, member, isMember := strings.Cut(name, "[")
 	k := kindOf(base)
 	if !o.inQuery(base) || isMember != (k == kindAttributes) {
 		return invalid(name, "unknown parameter")
+	}
+	key, ok := memberKey(member)
+	if isMember && !ok {
+		return invalid(base, "must be written as "+base+"[key], with a key that has no brackets or control characters")
 	}
 	if slices.Contains(values, "") {
 		return invalid(name, "must not be empty")
@@ -108,8 +118,9 @@ func (o *operation) addQuery(params object, name string, values []string) error 
 	if len(values) > 1 {
 		return invalid(name, "is given more than once")
 	}
-	if k == kindAttributes {
-		return params.addMember(base, key, values[0])
+	if isMember {
+		params.addMember(base, key, values[0])
+		return nil
 	}
 	return params.set(name, k, k.lift(values[0]))
 }
@@ -121,19 +132,22 @@ func (o *operation) inQuery(name string) bool {
 	return o.method == http.MethodGet && o.accepts(name)
 }
 
+// memberKey reads the key of custom_attributes[key] from what follows the first bracket.
+func memberKey(member string) (string, bool) {
+	key, closed := strings.CutSuffix(member, "]")
+	return key, closed && key != "" && !strings.ContainsFunc(key, func(r rune) bool {
+		return r == '[' || r == ']' || unicode.IsControl(r)
+	})
+}
+
 // addMember adds one entry of a map, as in custom_attributes[plan]=pro.
-func (o object) addMember(name, key, value string) error {
-	key, closed := strings.CutSuffix(key, "]")
-	if !closed || key == "" {
-		return invalid(name, "must be written as "+name+"[key]")
-	}
+func (o object) addMember(name, key, value string) {
 	members, _ := o[name].(map[string]any)
 	if members == nil {
 		members = map[string]any{}
 		o[name] = members
 	}
 	members[key] = value
-	return nil
 }
 
 func (o *operation) checkBody(body []byte) (object, error) {
@@ -171,7 +185,8 @@ func (o object) set(name string, k kind, value any) error {
 	return nil
 }
 
-// decode reads one JSON value and keeps its numbers as they are. encoding/json would let a name pass that is given twice.
+// decode reads one JSON value and keeps its numbers as they are. encoding/json would let a name pass that is given
+// twice.
 func decode(body []byte) (any, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, invalid("body", "must be one JSON value in UTF-8")

@@ -45,6 +45,24 @@ func TestStrictness(t *testing.T) {
 		{"map without a key", "GET", conversations + "?custom_attributes=x", "", "custom_attributes", nil},
 		{"map with an empty key", "GET", conversations + "?custom_attributes[]=x", "", "custom_attributes", nil},
 		{"map key that is not closed", "GET", conversations + "?custom_attributes[a=x", "", "custom_attributes", nil},
+		{"map key with a bracket", "GET", conversations + "?custom_attributes[a[b]]=x", "", "custom_attributes", nil},
+		{"map key that is closed twice", "GET", conversations + "?custom_attributes[a]]=x", "", "custom_attributes", nil},
+		{"map key and more", "GET", conversations + "?custom_attributes[a]b=x", "", "custom_attributes", nil},
+		{"map key with a control character", "GET", "v2/contacts?custom_attributes[a%0Ab]=x", "", "custom_attributes", nil},
+		{"map key with another control character", "GET", "v2/contacts?custom_attributes[%C2%85]=x", "", "custom_attributes", nil},
+		{"bad map key without a value", "GET", "v2/contacts?custom_attributes[%7F]=", "", "custom_attributes", nil},
+		{"map key given twice", "GET", "v2/contacts?custom_attributes[a]=x&custom_attributes[a]=y", "", "custom_attributes[a]", nil},
+		{"empty attribute", "GET", "v2/contacts?custom_attributes[plan]=", "", "custom_attributes[plan]", nil},
+		{"empty list", "GET", "v2/contacts?tags=", "", "tags", nil},
+		{"empty element of a list", "GET", "v2/contacts?tags=a&tags=", "", "tags", nil},
+		{"empty participant", "GET", "v2/meetings?participants=", "", "participants", nil},
+		{"empty list of ids", "GET", "v2/meetings?participant_ids=", "", "participant_ids", nil},
+		{"empty e-mail in a filter", "GET", "v2/contacts?email=", "", "email", nil},
+		{"empty e-mail to match", "GET", "v2/contacts/match-email?email=", "", "email", nil},
+		{"empty id", "GET", conversations + "?id=", "", "id", nil},
+		{"empty cursor", "GET", conversations + "?next=", "", "next", nil},
+		{"parameter without a value", "GET", conversations + "?labels", "", "labels", nil},
+		{"invalid UTF-8 in a query", "GET", conversations + "?title=%FF", "", "query", nil},
 		{"key of what is no map", "GET", conversations + "?title[a]=x", "", "title[a]", nil},
 		{"malformed query", "GET", conversations + "?a=%zz", "", "query", nil},
 		{"query on a POST", "POST", conversations + "?labels=a", `{}`, "labels", nil},
@@ -83,6 +101,13 @@ func TestStrictness(t *testing.T) {
 		{"message without body", "POST", messages, `{}`, "body", nil},
 		{"tag without name", "POST", "v2/tags", `{"color":"red"}`, "name", nil},
 		{"meeting without start", "POST", "v2/meetings", `{"duration":30}`, "start_at", nil},
+		{"message that loses its body", "PATCH", messages + "/2", `{"body":null}`, "body", nil},
+		{"message of the bot that loses its body", "PATCH", conversation + "/driftbot", `{"body":""}`, "body", nil},
+		{"tag that loses its name", "PATCH", "v2/tags/1", `{"name":null}`, "name", nil},
+		{"meeting that loses its start", "PATCH", "v2/meetings/1", `{"start_at":null}`, "start_at", nil},
+		{"meeting at no time", "POST", "v2/meetings", `{"start_at":0}`, "start_at", nil},
+		{"contact with an empty e-mail", "PATCH", "v2/contacts/1", `{"email":""}`, "email", nil},
+		{"conversation with an empty e-mail", "POST", conversations + "/create", `{"email":""}`, "email", nil},
 		{"contact without e-mail", "POST", "v2/contacts/raw", `{}`, "email", nil},
 		{"participant without e-mail", "POST", "v2/meetings/1/participants", `{"first_name":"P"}`, "email", nil},
 		{"another conversation's message", "POST", messages, `{"body":"x","conversation_id":2}`, "conversation_id", nil},
@@ -94,6 +119,9 @@ func TestStrictness(t *testing.T) {
 		{"other Accept", "GET", conversation, "", "Accept", []edit{header("Accept", "text/html")}},
 		{"no Content-Type", "POST", messages, `{"body":"x"}`, "Content-Type", []edit{header("Content-Type")}},
 		{"form", "POST", messages, `{"body":"x"}`, "Content-Type", []edit{header("Content-Type", "application/x-www-form-urlencoded")}},
+		{"other charset", "POST", messages, `{"body":"x"}`, "Content-Type", []edit{header("Content-Type", "application/json; charset=latin1")}},
+		{"other charset in an update", "PATCH", messages + "/2", `{"body":"x"}`, "Content-Type", []edit{header("Content-Type", "application/json;charset=UTF-16")}},
+		{"two Content-Types", "POST", messages, `{"body":"x"}`, "Content-Type", []edit{header("Content-Type", "application/json", "application/json")}},
 		{"Content-Type without a body", "GET", conversation, "", "Content-Type", []edit{header("Content-Type", "application/json")}},
 		{"body on a GET", "GET", conversation, `{}`, "body", nil},
 		{"body on a DELETE", "DELETE", conversation, `{}`, "body", nil},
@@ -117,12 +145,15 @@ func TestStrictButNotPetty(t *testing.T) {
 		{"PATCH", "v2/conversations/1", `{"assigned_user_id":9223372036854775807}`},
 		{"GET", "v2/conversations?limit=100", ""},
 		{"GET", "v2/conversations/status/made%2Fup", ""},
+		{"GET", "v2/contacts?custom_attributes[Ö%20.x]=%20", ""},
 	} {
 		res := w.send(test.method, test.path, test.body)
 		assert.Equal(t, http.StatusOK, res.status, "%s: %s", test.path, res.body)
 	}
-	res := w.send("POST", "v2/conversations", `{}`, header("Content-Type", "application/json; charset=utf-8"))
-	assert.Equal(t, http.StatusOK, res.status)
+	for _, contentType := range []string{"application/json; charset=utf-8", `application/json; charset="UTF-8"`, "Application/JSON"} {
+		res := w.send("POST", "v2/conversations", `{}`, header("Content-Type", contentType))
+		assert.Equal(t, http.StatusOK, res.status, contentType)
+	}
 }
 
 func TestUnknownPathAndMethod(t *testing.T) {

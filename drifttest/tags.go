@@ -5,9 +5,6 @@ func (st *store) getTag(c *call) (any, error) {
 }
 
 func (st *store) createTag(c *call) (any, error) {
-	if c.params.text("name") == "" {
-		return nil, invalid("name", "must not be empty")
-	}
 	return st.tags.create(c.params, c.now), nil
 }
 

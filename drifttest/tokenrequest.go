@@ -96,8 +96,8 @@ func jsonBody(body []byte) (map[string]string, error) {
 	return given, nil
 }
 
-// redactToken returns the body of a token request as it is recorded: every secret in it REDACTED, and all of it where it cannot be
-// read.
+// redactToken returns the body of a token request as it is recorded: every secret in it REDACTED, and all of it where
+// it cannot be read.
 func redactToken(header http.Header, body []byte) []byte {
 	given, legacy, err := tokenBody(header, body)
 	if err != nil {

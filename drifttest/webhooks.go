@@ -33,7 +33,8 @@ type Webhook struct {
 	// Events are the types to send, such as "new_message". None: all.
 	Events []string
 
-	// Attempts is how often a delivery is tried until it is answered with 2xx; redirects are not followed. 0: five times.
+	// Attempts is how often a delivery is tried until it is answered with 2xx; redirects are not followed. 0: five
+	// times.
 	Attempts int
 	// Backoff passes before the second attempt, twice as much before the third, and so on. 0: 10 ms.
 	Backoff time.Duration
@@ -42,8 +43,8 @@ type Webhook struct {
 
 	// Duplicates is how many times more a delivery is sent once it was accepted.
 	Duplicates int
-	// Reverse holds deliveries back until there are so many, then sends them in reverse order. [Webhooks.Wait] sends what is held
-	// back. 0 and 1 keep the order of events.
+	// Reverse holds deliveries back until there are so many, then sends them in reverse order. [Webhooks.Wait] sends
+	// what is held back. 0 and 1 keep the order of events.
 	Reverse int
 }
 
@@ -92,12 +93,13 @@ type Webhooks struct {
 	changed    chan struct{} // closed, and made anew, at every change
 }
 
-// SendWebhooks sends what happens in the server from now on, one event after the other, until the server closes. That is what
-// requests change, and what is put in by [Server.AddMessage], [Server.AddConversation] and [Server.AddContact]: new_message,
+// SendWebhooks sends what happens in the server from now on, one event after the other, until the server closes. Events
+// come from requests and from [Server.AddMessage], [Server.AddConversation] and [Server.AddContact]: new_message,
 // new_command_message (of a message that starts with a slash, in place of new_message), new_conversation,
-// conversation_status_updated, contact_identified, contact_updated, new_meeting and meeting_updated. [Webhooks.Send] sends others.
+// conversation_status_updated, contact_identified, contact_updated, new_meeting and meeting_updated. [Webhooks.Send]
+// sends others.
 //
-// A bad Webhook ends the test that started the server, or panics where there is none.
+// A bad Webhook ends the test that started the server, or panics if no test did.
 func (s *Server) SendWebhooks(hook Webhook) *Webhooks {
 	s.t.Helper()
 	if err := hook.check(); err != nil {
@@ -142,8 +144,8 @@ func (c senderCloser) Close() error {
 	return nil
 }
 
-// Send sends an event that nothing in the server leads to, such as "phone_captured", by the rules of [NewDelivery] for data. It goes
-// out after the events before it, whatever [Webhook.Events] says.
+// Send sends an event that nothing in the server leads to, such as "phone_captured", by the rules of [NewDelivery] for
+// data. It goes out after the events before it, whatever [Webhook.Events] says.
 func (w *Webhooks) Send(event string, data any) {
 	w.enqueue(event, eventData(data))
 }
@@ -161,8 +163,8 @@ func (w *Webhooks) Deliveries() []Delivery {
 	return deliveries
 }
 
-// Wait returns when every delivery is done: accepted or given up, which [Webhooks.Deliveries] tells. Its error is that of a context
-// that ended before, or says that the server was closed.
+// Wait returns when every delivery is done: accepted or given up, which [Webhooks.Deliveries] tells. Its error is that
+// of a context that ended before, or says that the server was closed.
 func (w *Webhooks) Wait(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -334,9 +336,10 @@ func (w *Webhooks) post(d *Delivery) int {
 //	recorder := httptest.NewRecorder()
 //	handler.ServeHTTP(recorder, drifttest.NewDelivery(token, "new_message", drift.Message{ID: 1, ConversationID: 42, Body: "hello"}))
 //
-// The token stands in the X-Verification-Token header and in the body. The data is anything that encodes as JSON; its names become
-// camelCase, as webhooks have them, except within attributes. A [json.RawMessage] goes as it is. Data that does not encode panics.
-// For a test of deliveries that come twice the data needs a time, here CreatedAt: without one no receiver can tell.
+// The token stands in the X-Verification-Token header and in the body. The data is anything that encodes as JSON; its
+// names become camelCase, as webhooks have them, except within attributes. A [json.RawMessage] goes as it is. Data that
+// does not encode panics. For a test of deliveries that come twice the data needs a time, here CreatedAt: without one
+// no receiver can tell.
 func NewDelivery(token, event string, data any) *http.Request {
 	request, err := newDelivery(context.Background(), "http://127.0.0.1/", token, event, eventData(data))
 	if err != nil {
@@ -374,7 +377,8 @@ func eventData(data any) json.RawMessage {
 	return encode(camelNames(value))
 }
 
-// camelNames turns the names within a value from snake_case into camelCase. Attributes are named by their users, so they stay.
+// camelNames turns the names within a value from snake_case into camelCase. Attributes are named by their users, so
+// they stay.
 func camelNames(value any) any {
 	switch value := value.(type) {
 	case map[string]any:

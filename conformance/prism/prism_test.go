@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -163,7 +164,13 @@ func (m *mock) checkRefusals(t *testing.T, client *drift.Client) {
 	assert.NotEmpty(t, m.complaints())
 }
 
-// unknownFields lists where a record kept a field that its type does not have. The context of a message is open.
+// open are the types of objects inside records, to which Prism adds members of its choice. A participant is one in a meeting.
+var open = []reflect.Type{
+	reflect.TypeFor[drift.Attachment](), reflect.TypeFor[drift.Author](), reflect.TypeFor[drift.Button](),
+	reflect.TypeFor[drift.ButtonReaction](), reflect.TypeFor[drift.MessageContext](), reflect.TypeFor[drift.Participant](),
+}
+
+// unknownFields lists where a record kept a field that its type does not have.
 func unknownFields(v reflect.Value) []string {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -186,7 +193,7 @@ func unknownIn(v reflect.Value) []string {
 	var found []string
 	for _, field := range reflect.VisibleFields(v.Type()) {
 		switch value := v.FieldByIndex(field.Index); {
-		case field.Name == "Extra" && v.Type() != reflect.TypeFor[drift.MessageContext]():
+		case field.Name == "Extra" && !slices.Contains(open, v.Type()):
 			for _, key := range value.MapKeys() {
 				found = append(found, fmt.Sprintf("%s.%s", v.Type(), key))
 			}

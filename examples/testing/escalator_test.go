@@ -74,7 +74,7 @@ func TestEscalateWithMock(t *testing.T) {
 	assert.True(t, done)
 }
 
-// The third: a Drift in memory. The whole client is at work, so this is the way to see what comes of an outage.
+// The third: an in-memory Drift server. The whole client is at work, so this is the way to see what an outage does.
 func TestEscalateWithServer(t *testing.T) {
 	srv := drifttest.Start(t)
 	client := srv.Client()

@@ -1,7 +1,9 @@
-// Command testing escalates a conversation. It is here for its tests, which show three ways to test code that calls Drift: a
-// fake of an interface of your own, a mock of the SDK's, and a Drift in memory. See escalator_test.go.
+// Command testing escalates a conversation. It is here for its tests, which show three ways to test code that calls
+// Drift: a fake of an interface of your own, a mock of the SDK's, and an in-memory Drift server, which can also stand
+// in for endpoints that the SDK has no method for. See escalator_test.go and transcript_test.go.
 //
-// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory and calls that.
+// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts an in-memory server and calls
+// it.
 package main
 
 import (

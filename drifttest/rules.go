@@ -1,0 +1,77 @@
+package drifttest
+
+import "net/http"
+
+// rules are what a kind of record asks for beyond the types of its fields. Every operation that writes the record has
+// the same ones, so an update cannot make what a create refuses.
+type rules struct {
+	required []string // the record cannot be without these
+	keys     []string // the SDK sends these with every create; see WithRequiredKeys
+}
+
+var (
+	addressRules     = rules{required: []string{"email"}} // a contact that is addressed by its e-mail
+	interactionRules = rules{keys: []string{"conversation_id"}}
+	meetingRules     = rules{required: []string{"start_at"}}
+	messageRules     = rules{required: []string{"body"}, keys: []string{"client_message_id", "conversation_id"}}
+	noteRules        = rules{keys: []string{"client_id"}}
+	participantRules = rules{required: []string{"email"}}
+	tagRules         = rules{required: []string{"name"}}
+)
+
+// checkRequired refuses null and what is empty, and in everything but a PATCH also what is absent.
+func (c *call) checkRequired() error {
+	for _, name := range c.operation.rules.required {
+		value, given := c.params[name]
+		switch {
+		case !given && c.operation.method != http.MethodPatch:
+			return invalid(name, "is missing")
+		case given && isEmpty(value):
+			return invalid(name, "must not be empty")
+		}
+	}
+	return nil
+}
+
+// checkKeys asks a create for the keys that the SDK sends.
+func (c *call) checkKeys() error {
+	if c.operation.method != http.MethodPost {
+		return nil
+	}
+	for _, name := range c.operation.rules.keys {
+		if isEmpty(c.params[name]) {
+			return invalid(name, "is missing")
+		}
+	}
+	return nil
+}
+
+// isEmpty reports whether a value stands for none. The instant 0 does: the SDK reads it as the zero time.
+func isEmpty(value any) bool { return value == nil || value == "" || value == int64(0) }
+
+// apply runs an operation.
+func (st *store) apply(c *call) (any, error) {
+	if err := st.checkConversation(c); err != nil {
+		return nil, err
+	}
+	return c.operation.handle(st, c)
+}
+
+// checkConversation holds the conversation_id of a body against the path's. Where the path has none, it must name a
+// conversation.
+func (st *store) checkConversation(c *call) error {
+	id := c.params.integer("conversation_id")
+	if id == 0 {
+		return nil // absent, or null in a PATCH
+	}
+	if own, inPath := c.path["conversationId"]; inPath {
+		if id != own {
+			return invalid("conversation_id", "differs from the path")
+		}
+		return nil
+	}
+	if _, err := st.conversations.get(id); err != nil {
+		return invalid("conversation_id", "names no conversation")
+	}
+	return nil
+}
