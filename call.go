@@ -283,7 +283,11 @@ func (c *call) decoded(err error) error {
 	}
 	var notFit *wire.Error
 	var target *targetError
+	var odd *recordErrors
 	switch {
+	case errors.As(err, &odd): // the page itself is there
+		c.applied = false
+		return err
 	case errors.As(err, &target):
 		c.applied = true
 		return fmt.Errorf("drift: %s: cannot write the answer: %w", c.route.name, target.err)

@@ -97,7 +97,7 @@ type CompanyListPeopleOptions struct {
 	Scope  string `query:"scope"`
 	Search string `query:"search"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 
@@ -108,7 +108,7 @@ type CompanyListTeamsOptions struct {
 	Scope  string `query:"scope"`
 	Search string `query:"search"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

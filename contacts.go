@@ -89,7 +89,7 @@ type ContactListOptions struct {
 	Tags             []string   `query:"tags"`
 	WorkflowID       WorkflowID `query:"workflow_id"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 
