@@ -16,13 +16,15 @@ type CompaniesService interface {
 	// ListPeople returns one page of a company's people: GET v2/companies/{companyId}/people.
 	ListPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) (*Page[Person], error)
 
-	// AllPeople ranges over a company's people, page by page; see [Collect] and [PageError].
+	// AllPeople ranges over a company's people, page by page; see [Collect], [PageError] and
+	// [RecordError].
 	AllPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) iter.Seq2[*Person, error]
 
 	// ListTeams returns one page of a company's teams: GET v2/companies/{companyId}/teams.
 	ListTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) (*Page[Team], error)
 
-	// AllTeams ranges over a company's teams, page by page; see [Collect] and [PageError].
+	// AllTeams ranges over a company's teams, page by page; see [Collect], [PageError] and
+	// [RecordError].
 	AllTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) iter.Seq2[*Team, error]
 }
 

@@ -32,7 +32,8 @@ type ConversationsService interface {
 	// List returns one page of the conversations that match the options: GET v2/conversations.
 	List(ctx context.Context, options ConversationListOptions, opts ...CallOption) (*Page[Conversation], error)
 
-	// All ranges over every conversation that matches the options, page by page; see [Collect] and [PageError].
+	// All ranges over every conversation that matches the options, page by page; see [Collect], [PageError] and
+	// [RecordError].
 	All(ctx context.Context, options ConversationListOptions, opts ...CallOption) iter.Seq2[*Conversation, error]
 
 	// ListByStatus returns one page of the conversations with a status: GET v2/conversations/status/{status}. A status that

@@ -318,8 +318,8 @@ func (e *DecodeError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()), slog.Any("cause", e.Err))
 }
 
-// RecordError is one record of a page that does not decode. The other records of the page are fine: a sequence of All yields
-// the error in the record's place and goes on, and List returns it beside the page. It matches what it wraps.
+// RecordError is one record of a page that does not decode. The other records of the page are fine: a sequence of All
+// yields the error in the record's place and goes on, and List returns it beside the page. It matches what it wraps.
 type RecordError struct {
 	Operation string // such as "conversations.list"
 	Index     int    // position within its page, from 0
@@ -355,8 +355,8 @@ func (e *RecordError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.Int("index", e.Index), slog.Any("cause", e.Err))
 }
 
-// RecordErrors returns the errors that List and [ListOf] return beside a page, one for each record that does not decode. It
-// returns nil if err is nil or anything else went wrong, so that after
+// RecordErrors returns the errors that List and [ListOf] return beside a page, one for each record that does not
+// decode. It returns nil if err is nil or anything else went wrong, so that after
 //
 //	page, err := client.Contacts.List(ctx, options)
 //	odd := drift.RecordErrors(err)
@@ -390,8 +390,8 @@ func RecordErrors(err error) []*RecordError {
 	return nil
 }
 
-// recordErrors joins the errors of the records of one page. Unlike the error of errors.Join its text is one line, whatever
-// the page holds.
+// recordErrors joins the errors of the records of one page. Unlike the error of errors.Join its text is one line,
+// whatever the page holds.
 type recordErrors struct{ errs []error }
 
 func (e *recordErrors) Error() string {
@@ -412,8 +412,8 @@ func (e *recordErrors) LogValue() slog.Value {
 	return logGroup(slog.Int("records", len(e.errs)), slog.Any("first", e.errs[0]))
 }
 
-// PageError ends a sequence of All or [Paginate] that could not go on. Everything before it was yielded: to resume, call All
-// again with Cursor in the options, or Paginate with Cursor. It matches what it wraps.
+// PageError ends a sequence of All or [Paginate] that could not go on. Everything before it was yielded: to resume,
+// call All again with Cursor in the options, or Paginate with Cursor. It matches what it wraps.
 type PageError struct {
 	Cursor string // of the page that failed; "": the first one
 	Err    error

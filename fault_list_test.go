@@ -39,8 +39,8 @@ const (
 	undecodable outcome = "a DecodeError"
 )
 
-// noRecordShapes are answers of success that hold no record, with what a method makes of them that is due one record, the
-// first of several (matchEmail), or a page.
+// noRecordShapes are answers of success that hold no record, with what a method makes of them that is due one record,
+// the first of several (matchEmail), or a page.
 var noRecordShapes = []struct {
 	body             string
 	one, first, page outcome
@@ -199,8 +199,8 @@ func faultFirstOfAList(t *testing.T) {
 	}
 }
 
-// numberedPages is a list whose cursors are the numbers of pages, as many services have them: a cursor counts only together
-// with the limit.
+// numberedPages is a list whose cursors are the numbers of pages, as many services have them: a cursor counts only
+// together with the limit.
 func numberedPages(records int) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		limit, page := 25, 0
@@ -233,7 +233,8 @@ func faultCursorsGoOn(t *testing.T) {
 		client.limiter.Limiter = openLimiter{}
 		page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{Limit: limit})
 		require.NoError(t, err)
-		rest, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{Limit: limit, Cursor: page.Next}), 0)
+		all := client.Contacts.All(t.Context(), drift.ContactListOptions{Limit: limit, Cursor: page.Next})
+		rest, err := drift.Collect(all, 0)
 		require.NoError(t, err)
 		assert.Equal(t, want, append(idsOf(page.Items), idsOf(rest)...), "List, then All, with %d", limit)
 
@@ -273,8 +274,8 @@ func faultOddRecords(t *testing.T) {
 	}
 }
 
-// oddPages is a list of three pages. The odd record stands in the second one, at this place among 3 and 4; the third holds
-// nothing but odd ones, and the fourth the contact 5.
+// oddPages is a list of three pages. The odd record stands in the second one, at this place among 3 and 4; the third
+// holds nothing but odd ones, and the fourth the contact 5.
 func oddPages(t *testing.T, odd string, place int) *faultClient {
 	t.Helper()
 	second := slices.Insert([]string{`{"id": 3}`, ` {"id":4}`}, place, odd)
@@ -329,7 +330,8 @@ func checkOddRecord(t *testing.T, odd, path string, place int) {
 
 func checkOddRecordsOfEveryList(t *testing.T) {
 	client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-		return memoryAnswer(r, http.StatusOK, "application/json", `{"data": [{"id": 1}, {"id": "`+markedAnswer+`"}, {"id": 3}]}`), nil
+		body := `{"data": [{"id": 1}, {"id": "` + markedAnswer + `"}, {"id": 3}]}`
+		return memoryAnswer(r, http.StatusOK, "application/json", body), nil
 	})
 	client.limiter.Limiter = openLimiter{}
 	forEveryOperation(t, func(t *testing.T, call invocation) {
@@ -393,7 +395,8 @@ func faultPaginate(t *testing.T) {
 		if cursor != "" {
 			query.Set("page_token", cursor)
 		}
-		return drift.ListOf[drift.Contact](ctx, client.Client, drift.Request{Name: "crm.deals", Path: "crm/deals", Query: query})
+		req := drift.Request{Name: "crm.deals", Path: "crm/deals", Query: query}
+		return drift.ListOf[drift.Contact](ctx, client.Client, req)
 	}
 	for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
 		seen = nil

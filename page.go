@@ -26,13 +26,13 @@ type Page[T any] struct {
 	Next  string // cursor of the next page, for the options' Cursor; "": this is the last one
 }
 
-// ListOf reads one page of an endpoint that has no method, as List does for those that have one. [Paginate] makes a sequence
-// of it.
+// ListOf reads one page of an endpoint that has no method, as List does for those that have one. [Paginate] makes a
+// sequence of it.
 //
 // T is any JSON type, decoded by the rules of [Client.Do], or a record of this package, which must then have its id. An
-// element that does not decode is a [*RecordError] beside the page. The list may stand under "data" or bare, and the cursor
-// may be pagination.next, or in the query of links.next, which is never followed. Where the cursor goes in the request, and
-// how many items to ask for, is up to the endpoint: put both into req.Query.
+// element that does not decode is a [*RecordError] beside the page. The list may stand under "data" or bare, and the
+// cursor may be pagination.next, or in the query of links.next, which is never followed. Where the cursor goes in the
+// request, and how many items to ask for, is up to the endpoint: put both into req.Query.
 //
 // With Raw the answer must be a bare list, which is the only page. A client that was not made by [NewClient] returns an
 // error, as from Do.
@@ -46,8 +46,8 @@ func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOpti
 	})
 }
 
-// Paginate makes the sequence of All out of a func that reads one page, such as one that calls [ListOf] with the cursor in
-// the query:
+// Paginate makes the sequence of All out of a func that reads one page, such as one that calls [ListOf] with the cursor
+// in the query:
 //
 //	drift.Paginate(ctx, "", func(ctx context.Context, cursor string) (*drift.Page[Deal], error) {
 //		query := url.Values{"limit": {"100"}}
@@ -57,16 +57,18 @@ func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOpti
 //		return drift.ListOf[Deal](ctx, client, drift.Request{Path: "deals", Query: query})
 //	})
 //
-// It calls read with cursor, which is "" for the first page, and then with the Next of each page until that is "". Nothing is
-// read before the range begins or after it is left, and a sequence can be ranged again, from cursor on. An error of read ends
-// the sequence with a [*PageError]; so do a cursor that comes back ([ErrCursorLoop]) and a read that returns neither a page
-// nor an error. If read returns a page and an error that joins nothing but values of [*RecordError], as List and ListOf do,
-// the sequence yields each of these in its place and goes on.
+// It calls read with cursor, which is "" for the first page, and then with the Next of each page until that is "".
+// Nothing is read before the range begins or after it is left, and a sequence can be ranged again, from cursor on. An
+// error of read ends the sequence with a [*PageError]; so do a cursor that comes back ([ErrCursorLoop]) and a read that
+// returns neither a page nor an error. If read returns a page and an error that joins nothing but values of
+// [*RecordError], as List and ListOf do, the sequence yields each of these in its place and goes on.
 //
-// Of the options only [WithPrefetch] has an effect: read then runs on another goroutine for every page but the first, one page
-// at a time, while the items of the page before are worked on. Options of the calls themselves are for read to pass on.
+// Of the options only [WithPrefetch] has an effect: read then runs on another goroutine for every page but the first,
+// one page at a time, while the items of the page before are worked on. Options of the calls themselves are for read to
+// pass on.
 func Paginate[T any](
-	ctx context.Context, cursor string, read func(ctx context.Context, cursor string) (*Page[T], error), opts ...CallOption,
+	ctx context.Context, cursor string,
+	read func(ctx context.Context, cursor string) (*Page[T], error), opts ...CallOption,
 ) iter.Seq2[*T, error] {
 	var options callOptions
 	options.apply(opts)
@@ -80,10 +82,8 @@ func Paginate[T any](
 		read = failingRead[T](&ValidationError{Operation: "Paginate", Argument: "read", Reason: errNil.Error()})
 	}
 	return func(yield func(*T, error) bool) {
-		p := newPager(cursor, options, func(ctx context.Context, cursor string, _ *Response) (*Page[T], error) {
-			return read(ctx, cursor)
-		})
-		p.run(ctx, yield)
+		read := func(ctx context.Context, cursor string, _ *Response) (*Page[T], error) { return read(ctx, cursor) }
+		newPager(cursor, options, read).run(ctx, yield)
 	}
 }
 
@@ -91,9 +91,10 @@ func failingRead[T any](err error) func(context.Context, string) (*Page[T], erro
 	return func(context.Context, string) (*Page[T], error) { return nil, err }
 }
 
-// Collect reads a sequence of All or [Paginate] into a slice, at most max items of it: 0 or less means all. At the first error
-// it stops and returns what came before, and the error: a [*PageError] says where to resume, a [*RecordError] is one record
-// that does not decode. To pass over such records, wrap the sequence with [SkipRecordErrors].
+// Collect reads a sequence of All or [Paginate] into a slice, at most max items of it: 0 or less means all. At the
+// first error it stops and returns what came before, and the error: a [*PageError] says where to resume, a
+// [*RecordError] is one record that does not decode. To pass over such records, wrap the sequence with
+// [SkipRecordErrors].
 func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
 	if seq == nil {
 		return nil, nil
@@ -111,8 +112,8 @@ func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
 	return items, nil
 }
 
-// SkipRecordErrors returns the sequence without its values of [*RecordError]. Each goes to report instead, on the goroutine
-// that ranges; if report is nil, it is dropped. Other errors stay in the sequence.
+// SkipRecordErrors returns the sequence without its values of [*RecordError]. Each goes to report instead, on the
+// goroutine that ranges; if report is nil, it is dropped. Other errors stay in the sequence.
 func SkipRecordErrors[T any](seq iter.Seq2[*T, error], report func(*RecordError)) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		if seq == nil {
@@ -158,25 +159,31 @@ func listQuery(options any) (url.Values, error) {
 }
 
 // list calls an operation that answers with one page.
-func list[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*Page[T], error) {
+func list[T any, R record[T]](
+	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+) (*Page[T], error) {
 	in.query, in.invalid = listQuery(in.query)
 	return readPage[T, R](ctx, c, op, in, opts)
 }
 
-func readPage[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*Page[T], error) {
+func readPage[T any, R record[T]](
+	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+) (*Page[T], error) {
 	return receive(routes[op].name, recordPage[T, R]{routes[op].name}, func(decode func([]byte) error) error {
 		return c.call(ctx, op, in, opts, decode)
 	})
 }
 
 // all ranges over the items of every page. What a range needs is copied when it starts, so that it can be repeated.
-func all[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) iter.Seq2[*T, error] {
+func all[T any, R record[T]](
+	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		c, in := c.with(opts), in
 		cursor := in.query.(listOptions).page().cursor
 		query, invalid := listQuery(in.query)
 		in.query, in.invalid = query, invalid
-		p := newPager(cursor, c.defaults, func(ctx context.Context, cursor string, response *Response) (*Page[T], error) {
+		read := func(ctx context.Context, cursor string, response *Response) (*Page[T], error) {
 			in, c := in, c
 			if invalid == nil && cursor != "" {
 				query := maps.Clone(query)
@@ -187,8 +194,8 @@ func all[T any, R record[T]](ctx context.Context, c *caller, op operation, in in
 				c = c.with([]CallOption{WithResponse(response)})
 			}
 			return readPage[T, R](ctx, c, op, in, nil)
-		})
-		p.run(ctx, yield)
+		}
+		newPager(cursor, c.defaults, read).run(ctx, yield)
 	}
 }
 
@@ -240,7 +247,8 @@ func takesNull[T any]() bool {
 	return decodes
 }
 
-// maxOdd bounds the memory that a page takes whose records are all odd and short. No page of the catalogue is that long.
+// maxOdd bounds the memory that a page takes whose records are all odd and short. No page of the catalogue is that
+// long.
 const maxOdd = 10_000
 
 const errManyOdd = wire.Reason("too many records of the page do not decode")
@@ -248,8 +256,8 @@ const errManyOdd = wire.Reason("too many records of the page do not decode")
 // usualPage is how many items a page has room for before it grows.
 const usualPage = 16
 
-// openPage reads an answer that is a page whose elements are decoded by decode. Elements that it refuses are errors beside
-// the page. Beside an error of the answer's own, an empty list stands for no data.
+// openPage reads an answer that is a page whose elements are decoded by decode. Elements that it refuses are errors
+// beside the page. Beside an error of the answer's own, an empty list stands for no data.
 func openPage[T any](operation string, body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
 	page := new(Page[T])
 	var odd []error
@@ -303,7 +311,7 @@ func newRecordError(operation string, index int, value []byte, err error) *Recor
 
 // pager is the state of one range over a list.
 type pager[T any] struct {
-	read     func(ctx context.Context, cursor string, response *Response) (*Page[T], error)
+	read     pageReader[T]
 	response *Response // the caller's, which must not change while the caller looks at it
 	ahead    *prefetched[T]
 	fetches  bool // ahead of the caller
@@ -313,9 +321,10 @@ type pager[T any] struct {
 	seed   maphash.Seed
 }
 
-func newPager[T any](
-	cursor string, options callOptions, read func(context.Context, string, *Response) (*Page[T], error),
-) *pager[T] {
+// pageReader reads the page at a cursor and fills response, if there is one.
+type pageReader[T any] func(ctx context.Context, cursor string, response *Response) (*Page[T], error)
+
+func newPager[T any](cursor string, options callOptions, read pageReader[T]) *pager[T] {
 	return &pager[T]{read: read, response: options.response, fetches: options.prefetch, cursor: cursor,
 		seen: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
 }

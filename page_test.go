@@ -471,7 +471,8 @@ func TestPrefetchHandsOnThePanicOfAHook(t *testing.T) {
 // A hook must not end its goroutine. If one does, the caller gets an error instead of a page.
 func TestPrefetchWithAHookThatEndsItsGoroutine(t *testing.T) {
 	client := through(t, threePages().roundTrip, hookAtSecondCall(runtime.Goexit))
-	contacts, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch()), 0)
+	all := client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch())
+	contacts, err := drift.Collect(all, 0)
 	assert.Equal(t, []int{1, 2}, idsOf(contacts))
 	var page *drift.PageError
 	require.ErrorAs(t, err, &page)
@@ -630,8 +631,8 @@ var oddRecords = map[string]string{
 	`{ "custom_attributes" : [ "]}" ] , "id" : 2 }`: "/custom_attributes", `{"id": 2, "labels": [{"a": "\"]"}]}`: "/labels/0",
 }
 
-// yields lists what a sequence of contacts yields: the id of a contact, minus one for the error of a record, minus two for
-// another error.
+// yields lists what a sequence of contacts yields: the id of a contact, minus one for the error of a record, minus two
+// for another error.
 func yields(t testing.TB, seq iter.Seq2[*drift.Contact, error]) (got []int, errs []error) {
 	t.Helper()
 	for contact, err := range seq {
@@ -693,11 +694,13 @@ func TestPaginate(t *testing.T) {
 		"a nil item":        {map[string]answer{"": {&drift.Page[drift.Contact]{Items: append(contactsPage(1), nil, &drift.Contact{ID: 2})}, nil}}, []int{1, -1, 2}, nil, ""},
 		"a nil record":      {map[string]answer{"": {page("", 1), (*drift.RecordError)(nil)}}, []int{-2}, nil, ""},
 	} {
-		for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}, {nil, drift.WithPrefetch(), drift.WithResponse(new(drift.Response))}} {
+		prefetch, response := drift.WithPrefetch(), drift.WithResponse(new(drift.Response))
+		for _, opts := range [][]drift.CallOption{nil, {prefetch}, {nil, prefetch, response}} {
 			t.Run(fmt.Sprint(name, len(opts)), func(t *testing.T) {
-				seq := drift.Paginate(t.Context(), "", func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+				read := func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
 					return test.answers[cursor].page, test.answers[cursor].err
-				}, opts...)
+				}
+				seq := drift.Paginate(t.Context(), "", read, opts...)
 				for range 2 {
 					got, errs := yields(t, seq)
 					require.Equal(t, test.want, got)
@@ -760,16 +763,17 @@ func TestPaginateWithWrongArguments(t *testing.T) {
 func TestPaginateReadsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reads := 0 // not synchronized: the range must have waited
-		seq := drift.Paginate(t.Context(), "", func(ctx context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+		next := map[string]string{"": "b", "b": "c"}
+		read := func(ctx context.Context, cursor string) (*drift.Page[drift.Contact], error) {
 			reads++
 			if cursor == "c" {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
-			return &drift.Page[drift.Contact]{Items: contactsPage(1, 2, 3), Next: map[string]string{"": "b", "b": "c"}[cursor]}, nil
-		}, drift.WithPrefetch())
+			return &drift.Page[drift.Contact]{Items: contactsPage(1, 2, 3), Next: next[cursor]}, nil
+		}
 		var seen []int
-		for _, err := range seq {
+		for _, err := range drift.Paginate(t.Context(), "", read, drift.WithPrefetch()) {
 			require.NoError(t, err)
 			synctest.Wait()
 			if seen = append(seen, reads); len(seen) == 6 {
@@ -782,12 +786,13 @@ func TestPaginateReadsAhead(t *testing.T) {
 
 func TestPaginateHandsOnAPanicOfRead(t *testing.T) {
 	for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
-		seq := drift.Paginate(t.Context(), "", func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+		read := func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
 			if cursor != "" {
 				panic("read")
 			}
 			return &drift.Page[drift.Contact]{Items: contactsPage(1, 2), Next: "b"}, nil
-		}, opts...)
+		}
+		seq := drift.Paginate(t.Context(), "", read, opts...)
 		assert.PanicsWithValue(t, "read", func() { _, _ = drift.Collect(seq, 0) })
 	}
 }
@@ -798,11 +803,13 @@ func TestSkipRecordErrors(t *testing.T) {
 		if cursor == "b" {
 			return nil, broken
 		}
-		return &drift.Page[drift.Contact]{Items: contactsPage(1, 2), Next: "b"}, errors.Join(recordErrorAt(0), recordErrorAt(2))
+		page := &drift.Page[drift.Contact]{Items: contactsPage(1, 2), Next: "b"}
+		return page, errors.Join(recordErrorAt(0), recordErrorAt(2))
 	}
 	seq := drift.Paginate(t.Context(), "", read)
 	var indexes []int
-	contacts, err := drift.Collect(drift.SkipRecordErrors(seq, func(e *drift.RecordError) { indexes = append(indexes, e.Index) }), 0)
+	report := func(e *drift.RecordError) { indexes = append(indexes, e.Index) }
+	contacts, err := drift.Collect(drift.SkipRecordErrors(seq, report), 0)
 	require.ErrorIs(t, err, broken)
 	assert.Equal(t, []int{1, 2}, idsOf(contacts))
 	assert.Equal(t, []int{0, 2}, indexes)
@@ -818,8 +825,8 @@ func TestSkipRecordErrors(t *testing.T) {
 	assert.Empty(t, contacts)
 	require.ErrorAs(t, err, new(*drift.RecordError), "without it Collect stops")
 
-	wrapped := drift.Paginate(t.Context(), "", func(context.Context, string) (*drift.Page[drift.Contact], error) { return nil, recordErrorAt(0) })
-	_, err = drift.Collect(drift.SkipRecordErrors(wrapped, nil), 0)
+	noPage := func(context.Context, string) (*drift.Page[drift.Contact], error) { return nil, recordErrorAt(0) }
+	_, err = drift.Collect(drift.SkipRecordErrors(drift.Paginate(t.Context(), "", noPage), nil), 0)
 	require.ErrorAs(t, err, new(*drift.PageError), "a page that is missing is not passed over")
 }
 
@@ -906,7 +913,8 @@ func TestListOfTypes(t *testing.T) {
 		ClosedAt time.Time
 		Length   time.Duration
 	}
-	deals, err := listOfOne[deal](t, `{"data": [{"deal_id": 7, "closedAt": 1767225600000, "length": 30}, null, {"deal_id": "x"}, {"dealId": 8}]}`, nil)
+	deals, err := listOfOne[deal](t,
+		`{"data": [{"deal_id": 7, "closedAt": 1767225600000, "length": 30}, null, {"deal_id": "x"}, {"dealId": 8}]}`, nil)
 	require.Len(t, drift.RecordErrors(err), 2)
 	requireRecordError(t, err, 1, "")
 	assert.Equal(t, []*deal{{7, time.UnixMilli(1767225600000).UTC(), 30 * time.Minute}, {DealID: 8}}, deals.Items)
@@ -1000,7 +1008,8 @@ func TestListOfAPostIsNotAmbiguousForItsRecords(t *testing.T) {
 		statuses = statuses[1:]
 		return memoryAnswer(r, status, "application/json", `[{"id": 1}, {"id": 0}]`), nil
 	}, impatient())
-	page, err := drift.ListOf[drift.Contact](t.Context(), client, drift.Request{Method: http.MethodPost, Path: "search"}, drift.WithIdempotent())
+	search := drift.Request{Method: http.MethodPost, Path: "search"}
+	page, err := drift.ListOf[drift.Contact](t.Context(), client, search, drift.WithIdempotent())
 	assert.Equal(t, []int{1}, idsOf(page.Items))
 	requireRecordError(t, err, 1, "/id")
 	assert.NotErrorIs(t, err, drift.ErrAmbiguous)

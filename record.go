@@ -30,8 +30,8 @@ type content[V any] interface {
 	open(body []byte) (*V, error)
 }
 
-// receive sends a call and returns the value that its answer holds. Every method that returns a value goes through it, so
-// that none returns nil without an error. Only a page comes together with an error: that of its odd records.
+// receive sends a call and returns the value that its answer holds. Every method that returns a value goes through it,
+// so that none returns nil without an error. Only a page comes together with an error: that of its odd records.
 func receive[V any, C content[V]](operation string, c C, send func(decode func([]byte) error) error) (*V, error) {
 	var value *V
 	err := send(func(body []byte) (err error) {
@@ -61,7 +61,8 @@ func (firstRecord[T, R]) open(body []byte) (*T, error) {
 	return rec, err
 }
 
-// openOne reads an answer whose data decode turns into a record. Beside an error, an empty list or object stands for no data.
+// openOne reads an answer whose data decode turns into a record. Beside an error, an empty list or object stands for no
+// data.
 func openOne[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*T, error) {
 	var rec *T
 	var data []byte

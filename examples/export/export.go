@@ -17,12 +17,12 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// export writes every record of a list into a file, page by page. Records that do not decode go into a second file, as the
-// service sent them.
+// export writes every record of a list into a file, page by page. Records that do not decode go into a second file, as
+// the service sent them.
 //
-// After each page the files are flushed to the disk, and only then the checkpoint moves on. Whatever happens in between, the
-// files hold at least what the checkpoint says; what they hold beyond that is cut off by the next run, which reads that page
-// again.
+// After each page the files are flushed to the disk, and only then the checkpoint moves on. Whatever happens in
+// between, the files hold at least what the checkpoint says; what they hold beyond that is cut off by the next run,
+// which reads that page again.
 type export[T any] struct {
 	path     string
 	list     func(ctx context.Context, cursor string) (*drift.Page[T], error)

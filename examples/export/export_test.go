@@ -313,8 +313,8 @@ func TestRun(t *testing.T) {
 	assert.Zero(t, srv.Count("*"), "a finished export reads nothing")
 }
 
-// oddAccount has three pages of contacts and one of conversations. The first two pages of contacts hold three records that do
-// not decode. It fails at the cursor that broken names, if any.
+// oddAccount has three pages of contacts and one of conversations. The first two pages of contacts hold three records
+// that do not decode. It fails at the cursor that broken names, if any.
 type oddAccount struct {
 	broken string
 	lists  []string

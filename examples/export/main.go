@@ -1,9 +1,9 @@
 // Command export writes all conversations and all contacts into files of JSON Lines, one record a line. Stop it with Ctrl-C, or pull
 // the plug, and run it again: it goes on where it was. For a new export choose another folder.
 //
-// A record that does not decode, because the service changed or one value is broken, does not stop the export. It goes into
-// a file of its own, such as contacts.unreadable.jsonl, as the service sent it. The command then exits with status 3: everything
-// is there, but a person should look at that file. Any other failure is status 1.
+// A record that does not decode, because the service changed or one value is broken, does not stop the export. It goes
+// into a file of its own, such as contacts.unreadable.jsonl, as the service sent it. The command then exits with status
+// 3: everything is there, but a person should look at that file. Any other failure is status 1.
 //
 // Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory, a slow one, and calls that.
 package main

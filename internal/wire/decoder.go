@@ -227,8 +227,8 @@ func DecodeList(dec *Decoder, item func(*Decoder) error) error {
 	return nil
 }
 
-// Attempt calls decode for the next value, and goes past the value even if decode fails. It returns the value, which is a
-// part of the data.
+// Attempt calls decode for the next value, and goes past the value even if decode fails. It returns the value, which is
+// a part of the data.
 func Attempt(dec *Decoder, decode func(*Decoder) error) (jsontext.Value, error) {
 	dec.Kind()
 	start := dec.at
