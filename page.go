@@ -63,9 +63,9 @@ func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOpti
 // returns neither a page nor an error. If read returns a page and an error that joins nothing but values of
 // [*RecordError], as List and ListOf do, the sequence yields each of these in its place and goes on.
 //
-// Of the options only [WithPrefetch] has an effect: read then runs on another goroutine for every page but the first,
-// one page at a time, while the items of the page before are worked on. Options of the calls themselves are for read to
-// pass on.
+// Of the options only [WithPrefetch] has an effect: read may then run on another goroutine, for one page at a time, while
+// the items of the page before are worked on. Options of the calls themselves are for read to pass on; with WithPrefetch
+// it must not pass on a [WithResponse] whose Response the loop reads.
 func Paginate[T any](
 	ctx context.Context, cursor string,
 	read func(ctx context.Context, cursor string) (*Page[T], error), opts ...CallOption,
