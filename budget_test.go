@@ -24,7 +24,7 @@ const (
 	budgetUpdate  = 49
 	budgetDelete  = 19
 	budgetList    = 1081 // 100 conversations
-	budgetAll     = 1103 // the same, in a sequence
+	budgetAll     = 1100 // the same, in a sequence
 	budgetDo      = 26
 	budgetError   = 47
 	budgetLimiter = 1 // of each of the calls above

@@ -293,7 +293,11 @@ func (c *call) decoded(err error) error {
 		return nil
 	}
 	var notFit *wire.Error
+	var odd *recordErrors
 	switch {
+	case errors.As(err, &odd): // the page itself is there
+		c.applied = false
+		return err
 	case errors.Is(err, errReported):
 		return c.apiError()
 	case errors.Is(err, errNoRecord):

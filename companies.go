@@ -16,13 +16,15 @@ type CompaniesService interface {
 	// ListPeople returns one page of a company's people: GET v2/companies/{companyId}/people.
 	ListPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) (*Page[Person], error)
 
-	// AllPeople ranges over a company's people, page by page; see [Collect] and [PageError].
+	// AllPeople ranges over a company's people, page by page; see [Collect], [PageError] and
+	// [RecordError].
 	AllPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) iter.Seq2[*Person, error]
 
 	// ListTeams returns one page of a company's teams: GET v2/companies/{companyId}/teams.
 	ListTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) (*Page[Team], error)
 
-	// AllTeams ranges over a company's teams, page by page; see [Collect] and [PageError].
+	// AllTeams ranges over a company's teams, page by page; see [Collect], [PageError] and
+	// [RecordError].
 	AllTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) iter.Seq2[*Team, error]
 }
 
@@ -97,7 +99,7 @@ type CompanyListPeopleOptions struct {
 	Scope  string `query:"scope"`
 	Search string `query:"search"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 
@@ -108,7 +110,7 @@ type CompanyListTeamsOptions struct {
 	Scope  string `query:"scope"`
 	Search string `query:"search"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

@@ -34,7 +34,8 @@ type ContactsService interface {
 	// List returns one page of the contacts that match the options: GET v2/contacts.
 	List(ctx context.Context, options ContactListOptions, opts ...CallOption) (*Page[Contact], error)
 
-	// All ranges over every contact that matches the options, page by page; see [Collect] and [PageError].
+	// All ranges over every contact that matches the options, page by page; see [Collect], [PageError] and
+	// [RecordError].
 	All(ctx context.Context, options ContactListOptions, opts ...CallOption) iter.Seq2[*Contact, error]
 
 	// MatchEmail returns the contact with this address: GET v2/contacts/match-email. It never creates one: no such contact is
@@ -89,7 +90,7 @@ type ContactListOptions struct {
 	Tags             []string   `query:"tags"`
 	WorkflowID       WorkflowID `query:"workflow_id"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

@@ -32,7 +32,8 @@ type ConversationsService interface {
 	// List returns one page of the conversations that match the options: GET v2/conversations.
 	List(ctx context.Context, options ConversationListOptions, opts ...CallOption) (*Page[Conversation], error)
 
-	// All ranges over every conversation that matches the options, page by page; see [Collect] and [PageError].
+	// All ranges over every conversation that matches the options, page by page; see [Collect], [PageError] and
+	// [RecordError].
 	All(ctx context.Context, options ConversationListOptions, opts ...CallOption) iter.Seq2[*Conversation, error]
 
 	// ListByStatus returns one page of the conversations with a status: GET v2/conversations/status/{status}. A status that
@@ -148,7 +149,7 @@ type ConversationListOptions struct {
 	UpdatedAt         time.Time      `query:"updated_at"`
 	WorkflowID        WorkflowID     `query:"workflow_id"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 
@@ -158,7 +159,7 @@ func (o ConversationListOptions) page() paging { return paging{o.Limit, o.Cursor
 type ConversationListByStatusOptions struct {
 	Archived *bool `query:"archived"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

@@ -43,8 +43,7 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 	if c.caller == nil {
 		return errNotConnected
 	}
-	r := &route{name: cmp.Or(req.Name, req.Path), method: cmp.Or(req.Method, http.MethodGet), path: req.Path}
-	call := c.caller.newCall(r, opts, func(body []byte) error { return req.decode(body, out) })
+	call := c.caller.newCall(req.route(), opts, func(body []byte) error { return req.decode(body, out) })
 	switch out := out.(type) {
 	case nil:
 		call.anyContent = true
@@ -54,6 +53,10 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 		call.anyContent, call.anyAccepted, call.writer = true, true, out
 	}
 	return call.run(ctx, requestTo{req, out})
+}
+
+func (r Request) route() *route {
+	return &route{name: cmp.Or(r.Name, r.Path), method: cmp.Or(r.Method, http.MethodGet), path: r.Path}
 }
 
 // requestTo is a request and what its answer is decoded into.

@@ -28,19 +28,22 @@
 //
 //	for contact, err := range client.Contacts.All(ctx, drift.ContactListOptions{Tags: []string{"vip"}}) {
 //		if err != nil {
-//			return err // a *PageError, whose Cursor is where to resume
+//			return err // a *PageError, whose Cursor is where to resume, or a *RecordError
 //		}
 //		…
 //	}
 //
-// A sequence can be ranged again and then starts anew. One page is held at a time. [Collect] makes a slice of it.
+// A record that does not decode is a [*RecordError] in its place: a loop that continues gets the other records. List
+// returns these errors beside the page, and [RecordErrors] takes them apart. A sequence can be ranged again and then
+// starts over. One page is held at a time. [Collect] makes a slice of it. Endpoints without a method have [ListOf] and
+// [Paginate].
 //
 // # Errors
 //
 // Errors are typed, and match sentinels by errors.Is: [*ValidationError] was refused before sending, [*APIError] is the
-// service's answer, [*RateLimitError] and [*QuotaError] are limits, [*TransportError] is a call without a usable answer,
-// [*DecodeError] is JSON that does not fit. A write that may have been applied is an [*AmbiguousError] around one of them.
-// No error text has a URL, a query, a token or a body in it.
+// service's answer, [*RateLimitError] and [*QuotaError] are limits, [*TransportError] is a call without a usable
+// answer, [*DecodeError] is JSON that does not fit, [*RecordError] one record of a list. A write that may have been
+// applied is an [*AmbiguousError] around one of them. No error text has a URL, a query, a token or a body in it.
 //
 // # Retries
 //

@@ -218,7 +218,7 @@ func TestZeroTimeOfAnyLocationIsNotSent(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	_, err := client.Meetings.List(t.Context(), drift.MeetingListOptions{StartAfter: time.Time{}.In(zone), Subject: "a"})
 	require.NoError(t, err)
-	assert.Equal(t, "subject=a", query)
+	assert.Equal(t, "limit=100&subject=a", query)
 }
 
 func TestFiltersByAttributesAreRefused(t *testing.T) {

@@ -2,6 +2,7 @@ package drift
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -326,8 +327,102 @@ func (e *DecodeError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()), slog.Any("cause", e.Err))
 }
 
-// PageError ends a sequence of All that could not go on. Everything before it was yielded: to resume, call All again with
-// Cursor in the options. It matches what it wraps.
+// RecordError is one record of a page that does not decode. The other records of the page are fine: a sequence of All
+// yields the error in the record's place and goes on, and List returns it beside the page. It matches what it wraps.
+type RecordError struct {
+	Operation string // such as "conversations.list"
+	Index     int    // position within its page, from 0
+	Err       error  // a *DecodeError, whose Path begins at the record
+
+	raw *json.RawMessage // behind a pointer, so that no verb of fmt prints it
+}
+
+// Raw returns the record as the service sent it. It is personal data: do not log it.
+func (e *RecordError) Raw() json.RawMessage {
+	if e.raw == nil {
+		return nil
+	}
+	return *e.raw
+}
+
+func (e *RecordError) Error() string {
+	text := "drift: " + joinNonEmpty(": ", e.Operation, "record at index "+strconv.Itoa(e.Index)+" of the page")
+	if e.Err == nil {
+		return text
+	}
+	cause := strings.TrimPrefix(e.Err.Error(), "drift: ")
+	return text + ": " + strings.TrimPrefix(cause, e.Operation+": ")
+}
+
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// Format writes the text for every verb.
+func (e *RecordError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
+
+// LogValue returns the operation, the index and the cause.
+func (e *RecordError) LogValue() slog.Value {
+	return logGroup(slog.String("operation", e.Operation), slog.Int("index", e.Index), slog.Any("cause", e.Err))
+}
+
+// RecordErrors returns the errors that List and [ListOf] return beside a page, one for each record that does not
+// decode. It returns nil if err is nil or anything else went wrong, so that after
+//
+//	page, err := client.Contacts.List(ctx, options)
+//	odd := drift.RecordErrors(err)
+//	if err != nil && odd == nil {
+//		return err
+//	}
+//
+// there is a page.
+func RecordErrors(err error) []*RecordError {
+	switch err := err.(type) {
+	case *PageError: // the page is not there
+		return nil
+	case *RecordError:
+		if err == nil {
+			return nil
+		}
+		return []*RecordError{err}
+	case interface{ Unwrap() error }:
+		return RecordErrors(err.Unwrap())
+	case interface{ Unwrap() []error }:
+		var all []*RecordError
+		for _, joined := range err.Unwrap() {
+			records := RecordErrors(joined)
+			if records == nil {
+				return nil
+			}
+			all = append(all, records...)
+		}
+		return all
+	}
+	return nil
+}
+
+// recordErrors joins the errors of the records of one page. Unlike the error of errors.Join its text is one line,
+// whatever the page holds.
+type recordErrors struct{ errs []error }
+
+func (e *recordErrors) Error() string {
+	text := e.errs[0].Error()
+	if more := len(e.errs) - 1; more > 0 {
+		text += " (and " + strconv.Itoa(more) + " more)"
+	}
+	return text
+}
+
+func (e *recordErrors) Unwrap() []error { return e.errs }
+
+// Format writes the text for every verb.
+func (e *recordErrors) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
+
+// LogValue returns how many records do not decode, and the first.
+func (e *recordErrors) LogValue() slog.Value {
+	return logGroup(slog.Int("records", len(e.errs)), slog.Any("first", e.errs[0]))
+}
+
+// PageError ends a sequence of All or [Paginate] that could not go on. Everything before it was yielded: to resume,
+// call All again with Cursor in the options, or Paginate with Cursor. It matches what it wraps.
 type PageError struct {
 	Cursor string // of the page that failed; "": the first one
 	Err    error

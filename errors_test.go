@@ -223,15 +223,19 @@ func TestErrorsOfSeveralKindsHaveATextWithoutDetails(t *testing.T) {
 			Usage: drift.Usage{Used: 10, Limit: 10, ResetsAt: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)}},
 		"drift: the request may have been applied":    &drift.AmbiguousError{},
 		"drift: the request may have been applied: x": &drift.AmbiguousError{ClientID: "k\n", Err: errors.New("drift: x")},
-		"drift: not sent":                   &drift.TransportError{},
-		"drift: cannot decode the JSON":     &drift.DecodeError{},
-		"drift: cannot read the next page":  &drift.PageError{Cursor: "c"},
-		"drift: cannot read the first page": &drift.PageError{},
+		"drift: not sent":                      &drift.TransportError{},
+		"drift: cannot decode the JSON":        &drift.DecodeError{},
+		"drift: cannot read the next page":     &drift.PageError{Cursor: "c"},
+		"drift: cannot read the first page":    &drift.PageError{},
+		"drift: record at index 0 of the page": &drift.RecordError{},
+		"drift: tags.list: record at index 3 of the page: cannot decode the JSON at /id: x": &drift.RecordError{Operation: "tags.list", Index: 3,
+			Err: &drift.DecodeError{Operation: "tags.list", Path: "/id", Err: errors.New("x")}},
 	} {
 		assert.Equal(t, want, err.Error())
 		assert.NotPanics(t, func() { slog.New(slog.NewTextHandler(io.Discard, nil)).Info("x", "err", err) })
 	}
 	assert.Nil(t, (&drift.APIError{}).Body())
+	assert.Nil(t, (&drift.RecordError{}).Raw())
 }
 
 // A path names fields, and where the target is a map, names that the service chose.
@@ -255,6 +259,7 @@ func TestErrorsAreLoggedByKey(t *testing.T) {
 	_, invalid := answeringClient(t, 200, ``).Tags.Get(t.Context(), 0)
 	_, undecodable := answeringClient(t, 200, `{"data": {"id": -1}}`).Tags.Get(t.Context(), 1)
 	_, page := drift.Collect(answeringClient(t, 404, ``).Contacts.All(t.Context(), drift.ContactListOptions{Cursor: "secret-cursor"}), 0)
+	_, odd := answeringClient(t, 200, `[{"id": 1}, {"id": 0, "email": "a@example.com"}, null]`).Contacts.List(t.Context(), drift.ContactListOptions{})
 	transport := through(t, func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, drift.WithoutRetry()).Tags.Delete(t.Context(), 1)
 	for _, c := range []struct {
 		err  error
@@ -267,6 +272,8 @@ func TestErrorsAreLoggedByKey(t *testing.T) {
 		{invalid, `{"operation":"tags.get","argument":"tagId","reason":"must be greater than 0"}`},
 		{undecodable, `{"operation":"tags.get","path":"/id","cause":"the record has no id greater than 0"}`},
 		{page, `{"cause":{"operation":"contacts.list","status":404,"request_id":"req-1","attempts":1}}`},
+		{odd, `{"records":2,"first":{"operation":"contacts.list","index":1,"cause":{"operation":"contacts.list","path":"/id","cause":"the record has no id greater than 0"}}}`},
+		{drift.RecordErrors(odd)[1], `{"operation":"contacts.list","index":2,"cause":{"operation":"contacts.list","cause":"null where an object is due"}}`},
 		{transport, `{"ambiguous":true,"cause":{"operation":"tags.delete","sent":true,"attempts":1,"cause":"the connection broke off"}}`},
 		{&drift.QuotaError{Operation: "o", Usage: drift.Usage{Used: 2, Limit: 3, ResetsAt: time.Unix(0, 0).UTC()}}, `{"operation":"o","used":2,"limit":3,"resets_at":"1970-01-01T00:00:00Z"}`},
 	} {

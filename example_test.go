@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/url"
 	"time"
 
 	"github.com/driftsdk/drift"
@@ -221,6 +222,73 @@ func ExampleClient_Do() {
 	}
 	fmt.Println(contact.Email)
 	// Output: grace.abbott@customer01.example
+}
+
+func ExampleListOf() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client := server.Client()
+
+	// Suppose that contacts had no method.
+	type person struct {
+		ID    int64
+		Email string
+	}
+	page, err := drift.ListOf[person](context.Background(), client, drift.Request{
+		Path:  "v2/contacts",
+		Query: url.Values{"limit": {"2"}},
+	})
+	for _, odd := range drift.RecordErrors(err) {
+		log.Print(odd) // the others are in the page
+	}
+	if page == nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(page.Items), page.Items[0].Email, page.Next != "")
+	// Output: 2 grace.abbott@customer01.example true
+}
+
+func ExamplePaginate() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client := server.Client()
+
+	type person struct {
+		ID    int64
+		Email string
+	}
+	read := func(ctx context.Context, cursor string) (*drift.Page[person], error) {
+		query := url.Values{"limit": {"10"}}
+		if cursor != "" {
+			query.Set("next", cursor)
+		}
+		return drift.ListOf[person](ctx, client, drift.Request{Path: "v2/contacts", Query: query})
+	}
+	n := 0
+	for _, err := range drift.Paginate(context.Background(), "", read, drift.WithPrefetch()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		n++
+	}
+	fmt.Println(n, "people")
+	// Output: 30 people
+}
+
+func ExampleSkipRecordErrors() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	all := drift.SkipRecordErrors(client.Contacts.All(ctx, drift.ContactListOptions{}), func(odd *drift.RecordError) {
+		log.Print(odd)
+	})
+	contacts, err := drift.Collect(all, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(contacts))
+	// Output: 30
 }
 
 func ExampleWithResponse() {

@@ -396,14 +396,6 @@ func (d decodedRecord) answer(object any) string {
 	return string(text)
 }
 
-// at is the path of a field of the record.
-func (d decodedRecord) at(field string) string {
-	if d.list {
-		return "/0/" + field
-	}
-	return "/" + field
-}
-
 // fields are those of the record by name, with good values.
 func (d decodedRecord) fields(t *testing.T) (fields map[string]json.RawMessage) {
 	t.Helper()
@@ -452,7 +444,7 @@ func faultNullEverywhere(t *testing.T) {
 			require.NoError(t, err)
 			continue
 		}
-		requireDecodeError(t, err, record.at("id"))
+		requireDecodeError(t, err, "/id")
 		nulls["id"] = "7"
 		network.body = record.answer(nulls)
 		results := record.call.results(t.Context(), client.Client)
@@ -539,7 +531,8 @@ func faultWrongType(t *testing.T) {
 			err := client.saw(record.call.on(t.Context(), client.Client))
 			var decode *drift.DecodeError
 			require.ErrorAs(t, err, &decode, "%s of %s", name, record.of.Name())
-			assert.True(t, decode.Path == record.at(name) || decode.Path == record.at(name)+"/0", "%s of %s: %s", name, record.of.Name(), decode.Path)
+			assert.True(t, decode.Path == "/"+name || decode.Path == "/"+name+"/0", "%s of %s: %s", name, record.of.Name(), decode.Path)
+			assert.Equal(t, record.list, errors.As(err, new(*drift.RecordError)))
 			assert.Equal(t, !record.call.reads(), errors.Is(err, drift.ErrAmbiguous))
 		}
 	}

@@ -30,7 +30,8 @@ type MeetingsService interface {
 	// List returns one page of the meetings that match the options: GET v2/meetings.
 	List(ctx context.Context, options MeetingListOptions, opts ...CallOption) (*Page[Meeting], error)
 
-	// All ranges over every meeting that matches the options, page by page; see [Collect] and [PageError].
+	// All ranges over every meeting that matches the options, page by page; see [Collect], [PageError] and
+	// [RecordError].
 	All(ctx context.Context, options MeetingListOptions, opts ...CallOption) iter.Seq2[*Meeting, error]
 
 	// AddParticipant adds a person to a meeting: POST v2/meetings/{meetingId}/participants. An address without "@" is a
@@ -126,7 +127,7 @@ type MeetingListOptions struct {
 	UpdatedSince      time.Time       `query:"updated_since"`
 	UsePreciseFilters *bool           `query:"use_precise_filters"`
 
-	Limit  int    // items a page, 1 to 100; 0: 25 for List (the service's choice) and 100 for All
+	Limit  int    // items a page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

@@ -256,7 +256,8 @@ func parsePlan(name string) (Plan, error) {
 }
 
 // WithResponse fills r at the end of the call, also of one that fails; of a list, with the answer for the last page. r is
-// written by the call, so do not share it among calls that run at the same time.
+// written by the call, so do not share it among calls that run at the same time. With [WithPrefetch] All writes it only
+// between two items, for the page whose items come next.
 func WithResponse(r *Response) CallOption {
 	return callOption(func(c *callOptions) error {
 		c.response = r
@@ -344,8 +345,10 @@ func WithBulk() CallOption {
 	})
 }
 
-// WithPrefetch makes All fetch the next page while the items of this one are worked on. A page may then be fetched and not
-// used, and two pages are held at a time. Hooks for that page run on another goroutine. Other calls are not affected.
+// WithPrefetch makes All and [Paginate] fetch the next page while the items of this one are worked on. A page may then
+// be fetched and not used, and two pages are held at a time. Hooks for that page run on another goroutine, which they
+// must not end, as runtime.Goexit and FailNow of a test do: the sequence then fails with a [*PageError]. Other calls
+// are not affected.
 func WithPrefetch() CallOption {
 	return callOption(func(c *callOptions) error {
 		c.prefetch = true

@@ -1,19 +1,23 @@
 package drift
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"hash/maphash"
 	"iter"
 	"maps"
 	"net/url"
-	"runtime"
+	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// maxPage is the most items that a page can have, and what All asks for.
+// maxPage is the most items that a page can have, and what List and All ask for unless the options say otherwise.
 const maxPage = 100
 
 // Page is one page of a list.
@@ -22,8 +26,75 @@ type Page[T any] struct {
 	Next  string // cursor of the next page, for the options' Cursor; "": this is the last one
 }
 
-// Collect reads a sequence of All into a slice, at most max items of it: 0 or less means all. After an error it returns what
-// came before, and the error, from which a [*PageError] tells where to resume.
+// ListOf reads one page of an endpoint that has no method, as List does for those that have one. [Paginate] makes a
+// sequence of it.
+//
+// T is any JSON type, decoded by the rules of [Client.Do], or a record of this package, which must then have its id. An
+// element that does not decode is a [*RecordError] beside the page. The list may stand under "data" or bare, and the
+// cursor may be pagination.next, or in the query of links.next, which is never followed. Where the cursor goes in the
+// request, and how many items to ask for, is up to the endpoint: put both into req.Query.
+//
+// With Raw the answer must be a bare list, which is the only page. A client that was not made by [NewClient] returns an
+// error, as from Do.
+func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOption) (*Page[T], error) {
+	if c == nil || c.caller == nil {
+		return nil, errNotConnected
+	}
+	r := req.route()
+	return receive(r.name, itemPage[T]{r.name, req.Raw}, func(decode func([]byte) error) error {
+		return c.caller.newCall(r, opts, decode).run(ctx, requestTo{req, new(Page[T])})
+	})
+}
+
+// Paginate makes the sequence of All out of a func that reads one page, such as one that calls [ListOf] with the cursor
+// in the query:
+//
+//	drift.Paginate(ctx, "", func(ctx context.Context, cursor string) (*drift.Page[Deal], error) {
+//		query := url.Values{"limit": {"100"}}
+//		if cursor != "" {
+//			query.Set("next", cursor)
+//		}
+//		return drift.ListOf[Deal](ctx, client, drift.Request{Path: "deals", Query: query})
+//	})
+//
+// It calls read with cursor, which is "" for the first page, and then with the Next of each page until that is "".
+// Nothing is read before the range begins or after it is left, and a sequence can be ranged again, from cursor on. An
+// error of read ends the sequence with a [*PageError]; so do a cursor that comes back ([ErrCursorLoop]) and a read that
+// returns neither a page nor an error. If read returns a page and an error that joins nothing but values of
+// [*RecordError], as List and ListOf do, the sequence yields each of these in its place and goes on.
+//
+// Of the options only [WithPrefetch] has an effect: read may then run on another goroutine, for one page at a time, while
+// the items of the page before are worked on. Options of the calls themselves are for read to pass on; with WithPrefetch
+// it must not pass on a [WithResponse] whose Response the loop reads.
+func Paginate[T any](
+	ctx context.Context, cursor string,
+	read func(ctx context.Context, cursor string) (*Page[T], error), opts ...CallOption,
+) iter.Seq2[*T, error] {
+	var options callOptions
+	options.apply(opts)
+	options.response = nil
+	switch {
+	case options.err != nil:
+		read = failingRead[T](options.err)
+	case ctx == nil:
+		read = failingRead[T](&ValidationError{Operation: "Paginate", Argument: "ctx", Reason: errNil.Error()})
+	case read == nil:
+		read = failingRead[T](&ValidationError{Operation: "Paginate", Argument: "read", Reason: errNil.Error()})
+	}
+	return func(yield func(*T, error) bool) {
+		read := func(ctx context.Context, cursor string, _ *Response) (*Page[T], error) { return read(ctx, cursor) }
+		newPager(cursor, options, read).run(ctx, yield)
+	}
+}
+
+func failingRead[T any](err error) func(context.Context, string) (*Page[T], error) {
+	return func(context.Context, string) (*Page[T], error) { return nil, err }
+}
+
+// Collect reads a sequence of All or [Paginate] into a slice, at most max items of it: 0 or less means all. At the
+// first error it stops and returns what came before, and the error: a [*PageError] says where to resume, a
+// [*RecordError] is one record that does not decode. To pass over such records, wrap the sequence with
+// [SkipRecordErrors].
 func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
 	if seq == nil {
 		return nil, nil
@@ -41,6 +112,27 @@ func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
 	return items, nil
 }
 
+// SkipRecordErrors returns the sequence without its values of [*RecordError]. Each goes to report instead, on the
+// goroutine that ranges; if report is nil, it is dropped. Other errors stay in the sequence.
+func SkipRecordErrors[T any](seq iter.Seq2[*T, error], report func(*RecordError)) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		if seq == nil {
+			return
+		}
+		for item, err := range seq {
+			odd, isRecord := err.(*RecordError)
+			switch {
+			case !isRecord:
+				if !yield(item, err) {
+					return
+				}
+			case report != nil:
+				report(odd)
+			}
+		}
+	}
+}
+
 // paging is what the options of every list have.
 type paging struct {
 	limit  int
@@ -49,113 +141,226 @@ type paging struct {
 
 type listOptions interface{ page() paging }
 
-// addTo adds limit and next to the filters, which go along on every page.
-func (p paging) addTo(query url.Values) error {
-	if p.limit < 0 || p.limit > maxPage {
-		return &ValidationError{Argument: "limit", Reason: "must be 1 to 100, or 0 for the default"}
+// listQuery encodes the options of a list. List and All ask for pages of the same size, as a cursor may count in pages.
+func listQuery(options any) (url.Values, error) {
+	query, err := encodeQuery(options)
+	if err != nil {
+		return nil, err
 	}
-	if p.limit > 0 {
-		query.Set("limit", strconv.Itoa(p.limit))
+	page := options.(listOptions).page()
+	if page.limit < 0 || page.limit > maxPage {
+		return nil, &ValidationError{Argument: "limit", Reason: "must be 1 to 100, or 0 for 100"}
 	}
-	if p.cursor != "" {
-		query.Set("next", p.cursor)
+	query.Set("limit", strconv.Itoa(cmp.Or(page.limit, maxPage)))
+	if page.cursor != "" {
+		query.Set("next", page.cursor)
 	}
-	return nil
+	return query, nil
 }
 
 // list calls an operation that answers with one page.
-func list[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*Page[T], error) {
-	query, err := encodeQuery(in.query)
-	if err == nil {
-		err = in.query.(listOptions).page().addTo(query)
-	}
-	in.query, in.invalid = query, err
+func list[T any, R record[T]](
+	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+) (*Page[T], error) {
+	in.query, in.invalid = listQuery(in.query)
 	return readPage[T, R](ctx, c, op, in, opts)
 }
 
-func readPage[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*Page[T], error) {
-	page := new(Page[T])
-	err := c.call(ctx, op, in, opts, func(body []byte) error {
-		envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
-			page.Items = nil
-			return wire.DecodeList(dec, func(dec *wire.Decoder) error {
-				item, err := decodeRecord[T, R](dec)
-				page.Items = append(page.Items, item)
-				return err
-			})
-		})
-		if envelope.Null {
-			page.Items = nil // those of a "data" before it do not count
-		}
-		if err == nil && (!envelope.Null || envelope.Failed) { // no list at all is an empty one
-			err = checkEnvelope(envelope, nil)
-		}
-		if err == nil {
-			page.Next, err = envelope.Next()
-		}
-		return err
+func readPage[T any, R record[T]](
+	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+) (*Page[T], error) {
+	return receive(routes[op].name, recordPage[T, R]{routes[op].name}, func(decode func([]byte) error) error {
+		return c.call(ctx, op, in, opts, decode)
 	})
+}
+
+// all ranges over the items of every page. What a range needs is copied when it starts, so that it can be repeated.
+func all[T any, R record[T]](
+	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		c, in := c.with(opts), in
+		cursor := in.query.(listOptions).page().cursor
+		query, invalid := listQuery(in.query)
+		in.query, in.invalid = query, invalid
+		read := func(ctx context.Context, cursor string, response *Response) (*Page[T], error) {
+			in, c := in, c
+			if invalid == nil && cursor != "" {
+				query := maps.Clone(query)
+				query.Set("next", cursor)
+				in.query = query
+			}
+			if response != c.defaults.response {
+				c = c.with([]CallOption{WithResponse(response)})
+			}
+			return readPage[T, R](ctx, c, op, in, nil)
+		}
+		newPager(cursor, c.defaults, read).run(ctx, yield)
+	}
+}
+
+type recordPage[T any, R record[T]] struct{ operation string }
+
+func (p recordPage[T, R]) open(body []byte) (*Page[T], error) {
+	return openPage(p.operation, body, decodeRecord[T, R])
+}
+
+type itemPage[T any] struct {
+	operation string
+	raw       bool
+}
+
+func (p itemPage[T]) open(body []byte) (*Page[T], error) {
+	if p.raw {
+		var list []json.RawMessage
+		if err := wire.Unmarshal(body, &list); err != nil {
+			return nil, wire.Explain(err)
+		}
+	}
+	return openPage(p.operation, body, decodeItem[T])
+}
+
+// decodeItem decodes an element of a type that need not be a record. Null in place of a value would leave it empty.
+func decodeItem[T any](dec *wire.Decoder) (*T, error) {
+	item := new(T)
+	var err error
+	if rec, ok := any(item).(identifiable); ok {
+		err = decodeIdentified(dec, rec)
+	} else if kind := dec.Kind(); kind == 'n' && !takesNull[T]() {
+		err = wire.Misplaced(kind, "a value")
+	} else {
+		err = wire.Decode(dec, item)
+	}
 	if err != nil {
 		return nil, err
+	}
+	return item, nil
+}
+
+// takesNull reports whether null is a value of the type, or the type has a decoder that may think so.
+func takesNull[T any]() bool {
+	switch reflect.TypeFor[T]().Kind() {
+	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
+		return true
+	}
+	_, decodes := any(new(T)).(json.Unmarshaler)
+	return decodes
+}
+
+// maxOdd bounds the memory that a page takes whose records are all odd and short. No page of the catalogue is that
+// long.
+const maxOdd = 10_000
+
+const errManyOdd = wire.Reason("too many records of the page do not decode")
+
+// usualPage is how many items a page has room for before it grows.
+const usualPage = 16
+
+// openPage reads an answer that is a page whose elements are decoded by decode. Elements that it refuses are errors
+// beside the page. Beside an error of the answer's own, an empty list stands for no data.
+func openPage[T any](operation string, body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
+	page := new(Page[T])
+	var odd []error
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
+		page.Items, odd = nil, nil // a "data" before this one does not count
+		index := 0
+		return wire.DecodeList(dec, func(dec *wire.Decoder) error {
+			var item *T
+			value, err := wire.Attempt(dec, func(dec *wire.Decoder) (err error) {
+				item, err = decode(dec)
+				return err
+			})
+			switch {
+			case err == nil && page.Items == nil:
+				page.Items = append(make([]*T, 0, usualPage), item)
+			case err == nil:
+				page.Items = append(page.Items, item)
+			case len(odd) == maxOdd:
+				return errManyOdd
+			default:
+				odd = append(odd, newRecordError(operation, index, value, err))
+			}
+			index++
+			return nil
+		})
+	})
+	if envelope.Null {
+		page.Items, odd = nil, nil
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case envelope.Failed && len(page.Items) == 0 && odd == nil:
+		return nil, errReported
+	}
+	if page.Next, err = envelope.Next(); err != nil {
+		return nil, err
+	}
+	if odd != nil {
+		return page, &recordErrors{odd}
 	}
 	return page, nil
 }
 
-// all ranges over the items of every page. What a range needs is copied when it starts, so that it can be repeated; nothing
-// is sent after it was left.
-func all[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) iter.Seq2[*T, error] {
-	return func(yield func(*T, error) bool) {
-		p := newPager(c.with(opts), op, in, readPage[T, R])
-		defer p.stop()
-		for {
-			page, err := p.read(ctx)
-			if err != nil {
-				yield(nil, &PageError{Cursor: p.cursor, Err: err})
-				return
-			}
-			for i, item := range page.Items {
-				if i == 1 { // the caller has come back for more; a first item may be all that it wants
-					p.prefetch(ctx, page.Next)
-				}
-				if !yield(item, nil) {
-					return
-				}
-			}
-			if page.Next == "" {
-				return
-			}
-			p.cursor = page.Next
-		}
-	}
+func newRecordError(operation string, index int, value []byte, err error) *RecordError {
+	raw := json.RawMessage(bytes.Clone(value))
+	var e *wire.Error
+	errors.As(wire.Explain(err), &e)
+	return &RecordError{operation, index, &DecodeError{Operation: operation, Path: e.Path, Err: e.Reason}, &raw}
 }
 
 // pager is the state of one range over a list.
 type pager[T any] struct {
-	caller   *caller
-	op       operation
-	in       input
-	readPage func(context.Context, *caller, operation, input, []CallOption) (*Page[T], error)
+	read     pageReader[T]
+	response *Response // the caller's, which must not change while the caller looks at it
+	ahead    *prefetched[T]
+	fetches  bool // ahead of the caller
 
 	cursor string // of the page that is read next
 	seen   map[uint64]struct{}
 	seed   maphash.Seed
-	ahead  *prefetched[T] // the next page, if it is being fetched
 }
 
-func newPager[T any](c *caller, op operation, in input, readPage func(context.Context, *caller, operation, input, []CallOption) (*Page[T], error)) *pager[T] {
-	first := in.query.(listOptions).page()
-	first.limit = cmp.Or(first.limit, maxPage)
-	query, err := encodeQuery(in.query)
-	if err == nil {
-		err = first.addTo(query)
-	}
-	in.query, in.invalid = query, err
-	return &pager[T]{caller: c, op: op, in: in, readPage: readPage, cursor: first.cursor,
+// pageReader reads the page at a cursor and fills response, if there is one.
+type pageReader[T any] func(ctx context.Context, cursor string, response *Response) (*Page[T], error)
+
+func newPager[T any](cursor string, options callOptions, read pageReader[T]) *pager[T] {
+	return &pager[T]{read: read, response: options.response, fetches: options.prefetch, cursor: cursor,
 		seen: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
 }
 
-// read returns the page at the cursor. A cursor that was read before would begin a loop without an end.
-func (p *pager[T]) read(ctx context.Context) (*Page[T], error) {
+func (p *pager[T]) run(ctx context.Context, yield func(*T, error) bool) {
+	defer p.stop()
+	for {
+		page, odd, err := p.next(ctx)
+		if err != nil {
+			yield(nil, &PageError{Cursor: p.cursor, Err: err})
+			return
+		}
+		if !p.yieldPage(ctx, page, odd, yield) || page.Next == "" {
+			return
+		}
+		p.cursor = page.Next
+	}
+}
+
+// next returns the page at the cursor and the errors of its records, or what went wrong with the page itself.
+func (p *pager[T]) next(ctx context.Context) (*Page[T], []*RecordError, error) {
+	page, err := p.fetch(ctx)
+	odd := RecordErrors(err)
+	switch {
+	case page != nil && (err == nil || odd != nil):
+		return page, odd, nil
+	case err == nil:
+		err = errNoPage
+	}
+	return nil, nil, err
+}
+
+var errNoPage = errors.New("drift: there is neither a page nor an error")
+
+// fetch reads the page at the cursor. A cursor that was read before would begin a loop without an end.
+func (p *pager[T]) fetch(ctx context.Context) (*Page[T], error) {
 	key := p.key(p.cursor)
 	if _, again := p.seen[key]; again {
 		return nil, ErrCursorLoop
@@ -164,21 +369,38 @@ func (p *pager[T]) read(ctx context.Context) (*Page[T], error) {
 	if p.ahead != nil {
 		return p.join()
 	}
-	return p.fetch(ctx, p.caller, p.cursor)
+	return p.read(ctx, p.cursor, p.response)
 }
 
 // key stands for a cursor: a long range should not keep them all.
 func (p *pager[T]) key(cursor string) uint64 { return maphash.String(p.seed, cursor) }
 
-func (p *pager[T]) fetch(ctx context.Context, c *caller, cursor string) (*Page[T], error) {
-	in := p.in
-	if in.invalid == nil && cursor != "" {
-		query := maps.Clone(p.in.query.(url.Values))
-		query.Set("next", cursor)
-		in.query = query
+// yieldPage yields the items of a page, and each error in the place of its record.
+func (p *pager[T]) yieldPage(ctx context.Context, page *Page[T], odd []*RecordError, yield func(*T, error) bool) bool {
+	slices.SortStableFunc(odd, func(a, b *RecordError) int { return cmp.Compare(a.Index, b.Index) })
+	items := page.Items
+	for index := 0; len(items)+len(odd) > 0; index++ {
+		if index == 1 { // the caller has come back for more; a first item may be all that it wants
+			p.prefetch(ctx, page.Next)
+		}
+		var item *T
+		var err error
+		switch {
+		case len(odd) > 0 && (odd[0].Index <= index || len(items) == 0):
+			err, odd = odd[0], odd[1:]
+		case items[0] == nil:
+			err, items = &RecordError{Index: index, Err: errNilItem}, items[1:]
+		default:
+			item, items = items[0], items[1:]
+		}
+		if !yield(item, err) {
+			return false
+		}
 	}
-	return p.readPage(ctx, c, p.op, in, nil)
+	return true
 }
+
+const errNilItem = wire.Reason("the item is nil")
 
 // prefetched is a page that is fetched while the one before it is worked on.
 type prefetched[T any] struct {
@@ -186,22 +408,25 @@ type prefetched[T any] struct {
 	done     chan struct{}
 	page     *Page[T]
 	err      error
-	response Response // the caller's own must not change under its hands
+	response Response
 	panicked any
 }
 
 func (p *pager[T]) prefetch(ctx context.Context, cursor string) {
-	if _, again := p.seen[p.key(cursor)]; again || !p.caller.defaults.prefetch || cursor == "" {
+	if _, again := p.seen[p.key(cursor)]; again || !p.fetches || cursor == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ahead := &prefetched[T]{cancel: cancel, done: make(chan struct{})}
-	caller := p.caller.with([]CallOption{WithResponse(&ahead.response)})
 	p.ahead = ahead
+	var response *Response
+	if p.response != nil {
+		response = &ahead.response
+	}
 	go func() {
 		defer close(ahead.done)
 		defer func() { ahead.panicked = recover() }()
-		ahead.page, ahead.err = p.fetch(ctx, caller, cursor)
+		ahead.page, ahead.err = p.read(ctx, cursor, response)
 	}()
 }
 
@@ -210,8 +435,8 @@ func (p *pager[T]) join() (*Page[T], error) {
 	ahead := p.ahead
 	p.ahead = nil
 	ahead.wait()
-	if response := p.caller.defaults.response; response != nil {
-		*response = ahead.response
+	if p.response != nil {
+		*p.response = ahead.response
 	}
 	return ahead.page, ahead.err
 }
@@ -224,15 +449,11 @@ func (p *pager[T]) stop() {
 	}
 }
 
-// wait returns when the goroutine has ended. A hook that panics there, or ends its goroutine as t.FailNow does, does so to
-// the caller, as it would without prefetching.
+// wait returns when the goroutine has ended. What panics there panics here, as it would without prefetching.
 func (a *prefetched[T]) wait() {
 	<-a.done
 	a.cancel()
-	switch {
-	case a.panicked != nil:
+	if a.panicked != nil {
 		panic(a.panicked)
-	case a.page == nil && a.err == nil:
-		runtime.Goexit()
 	}
 }

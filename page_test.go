@@ -1,6 +1,7 @@
 package drift_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -109,7 +110,7 @@ func TestListReturnsOnePage(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []int{5, 6}, idsOf(page.Items))
 	assert.Empty(t, page.Next)
-	assert.Equal(t, []url.Values{{}, {"next": {"c"}, "limit": {"7"}}}, pages.queries, "List leaves the size of a page to the service")
+	assert.Equal(t, []url.Values{{"limit": {"100"}}, {"next": {"c"}, "limit": {"7"}}}, pages.queries)
 }
 
 func TestListAccepts(t *testing.T) {
@@ -139,15 +140,14 @@ func TestListAccepts(t *testing.T) {
 
 func TestListRefuses(t *testing.T) {
 	for body, path := range map[string]string{
-		`{"data": [{"id": 1}, {"id": 0}]}`:                 "/1/id",
-		`{"data": [{"id": 1}, 2]}`:                         "/1",
 		`{"data": {"id": 1}}`:                              "",
 		`{"data": [], "pagination": {"more": true}}`:       "/pagination/next",
 		`{"data": [], "links": {"next": "https://a/b"}}`:   "/links/next",
 		`{"data": [], "pagination": {"next": {"a": "b"}}}`: "/pagination/next",
 	} {
 		network := &memoryNetwork{status: http.StatusOK, contentType: "application/json", body: body}
-		_, err := through(t, network.roundTrip).Contacts.List(t.Context(), drift.ContactListOptions{})
+		page, err := through(t, network.roundTrip).Contacts.List(t.Context(), drift.ContactListOptions{})
+		assert.Nil(t, page, body)
 		var decode *drift.DecodeError
 		require.ErrorAs(t, err, &decode, body)
 		assert.Equal(t, path, decode.Path, body)
@@ -468,22 +468,16 @@ func TestPrefetchHandsOnThePanicOfAHook(t *testing.T) {
 	}
 }
 
-// A hook that fails a test ends the goroutine that it runs on: the caller must not go on without a page.
-func TestPrefetchEndsTheGoroutineThatAHookEnds(t *testing.T) {
+// A hook must not end its goroutine. If one does, the caller gets an error instead of a page.
+func TestPrefetchWithAHookThatEndsItsGoroutine(t *testing.T) {
 	client := through(t, threePages().roundTrip, hookAtSecondCall(runtime.Goexit))
-	var ids []int
-	returned := false
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for contact := range client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch()) {
-			ids = append(ids, int(contact.ID))
-		}
-		returned = true
-	}()
-	<-done
-	assert.Equal(t, []int{1, 2}, ids)
-	assert.False(t, returned)
+	all := client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch())
+	contacts, err := drift.Collect(all, 0)
+	assert.Equal(t, []int{1, 2}, idsOf(contacts))
+	var page *drift.PageError
+	require.ErrorAs(t, err, &page)
+	assert.Equal(t, "b", page.Cursor)
+	require.Error(t, page.Err)
 }
 
 func TestPrefetchFillsTheResponseOfThePageInHand(t *testing.T) {
@@ -616,4 +610,407 @@ func TestAllResumedAgainstASlice(t *testing.T) {
 		}
 		require.Equal(t, slices.Concat(sizes...), got)
 	}
+}
+
+// requireRecordError checks the error of one record: its place in the page, and the path of what is odd in it.
+func requireRecordError(t testing.TB, err error, index int, path string) *drift.RecordError {
+	t.Helper()
+	var record *drift.RecordError
+	require.ErrorAs(t, err, &record)
+	assert.Equal(t, index, record.Index)
+	assert.NotEmpty(t, record.Operation)
+	requireDecodeError(t, record.Err, path)
+	return record
+}
+
+// oddRecords are elements of a list of contacts that do not decode, with the path of what is odd.
+var oddRecords = map[string]string{
+	`null`: "", `7`: "", `"` + markedAnswer + `"`: "", `[]`: "", `[{"id": 1}]`: "", `true`: "", `{}`: "/id", `{"email": "` + markedAnswer + `"}`: "/id",
+	`{"id": 0}`: "/id", `{"id": "0"}`: "/id", `{"id": -1}`: "/id", `{"id": null}`: "/id", `{"id": [1]}`: "/id",
+	`{"id": 2, "created_at": "` + markedAnswer + `"}`: "/created_at", `{"id": 2, "tags": [{"id": {}}]}`: "/tags/0/id",
+	`{ "custom_attributes" : [ "]}" ] , "id" : 2 }`: "/custom_attributes", `{"id": 2, "labels": [{"a": "\"]"}]}`: "/labels/0",
+}
+
+// yields lists what a sequence of contacts yields: the id of a contact, minus one for the error of a record, minus two
+// for another error.
+func yields(t testing.TB, seq iter.Seq2[*drift.Contact, error]) (got []int, errs []error) {
+	t.Helper()
+	for contact, err := range seq {
+		require.NotEqual(t, contact == nil, err == nil)
+		switch _, isRecord := err.(*drift.RecordError); {
+		case err == nil:
+			got = append(got, int(contact.ID))
+			continue
+		case isRecord:
+			got = append(got, -1)
+		default:
+			got = append(got, -2)
+		}
+		errs = append(errs, err)
+	}
+	return got, errs
+}
+
+func contactsPage(ids ...drift.ContactID) []*drift.Contact {
+	var items []*drift.Contact
+	for _, id := range ids {
+		items = append(items, &drift.Contact{ID: id})
+	}
+	return items
+}
+
+func recordErrorAt(index int) error { return &drift.RecordError{Index: index, Err: errors.New("odd")} }
+
+func TestPaginate(t *testing.T) {
+	other := errors.New("other")
+	type answer struct {
+		page *drift.Page[drift.Contact]
+		err  error
+	}
+	page := func(next string, ids ...drift.ContactID) *drift.Page[drift.Contact] {
+		return &drift.Page[drift.Contact]{Items: contactsPage(ids...), Next: next}
+	}
+	for name, test := range map[string]struct {
+		answers map[string]answer
+		want    []int
+		is      error  // what the last error matches
+		cursor  string // of the PageError
+	}{
+		"pages":             {map[string]answer{"": {page("b", 1, 2), nil}, "b": {page("", 3), nil}}, []int{1, 2, 3}, nil, ""},
+		"a nil page":        {map[string]answer{"": {page("b", 1), nil}, "b": {nil, nil}}, []int{1, -2}, nil, "b"},
+		"an error":          {map[string]answer{"": {page("b", 1), nil}, "b": {nil, other}}, []int{1, -2}, other, "b"},
+		"a page, an error":  {map[string]answer{"": {page("b", 1), nil}, "b": {page("c", 2), other}}, []int{1, -2}, other, "b"},
+		"an empty join":     {map[string]answer{"": {page("", 1), emptyJoin{}}}, []int{-2}, nil, ""},
+		"one and an error":  {map[string]answer{"": {page("b", 1), errors.Join(recordErrorAt(1), other)}}, []int{-2}, other, ""},
+		"a loop":            {map[string]answer{"": {page("b", 1), nil}, "b": {page("b", 2), nil}}, []int{1, 2, -2}, drift.ErrCursorLoop, "b"},
+		"back to the start": {map[string]answer{"": {page("b", 1), nil}, "b": {page("c", 2), nil}, "c": {page("b", 3), nil}}, []int{1, 2, 3, -2}, drift.ErrCursorLoop, "b"},
+		"an odd one":        {map[string]answer{"": {page("b", 1, 2), errors.Join(recordErrorAt(1))}, "b": {page("", 3), nil}}, []int{1, -1, 2, 3}, nil, ""},
+		"a bare one":        {map[string]answer{"": {page("", 1, 2), recordErrorAt(0)}}, []int{-1, 1, 2}, nil, ""},
+		"a wrapped join":    {map[string]answer{"": {page("", 1, 2), fmt.Errorf("crm: %w", errors.Join(recordErrorAt(3), recordErrorAt(1)))}}, []int{1, -1, 2, -1}, nil, ""},
+		"nothing but odd":   {map[string]answer{"": {page("b"), errors.Join(recordErrorAt(0), recordErrorAt(1))}, "b": {page("", 1), nil}}, []int{-1, -1, 1}, nil, ""},
+		"odd places":        {map[string]answer{"": {page("", 1, 2), errors.Join(recordErrorAt(99), recordErrorAt(-5), recordErrorAt(-5))}}, []int{-1, -1, 1, 2, -1}, nil, ""},
+		"no page, odd ones": {map[string]answer{"": {nil, recordErrorAt(0)}}, []int{-2}, nil, ""},
+		"of another page":   {map[string]answer{"": {page("", 1), &drift.PageError{Err: recordErrorAt(0)}}}, []int{-2}, nil, ""},
+		"a nil item":        {map[string]answer{"": {&drift.Page[drift.Contact]{Items: append(contactsPage(1), nil, &drift.Contact{ID: 2})}, nil}}, []int{1, -1, 2}, nil, ""},
+		"a nil record":      {map[string]answer{"": {page("", 1), (*drift.RecordError)(nil)}}, []int{-2}, nil, ""},
+	} {
+		prefetch, response := drift.WithPrefetch(), drift.WithResponse(new(drift.Response))
+		for _, opts := range [][]drift.CallOption{nil, {prefetch}, {nil, prefetch, response}} {
+			t.Run(fmt.Sprint(name, len(opts)), func(t *testing.T) {
+				read := func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+					return test.answers[cursor].page, test.answers[cursor].err
+				}
+				seq := drift.Paginate(t.Context(), "", read, opts...)
+				for range 2 {
+					got, errs := yields(t, seq)
+					require.Equal(t, test.want, got)
+					if !slices.Contains(got, -2) {
+						continue
+					}
+					var failed *drift.PageError
+					require.ErrorAs(t, errs[len(errs)-1], &failed)
+					assert.Equal(t, test.cursor, failed.Cursor)
+					require.Error(t, failed.Err)
+					if test.is != nil {
+						require.ErrorIs(t, failed, test.is)
+					}
+				}
+			})
+		}
+	}
+}
+
+// emptyJoin is an error that joins none.
+type emptyJoin struct{}
+
+func (emptyJoin) Error() string   { return "empty" }
+func (emptyJoin) Unwrap() []error { return nil }
+
+func TestPaginateStartsAtTheCursorAndStopsWithTheRange(t *testing.T) {
+	var cursors []string
+	seq := drift.Paginate(t.Context(), "5", func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+		cursors = append(cursors, cursor)
+		return &drift.Page[drift.Contact]{Items: contactsPage(1, 2), Next: cursor + "0"}, nil
+	})
+	assert.Empty(t, cursors)
+	contacts, err := drift.Collect(seq, 4)
+	require.NoError(t, err)
+	assert.Equal(t, []int{1, 2, 1, 2}, idsOf(contacts))
+	assert.Equal(t, []string{"5", "50"}, cursors)
+}
+
+func TestPaginateWithWrongArguments(t *testing.T) {
+	called := false
+	read := func(context.Context, string) (*drift.Page[drift.Contact], error) {
+		called = true
+		return nil, nil
+	}
+	var noContext context.Context
+	for argument, seq := range map[string]iter.Seq2[*drift.Contact, error]{
+		"ctx":         drift.Paginate(noContext, "", read, drift.WithPrefetch()),
+		"read":        drift.Paginate[drift.Contact](t.Context(), "", nil),
+		"WithTimeout": drift.Paginate(t.Context(), "", read, drift.WithTimeout(-1)),
+	} {
+		got, errs := yields(t, seq)
+		assert.Equal(t, []int{-2}, got)
+		var invalid *drift.ValidationError
+		require.ErrorAs(t, errs[0], &invalid)
+		assert.Equal(t, argument, invalid.Argument)
+	}
+	assert.False(t, called)
+}
+
+func TestPaginateReadsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0 // not synchronized: the range must have waited
+		next := map[string]string{"": "b", "b": "c"}
+		read := func(ctx context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+			reads++
+			if cursor == "c" {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return &drift.Page[drift.Contact]{Items: contactsPage(1, 2, 3), Next: next[cursor]}, nil
+		}
+		var seen []int
+		for _, err := range drift.Paginate(t.Context(), "", read, drift.WithPrefetch()) {
+			require.NoError(t, err)
+			synctest.Wait()
+			if seen = append(seen, reads); len(seen) == 6 {
+				break
+			}
+		}
+		assert.Equal(t, []int{1, 2, 2, 2, 3, 3}, seen)
+	})
+}
+
+func TestPaginateHandsOnAPanicOfRead(t *testing.T) {
+	for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
+		read := func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+			if cursor != "" {
+				panic("read")
+			}
+			return &drift.Page[drift.Contact]{Items: contactsPage(1, 2), Next: "b"}, nil
+		}
+		seq := drift.Paginate(t.Context(), "", read, opts...)
+		assert.PanicsWithValue(t, "read", func() { _, _ = drift.Collect(seq, 0) })
+	}
+}
+
+func TestSkipRecordErrors(t *testing.T) {
+	broken := errors.New("broken")
+	read := func(_ context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+		if cursor == "b" {
+			return nil, broken
+		}
+		page := &drift.Page[drift.Contact]{Items: contactsPage(1, 2), Next: "b"}
+		return page, errors.Join(recordErrorAt(0), recordErrorAt(2))
+	}
+	seq := drift.Paginate(t.Context(), "", read)
+	var indexes []int
+	report := func(e *drift.RecordError) { indexes = append(indexes, e.Index) }
+	contacts, err := drift.Collect(drift.SkipRecordErrors(seq, report), 0)
+	require.ErrorIs(t, err, broken)
+	assert.Equal(t, []int{1, 2}, idsOf(contacts))
+	assert.Equal(t, []int{0, 2}, indexes)
+
+	contacts, err = drift.Collect(drift.SkipRecordErrors(seq, nil), 1)
+	require.NoError(t, err)
+	assert.Equal(t, []int{1}, idsOf(contacts))
+	contacts, err = drift.Collect(drift.SkipRecordErrors[drift.Contact](nil, nil), 0)
+	require.NoError(t, err)
+	assert.Empty(t, contacts)
+
+	contacts, err = drift.Collect(seq, 0)
+	assert.Empty(t, contacts)
+	require.ErrorAs(t, err, new(*drift.RecordError), "without it Collect stops")
+
+	noPage := func(context.Context, string) (*drift.Page[drift.Contact], error) { return nil, recordErrorAt(0) }
+	_, err = drift.Collect(drift.SkipRecordErrors(drift.Paginate(t.Context(), "", noPage), nil), 0)
+	require.ErrorAs(t, err, new(*drift.PageError), "a page that is missing is not passed over")
+}
+
+// What is at a random place in pages of random sizes comes at that place, whether the page is fetched ahead or not.
+func TestRecordErrorsInPlace(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 200 {
+		bodies := map[string]string{}
+		var want []int
+		cursor, last := "", random.IntN(5)
+		for n := range last + 1 {
+			var elements []string
+			for range random.IntN(6) {
+				if random.IntN(3) == 0 {
+					elements, want = append(elements, `{"id": 0}`), append(want, -1)
+					continue
+				}
+				want = append(want, len(want)+1)
+				elements = append(elements, fmt.Sprintf(`{"id": %d}`, len(want)))
+			}
+			next := ""
+			if n < last {
+				next = fmt.Sprint("c", n)
+			}
+			bodies[cursor] = fmt.Sprintf(`{"data": [%s], "pagination": {"next": %q}}`, strings.Join(elements, ","), next)
+			cursor = next
+		}
+		client := through(t, func(r *http.Request) (*http.Response, error) {
+			return memoryAnswer(r, http.StatusOK, "application/json", bodies[r.URL.Query().Get("next")]), nil
+		}, drift.WithLimiter(openLimiter{}))
+		for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
+			got, _ := yields(t, client.Contacts.All(t.Context(), drift.ContactListOptions{}, opts...))
+			require.Equal(t, want, got)
+		}
+	}
+}
+
+func TestTooManyOddRecordsAreABrokenPage(t *testing.T) {
+	network := &memoryNetwork{status: http.StatusOK, contentType: "application/json"}
+	client := through(t, network.roundTrip)
+	network.body = "[0" + strings.Repeat(",0", 9_999) + "]"
+	page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
+	require.NotNil(t, page)
+	require.Len(t, drift.RecordErrors(err), 10_000)
+	requirePrintableError(t, err)
+	network.body = "[0" + strings.Repeat(",0", 10_000) + "]"
+	page, err = client.Contacts.List(t.Context(), drift.ContactListOptions{})
+	require.Nil(t, page)
+	require.Nil(t, drift.RecordErrors(err))
+	requireDecodeError(t, err, "/10000")
+}
+
+// dealPages serves the pages of an endpoint that has no method.
+func dealPages(t *testing.T, bodies map[string]string) *drift.Client {
+	t.Helper()
+	return through(t, func(r *http.Request) (*http.Response, error) {
+		assert.Equal(t, "/crm/acme/deals", r.URL.Path)
+		return memoryAnswer(r, http.StatusOK, "application/json", bodies[r.URL.Query().Get("after")]), nil
+	}, drift.WithLimiter(openLimiter{}))
+}
+
+func dealRequest(cursor string) drift.Request {
+	req := drift.Request{Path: "crm/{account}/deals", Values: map[string]string{"account": "acme"}, Query: url.Values{}}
+	if cursor != "" {
+		req.Query.Set("after", cursor)
+	}
+	return req
+}
+
+func listOfOne[T any](t *testing.T, body string, change func(*drift.Request)) (*drift.Page[T], error) {
+	t.Helper()
+	req := dealRequest("")
+	if change != nil {
+		change(&req)
+	}
+	return drift.ListOf[T](t.Context(), dealPages(t, map[string]string{"": body}), req)
+}
+
+func TestListOfTypes(t *testing.T) {
+	type deal struct {
+		DealID   int64
+		ClosedAt time.Time
+		Length   time.Duration
+	}
+	deals, err := listOfOne[deal](t,
+		`{"data": [{"deal_id": 7, "closedAt": 1767225600000, "length": 30}, null, {"deal_id": "x"}, {"dealId": 8}]}`, nil)
+	require.Len(t, drift.RecordErrors(err), 2)
+	requireRecordError(t, err, 1, "")
+	assert.Equal(t, []*deal{{7, time.UnixMilli(1767225600000).UTC(), 30 * time.Minute}, {DealID: 8}}, deals.Items)
+
+	numbers, err := listOfOne[int64](t, `[1, 2, "x", null, 3]`, nil)
+	assert.Equal(t, []*int64{new(int64(1)), new(int64(2)), new(int64(3))}, numbers.Items)
+	require.Len(t, drift.RecordErrors(err), 2)
+	assert.JSONEq(t, `"x"`, string(drift.RecordErrors(err)[0].Raw()))
+
+	maps, err := listOfOne[map[string]any](t, `{"data": [{"a": 1}, null]}`, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []*map[string]any{{"a": 1.0}, new(map[string]any)}, maps.Items)
+
+	anything, err := listOfOne[any](t, `{"data": [null, "a"]}`, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []*any{new(any), new(any("a"))}, anything.Items)
+
+	records, err := listOfOne[drift.Conversation](t, `{"data": [{"id": 1, "conversationTags": ["a"]}, {"title": "no id"}]}`, nil)
+	requireRecordError(t, err, 1, "/id")
+	assert.Equal(t, []*drift.Conversation{{ID: 1, Tags: []drift.TagRef{{Name: "a"}}}}, records.Items)
+}
+
+func TestListOfEnvelopes(t *testing.T) {
+	for body, next := range map[string]string{
+		`[{"id": 1}]`:                        "",
+		`{"data": [{"id": 1}]}`:              "",
+		`{"DATA": [{"id": 1}], "links": {}}`: "",
+		`{"data": [{"id": 1}], "links": {"next": "https://elsewhere.test/x?page_token=n&limit=1"}}`: "n",
+		`{"pagination": {"more": true, "next": 9}, "data": [{"id": 1}]}`:                            "9",
+	} {
+		page, err := listOfOne[drift.Contact](t, body, nil)
+		require.NoError(t, err, body)
+		assert.Equal(t, []int{1}, idsOf(page.Items))
+		assert.Equal(t, next, page.Next)
+	}
+	for _, body := range []string{`null`, `{"data": null}`, `[]`} {
+		page, err := listOfOne[drift.Contact](t, body, nil)
+		require.NoError(t, err, body)
+		assert.Empty(t, page.Items)
+	}
+	for body, path := range map[string]string{`{}`: "", `7`: "", `[1`: "", `{"data": [], "pagination": {"more": true}}`: "/pagination/next"} {
+		page, err := listOfOne[drift.Contact](t, body, nil)
+		assert.Nil(t, page)
+		requireDecodeError(t, err, path)
+	}
+	_, err := listOfOne[drift.Contact](t, `{"data": [], "error": {"type": "not_found"}}`, nil)
+	require.ErrorIs(t, err, drift.ErrNotFound)
+}
+
+func TestListOfRaw(t *testing.T) {
+	raw := func(r *drift.Request) { r.Raw = true }
+	page, err := listOfOne[int](t, `[1, "x", 2]`, raw)
+	requireRecordError(t, err, 1, "")
+	assert.Equal(t, []*int{new(1), new(2)}, page.Items)
+	for _, body := range []string{`{"data": [1]}`, `{}`, `7`, ``} {
+		page, err := listOfOne[int](t, body, raw)
+		assert.Nil(t, page, body)
+		requireDecodeError(t, err, "")
+	}
+}
+
+func TestListOfFails(t *testing.T) {
+	for _, client := range []*drift.Client{nil, {}, (&drift.Client{}).With(drift.WithBulk())} {
+		page, err := drift.ListOf[drift.Contact](t.Context(), client, dealRequest(""))
+		assert.Nil(t, page)
+		require.EqualError(t, err, "drift: this client was not made by NewClient")
+	}
+	for _, change := range []func(*drift.Request){
+		func(r *drift.Request) { r.Path = "/x" }, func(r *drift.Request) { r.Method = "get" }, func(r *drift.Request) { r.Values = nil },
+	} {
+		_, err := listOfOne[drift.Contact](t, `[]`, change)
+		require.ErrorIs(t, err, drift.ErrInvalid)
+	}
+	// A DELETE that is repeated and finds nothing has no answer to read.
+	statuses := []int{http.StatusBadGateway, http.StatusNotFound}
+	client := through(t, func(r *http.Request) (*http.Response, error) {
+		status := statuses[0]
+		statuses = statuses[1:]
+		return memoryAnswer(r, status, "application/json", `{}`), nil
+	}, impatient())
+	page, err := drift.ListOf[drift.Contact](t.Context(), client, drift.Request{Method: http.MethodDelete, Path: "x"})
+	assert.Nil(t, page)
+	requireDecodeError(t, err, "")
+}
+
+// A page that was there is no reason to look for a write that may have been applied.
+func TestListOfAPostIsNotAmbiguousForItsRecords(t *testing.T) {
+	statuses := []int{http.StatusBadGateway, http.StatusOK}
+	client := through(t, func(r *http.Request) (*http.Response, error) {
+		status := statuses[0]
+		statuses = statuses[1:]
+		return memoryAnswer(r, status, "application/json", `[{"id": 1}, {"id": 0}]`), nil
+	}, impatient())
+	search := drift.Request{Method: http.MethodPost, Path: "search"}
+	page, err := drift.ListOf[drift.Contact](t.Context(), client, search, drift.WithIdempotent())
+	assert.Equal(t, []int{1}, idsOf(page.Items))
+	requireRecordError(t, err, 1, "/id")
+	assert.NotErrorIs(t, err, drift.ErrAmbiguous)
 }

@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,48 +12,100 @@ import (
 
 // one calls an operation that answers with a record.
 func one[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*T, error) {
-	var rec *T
-	err := c.call(ctx, op, in, opts, func(body []byte) error {
-		envelope, err := wire.Open(body, func(dec *wire.Decoder) (err error) {
-			rec, err = decodeRecord[T, R](dec)
-			return err
-		})
-		return checkEnvelope(envelope, err)
+	return receive(routes[op].name, oneRecord[T, R]{}, func(decode func([]byte) error) error {
+		return c.call(ctx, op, in, opts, decode)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return rec, nil
 }
 
 // first calls an operation that answers with a record or a list of them, of which only the first counts. None is
 // ErrNotFound.
 func first[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*T, error) {
-	var rec *T
-	err := c.call(ctx, op, in, opts, func(body []byte) error {
-		envelope, err := wire.Open(body, func(dec *wire.Decoder) (err error) {
-			if dec.Kind() == '{' {
-				rec, err = decodeRecord[T, R](dec)
-				return err
-			}
-			rec = nil
-			return wire.DecodeList(dec, func(dec *wire.Decoder) error {
-				item, err := decodeRecord[T, R](dec)
-				if rec == nil {
-					rec = item
-				}
-				return err
-			})
-		})
-		if err == nil && rec == nil && !envelope.Failed {
-			return errNoRecord
-		}
-		return checkEnvelope(envelope, err)
+	return receive(routes[op].name, firstRecord[T, R]{}, func(decode func([]byte) error) error {
+		return c.call(ctx, op, in, opts, decode)
 	})
-	if err != nil {
+}
+
+// content is how an answer becomes a value. It is a type, so that a call need not allocate a func.
+type content[V any] interface {
+	open(body []byte) (*V, error)
+}
+
+// receive sends a call and returns the value that its answer holds. Every method that returns a value goes through it,
+// so that none returns nil without an error. Only a page comes together with an error: that of its odd records.
+func receive[V any, C content[V]](operation string, c C, send func(decode func([]byte) error) error) (*V, error) {
+	var value *V
+	err := send(func(body []byte) (err error) {
+		value, err = c.open(body)
+		if value == nil && err == nil {
+			err = errNoData
+		}
+		return err
+	})
+	if value == nil && err == nil { // the answer was not opened
+		err = &DecodeError{Operation: operation, Err: errNoData}
+	}
+	return value, err
+}
+
+type oneRecord[T any, R record[T]] struct{}
+
+func (oneRecord[T, R]) open(body []byte) (*T, error) { return openOne(body, decodeRecord[T, R]) }
+
+type firstRecord[T any, R record[T]] struct{}
+
+func (firstRecord[T, R]) open(body []byte) (*T, error) {
+	rec, err := openOne(body, decodeFirst[T, R])
+	if errors.Is(err, errNoData) {
+		err = errNoRecord
+	}
+	return rec, err
+}
+
+// openOne reads an answer whose data decode turns into a record. Beside an error, an empty list or object stands for no
+// data.
+func openOne[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*T, error) {
+	var rec *T
+	var data []byte
+	var odd error
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
+		data, odd = wire.Attempt(dec, func(dec *wire.Decoder) (err error) {
+			rec, err = decode(dec)
+			return err
+		})
+		return nil // what follows may report an error
+	})
+	if envelope.Failed && empty(data) {
+		envelope.Data = false
+	}
+	if err := checkEnvelope(envelope, err); err != nil {
 		return nil, err
 	}
-	return rec, nil
+	return rec, wire.Explain(odd)
+}
+
+// empty reports whether a JSON value is an empty list or object.
+func empty(value []byte) bool {
+	return len(value) > 1 && (value[0] == '[' || value[0] == '{') && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
+}
+
+// decodeFirst decodes the first record of a list, or the only one in place of a list. What follows it does not matter.
+func decodeFirst[T any, R record[T]](dec *wire.Decoder) (*T, error) {
+	if dec.Kind() != '[' {
+		return decodeRecord[T, R](dec)
+	}
+	var rec *T
+	err := wire.DecodeList(dec, func(dec *wire.Decoder) (err error) {
+		if rec != nil {
+			dec.Value()
+			return nil
+		}
+		rec, err = decodeRecord[T, R](dec)
+		return err
+	})
+	if rec == nil && err == nil {
+		err = errNoData
+	}
+	return rec, err
 }
 
 // none calls an operation whose answer says nothing.
@@ -63,25 +116,36 @@ func none(ctx context.Context, c *caller, op operation, in input, opts []CallOpt
 // record is what all records have: a view of their fields without methods, for the decoder, and an id.
 type record[T any] interface {
 	*T
+	identifiable
+}
+
+type identifiable interface {
 	fields() any
 	identified() bool
 }
 
 func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
-	if kind := dec.Kind(); kind != '{' {
-		return nil, wire.Misplaced(kind, "an object")
-	}
 	rec := new(T)
-	if err := wire.DecodeObject(dec, R(rec).fields()); err != nil {
+	if err := decodeIdentified(dec, R(rec)); err != nil {
 		return nil, err
 	}
-	if !R(rec).identified() {
-		return nil, &wire.Error{Path: "/id", Reason: errNoID}
-	}
-	if adopter, ok := any(rec).(adopter); ok {
-		return rec, adopter.adopt()
-	}
 	return rec, nil
+}
+
+func decodeIdentified(dec *wire.Decoder, rec identifiable) error {
+	if kind := dec.Kind(); kind != '{' {
+		return wire.Misplaced(kind, "an object")
+	}
+	if err := wire.DecodeObject(dec, rec.fields()); err != nil {
+		return err
+	}
+	if !rec.identified() {
+		return &wire.Error{Path: "/id", Reason: errNoID}
+	}
+	if adopter, ok := rec.(adopter); ok {
+		return adopter.adopt()
+	}
+	return nil
 }
 
 // adopter is a record that reads one of its fields from another name too.

@@ -51,6 +51,12 @@ func (s *Server) OAuthConfig() drift.OAuthConfig {
 // over any number of times.
 //
 //	contacts.EXPECT().All(mock.Anything, mock.Anything).Return(drifttest.Seq(nil, &drift.Contact{ID: 1}))
+//
+// For an error before the end, such as a [*drift.RecordError] in the place of a record, return a func:
+//
+//	func(yield func(*drift.Contact, error) bool) {
+//		_ = yield(&drift.Contact{ID: 1}, nil) && yield(nil, &drift.RecordError{Index: 1}) && yield(&drift.Contact{ID: 3}, nil)
+//	}
 func Seq[T any](err error, items ...*T) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		for _, item := range items {

@@ -12,14 +12,17 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/driftsdk/drift"
 )
 
-// export writes every record of a list into a file, page by page.
+// export writes every record of a list into a file, page by page. Records that do not decode go into a second file, as
+// the service sent them.
 //
-// After each page the file is flushed to the disk, and only then the checkpoint moves on. Whatever happens in between, the file
-// holds at least what the checkpoint says; what it holds beyond that is cut off by the next run, which reads that page again.
+// After each page the files are flushed to the disk, and only then the checkpoint moves on. Whatever happens in
+// between, the files hold at least what the checkpoint says; what they hold beyond that is cut off by the next run,
+// which reads that page again.
 type export[T any] struct {
 	path     string
 	list     func(ctx context.Context, cursor string) (*drift.Page[T], error)
@@ -27,6 +30,8 @@ type export[T any] struct {
 	progress func(records int)
 
 	file    *os.File
+	odd     *os.File // nil until there is a record that does not decode
+	first   error    // why the first such record of this run does not decode
 	at      checkpoint
 	ids     map[int64]bool  // in the file
 	cursors map[string]bool // read by this run
@@ -37,6 +42,9 @@ type checkpoint struct {
 	Cursor string `json:"cursor"` // of the page that is next; "": the first
 	Offset int64  `json:"offset"` // how much of the file is good
 	Done   bool   `json:"done"`
+
+	Odd       int   `json:"odd,omitempty"`        // records that do not decode
+	OddOffset int64 `json:"odd_offset,omitempty"` // how much of their file is good
 }
 
 // run exports what is missing: everything, the rest, or, of a finished export, nothing.
@@ -44,7 +52,7 @@ func (e *export[T]) run(ctx context.Context) (err error) {
 	if err := e.open(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.file.Close()) }()
+	defer func() { err = errors.Join(err, e.close()) }()
 	e.progress(len(e.ids))
 	for !e.at.Done {
 		if err := e.page(ctx); err != nil {
@@ -61,20 +69,30 @@ func (e *export[T]) page(ctx context.Context) error {
 	}
 	e.cursors[e.at.Cursor] = true
 	page, err := e.list(ctx, e.at.Cursor)
-	if err != nil {
+	odd := drift.RecordErrors(err)
+	if err != nil && odd == nil {
 		return err
 	}
 	lines, err := e.encode(page.Items)
 	if err != nil {
 		return err
 	}
-	if _, err := e.file.Write(lines); err != nil {
+	oddLines, err := e.encodeOdd(odd)
+	if err != nil {
 		return err
 	}
-	if err := e.file.Sync(); err != nil {
+	if err := appendTo(e.file, lines); err != nil {
 		return err
 	}
-	e.at = checkpoint{Cursor: page.Next, Offset: e.at.Offset + int64(len(lines)), Done: page.Next == ""}
+	if len(odd) > 0 {
+		if err := e.appendOdd(oddLines); err != nil {
+			return err
+		}
+	}
+	e.at = checkpoint{
+		Cursor: page.Next, Offset: e.at.Offset + int64(len(lines)), Done: page.Next == "",
+		Odd: e.at.Odd + len(odd), OddOffset: e.at.OddOffset + int64(len(oddLines)),
+	}
 	if err := e.save(); err != nil {
 		return err
 	}
@@ -99,6 +117,49 @@ func (e *export[T]) encode(items []*T) ([]byte, error) {
 	return lines.Bytes(), nil
 }
 
+// encodeOdd makes a line of each record that does not decode, as the service sent it.
+func (e *export[T]) encodeOdd(odd []*drift.RecordError) ([]byte, error) {
+	var lines bytes.Buffer
+	encoder := json.NewEncoder(&lines)
+	encoder.SetEscapeHTML(false)
+	for _, record := range odd {
+		if e.first == nil {
+			e.first = record
+		}
+		if err := encoder.Encode(record.Raw()); err != nil {
+			return nil, err
+		}
+	}
+	return lines.Bytes(), nil
+}
+
+// appendOdd writes to the second file, which is there only if it is needed.
+func (e *export[T]) appendOdd(lines []byte) error {
+	if e.odd == nil {
+		file, err := os.OpenFile(e.oddPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600) // personal data, too
+		if err != nil {
+			return err
+		}
+		e.odd = file
+	}
+	return appendTo(e.odd, lines)
+}
+
+func appendTo(file *os.File, data []byte) error {
+	if _, err := file.Write(data); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+func (e *export[T]) close() error {
+	err := e.file.Close()
+	if e.odd != nil {
+		err = errors.Join(err, e.odd.Close())
+	}
+	return err
+}
+
 // open finds out where the last run stopped, and cuts off what it wrote after its last checkpoint.
 func (e *export[T]) open() error {
 	if err := e.load(); err != nil {
@@ -116,17 +177,35 @@ func (e *export[T]) open() error {
 }
 
 func (e *export[T]) rewind() error {
-	info, err := e.file.Stat()
-	if err != nil {
+	if err := cut(e.path, e.at.Offset); err != nil {
 		return err
 	}
-	if info.Size() < e.at.Offset {
-		return fmt.Errorf("%s is shorter than its checkpoint says: remove both to begin again", e.path)
-	}
-	if err := e.file.Truncate(e.at.Offset); err != nil {
+	if err := e.rewindOdd(); err != nil {
 		return err
 	}
 	return e.readIDs()
+}
+
+func (e *export[T]) rewindOdd() error {
+	if e.at.OddOffset > 0 {
+		return cut(e.oddPath(), e.at.OddOffset)
+	}
+	if err := os.Remove(e.oddPath()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// cut shortens a file to the part that its checkpoint vouches for.
+func cut(path string, size int64) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Size() < size {
+		return fmt.Errorf("%s is shorter than its checkpoint says: remove both to begin again", path)
+	}
+	return os.Truncate(path, size)
 }
 
 // readIDs learns what the file holds, and leaves its position at the end.
@@ -152,6 +231,12 @@ func (e *export[T]) readIDs() error {
 
 func (e *export[T]) checkpointPath() string { return e.path + ".checkpoint" }
 
+// oddPath is contacts.unreadable.jsonl beside contacts.jsonl.
+func (e *export[T]) oddPath() string {
+	extension := filepath.Ext(e.path)
+	return strings.TrimSuffix(e.path, extension) + ".unreadable" + extension
+}
+
 // load reads the checkpoint. Where there is none this is the first run, which must not overwrite somebody's file.
 func (e *export[T]) load() error {
 	data, err := os.ReadFile(e.checkpointPath())
@@ -161,8 +246,10 @@ func (e *export[T]) load() error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Lstat(e.path); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is there, but no checkpoint of it: choose another folder", e.path)
+	for _, path := range []string{e.path, e.oddPath()} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there, but no checkpoint of it: choose another folder", path)
+		}
 	}
 	return e.save()
 }

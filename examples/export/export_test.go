@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(asCommand); dir != "" {
 		if err := start(context.Background(), dir, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			os.Exit(status(err))
 		}
 		os.Exit(0)
 	}
@@ -310,4 +311,159 @@ func TestRun(t *testing.T) {
 	srv.Reset()
 	require.NoError(t, run(t.Context(), srv.Client(), dir, &out))
 	assert.Zero(t, srv.Count("*"), "a finished export reads nothing")
+}
+
+// oddAccount has three pages of contacts and one of conversations. The first two pages of contacts hold three records
+// that do not decode. It fails at the cursor that broken names, if any.
+type oddAccount struct {
+	broken string
+	lists  []string
+}
+
+const (
+	oddDate = `{"id":2,"created_at":"soon","note":"<b>"}`
+	oddID   = `{"email":"grace@example.com"}`
+)
+
+func (a *oddAccount) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	cursor := r.URL.Query().Get("next")
+	a.lists = append(a.lists, strings.TrimPrefix(r.URL.Path, "/v2/")+cursor)
+	w.Header().Set("Content-Type", "application/json")
+	pages := map[string]string{
+		"":  `{"data":[{"id":1}, { "id" : 2, "created_at" : "soon", "note":"<b>" }, {"id":3}],"pagination":{"next":"b"}}`,
+		"b": `{"data":[` + oddID + `,null],"pagination":{"next":"c"}}`,
+		"c": `{"data":[{"id":4}]}`,
+	}
+	switch {
+	case cursor != "" && cursor == a.broken:
+		w.WriteHeader(http.StatusForbidden)
+	case strings.HasSuffix(r.URL.Path, "conversations"):
+		fmt.Fprint(w, `{"data":[{"id":7}]}`)
+	default:
+		fmt.Fprint(w, pages[cursor])
+	}
+}
+
+func (a *oddAccount) client(t *testing.T) *drift.Client {
+	t.Helper()
+	server := httptest.NewServer(a)
+	t.Cleanup(server.Close)
+	client, err := drift.NewClient(drift.WithToken("token"), drift.WithBaseURL(server.URL))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func requireOddFiles(t *testing.T, dir string) {
+	t.Helper()
+	assert.Equal(t, []int64{1, 3, 4}, idsIn(t, filepath.Join(dir, contactSet)))
+	path := filepath.Join(dir, "contacts.unreadable.jsonl")
+	lines, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, oddDate+"\n"+oddID+"\nnull\n", string(lines))
+	if runtime.GOOS != "windows" {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	}
+	assert.NoFileExists(t, filepath.Join(dir, "conversations.unreadable.jsonl"))
+}
+
+func TestGoesOnAfterOddRecords(t *testing.T) {
+	account, dir := new(oddAccount), t.TempDir()
+	client := account.client(t)
+	var out bytes.Buffer
+	err := run(t.Context(), client, dir, &out)
+	require.ErrorIs(t, err, errOdd)
+	assert.Equal(t, 3, status(err))
+	requireOddFiles(t, dir)
+	assert.Contains(t, out.String(), "\ncontacts: 3 records in ")
+	assert.Contains(t, out.String(), "\ncontacts: 3 records that do not decode in "+filepath.Join(dir, "contacts.unreadable.jsonl")+"\n")
+	assert.Contains(t, out.String(), "\ncontacts: the first of this run: drift: contacts.list: record at index 1 of the page: cannot decode the JSON at /created_at")
+	assert.NotContains(t, out.String(), "soon")
+	assert.NotContains(t, out.String(), "grace")
+
+	account.lists = nil
+	out.Reset()
+	require.ErrorIs(t, run(t.Context(), client, dir, &out), errOdd, "a finished export still says so")
+	assert.Contains(t, out.String(), "3 records that do not decode")
+	assert.Empty(t, account.lists)
+}
+
+func TestResumesWithOddRecords(t *testing.T) {
+	account, dir := &oddAccount{broken: "c"}, t.TempDir()
+	client := account.client(t)
+	var out bytes.Buffer
+	err := run(t.Context(), client, dir, &out)
+	require.ErrorIs(t, err, drift.ErrForbidden)
+	assert.Equal(t, 1, status(err))
+
+	// A crash has left a part of a line behind what the checkpoint says.
+	file, err := os.OpenFile(filepath.Join(dir, "contacts.unreadable.jsonl"), os.O_WRONLY|os.O_APPEND, 0)
+	require.NoError(t, err)
+	_, err = file.WriteString(`{"id":`)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+
+	account.broken = ""
+	require.ErrorIs(t, run(t.Context(), client, dir, &out), errOdd)
+	requireOddFiles(t, dir)
+	assert.Equal(t, []string{"conversations", "contacts", "contactsb", "contactsc", "contactsc"}, account.lists)
+}
+
+// The first page with an odd record is in the files, but not in the checkpoint.
+func TestResumesAfterCrashBeforeCheckpointWithOddRecords(t *testing.T) {
+	account, dir := new(oddAccount), t.TempDir()
+	client := account.client(t)
+	e := &export[drift.Contact]{
+		path: filepath.Join(dir, contactSet),
+		list: func(ctx context.Context, cursor string) (*drift.Page[drift.Contact], error) {
+			return client.Contacts.List(ctx, drift.ContactListOptions{Cursor: cursor})
+		},
+		id: func(c *drift.Contact) int64 {
+			assert.NoError(t, os.MkdirAll(filepath.Join(dir, contactSet+".checkpoint.tmp"), 0o700))
+			return int64(c.ID)
+		},
+		progress: nothing,
+	}
+	require.Error(t, e.run(t.Context()))
+	require.FileExists(t, filepath.Join(dir, "contacts.unreadable.jsonl"))
+	require.NoError(t, os.Remove(filepath.Join(dir, contactSet+".checkpoint.tmp")))
+	require.ErrorIs(t, run(t.Context(), client, dir, &bytes.Buffer{}), errOdd)
+	requireOddFiles(t, dir)
+}
+
+func TestShortOddFileIsAnError(t *testing.T) {
+	account, dir := new(oddAccount), t.TempDir()
+	client := account.client(t)
+	require.ErrorIs(t, run(t.Context(), client, dir, &bytes.Buffer{}), errOdd)
+	require.NoError(t, os.Truncate(filepath.Join(dir, "contacts.unreadable.jsonl"), 5))
+	assert.ErrorContains(t, run(t.Context(), client, dir, &bytes.Buffer{}), "contacts.unreadable.jsonl is shorter than its checkpoint")
+}
+
+func TestKeepsForeignOddFile(t *testing.T) {
+	account, dir := new(oddAccount), t.TempDir()
+	path := filepath.Join(dir, "contacts.unreadable.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))
+	require.ErrorContains(t, run(t.Context(), account.client(t), dir, &bytes.Buffer{}), "choose another folder")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "mine", string(data))
+}
+
+// The command itself ends with a status that a script can tell from failure.
+func TestExitStatus(t *testing.T) {
+	program, err := os.Executable()
+	require.NoError(t, err)
+	account, dir := &oddAccount{broken: "c"}, t.TempDir()
+	server := httptest.NewServer(account)
+	defer server.Close()
+	for _, want := range []int{1, 3, 3} {
+		command := exec.CommandContext(t.Context(), program)
+		command.Env = append(os.Environ(), asCommand+"="+dir, "DRIFT_TOKEN=token", "DRIFT_BASE_URL="+server.URL)
+		var failed *exec.ExitError
+		require.ErrorAs(t, command.Run(), &failed)
+		assert.Equal(t, want, failed.ExitCode())
+		account.broken = ""
+	}
 }

@@ -1,6 +1,10 @@
 // Command export writes all conversations and all contacts into files of JSON Lines, one record a line. Stop it with Ctrl-C, or pull
 // the plug, and run it again: it goes on where it was. For a new export choose another folder.
 //
+// A record that does not decode, because the service changed or one value is broken, does not stop the export. It goes
+// into a file of its own, such as contacts.unreadable.jsonl, as the service sent it. The command then exits with status
+// 3: everything is there, but a person should look at that file. Any other failure is status 1.
+//
 // Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory, a slow one, and calls that.
 package main
 
@@ -30,10 +34,22 @@ func main() {
 	defer stop()
 	if err := start(ctx, *dir, os.Stdout); err != nil {
 		if errors.Is(err, context.Canceled) {
-			log.Fatal("stopped; the same command goes on from here")
+			log.Fatal("stopped; run the same command to resume")
 		}
-		log.Fatal(err)
+		log.Print(err)
+		os.Exit(status(err))
 	}
+}
+
+// errOdd is the end of an export that is complete but for records that do not decode.
+var errOdd = errors.New("done, but some records do not decode")
+
+// status is the exit status after an error. 2 is that of wrong flags.
+func status(err error) int {
+	if errors.Is(err, errOdd) {
+		return 3
+	}
+	return 1
 }
 
 // start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
@@ -87,7 +103,13 @@ func run(ctx context.Context, client *drift.Client, dir string, w io.Writer) err
 	if err := withBar(ctx, &conversations, "conversations", w); err != nil {
 		return err
 	}
-	return withBar(ctx, &contacts, "contacts", w)
+	if err := withBar(ctx, &contacts, "contacts", w); err != nil {
+		return err
+	}
+	if conversations.at.Odd+contacts.at.Odd > 0 {
+		return errOdd
+	}
+	return nil
 }
 
 // pageSize is the most that the API gives at once.
@@ -105,5 +127,11 @@ func withBar[T any](ctx context.Context, e *export[T], name string, w io.Writer)
 	err := e.run(ctx)
 	_ = bar.Exit()
 	fmt.Fprintf(w, "\n%s: %d records in %s\n", name, len(e.ids), e.path)
+	if e.at.Odd > 0 {
+		fmt.Fprintf(w, "%s: %d records that do not decode in %s\n", name, e.at.Odd, e.oddPath())
+	}
+	if e.first != nil {
+		fmt.Fprintf(w, "%s: the first of this run: %v\n", name, e.first)
+	}
 	return err
 }

@@ -227,6 +227,19 @@ func DecodeList(dec *Decoder, item func(*Decoder) error) error {
 	return nil
 }
 
+// Attempt calls decode for the next value, and goes past the value even if decode fails. It returns the value, which is
+// a part of the data.
+func Attempt(dec *Decoder, decode func(*Decoder) error) (jsontext.Value, error) {
+	dec.Kind()
+	start := dec.at
+	err := decode(dec)
+	if err != nil {
+		dec.at = start
+		dec.Value()
+	}
+	return dec.data[start:dec.at:dec.at], err
+}
+
 // texts are strings that were read lately, by hash.
 type texts [256]string
 

@@ -167,6 +167,37 @@ func TestDecodeList(t *testing.T) {
 	}
 }
 
+func TestAttempt(t *testing.T) {
+	for _, value := range []string{`"a"`, `{"a":["]}",{}]}`, `[[1,2],"x"]`, `null`, `false`, `-1.5e3`} {
+		var values []string
+		var failures int
+		_, err := Open([]byte(`{"data":[ 1 , `+value+`,`+value+` ,2]}`), func(dec *Decoder) error {
+			return DecodeList(dec, func(dec *Decoder) error {
+				raw, err := Attempt(dec, func(dec *Decoder) error {
+					if dec.Kind() == '{' || dec.Kind() == '[' { // half of it
+						dec.enter()
+						dec.Value()
+						return errors.New("odd")
+					}
+					return Decode(dec, new(int))
+				})
+				values = append(values, string(raw))
+				if err != nil {
+					failures++
+				}
+				return nil
+			})
+		})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"1", value, value, "2"}, values)
+		if value == "null" {
+			assert.Zero(t, failures)
+			continue
+		}
+		assert.Equal(t, 2, failures, value)
+	}
+}
+
 func TestErrorPaths(t *testing.T) {
 	type record struct {
 		A []int64 `json:"a"`
