@@ -63,7 +63,7 @@ var conversationCalls = []Call{
 		return c.Conversations.List(ctx, drift.ConversationListOptions{
 			Archived: new(false), AssignedUserID: user, CreatedAt: at, CustomAttributes: filter(), Deleted: new(false),
 			Direction: drift.DirectionInbound, Email: "grace@customer.example", ID: conversation, Integration: "widget",
-			LastActivityAt: at, LastMessageSentAt: at, Labels: []string{"hot", "warm"}, MemberCount: 2,
+			LastActivityAt: at, LastMessageSentAt: at, Labels: []string{"hot", "warm"}, MemberCount: new(2),
 			Participants: []string{"Ada Byron", "ben@acme.example"}, ReplySubject: "Re: a & b", ResolvedAt: at,
 			Tags: []string{"vip"}, Title: "A title", UpdatedAt: at, WorkflowID: workflow, Limit: 100,
 		})
