@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -118,7 +119,8 @@ func (c candidate) beats(other candidate) bool {
 // that comes twice in one spelling only the last value is considered. Choose calls foreign behind the name of every other
 // member, with the place of that name; foreign must go past the value.
 func (n *names) choose(s *scanner, foreign func(name int)) []candidate {
-	last := map[string]candidate{}
+	var all []candidate
+	last := map[string]int{} // into all
 	for s.enter(); s.more(); {
 		c := candidate{name: s.at}
 		name := s.string()
@@ -129,18 +131,20 @@ func (n *names) choose(s *scanner, foreign func(name int)) []candidate {
 		s.Kind()
 		c.value = s.at
 		c.absent = n.members[c.member].absent(s.Value())
-		last[string(name)] = c
+		if before, again := last[string(name)]; again {
+			all[before] = c
+			continue
+		}
+		last[string(name)] = len(all)
+		all = append(all, c)
 	}
 	best := map[int]candidate{}
-	for _, c := range last {
+	for _, c := range all {
 		if known, found := best[c.member]; !found || c.beats(known) {
 			best[c.member] = c
 		}
 	}
-	chosen := make([]candidate, 0, len(best))
-	for _, c := range best {
-		chosen = append(chosen, c)
-	}
+	chosen := slices.Collect(maps.Values(best))
 	slices.SortFunc(chosen, func(a, b candidate) int { return cmp.Compare(a.name, b.name) })
 	return chosen
 }
