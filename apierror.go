@@ -8,8 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -41,12 +39,12 @@ type apiErrorBody struct {
 
 // detail is an error as an object. Its members may be of any type, so that one odd member does not hide the others.
 type detail struct {
-	Type    jsontext.Value `json:"type"`
-	Message jsontext.Value `json:"message"`
-	Code    jsontext.Value `json:"code"`
-	Param   jsontext.Value `json:"param"`
-	Error   jsontext.Value `json:"error"`
-	Errors  jsontext.Value `json:"errors"`
+	Type    wire.Value `json:"type"`
+	Message wire.Value `json:"message"`
+	Code    wire.Value `json:"code"`
+	Param   wire.Value `json:"param"`
+	Error   wire.Value `json:"error"`
+	Errors  wire.Value `json:"errors"`
 }
 
 func parseAPIError(body []byte, secret string) *apiErrorBody {
@@ -63,8 +61,8 @@ func parseAPIError(body []byte, secret string) *apiErrorBody {
 }
 
 // takeRaw takes over an error that is an object or a text, and returns the object.
-func (e *apiErrorBody) takeRaw(value jsontext.Value) (d detail) {
-	if value.Kind() == '{' && wire.UnmarshalPart(value, &d) == nil {
+func (e *apiErrorBody) takeRaw(value wire.Value) (d detail) {
+	if value.Kind() == '{' && value.Decode(&d) == nil {
 		e.take(d)
 	} else if e.message == "" {
 		e.message = e.text(value, maxMessage)
@@ -73,10 +71,10 @@ func (e *apiErrorBody) takeRaw(value jsontext.Value) (d detail) {
 }
 
 // takeErrors takes over a list of errors, one error, or messages by field.
-func (e *apiErrorBody) takeErrors(value jsontext.Value) {
+func (e *apiErrorBody) takeErrors(value wire.Value) {
 	switch value.Kind() {
 	case '[':
-		for item := range wire.Elements(value) {
+		for item := range value.Elements() {
 			if e.full() {
 				return
 			}
@@ -84,7 +82,7 @@ func (e *apiErrorBody) takeErrors(value jsontext.Value) {
 		}
 	case '{':
 		var one detail
-		if wire.UnmarshalPart(value, &one) == nil && e.text(one.Message, maxMessage) == "" {
+		if value.Decode(&one) == nil && e.text(one.Message, maxMessage) == "" {
 			e.takeFields("", value, maxFieldDepth)
 			return
 		}
@@ -96,18 +94,18 @@ func (e *apiErrorBody) takeErrors(value jsontext.Value) {
 
 // takeFields takes over messages by field: a text, several, or those of fields inside the field, whose names are joined by
 // dots. The name of the field is fit to be shown.
-func (e *apiErrorBody) takeFields(field string, value jsontext.Value, depth int) {
+func (e *apiErrorBody) takeFields(field string, value wire.Value, depth int) {
 	switch kind := value.Kind(); {
 	case depth == 0 || kind == 'n':
 	case kind == '{':
-		for name, inside := range wire.Members(value) {
+		for name, inside := range value.Members() {
 			if e.full() {
 				return
 			}
 			e.takeFields(joinNonEmpty(".", field, mask(name, e.secret, maxName)), inside, depth-1)
 		}
 	case kind == '[':
-		for item := range wire.Elements(value) {
+		for item := range value.Elements() {
 			if e.full() {
 				return
 			}
@@ -142,14 +140,14 @@ func (e *apiErrorBody) addField(name, message string) {
 	e.kept++
 }
 
-func (e *apiErrorBody) setIfEmpty(field *string, value jsontext.Value, limit int) {
+func (e *apiErrorBody) setIfEmpty(field *string, value wire.Value, limit int) {
 	if *field == "" {
 		*field = e.text(value, limit)
 	}
 }
 
 // text returns a JSON string or number as printable text, and "" for everything else.
-func (e *apiErrorBody) text(value jsontext.Value, limit int) string {
+func (e *apiErrorBody) text(value wire.Value, limit int) string {
 	text, err := wire.ParseText(value)
 	if err != nil {
 		return ""

@@ -6,8 +6,6 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -89,8 +87,8 @@ func isNil(value any) bool {
 // UnmarshalJSON decodes a request as MarshalJSON wrote it. Numbers in the payload become [json.Number].
 func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	var raw struct {
-		ActionID string         `json:"action_id"`
-		Payload  jsontext.Value `json:"payload"`
+		ActionID string     `json:"action_id"`
+		Payload  wire.Value `json:"payload"`
 	}
 	if err := wire.UnmarshalObject(data, &raw); err != nil {
 		return err

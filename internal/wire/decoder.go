@@ -4,7 +4,6 @@ import (
 	"bytes"
 	stdjson "encoding/json"
 	"hash/crc32"
-	"iter"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -226,38 +225,6 @@ func (d *Decoder) Mark() int { return d.at }
 
 // Decode decodes the next value into out, as Unmarshal does, which checks its grammar once more.
 func Decode(dec *Decoder, out any) error { return Unmarshal(dec.Value(), out) }
-
-// UnmarshalPart is UnmarshalObject for a part of a value that was decoded before, so that its grammar is known to be good.
-func UnmarshalPart(part jsontext.Value, out any) error {
-	d := decoders.Get().(*Decoder)
-	defer d.free()
-	d.data, d.plain = part, false
-	return DecodeObject(d, out)
-}
-
-// Members ranges over the members of an object that is such a part.
-func Members(object jsontext.Value) iter.Seq2[string, jsontext.Value] {
-	return func(yield func(string, jsontext.Value) bool) {
-		s := scanner{data: object}
-		for s.enter(); s.more(); {
-			if name := string(s.string()); !yield(name, s.Value()) {
-				return
-			}
-		}
-	}
-}
-
-// Elements ranges over the elements of a list that is such a part.
-func Elements(list jsontext.Value) iter.Seq[jsontext.Value] {
-	return func(yield func(jsontext.Value) bool) {
-		s := scanner{data: list}
-		for s.enter(); s.more(); {
-			if !yield(s.Value()) {
-				return
-			}
-		}
-	}
-}
 
 // DecodeList calls item for every element of the list that comes next, which it must go past.
 func DecodeList(dec *Decoder, item func(*Decoder) error) error {

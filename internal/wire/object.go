@@ -210,7 +210,7 @@ var (
 	durationType    = reflect.TypeFor[time.Duration]()
 	numberType      = reflect.TypeFor[stdjson.Number]()
 	rawType         = reflect.TypeFor[stdjson.RawMessage]()
-	valueType       = reflect.TypeFor[jsontext.Value]()
+	valueType       = reflect.TypeFor[Value]()
 	unmarshalerType = reflect.TypeFor[stdjson.Unmarshaler]()
 )
 
@@ -321,7 +321,7 @@ func setRaw(dec *Decoder, field reflect.Value) error {
 	return nil
 }
 
-// setValue is setRaw without a copy: the field becomes a part of the data.
+// setValue keeps any value, null included, without a copy.
 func setValue(dec *Decoder, field reflect.Value) error {
 	field.SetBytes(dec.Value())
 	return nil

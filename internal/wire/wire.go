@@ -1,8 +1,8 @@
 // Package wire reads and writes the JSON and the query strings of the Drift API.
 //
 // Reading is tolerant, because the service is: names match in snake_case or camelCase and in any case, instants come as
-// milliseconds or RFC 3339, integers as numbers or numeric strings, and a body may carry invalid UTF-8 or a name twice
-// (the last one wins). Writing is strict: there is one form for everything.
+// milliseconds or RFC 3339, integers as numbers or numeric strings, and a body may carry invalid UTF-8 or a name twice.
+// Writing is strict: there is one form for everything. docs/wire-format.md has the rules.
 //
 // The package knows no type of package drift.
 package wire

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -377,4 +378,49 @@ func TestIntegerOfAnotherWidth(t *testing.T) {
 		return
 	}
 	require.ErrorIs(t, Explain(Unmarshal([]byte(`9223372036854775807`), &n)), ErrInteger)
+}
+
+// A layout tells 64 members apart as it goes; a type with more of them is read by the longer way.
+func TestObjectsOfManyMembers(t *testing.T) {
+	var fields []reflect.StructField
+	for i := range 70 {
+		fields = append(fields, reflect.StructField{Name: fmt.Sprintf("F%d", i), Type: reflect.TypeFor[map[string]any](), Tag: reflect.StructTag(fmt.Sprintf(`json:"f_%d"`, i))})
+	}
+	v := reflect.New(reflect.StructOf(fields))
+	require.NoError(t, UnmarshalObject([]byte(`{"f_0":{"a":1},"f_69":{"a":1},"f69":{"c":3},"f_69":{"b":2},"f_0":{"b":2}}`), v.Interface()))
+	for i := range 70 {
+		var want map[string]any
+		if i == 0 || i == 69 {
+			want = map[string]any{"b": stdjson.Number("2")}
+		}
+		assert.Equal(t, want, v.Elem().Field(i).Interface(), i)
+	}
+	var e *Error
+	require.ErrorAs(t, UnmarshalObject([]byte(`{"F69":[]}`), v.Interface()), &e)
+	assert.Equal(t, "/F69", e.Path)
+}
+
+func TestWithoutRepeats(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"a":1,"b":2}`: `{"a":1,"b":2}`, `{"a":1 , "a":2}`: `{"a":2}`, `{"a":1,"A":2,"a":3,"a":4}`: `{"A":2,"a":4}`, `{"\u0061":1,"a":2}`: `{"a":2}`,
+		`[{"a":{"b":1,"b":2},"c":3,"a":{"d":[{"e":1,"e":2}]}}, 7]`: `[{"c":3,"a":{"d":[{"e":2}]}}, 7]`, `{"a":1,"a":2`: `{"a":1,"a":2`, `{"a":1,"a":2} x`: `{"a":1,"a":2} x`,
+		"{\"\xff\":1,\"\xfe\":\"\xff\"}": "{\"\xfe\":\"\xff\"}", ``: ``, ` {"a":"}\"","a":null} `: ` {"a":null} `,
+	} {
+		assert.Equal(t, want, string(withoutRepeats([]byte(data))), data)
+	}
+}
+
+func TestNames(t *testing.T) {
+	var n names
+	n.add("id", "", isBlank)
+	n.add("created_at", "born_on", isNull)
+	for name, want := range map[string]candidate{
+		"id": {member: 0, rank: ownName}, "ID": {member: 0, rank: foldedName}, "i_d": {member: 0, rank: foldedName}, "created_at": {member: 1, rank: ownName},
+		"createdAt": {member: 1, rank: foldedName}, "born_on": {member: 1, rank: otherName}, "BornOn": {member: 1, rank: otherName},
+		"_id": {member: -1}, "id_": {member: -1}, "i-d": {member: -1}, "": {member: -1}, "_": {member: -1}, "-": {member: -1}, "born-on": {member: -1}, "\u0131d": {member: -1},
+		strings.Repeat("x", 100): {member: -1}, "created" + strings.Repeat("_", 100) + "at": {member: 1, rank: foldedName},
+	} {
+		member, rank := n.find([]byte(name))
+		assert.Equal(t, want, candidate{member: member, rank: rank}, name)
+	}
 }
