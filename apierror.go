@@ -92,8 +92,8 @@ func (e *apiErrorBody) takeErrors(value wire.Value) {
 	}
 }
 
-// takeFields takes over messages by field: a text, several, or those of fields inside the field, whose names are joined by
-// dots. The name of the field is fit to be shown.
+// takeFields takes over messages by field: a text, several, or those of fields inside the field, whose names are joined
+// by dots. The field's name is masked already.
 func (e *apiErrorBody) takeFields(field string, value wire.Value, depth int) {
 	switch kind := value.Kind(); {
 	case depth == 0 || kind == 'n':

@@ -33,10 +33,11 @@ type Request struct {
 // left as it was.
 //
 // A JSON target is read with the conventions of the API: names match in any case and with or without underscores, a
-// time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. If a name comes twice in one object, the last value
-// wins; two spellings of one field's name are merged, unless the target is a record of this package. A number in an any is a
-// float64, as in encoding/json: where all digits of an id count take json.Number, an int64 or [Attributes]. With *[]byte,
-// io.Writer and Raw an answer with a status of success is taken as it is, even if its body reports an error.
+// time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. If a name comes twice in one object, the
+// last value wins; two spellings of one field's name are merged, unless the target is a record of this package. A
+// number in an any is a float64, as in encoding/json: where all digits of an id count take json.Number, an int64 or
+// [Attributes]. With *[]byte, io.Writer and Raw an answer with a status of success is taken as it is, even if its body
+// reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
 	if c.caller == nil {
 		return errNotConnected

@@ -45,8 +45,8 @@ type DriftbotUpdateMessageRequest struct {
 type DriftbotTriggerRequest struct {
 	ActionID string `json:"action_id,omitzero"`
 
-	// Payload is any value that encodes to JSON, with instants as milliseconds. A nil pointer, map or slice is not sent, and
-	// neither is any other value that encodes to null: only json.RawMessage("null") sends null.
+	// Payload is any value that encodes to JSON, with instants as milliseconds. A nil pointer, map or slice is not
+	// sent, nor is any other value that encodes to null: only json.RawMessage("null") sends null.
 	Payload any `json:"payload,omitzero"`
 }
 

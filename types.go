@@ -18,8 +18,8 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// ID is the id of a record of type R. It decodes from a JSON number or a numeric string without losing a digit; null and ""
-// are 0, which means "none". Ids that the API gives out are greater than 0, and no other is accepted as an argument.
+// ID is the id of a record of type R. It decodes from a JSON number or a numeric string without losing a digit; null
+// and "" are 0, which means "none". Ids that the API gives out are greater than 0, and no other is accepted as an argument.
 type ID[R any] int64
 
 // Ids have a type for each kind of record, so that the compiler tells them apart. Users, workflows, inboxes, playbooks and
@@ -223,7 +223,7 @@ func (a Attributes) Bool(key string) (value, ok bool) {
 }
 
 // Time returns the instant under key in UTC, and whether there is one: milliseconds since the epoch as a number or a
-// numeric string, an RFC 3339 string, or a [time.Time]. The epoch itself is none, as in the fields of records.
+// numeric string, an RFC 3339 string, or a [time.Time]. The epoch counts as unset, as it does in records.
 func (a Attributes) Time(key string) (time.Time, bool) {
 	if value, ok := a[key].(time.Time); ok {
 		return value.UTC(), true

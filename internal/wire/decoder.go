@@ -11,8 +11,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decoder walks a JSON value whose grammar the JSON package has checked before. So nothing can be wrong with what it meets,
-// and it looks at no more than it needs: commas and colons, for one, are where they must be. It never leaves this module.
+// Decoder walks a JSON value whose grammar the JSON package has checked before. So nothing can be wrong with what it
+// meets, and it looks at no more than it needs: commas and colons, for one, are where they must be. It never leaves
+// this module.
 type Decoder struct {
 	scanner
 	texts   texts
@@ -57,8 +58,8 @@ func (d *Decoder) check() error {
 	return nil
 }
 
-// Kind goes past white space, commas and colons, and returns the kind of what comes next, a closing bracket included. After
-// the last value there is none to ask for.
+// Kind goes past white space, commas and colons, and returns the kind of what comes next, a closing bracket included.
+// After the last value there is none to ask for.
 func (s *scanner) Kind() jsontext.Kind {
 	for {
 		switch b := s.data[s.at]; {
@@ -182,8 +183,8 @@ func (s *scanner) string() []byte {
 
 func (d *Decoder) text() string { return d.texts.of(d.string()) }
 
-// open returns the next value in types that hold any: objects become map[string]any, lists []any, and every number stays a
-// json.Number, so that no digit is lost.
+// open returns the next value in types that hold any: objects become map[string]any, lists []any, and every number
+// stays a json.Number, so that no digit is lost.
 func (d *Decoder) open() any {
 	switch kind := d.Kind(); kind {
 	case '{':

@@ -38,11 +38,11 @@ var envelopeNames, pageNames, linkNames = func() (envelope, page, link names) {
 	return envelope, page, link
 }()
 
-// Open reads an answer: {"data": …, "pagination": …, "links": …}, or the data without an envelope. It calls data with the
-// decoder at the data, which it must go past; where there are none, or null, it does not. An object without "data" counts as
-// the data itself unless it reports an error. Names match as those of a record do. Where "data" comes more than once, so may
-// the call: the last one counts, unless the data are null. Paths of errors begin at the data. The envelope may hold parts of
-// the body.
+// Open reads an answer: {"data": …, "pagination": …, "links": …}, or the data without an envelope. It calls data with
+// the decoder at the data, which it must go past; where there are none, or null, it does not. An object without "data"
+// counts as the data itself unless it reports an error. Names match as those of a record do. Where "data" comes more
+// than once, so may the call: the last one counts, unless the data are null. Paths of errors begin at the data. The
+// envelope may hold parts of the body.
 func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 	dec, err := newDecoder(body)
 	defer dec.free()
@@ -92,7 +92,9 @@ func openEnvelope(dec *Decoder, data func(*Decoder) error) (e Envelope, err erro
 }
 
 // reopenEnvelope reads the members that count. The data at one place were read before, with an error or without.
-func reopenEnvelope(dec *Decoder, start int, data func(*Decoder) error, read int, readErr error) (e Envelope, err error) {
+func reopenEnvelope(dec *Decoder, start int, data func(*Decoder) error, read int, readErr error) (
+	e Envelope, err error,
+) {
 	dec.at = start
 	for _, c := range envelopeNames.choose(&dec.scanner, func(int) { dec.Value() }) {
 		dec.at = c.value
@@ -146,8 +148,8 @@ func (s *scanner) part(c candidate) part {
 	return part{name: s.string(), value: s.Value()}
 }
 
-// members returns the members of a part that is an object. Null, or no part, has none. Like an envelope's, they are read where
-// they stand as long as none comes twice.
+// members returns the members of a part that is an object. Null, or no part, has none. Like an envelope's, they are
+// read where they stand as long as none comes twice.
 func (p part) members(n *names) (found [2]part, err error) {
 	switch kind := p.value.Kind(); {
 	case len(p.value) == 0 || kind == 'n':

@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// names are the members that an object can have. A member has a name of its own, is also found under other spellings of that
-// name, and may have a second name.
+// names are the members that an object can have. A member has a name of its own, is also found under other spellings of
+// that name, and may have a second name.
 type names struct {
 	members []named
 	own     map[string]int // into members, by name
@@ -74,8 +74,8 @@ func (n *names) find(name []byte) (int, rank) {
 	return -1, 0
 }
 
-// folded appends a name without case and underscores. A name with an underscore at an edge, or with a dash, is another name:
-// there is no fold.
+// folded appends a name without case and underscores. A name with an underscore at an edge, or with a dash, is another
+// name: there is no fold.
 func folded(dst, name []byte) ([]byte, bool) {
 	if len(name) == 0 || name[0] == '_' || name[len(name)-1] == '_' {
 		return nil, false
@@ -115,9 +115,9 @@ func (c candidate) beats(other candidate) bool {
 	}
 }
 
-// choose walks the object that comes next and returns the value that counts for each member, in the body's order. Of a name
-// that comes twice in one spelling only the last value is considered. Choose calls foreign behind the name of every other
-// member, with the place of that name; foreign must go past the value.
+// choose walks the object that comes next and returns the value that counts for each member, in the body's order. Of a
+// name that comes twice in one spelling only the last value is considered. Choose calls foreign behind the name of
+// every other member, with the place of that name; foreign must go past the value.
 func (n *names) choose(s *scanner, foreign func(name int)) []candidate {
 	var all []candidate
 	last := map[string]int{} // into all

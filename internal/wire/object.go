@@ -13,26 +13,26 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DecodeObject decodes the object that comes next into the struct that out points to, which must be zero. How to set each
-// field is found out once for a type, and the kinds of fields that records have are set without a detour. Null is the zero
-// value.
+// DecodeObject decodes the object that comes next into the struct that out points to, which must be zero. How to set
+// each field is found out once for a type, and the kinds of fields that records have are set without a detour. Null is
+// the zero value.
 //
-// A member belongs to the field whose name it has. Names match in snake_case and camelCase and in any case, and a field with
-// the tag also:"name" has a second name. Where a field comes more than once, its own name wins over another spelling, which
-// wins over the second name; a value wins over null; and then the last one wins. It wins whole: nothing of another value
-// remains, and nothing that is wrong with one counts. A field with the option embed of the tag json takes the members that no
-// other field has.
+// A member belongs to the field whose name it has. Names match in snake_case and camelCase and in any case, and a field
+// with the tag also:"name" has a second name. Where a field comes more than once, its own name wins over another
+// spelling, which wins over the second name; a value wins over null; and then the last one wins. It wins whole: nothing
+// of another value remains, and nothing that is wrong with one counts. A field with the option embed of the tag json
+// takes the members that no other field has.
 //
-// The struct's own methods are not asked, and neither are those of fields that are integers, free maps or records. A field
-// with the tag wire:"bare" takes a string that stands in place of the object. A struct cannot hold itself. An error leaves the
-// decoder behind the object too.
+// The struct's own methods are not asked, and neither are those of fields that are integers, free maps or records. A
+// field with the tag wire:"bare" takes a string that stands in place of the object. A struct cannot hold itself. An
+// error leaves the decoder behind the object too.
 func DecodeObject(dec *Decoder, out any) error {
 	v := reflect.ValueOf(out).Elem()
 	return layoutOf(v.Type()).set(dec, v)
 }
 
-// UnmarshalObject is DecodeObject for one JSON value, and for a struct that may hold something, of which nothing remains.
-// Anything after the value is an error.
+// UnmarshalObject is DecodeObject for one JSON value, and for a struct that may hold something, of which nothing
+// remains. Anything after the value is an error.
 func UnmarshalObject(data []byte, out any) error {
 	dec, err := newDecoder(data)
 	defer dec.free()

@@ -31,7 +31,7 @@ var (
 	errNotPositive = errors.New("must be greater than 0")
 	errEmptyKey    = errors.New("has an empty key")
 	errKey         = errors.New("has a key with a bracket, a control character or invalid UTF-8")
-	errEmptyText   = errors.New("has an empty text, which cannot filter")
+	errEmptyText   = errors.New("must not hold an empty string")
 	errQueryKind   = errors.New("only strings, numbers and booleans can be sent in a query")
 	errDuration    = errors.New("must be a positive whole number of minutes")
 )
@@ -120,7 +120,7 @@ func checkKey(key string) error {
 	switch {
 	case key == "":
 		return errEmptyKey
-	case !utf8.ValidString(key), strings.ContainsFunc(key, func(r rune) bool { return r == '[' || r == ']' || unicode.IsControl(r) }):
+	case !utf8.ValidString(key), strings.ContainsAny(key, "[]"), strings.ContainsFunc(key, unicode.IsControl):
 		return errKey
 	}
 	return nil

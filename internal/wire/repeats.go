@@ -10,8 +10,9 @@ import (
 // span is a part of the data.
 type span struct{ from, to int }
 
-// withoutRepeats returns a JSON value in which no name comes twice in one object: of those that do, the last one stays. The
-// JSON package would merge their values. It returns data itself if there is nothing to take out, or if it is not JSON.
+// withoutRepeats returns a JSON value in which no name comes twice in one object: of those that do, the last one stays.
+// The JSON package would merge their values. It returns data itself if there is nothing to take out, or if it is not
+// JSON.
 func withoutRepeats(data []byte) []byte {
 	if jsontext.Value(data).IsValid(jsontext.AllowInvalidUTF8(true)) || !jsontext.Value(data).IsValid(lenient) {
 		return data
@@ -29,7 +30,8 @@ func withoutRepeats(data []byte) []byte {
 	return append(kept, data[at:]...)
 }
 
-// repeats goes past the next value and appends the members in it that come again later, each up to the member behind it.
+// repeats goes past the next value and appends the members in it that come again later, each up to the member behind
+// it.
 func (s *scanner) repeats(found []span) []span {
 	switch s.Kind() {
 	case '{':

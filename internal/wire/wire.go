@@ -44,8 +44,8 @@ var writing = json.JoinOptions(
 	json.WithMarshalers(marshalers),
 )
 
-// rewriting are the options for what an answer held: the fields that no type has stay as they came, and may hold invalid
-// UTF-8 or a name twice.
+// rewriting are the options for what an answer held: the fields that no type has stay as they came, and may hold
+// invalid UTF-8 or a name twice.
 var rewriting = json.JoinOptions(writing, lenient)
 
 var (
@@ -55,8 +55,9 @@ var (
 	openWriting = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(openMarshalers))
 )
 
-// Unmarshal decodes one JSON value tolerantly into a target of any type. Anything after it is an error. Of a name that comes
-// twice in one object the last value counts, whole; two spellings of one name are decoded into the same field in turn.
+// Unmarshal decodes one JSON value tolerantly into a target of any type. Anything after it is an error. Of a name that
+// comes twice in one object the last value counts, whole; two spellings of one name are decoded into the same field in
+// turn.
 func Unmarshal(data []byte, out any) error {
 	return json.Unmarshal(withoutRepeats(data), out, reading)
 }
@@ -74,8 +75,8 @@ func Strict(first *json.Marshalers) json.Options {
 // MarshalStrict is Marshal for requests: invalid UTF-8 and a name that comes twice are errors.
 func MarshalStrict(v any, strict json.Options) ([]byte, error) { return json.Marshal(v, strict) }
 
-// MarshalOpen encodes a value for which the API has no type. Only instants have a form of their own: a duration is refused,
-// since nobody knows its unit.
+// MarshalOpen encodes a value for which the API has no type. Only instants have a form of their own: a duration is
+// refused, since nobody knows its unit.
 func MarshalOpen(v any) ([]byte, error) {
 	return json.Marshal(v, openWriting)
 }
@@ -132,8 +133,8 @@ const (
 	ErrZeroTime = Reason("the zero time cannot be sent")
 )
 
-// ParseInt reads a JSON integer, which may have a fraction or an exponent as long as its value is whole, a JSON string that
-// holds one, or null or an empty string (0).
+// ParseInt reads a JSON integer, which may have a fraction or an exponent as long as its value is whole, a JSON string
+// that holds one, or null or an empty string (0).
 func ParseInt(value []byte) (int64, error) {
 	text, err := scalar(value)
 	if err != nil || len(text) == 0 {
@@ -266,8 +267,8 @@ func ParseBool(value []byte) (bool, error) {
 	return false, Misplaced(kind, "a boolean")
 }
 
-// scalar returns the text of a number or of a string; null gives none. Other kinds are errors. What it returns may be a part
-// of value.
+// scalar returns the text of a number or of a string; null gives none. Other kinds are errors. What it returns may be a
+// part of value.
 func scalar(value []byte) ([]byte, error) {
 	switch kind := jsontext.Value(value).Kind(); kind {
 	case 'n':
@@ -329,7 +330,8 @@ func readBool(dec *jsontext.Decoder, yes *bool) error {
 	return err
 }
 
-// readNumber is there because json.Number is a string type, for which a number would not do. null and an empty string are "".
+// readNumber is there because json.Number is a string type, for which a number would not do. null and an empty string
+// are "".
 func readNumber(dec *jsontext.Decoder, n *stdjson.Number) error {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -355,9 +357,9 @@ func readInstant(dec *jsontext.Decoder, t *time.Time) error {
 	return err
 }
 
-// ParseInstant reads an instant: integer milliseconds since the epoch, the same in a string, an RFC 3339 string, or null or
-// an empty string (the zero time). The epoch itself is the zero time too: it stands for an instant that was never set. The
-// result is in UTC and has whole milliseconds.
+// ParseInstant reads an instant: integer milliseconds since the epoch, the same in a string, an RFC 3339 string, or
+// null or an empty string (the zero time). The epoch itself is the zero time too: it stands for an instant that was
+// never set. The result is in UTC and has whole milliseconds.
 func ParseInstant(value []byte) (time.Time, error) {
 	text, err := scalar(value)
 	if err != nil {
@@ -392,7 +394,8 @@ func instant(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// isRFC3339 reports whether a text has the form of an RFC 3339 time with a zone. Package time takes a few others for one.
+// isRFC3339 reports whether a text has the form of an RFC 3339 time with a zone. Package time takes a few others for
+// one.
 func isRFC3339(text string) bool {
 	const date, zone = "0000-00-00T00:00:00", "00:00"
 	if len(text) <= len(date) || !hasForm(text[:len(date)], date) {
