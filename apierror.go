@@ -2,10 +2,7 @@ package drift
 
 import (
 	"bytes"
-	"encoding/json"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -35,24 +32,25 @@ const (
 type apiErrorBody struct {
 	kind, message, code string
 	fields              map[string][]string
+	kept                int // messages in fields
 
 	secret string // never repeated, if not empty
 }
 
 // detail is an error as an object. Its members may be of any type, so that one odd member does not hide the others.
 type detail struct {
-	Type    json.RawMessage `json:"type"`
-	Message json.RawMessage `json:"message"`
-	Code    json.RawMessage `json:"code"`
-	Param   json.RawMessage `json:"param"`
-	Error   json.RawMessage `json:"error"`
-	Errors  json.RawMessage `json:"errors"`
+	Type    wire.Value `json:"type"`
+	Message wire.Value `json:"message"`
+	Code    wire.Value `json:"code"`
+	Param   wire.Value `json:"param"`
+	Error   wire.Value `json:"error"`
+	Errors  wire.Value `json:"errors"`
 }
 
 func parseAPIError(body []byte, secret string) *apiErrorBody {
 	e := &apiErrorBody{secret: secret}
 	var top detail
-	if wire.Unmarshal(body, &top) != nil {
+	if wire.UnmarshalObject(body, &top) != nil {
 		return e
 	}
 	e.take(top)
@@ -63,8 +61,8 @@ func parseAPIError(body []byte, secret string) *apiErrorBody {
 }
 
 // takeRaw takes over an error that is an object or a text, and returns the object.
-func (e *apiErrorBody) takeRaw(value json.RawMessage) (d detail) {
-	if len(value) > 0 && value[0] == '{' && wire.Unmarshal(value, &d) == nil {
+func (e *apiErrorBody) takeRaw(value wire.Value) (d detail) {
+	if value.Kind() == '{' && value.Decode(&d) == nil {
 		e.take(d)
 	} else if e.message == "" {
 		e.message = e.text(value, maxMessage)
@@ -73,68 +71,83 @@ func (e *apiErrorBody) takeRaw(value json.RawMessage) (d detail) {
 }
 
 // takeErrors takes over a list of errors, one error, or messages by field.
-func (e *apiErrorBody) takeErrors(value json.RawMessage) {
-	var list []json.RawMessage
-	var one detail
-	switch {
-	case wire.Unmarshal(value, &list) == nil:
-		for _, item := range list {
+func (e *apiErrorBody) takeErrors(value wire.Value) {
+	switch value.Kind() {
+	case '[':
+		for item := range value.Elements() {
+			if e.full() {
+				return
+			}
 			e.takeRaw(item)
 		}
-	case wire.Unmarshal(value, &one) == nil && e.text(one.Message, maxMessage) == "":
-		e.takeFields("", value, maxFieldDepth)
+	case '{':
+		var one detail
+		if value.Decode(&one) == nil && e.text(one.Message, maxMessage) == "" {
+			e.takeFields("", value, maxFieldDepth)
+			return
+		}
+		e.take(one)
 	default:
 		e.takeRaw(value)
 	}
 }
 
-// takeFields takes over messages by field: a text, several, or those of fields inside the field, whose names are joined by
-// dots.
-func (e *apiErrorBody) takeFields(field string, value json.RawMessage, depth int) {
-	var inside map[string]json.RawMessage
-	var list []json.RawMessage
-	switch {
-	case depth == 0:
-	case wire.Unmarshal(value, &inside) == nil:
-		for _, name := range slices.Sorted(maps.Keys(inside)) {
-			e.takeFields(joinNonEmpty(".", field, name), inside[name], depth-1)
+// takeFields takes over messages by field: a text, several, or those of fields inside the field, whose names are joined
+// by dots. The field's name is masked already.
+func (e *apiErrorBody) takeFields(field string, value wire.Value, depth int) {
+	switch kind := value.Kind(); {
+	case depth == 0 || kind == 'n':
+	case kind == '{':
+		for name, inside := range value.Members() {
+			if e.full() {
+				return
+			}
+			e.takeFields(joinNonEmpty(".", field, mask(name, e.secret, maxName)), inside, depth-1)
 		}
-	case wire.Unmarshal(value, &list) == nil:
-		for _, item := range list {
+	case kind == '[':
+		for item := range value.Elements() {
+			if e.full() {
+				return
+			}
 			e.takeFields(field, item, depth-1)
 		}
-	default:
+	case field != "":
 		e.addField(mask(field, e.secret, maxName), e.text(value, maxMessage))
 	}
 }
 
 // take takes over what is not yet known.
 func (e *apiErrorBody) take(d detail) {
-	message := e.text(d.Message, maxMessage)
-	setIfEmpty(&e.kind, e.text(d.Type, maxName))
-	setIfEmpty(&e.code, e.text(d.Code, maxName))
-	setIfEmpty(&e.message, message)
-	e.addField(e.text(d.Param, maxName), message)
+	e.setIfEmpty(&e.kind, d.Type, maxName)
+	e.setIfEmpty(&e.code, d.Code, maxName)
+	e.setIfEmpty(&e.message, d.Message, maxMessage)
+	if name := e.text(d.Param, maxName); name != "" && !e.full() {
+		e.addField(name, e.text(d.Message, maxMessage))
+	}
 }
 
+// full reports whether as many messages by field are known as are kept. What follows need not be read.
+func (e *apiErrorBody) full() bool { return e.kept >= maxFields }
+
 func (e *apiErrorBody) addField(name, message string) {
-	if name == "" || len(e.fields) >= maxFields || len(e.fields[name]) >= maxFields {
+	if name == "" || e.full() {
 		return
 	}
 	if e.fields == nil {
 		e.fields = map[string][]string{}
 	}
 	e.fields[name] = append(e.fields[name], message)
+	e.kept++
 }
 
-func setIfEmpty(field *string, value string) {
+func (e *apiErrorBody) setIfEmpty(field *string, value wire.Value, limit int) {
 	if *field == "" {
-		*field = value
+		*field = e.text(value, limit)
 	}
 }
 
 // text returns a JSON string or number as printable text, and "" for everything else.
-func (e *apiErrorBody) text(value json.RawMessage, limit int) string {
+func (e *apiErrorBody) text(value wire.Value, limit int) string {
 	text, err := wire.ParseText(value)
 	if err != nil {
 		return ""

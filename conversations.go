@@ -59,7 +59,7 @@ type Conversation struct {
 	Direction         Direction          `json:"direction,omitzero"`
 	Integration       string             `json:"integration,omitzero"`
 	Labels            []string           `json:"labels,omitzero"`
-	Tags              []TagRef           `json:"tags,omitzero"` // also read from conversation_tags
+	Tags              []TagRef           `json:"tags,omitzero" also:"conversation_tags"`
 	CustomAttributes  Attributes         `json:"custom_attributes,omitzero"`
 	Participants      []UserID           `json:"participants,omitzero"`
 	MemberCount       int                `json:"member_count,omitzero"`
@@ -140,7 +140,7 @@ type ConversationListOptions struct {
 	LastActivityAt    time.Time      `query:"last_activity_at"`
 	LastMessageSentAt time.Time      `query:"last_message_sent_at"`
 	Labels            []string       `query:"labels"`
-	MemberCount       int            `query:"member_count"`
+	MemberCount       *int           `query:"member_count"`
 	Participants      []string       `query:"participants"` // names or addresses
 	ReplySubject      string         `query:"reply_subject"`
 	ResolvedAt        time.Time      `query:"resolved_at"`
@@ -207,8 +207,6 @@ type conversationFields Conversation
 
 func (c *Conversation) fields() any      { return (*conversationFields)(c) }
 func (c *Conversation) identified() bool { return c.ID > 0 }
-
-func (c *Conversation) adopt() error { return adopt(&c.Extra, "conversation_tags", &c.Tags) }
 
 // UnmarshalJSON decodes a conversation as the API sends it, or as MarshalJSON wrote it.
 func (c *Conversation) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, c) }

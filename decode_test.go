@@ -58,6 +58,8 @@ const maxID = 9223372036854775807
 func TestDecodeID(t *testing.T) {
 	for value, want := range map[string]drift.ConversationID{
 		`7`: 7, `"7"`: 7, `9223372036854775807`: maxID, `"9223372036854775807"`: maxID, `9007199254740993`: 1<<53 + 1,
+		`5.0`: 5, `5e0`: 5, `"5.0"`: 5, `50e-1`: 5, `1E3`: 1000, `"1e+2"`: 100, `9007199254740993.000`: 1<<53 + 1, `922337203685477580.7e1`: maxID,
+		`0.00000000000000000000000000000000007e35`: 7,
 	} {
 		t.Run(value, func(t *testing.T) {
 			c, err := getConversation(t, `{"data":{"id":`+value+`}}`)
@@ -69,12 +71,13 @@ func TestDecodeID(t *testing.T) {
 
 // refusedIntegers are refused wherever an integer belongs.
 var refusedIntegers = []string{
-	`1e2`, `1E2`, `1.0`, `1.5`, `9223372036854775808`, `-9223372036854775809`, `"9223372036854775808"`, `"1e2"`, `"1.0"`, `"+7"`, `" 7"`,
-	`"7 "`, `"0x7"`, `"1_000"`, `""`, `"seven"`, `true`, `false`, `[7]`, `{"id":7}`,
+	`1.5`, `1e-1`, `15e-1`, `"1.5"`, `1e19`, `9223372036854775807.5`, `9.2233720368547758075e18`, `1e999999999`, `1e-999999999`, `1e9223372036854775808`,
+	`9223372036854775808`, `-9223372036854775809`, `"9223372036854775808"`, `"1."`, `".5"`, `"1e"`, `"1e+"`, `"e1"`, `"-"`, `"1.0.0"`, `"1,0"`,
+	`"+7"`, `" 7"`, `"7 "`, `"0x7"`, `"1_000"`, `"seven"`, `" "`, `"NaN"`, `true`, `false`, `[7]`, `{"id":7}`,
 }
 
 func TestDecodeRefusedIDs(t *testing.T) {
-	for _, value := range append([]string{`0`, `"0"`, `-0`, `null`, `-7`, `"-7"`}, refusedIntegers...) {
+	for _, value := range append([]string{`0`, `"0"`, `-0`, `0.0`, `"0e5"`, `0e999999999`, `null`, `""`, `-7`, `"-7"`, `-7.0`}, refusedIntegers...) {
 		t.Run(value, func(t *testing.T) {
 			_, err := getConversation(t, `{"id":`+value+`}`)
 			requireDecodeError(t, err, "/id")
@@ -103,7 +106,7 @@ func TestDecodeMissingID(t *testing.T) {
 
 // Only the record that an operation returns must have an id.
 func TestDecodeNestedIDs(t *testing.T) {
-	for value, want := range map[string]drift.ContactID{`0`: 0, `null`: 0, `"0"`: 0, `7`: 7, `"7"`: 7, `9223372036854775807`: maxID} {
+	for value, want := range map[string]drift.ContactID{`0`: 0, `null`: 0, `""`: 0, `"0"`: 0, `7`: 7, `"7"`: 7, `7.0`: 7, `9223372036854775807`: maxID} {
 		c, err := getConversation(t, `{"id":1,"contact_id":`+value+`}`)
 		require.NoError(t, err, value)
 		assert.Equal(t, want, c.ContactID, value)
@@ -137,13 +140,13 @@ func TestDecodePlainIDs(t *testing.T) {
 
 func TestDecodeCompanyID(t *testing.T) {
 	for value, want := range map[string]drift.CompanyID{
-		`"1_a.com"`: "1_a.com", `12`: "12", `12.50`: "12.50", `9007199254740993`: "9007199254740993", `null`: "", `""`: "", `"a\ud83d"`: "a\ufffd",
+		`"1_a.com"`: "1_a.com", `12`: "12", `12.50`: "12.50", `9007199254740993`: "9007199254740993", `null`: "", `""`: "", `"a\ud83d"`: "a\ufffd", `true`: "true",
 	} {
 		page, err := serve(t, respond(http.StatusOK, `[{"id":1,"company_id":`+value+`}]`)).Companies.ListPeople(t.Context(), "x", drift.CompanyListPeopleOptions{})
 		require.NoError(t, err, value)
 		assert.Equal(t, want, page.Items[0].CompanyID, value)
 	}
-	_, err := serve(t, respond(http.StatusOK, `[{"id":1,"company_id":true}]`)).Companies.ListPeople(t.Context(), "x", drift.CompanyListPeopleOptions{})
+	_, err := serve(t, respond(http.StatusOK, `[{"id":1,"company_id":["1_a.com"]}]`)).Companies.ListPeople(t.Context(), "x", drift.CompanyListPeopleOptions{})
 	requireRecordError(t, err, 0, "/company_id")
 }
 
@@ -157,8 +160,17 @@ func TestDecodeInstants(t *testing.T) {
 		`"2025-12-31T19:00:00.123-05:00"`: time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC),
 		`-1`:                              time.Date(1969, 12, 31, 23, 59, 59, 999e6, time.UTC),
 		`"-1"`:                            time.Date(1969, 12, 31, 23, 59, 59, 999e6, time.UTC),
-		`0`:                               time.Unix(0, 0).UTC(),
+		`1767225600123.0`:                 time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC),
+		`"1.767225600123e12"`:             time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC),
+		`"2026-01-01t00:00:00.1z"`:        time.Date(2026, 1, 1, 0, 0, 0, 1e8, time.UTC),
+		`"2026-01-01T23:59:00+23:59"`:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		`0`:                               {},
+		`"0"`:                             {},
+		`-0.0`:                            {},
+		`"1970-01-01T00:00:00Z"`:          {},
+		`"1970-01-01T02:00:00.000+02:00"`: {},
 		`null`:                            {},
+		`""`:                              {},
 	} {
 		t.Run(value, func(t *testing.T) {
 			c, err := getConversation(t, `{"id":1,"created_at":`+value+`}`)
@@ -170,8 +182,11 @@ func TestDecodeInstants(t *testing.T) {
 
 func TestDecodeRefusedInstants(t *testing.T) {
 	for _, value := range []string{
-		`"2026-01-01T00:00:00"`, `"2026-01-01 00:00:00Z"`, `"2026-01-01"`, `"2026-01-01T00:00:00+0200"`, `"2026-13-01T00:00:00Z"`, `"now"`, `""`,
-		`1767225600123.5`, `1767225600123.0`, `1.7e12`, `"1.7e12"`, `"+5"`, `9223372036854775808`, `true`, `[]`, `{}`,
+		`"2026-01-01T00:00:00"`, `"2026-01-01 00:00:00Z"`, `"2026-01-01"`, `"2026-01-01T00:00:00+0200"`, `"2026-13-01T00:00:00Z"`, `"now"`, `" "`,
+		`"2026-01-01T3:04:05Z"`, `"2026-01-01T03:04:05,5Z"`, `"2026-01-01T03:04:05.Z"`, `"2026-01-01T03:04:05+24:00"`, `"2026-01-01T03:04:05-02:60"`,
+		`"2026-01-01T03:04:05+2:00"`, `"2026-01-01T03:04:05+02"`, `"2026-01-01T24:00:00Z"`, `"2026-01-01T03:60:05Z"`, `"2026-01-01T03:04Z"`,
+		`"2026-1-01T03:04:05Z"`, `"26-01-01T03:04:05Z"`, `"2026-02-29T03:04:05Z"`, `"2026-01-01T03:04:05Z "`, `"+2026-01-01T03:04:05Z"`,
+		`1767225600123.5`, `"+5"`, `9223372036854775808`, `true`, `[]`, `{}`,
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := getConversation(t, `{"id":1,"created_at":`+value+`}`)
@@ -181,7 +196,7 @@ func TestDecodeRefusedInstants(t *testing.T) {
 }
 
 func TestDecodeDurations(t *testing.T) {
-	for value, want := range map[string]time.Duration{`30`: 30 * time.Minute, `"45"`: 45 * time.Minute, `0`: 0, `null`: 0, `153722867`: 153722867 * time.Minute} {
+	for value, want := range map[string]time.Duration{`30`: 30 * time.Minute, `"45"`: 45 * time.Minute, `"3e1"`: 30 * time.Minute, `0`: 0, `null`: 0, `""`: 0, `153722867`: 153722867 * time.Minute} {
 		m, err := getMeeting(t, `{"id":1,"duration":`+value+`}`)
 		require.NoError(t, err, value)
 		assert.Equal(t, want, m.Duration, value)
@@ -193,16 +208,16 @@ func TestDecodeDurations(t *testing.T) {
 }
 
 func TestDecodeBooleansAndCounts(t *testing.T) {
-	for value, want := range map[string]bool{`true`: true, `false`: false, `null`: false} {
+	for value, want := range map[string]bool{`true`: true, `false`: false, `null`: false, `"true"`: true, `"false"`: false, `""`: false} {
 		c, err := getConversation(t, `{"id":1,"archived":`+value+`}`)
 		require.NoError(t, err, value)
 		assert.Equal(t, want, c.Archived, value)
 	}
-	for _, value := range []string{`"true"`, `1`, `0`, `[]`, `{}`} {
+	for _, value := range []string{`"TRUE"`, `"yes"`, `" true"`, `"1"`, `1`, `0`, `[]`, `[true]`, `{}`} {
 		_, err := getConversation(t, `{"id":1,"archived":`+value+`}`)
 		requireDecodeError(t, err, "/archived")
 	}
-	for _, value := range []string{`3.0`, `3e0`, `3.5`, `true`, `9223372036854775808`} {
+	for _, value := range []string{`3.5`, `true`, `9223372036854775808`} {
 		_, err := getConversation(t, `{"id":1,"member_count":`+value+`}`)
 		requireDecodeError(t, err, "/member_count")
 	}
@@ -219,18 +234,18 @@ func TestDecodeNames(t *testing.T) {
 	}
 }
 
-// Of a name that comes twice, in whatever spelling, the last counts.
+// Of a name that comes twice the last counts, and of two spellings the field's own name.
 func TestDecodeDuplicateNames(t *testing.T) {
 	c, err := getConversation(t, `{"id":9,"title":"a","createdAt":1,"labels":["a","b"],"custom_attributes":{"a":1,"b":1},"x":1,"email":"a",`+
-		`"title":"b","created_at":2,"labels":["c"],"custom_attributes":{"a":2,"a":3},"x":2,"email":null,"ID":1}`)
+		`"title":"b","created_at":2,"labels":["c"],"custom_attributes":{"a":2,"a":3},"x":2,"email":null,"ID":1,"id":1,"id":"9"}`)
 	require.NoError(t, err)
 	assert.Equal(t, &drift.Conversation{
-		ID: 1, Title: "b", CreatedAt: time.UnixMilli(2).UTC(), Labels: []string{"c"},
+		ID: 9, Title: "b", CreatedAt: time.UnixMilli(2).UTC(), Labels: []string{"c"},
 		CustomAttributes: drift.Attributes{"a": json.Number("3")}, Extra: map[string]json.RawMessage{"x": json.RawMessage("2")},
 	}, c)
-	c, err = getConversation(t, `{"data":{"id":5,"title":"first"},"Data":{"id":6}}`)
+	c, err = getConversation(t, `{"data":{"id":5,"title":"first"},"Data":{"id":6},"data":{"id":7}}`)
 	require.NoError(t, err)
-	assert.Equal(t, &drift.Conversation{ID: 6}, c)
+	assert.Equal(t, &drift.Conversation{ID: 7}, c)
 }
 
 // Chat texts are cut without regard to characters.
@@ -532,18 +547,24 @@ func TestEnumsKnowTheirConstants(t *testing.T) {
 
 func TestDecodeTags(t *testing.T) {
 	vip, hot := drift.TagRef{Name: "vip"}, drift.TagRef{ID: 31, Name: "hot", Color: "#f80"}
+	odd := hot
+	odd.Extra = map[string]json.RawMessage{"x": json.RawMessage(`1`)}
 	for body, want := range map[string][]drift.TagRef{
 		`"tags":["vip"]`: {vip},
-		`"tags":[{"id":"31","name":"hot","color":"#f80"}]`:                                   {hot},
-		`"tags":["vip",{"ID":31,"Name":"hot","color":"#f80","x":1},{"name":"vip"}]`:          {vip, hot, vip},
-		`"conversation_tags":["vip"]`:                                                        {vip},
-		`"conversationTags":["vip"]`:                                                         {vip},
-		`"tags":["vip"],"conversation_tags":["hot"]`:                                         {vip},
-		`"conversation_tags":["hot"],"tags":["vip"]`:                                         {vip},
-		`"tags":null,"conversation_tags":["vip"]`:                                            {vip},
-		`"tags":[],"conversation_tags":["hot"]`:                                              {},
-		`"tags":null`:                                                                        nil,
-		`"conversation_tags":null`:                                                           nil,
+		`"tags":[{"id":"31","name":"hot","color":"#f80"}]`:                          {hot},
+		`"tags":["vip",{"ID":31,"Name":"hot","color":"#f80","x":1},{"name":"vip"}]`: {vip, odd, vip},
+		`"tags":"vip"`:                               {vip},
+		`"tags":""`:                                  nil,
+		`"tags":{"name":"vip"}`:                      {vip},
+		`"conversationTags":"vip"`:                   {vip},
+		`"conversation_tags":["vip"]`:                {vip},
+		`"conversationTags":["vip"]`:                 {vip},
+		`"tags":["vip"],"conversation_tags":["hot"]`: {vip},
+		`"conversation_tags":["hot"],"tags":["vip"]`: {vip},
+		`"tags":null,"conversation_tags":["vip"]`:    {vip},
+		`"tags":[],"conversation_tags":["hot"]`:      {},
+		`"tags":null`:                                nil,
+		`"conversation_tags":null`:                   nil,
 		`"conversation_tags":[null,{"id":31,"name":"hot","color":"#f80"}]`:                   {{}, hot},
 		`"conversation_tags":{"id":31,"name":"hot","color":"#f80"},"contact_id":null,"x":[]`: {hot},
 	} {
@@ -555,7 +576,8 @@ func TestDecodeTags(t *testing.T) {
 		}
 	}
 	for body, path := range map[string]string{
-		`"tags":[7]`: "/tags/0", `"tags":["a",{"id":1.5}]`: "/tags/1/id", `"tags":"vip"`: "/tags", `"conversation_tags":[7]`: "/conversation_tags/0",
+		`"tags":[7]`: "/tags/0", `"tags":["a",{"id":1.5}]`: "/tags/1/id", `"tags":true`: "/tags", `"conversation_tags":[7]`: "/conversation_tags/0",
+		`"conversationTags":[7]`: "/conversationTags/0", `"CONVERSATION_TAGS":{"ID":{}}`: "/CONVERSATION_TAGS/ID",
 		`"conversation_tags":["a",{"id":"x"}]`: "/conversation_tags/1/id",
 	} {
 		_, err := getConversation(t, `{"data":{"id":1,`+body+`}}`)
@@ -589,7 +611,9 @@ func TestDecodeAttachments(t *testing.T) {
 func TestDecodeMessageParts(t *testing.T) {
 	m, err := getMessage(t, `{"id":1,"author":{"id":7,"type":"user","bot":true,"x":1},"context":{"IP":"192.0.2.1","userAgent":"B","place":{"City":"Bern"}}}`)
 	require.NoError(t, err)
-	assert.Equal(t, &drift.Author{ID: 7, Type: drift.AuthorTypeUser, Bot: true}, m.Author)
+	assert.Equal(t, &drift.Author{
+		ID: 7, Type: drift.AuthorTypeUser, Bot: true, Extra: map[string]json.RawMessage{"x": json.RawMessage(`1`)},
+	}, m.Author)
 	assert.Equal(t, &drift.MessageContext{
 		IP: "192.0.2.1", UserAgent: "B", Extra: map[string]json.RawMessage{"place": json.RawMessage(`{"City":"Bern"}`)},
 	}, m.Context)
@@ -667,12 +691,12 @@ func TestDecodeErrorsQuoteNothing(t *testing.T) {
 	for _, body := range []string{
 		`{"id":"MARKER"}`, `{"id":1,"created_at":"MARKER"}`, `{"id":1,"contact_id":"MARKER"}`, `{"id":1,"contact_id":{"MARKER":"MARKER"}}`,
 		`{"id":1,"title":["MARKER"]}`, `{"id":1,"title":{"MARKER":1}}`, `{"id":1,"archived":"MARKER"}`, `{"id":1,"member_count":"MARKER"}`,
-		`{"id":1,"labels":"MARKER"}`, `{"id":1,"labels":[{"MARKER":1}]}`, `{"id":1,"tags":[7],"MARKER":"MARKER"}`, `{"id":1,"tags":"MARKER"}`,
+		`{"id":1,"labels":{"MARKER":"MARKER"}}`, `{"id":1,"labels":[{"MARKER":1}]}`, `{"id":1,"tags":[7],"MARKER":"MARKER"}`, `{"id":1,"tags":{"id":"MARKER"}}`,
 		`{"id":1,"conversation_tags":[["MARKER"]]}`, `{"id":1,"custom_attributes":"MARKER"}`,
 		`{"id":1,"custom_attributes":["MARKER"]}`, `{"id":1,"custom_attributes":{"MARKER":MARKER}}`, `{"id":1,"custom_attributes":{"MARKER":"\MARKER"}}`,
 		`{"MARKER":{"MARKER":[MARKER]}}`, `{"id":1,"MARKER":"MARKER`, `{"id":1,"MARKER`, `{"id":1,"MARKER":"\uMARKER"}`, `{"id":1} MARKER`,
 		`{"MARKER":1,"id":0}`, `{"data":"MARKER"}`, `{"data":["MARKER"]}`, `{"MARKER":1}`, `"MARKER"`, `["MARKER"]`, `["MARKER`, `MARKER`, `<p>MARKER</p>`,
-		`{"data":{"id":1,"MARKER":tru}}`, `{"MARKER":1,"data":{"id":1,"status":7}}`, `{"id":1,"custom_attributes":{"MARKER":` + strings.Repeat("[", 10_001) + `}}`,
+		`{"data":{"id":1,"MARKER":tru}}`, `{"MARKER":1,"data":{"id":1,"status":[7]}}`, `{"id":1,"custom_attributes":{"MARKER":` + strings.Repeat("[", 10_001) + `}}`,
 	} {
 		_, err := getConversation(t, body)
 		assertNoMarker(t, err, body)

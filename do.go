@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -36,9 +38,11 @@ type Request struct {
 // as it is, with the operation's name before it.
 //
 // A JSON target is read with the conventions of the API: names match in any case and with or without underscores, a
-// time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. A number in an any is a float64, as in
-// encoding/json: where all digits of an id count take json.Number, an int64 or [Attributes]. With *[]byte, io.Writer and Raw an answer with a
-// status of success is taken as it is, even if its body reports an error.
+// time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. If a name comes twice in one object, the
+// last value wins; two spellings of one field's name are merged, unless the target is a record of this package. A
+// number in an any is a float64, as in encoding/json: where all digits of an id count take json.Number, an int64 or
+// [Attributes]. With *[]byte, io.Writer and Raw an answer with a status of success is taken as it is, even if its body
+// reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
 	if c.caller == nil {
 		return errNotConnected
@@ -150,7 +154,14 @@ func (r Request) decode(body []byte, out any) error {
 	if r.Raw {
 		return wire.Explain(wire.Unmarshal(body, out))
 	}
-	envelope, err := wire.Open(body, func(dec *wire.Decoder) error { return wire.Decode(dec, out) })
+	var data jsontext.Value // of the answer's "data", which may come twice: only what counts may reach out
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
+		data = dec.Value()
+		return nil
+	})
+	if err == nil && envelope.Data {
+		err = wire.Explain(wire.Unmarshal(data, out))
+	}
 	return checkEnvelope(envelope, err)
 }
 

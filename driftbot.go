@@ -3,6 +3,7 @@ package drift
 import (
 	"context"
 	"encoding/json"
+	"reflect"
 	"time"
 
 	"github.com/driftsdk/drift/internal/wire"
@@ -26,7 +27,7 @@ type DriftbotInteraction struct {
 	ConversationID ConversationID  `json:"conversation_id,omitzero"`
 	ActionID       string          `json:"action_id,omitzero"`
 	Status         string          `json:"status,omitzero"`
-	Payload        json.RawMessage `json:"payload,omitzero"` // any JSON value, as it came
+	Payload        json.RawMessage `json:"payload,omitzero"` // any JSON value but null, as it came
 	CreatedAt      time.Time       `json:"created_at,omitzero"`
 
 	// Extra holds the fields that this type does not have; nil when there are none.
@@ -40,32 +41,56 @@ type DriftbotUpdateMessageRequest struct {
 }
 
 // DriftbotTriggerRequest is the body of POST v2/conversations/{conversationId}/driftbot/trigger, but for the id of the
-// conversation, which is taken from the path. What is left zero is not sent.
+// conversation, which is taken from the path. Zero fields are not sent.
 type DriftbotTriggerRequest struct {
 	ActionID string `json:"action_id,omitzero"`
-	Payload  any    `json:"payload,omitzero"` // any value that encodes to JSON, with instants as milliseconds; json.RawMessage("null") sends null
+
+	// Payload is any value that encodes to JSON, with instants as milliseconds. A nil pointer, map or slice is not
+	// sent, nor is any other value that encodes to null: only json.RawMessage("null") sends null.
+	Payload any `json:"payload,omitzero"`
 }
 
 // encodePayload keeps the checks of requests out of what is the caller's own.
 func (r *DriftbotTriggerRequest) encodePayload() error {
-	if r.Payload == nil {
+	payload := r.Payload
+	r.Payload = nil
+	if isNil(payload) {
 		return nil
 	}
-	data, err := marshalOpen(r.Payload)
+	data, err := marshalOpen(payload)
 	if err != nil {
 		return &ValidationError{Argument: "payload", Reason: err.Error()}
 	}
-	r.Payload = json.RawMessage(data)
+	if _, literal := payload.(json.RawMessage); literal || string(data) != "null" {
+		r.Payload = json.RawMessage(data)
+	}
 	return nil
 }
 
-// UnmarshalJSON decodes a request as encoding/json wrote it. Numbers in the payload become [json.Number].
+// isNil finds a nil behind any number of pointers, and a json.RawMessage that holds nothing.
+func isNil(value any) bool {
+	v := reflect.ValueOf(value)
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	switch v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Map:
+		return v.IsNil()
+	case reflect.Slice:
+		return v.IsNil() || v.Len() == 0 && v.Type() == reflect.TypeFor[json.RawMessage]()
+	}
+	return false
+}
+
+// UnmarshalJSON decodes a request as MarshalJSON wrote it. Numbers in the payload become [json.Number].
 func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	var raw struct {
-		ActionID string          `json:"action_id"`
-		Payload  json.RawMessage `json:"payload"`
+		ActionID string     `json:"action_id"`
+		Payload  wire.Value `json:"payload"`
 	}
-	if err := wire.Unmarshal(data, &raw); err != nil {
+	if err := wire.UnmarshalObject(data, &raw); err != nil {
 		return err
 	}
 	*r = DriftbotTriggerRequest{ActionID: raw.ActionID}
@@ -73,12 +98,20 @@ func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	case "":
 		return nil
 	case "null":
-		r.Payload = raw.Payload // none is another thing
+		r.Payload = json.RawMessage("null") // none is another thing
 		return nil
 	}
 	var err error
 	r.Payload, err = wire.UnmarshalOpen(raw.Payload)
 	return err
+}
+
+// MarshalJSON encodes what the request sends, with instants in the payload as milliseconds.
+func (r DriftbotTriggerRequest) MarshalJSON() ([]byte, error) {
+	if err := r.encodePayload(); err != nil {
+		return nil, err
+	}
+	return wire.Marshal(driftbotTriggerFields(r))
 }
 
 type driftbotTriggerFields DriftbotTriggerRequest
@@ -105,14 +138,6 @@ type driftbotInteractionFields DriftbotInteraction
 
 func (i *DriftbotInteraction) fields() any      { return (*driftbotInteractionFields)(i) }
 func (i *DriftbotInteraction) identified() bool { return true }
-
-// adopt makes a payload of null what it means: none.
-func (i *DriftbotInteraction) adopt() error {
-	if string(i.Payload) == "null" {
-		i.Payload = nil
-	}
-	return nil
-}
 
 // UnmarshalJSON decodes an interaction as the API sends it, or as MarshalJSON wrote it.
 func (i *DriftbotInteraction) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, i) }

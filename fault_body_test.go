@@ -557,7 +557,7 @@ func faultNumberOrText(t *testing.T) {
 func faultDuplicateNames(t *testing.T) {
 	client, network := bodyFault(t)
 	for _, network.body = range []string{
-		`{"data":{"id":9,"id":1,"title":"a","Title":"b","assigned_user_id":8,"assignedUserId":7}}`,
+		`{"data":{"id":9,"id":1,"title":"b","Title":"a","assignedUserId":8,"assigned_user_id":7}}`,
 		`{"DATA":{"id":9,"title":"c"},"data":{"ID":2,"Id":1,"TITLE":"b","AssignedUserID":7}}`,
 	} {
 		conversation, err := client.conversation()
@@ -610,7 +610,7 @@ func faultOddDates(t *testing.T) {
 	newYear := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Time{
 		`"2026-01-01T00:00:00+00:00"`: newYear, `"2026-01-01T00:00:00Z"`: newYear, `"2025-12-31T14:00:00-10:00"`: newYear, `"2026-01-01T05:45:00.000000+05:45"`: newYear,
-		`1767225600000`: newYear, `"1767225600000"`: newYear, `0`: time.Unix(0, 0).UTC(), `"0"`: time.Unix(0, 0).UTC(), `-1`: time.UnixMilli(-1).UTC(), `null`: {},
+		`1767225600000`: newYear, `"1767225600000"`: newYear, `1.7672256e12`: newYear, `0`: {}, `"0"`: {}, `""`: {}, `-1`: time.UnixMilli(-1).UTC(), `null`: {},
 	} {
 		network.body = `{"data":{"id":1,"created_at":` + value + `}}`
 		conversation, err := client.conversation()
@@ -618,8 +618,8 @@ func faultOddDates(t *testing.T) {
 		assert.Equal(t, want, conversation.CreatedAt, value)
 	}
 	for _, value := range []string{
-		`""`, `" "`, `"2026-01-01T00:00:00"`, `"2026-01-01 00:00:00"`, `"2026-01-01"`, `"0000-00-00"`, `"0000-00-00 00:00:00"`, `"2026-02-30T00:00:00Z"`, `"2026-01-01T24:00:00Z"`,
-		`"2026-01-01T00:00:00 CET"`, `"2026-01-01T00:00:00+2500"`, `"Thu, 01 Jan 2026 00:00:00 GMT"`, `1767225600.5`, `1.7672256e12`, `true`,
+		`" "`, `"2026-01-01T00:00:00"`, `"2026-01-01 00:00:00"`, `"2026-01-01"`, `"0000-00-00"`, `"0000-00-00 00:00:00"`, `"2026-02-30T00:00:00Z"`, `"2026-01-01T24:00:00Z"`,
+		`"2026-01-01T00:00:00 CET"`, `"2026-01-01T00:00:00+2500"`, `"Thu, 01 Jan 2026 00:00:00 GMT"`, `1767225600.5`, `1.7672256001234e12`, `true`,
 	} {
 		network.body = `{"data":{"id":1,"created_at":` + value + `}}`
 		_, err := client.conversation()

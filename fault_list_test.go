@@ -60,8 +60,8 @@ var noRecordShapes = []struct {
 	{`{"data":[{"id":1}],"data":[],"error":"no"}`, reported, reported, reported},
 	{`{"data":[{"id":1}],"error":"no","data":null}`, reported, reported, reported},
 	{`{"data":[{"id":1}],"data":null}`, undecodable, notFound, gives},
-	{`{"data":{"id":1},"data":null}`, undecodable, notFound, undecodable},
-	{`{"data":{"id":1},"data":[]}`, undecodable, notFound, undecodable},
+	{`{"data":{"id":1},"data":null}`, undecodable, notFound, gives},
+	{`{"data":{"id":1},"data":[]}`, undecodable, notFound, gives},
 	{`{"data":[]}`, undecodable, notFound, gives},
 	{`{"data":[],"errors":[],"error":null}`, undecodable, notFound, gives},
 	{`{"data":[],"pagination":{"more":false}}`, undecodable, notFound, gives},
@@ -94,7 +94,7 @@ func faultNoRecord(t *testing.T) {
 	client.limiter.Limiter = openLimiter{}
 	forEveryOperation(t, func(t *testing.T, call invocation) {
 		if call.deletes() {
-			t.Skip("nothing is due")
+			return
 		}
 		for _, shape := range noRecordShapes {
 			want := shape.one

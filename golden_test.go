@@ -69,7 +69,7 @@ var goldenCalls = map[string]goldenCall{
 		return page(c.Conversations.List(ctx, drift.ConversationListOptions{
 			Archived: new(false), AssignedUserID: 7, CreatedAt: instant(0), CustomAttributes: goldenAttributes, Deleted: new(true),
 			Direction: drift.DirectionInbound, Email: "ann+test@example.com", ID: 42, Integration: "email", LastActivityAt: instant(1),
-			LastMessageSentAt: instant(2), Labels: goldenLabels, MemberCount: 3, Participants: []string{"Ann Ames", "bob@example.com"},
+			LastMessageSentAt: instant(2), Labels: goldenLabels, MemberCount: new(3), Participants: []string{"Ann Ames", "bob@example.com"},
 			ReplySubject: "Re: Pricing", ResolvedAt: instant(3), Tags: goldenTags, Title: "Pricing — café", UpdatedAt: instant(4),
 			WorkflowID: 8, Limit: 2, Cursor: "cursor-1",
 		}))

@@ -254,6 +254,35 @@ func TestJSONRefusesOtherUnits(t *testing.T) {
 	}
 }
 
+// An object type without Extra would lose what it does not know.
+func TestEveryObjectHasExtra(t *testing.T) {
+	seen := map[reflect.Type]bool{reflect.TypeFor[time.Time](): true}
+	var visit func(of reflect.Type)
+	visit = func(of reflect.Type) {
+		switch of.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			visit(of.Elem())
+		case reflect.Struct:
+			if seen[of] {
+				return
+			}
+			seen[of] = true
+			extra, found := of.FieldByName("Extra")
+			if assert.True(t, found, of.Name()) {
+				assert.Equal(t, reflect.TypeFor[map[string]json.RawMessage](), extra.Type)
+				assert.Contains(t, string(extra.Tag), "embed")
+			}
+			for i := range of.NumField() {
+				visit(of.Field(i).Type)
+			}
+		}
+	}
+	for _, of := range recordTypes() {
+		visit(of)
+	}
+	assert.Len(t, seen, 1+len(recordTypes())+6)
+}
+
 func TestID(t *testing.T) {
 	assert.Equal(t, "9223372036854775807", drift.ConversationID(maxID).String())
 	assert.Equal(t, "-1", drift.ContactID(-1).String())
@@ -285,7 +314,8 @@ func TestCompanyID(t *testing.T) {
 	assert.Equal(t, drift.CompanyID("12.50"), id)
 	require.Error(t, json.Unmarshal([]byte(`{}`), &id))
 	require.Error(t, json.Unmarshal([]byte(`[]`), &id))
-	require.Error(t, json.Unmarshal([]byte(`true`), &id))
+	require.NoError(t, json.Unmarshal([]byte(`true`), &id))
+	assert.Equal(t, drift.CompanyID("true"), id)
 }
 
 func TestOptional(t *testing.T) {
@@ -331,7 +361,7 @@ func TestAttributes(t *testing.T) {
 		"text": "pro", "number": json.Number("12"), "numeric": "12", "big": json.Number("9007199254740993"), "fraction": json.Number("0.5"),
 		"exponent": json.Number("1e2"), "int": 12, "int8": int8(12), "uint64": uint64(1 << 63), "float": 1767225600000.0, "float32": float32(0.5),
 		"yes": true, "none": nil, "list": []any{}, "ms": json.Number("1767225600000"), "msText": "1767225600000",
-		"rfc": "2026-01-01T02:00:00+02:00", "time": at.In(time.FixedZone("", 3600)), "noZone": "2026-01-01T00:00:00",
+		"rfc": "2026-01-01T02:00:00+02:00", "time": at.In(time.FixedZone("", 3600)), "noZone": "2026-01-01T00:00:00", "zero": json.Number("0"),
 	}
 	check := func(get func(key string) (any, bool), good map[string]any) {
 		t.Helper()
@@ -349,18 +379,18 @@ func TestAttributes(t *testing.T) {
 		"text": "pro", "numeric": "12", "msText": "1767225600000", "rfc": "2026-01-01T02:00:00+02:00", "noZone": "2026-01-01T00:00:00",
 	})
 	check(func(key string) (any, bool) { return a.Int64(key) }, map[string]any{
-		"number": int64(12), "numeric": int64(12), "big": int64(9007199254740993), "int": int64(12), "int8": int64(12), "float": int64(1767225600000),
+		"number": int64(12), "numeric": int64(12), "exponent": int64(100), "big": int64(9007199254740993), "int": int64(12), "int8": int64(12), "float": int64(1767225600000), "zero": int64(0),
 		"ms": int64(1767225600000), "msText": int64(1767225600000),
 	})
 	check(func(key string) (any, bool) { return a.Float64(key) }, map[string]any{
-		"number": 12.0, "numeric": 12.0, "big": 9007199254740992.0, "fraction": 0.5, "exponent": 100.0, "int": 12.0, "int8": 12.0,
+		"number": 12.0, "numeric": 12.0, "big": 9007199254740992.0, "fraction": 0.5, "exponent": 100.0, "zero": 0.0, "int": 12.0, "int8": 12.0,
 		"uint64": 9223372036854775808.0, "float": 1767225600000.0, "float32": 0.5, "ms": 1767225600000.0, "msText": 1767225600000.0,
 	})
 	check(func(key string) (any, bool) { return a.Bool(key) }, map[string]any{"yes": true})
 	seconds := func(n int64) time.Time { return time.UnixMilli(n).UTC() }
 	check(func(key string) (any, bool) { return a.Time(key) }, map[string]any{
 		"ms": at, "msText": at, "rfc": at, "time": at, "float": at, "number": seconds(12), "numeric": seconds(12), "big": seconds(9007199254740993),
-		"int": seconds(12), "int8": seconds(12),
+		"int": seconds(12), "int8": seconds(12), "exponent": seconds(100),
 	})
 	var none drift.Attributes
 	_, ok := none.String("a")
@@ -382,15 +412,18 @@ func TestAttributesJSON(t *testing.T) {
 }
 
 func TestTagRef(t *testing.T) {
+	extra := map[string]json.RawMessage{"scope": json.RawMessage(`[1, 2]`)}
 	for text, want := range map[string]drift.TagRef{
 		`"vip"`: {Name: "vip"}, `""`: {}, `null`: {}, `{"id":"31","name":"vip"}`: {ID: 31, Name: "vip"}, `{"Name":"vip","COLOR":"#f80"}`: {Name: "vip", Color: "#f80"},
+		`{"name":"vip","scope":[1, 2]}`: {Name: "vip", Extra: extra},
 	} {
-		ref := drift.TagRef{ID: 99, Name: "old", Color: "old"}
+		ref := drift.TagRef{ID: 99, Name: "old", Color: "old", Extra: extra}
 		require.NoError(t, ref.UnmarshalJSON([]byte(text)), text)
 		assert.Equal(t, want, ref, text)
 	}
-	for ref, want := range map[drift.TagRef]string{
-		{Name: "vip"}: `"vip"`, {ID: 31, Name: "vip"}: `{"id":31,"name":"vip"}`, {Name: "vip", Color: "#f80"}: `{"name":"vip","color":"#f80"}`, {}: `""`,
+	for want, ref := range map[string]drift.TagRef{
+		`"vip"`: {Name: "vip"}, `{"id":31,"name":"vip"}`: {ID: 31, Name: "vip"}, `{"name":"vip","color":"#f80"}`: {Name: "vip", Color: "#f80"}, `""`: {},
+		`{"name":"vip","scope":[1,2]}`: {Name: "vip", Extra: extra},
 	} {
 		text, err := json.Marshal(ref)
 		require.NoError(t, err)

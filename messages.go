@@ -38,7 +38,7 @@ type Message struct {
 	Labels          []string        `json:"labels,omitzero"`
 	Reply           bool            `json:"reply,omitzero"`
 	Buttons         []Button        `json:"buttons,omitzero"`
-	Attachments     []Attachment    `json:"attachments,omitzero"` // also read from attachment
+	Attachments     []Attachment    `json:"attachments,omitzero" also:"attachment"`
 	Context         *MessageContext `json:"context,omitzero"`
 	Attributes      Attributes      `json:"attributes,omitzero"`
 	UseCustomAvatar bool            `json:"use_custom_avatar,omitzero"`
@@ -66,6 +66,9 @@ type Author struct {
 	ID   int64      `json:"id,omitzero"`
 	Type AuthorType `json:"type,omitzero"`
 	Bot  bool       `json:"bot,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 // AuthorType is the kind of an author. The API may know more values than this package.
@@ -87,12 +90,18 @@ type Button struct {
 	Type     string          `json:"type,omitzero"`
 	Style    string          `json:"style,omitzero"`
 	Reaction *ButtonReaction `json:"reaction,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 // ButtonReaction is what happens to a message when its button is pressed.
 type ButtonReaction struct {
 	Type    string `json:"type,omitzero"`
 	Message string `json:"message,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 // Attachment is a file of a message. The URL needs the account's token; no method of this package fetches it.
@@ -101,6 +110,9 @@ type Attachment struct {
 	FileName string `json:"file_name,omitzero"`
 	MIMEType string `json:"mime_type,omitzero"`
 	URL      string `json:"url,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 // MessageContext tells from where a contact wrote.
@@ -156,22 +168,48 @@ type messageFields Message
 func (m *Message) fields() any      { return (*messageFields)(m) }
 func (m *Message) identified() bool { return m.ID > 0 }
 
-func (m *Message) adopt() error { return adopt(&m.Extra, "attachment", &m.Attachments) }
-
 // UnmarshalJSON decodes a message as the API sends it, or as MarshalJSON wrote it.
 func (m *Message) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, m) }
 
 // MarshalJSON encodes the message with the API's names and units, Extra included.
 func (m Message) MarshalJSON() ([]byte, error) { return wire.Marshal(m.fields()) }
 
+type authorFields Author
+
+// UnmarshalJSON decodes an author as the API sends it, or as MarshalJSON wrote it.
+func (a *Author) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, a) }
+
+// MarshalJSON encodes the author with the API's names, Extra included.
+func (a Author) MarshalJSON() ([]byte, error) { return wire.Marshal(authorFields(a)) }
+
+type buttonFields Button
+
+// UnmarshalJSON decodes a button as the API sends it, or as MarshalJSON wrote it.
+func (b *Button) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, b) }
+
+// MarshalJSON encodes the button with the API's names, Extra included.
+func (b Button) MarshalJSON() ([]byte, error) { return wire.Marshal(buttonFields(b)) }
+
+type buttonReactionFields ButtonReaction
+
+// UnmarshalJSON decodes a reaction as the API sends it, or as MarshalJSON wrote it.
+func (r *ButtonReaction) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
+
+// MarshalJSON encodes the reaction with the API's names, Extra included.
+func (r ButtonReaction) MarshalJSON() ([]byte, error) { return wire.Marshal(buttonReactionFields(r)) }
+
+type attachmentFields Attachment
+
+// UnmarshalJSON decodes an attachment as the API sends it, or as MarshalJSON wrote it.
+func (a *Attachment) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, a) }
+
+// MarshalJSON encodes the attachment with the API's names, Extra included.
+func (a Attachment) MarshalJSON() ([]byte, error) { return wire.Marshal(attachmentFields(a)) }
+
 type messageContextFields MessageContext
 
 // UnmarshalJSON decodes a context as the API sends it, or as MarshalJSON wrote it.
-func (c *MessageContext) UnmarshalJSON(data []byte) error {
-	return wire.UnmarshalObject(data, c)
-}
+func (c *MessageContext) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the context with the API's names, Extra included.
-func (c MessageContext) MarshalJSON() ([]byte, error) {
-	return wire.Marshal(messageContextFields(c))
-}
+func (c MessageContext) MarshalJSON() ([]byte, error) { return wire.Marshal(messageContextFields(c)) }

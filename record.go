@@ -3,9 +3,7 @@ package drift
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"slices"
 
 	"github.com/driftsdk/drift/internal/wire"
 )
@@ -134,72 +132,22 @@ func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
 
 func decodeIdentified(dec *wire.Decoder, rec identifiable) error {
 	if kind := dec.Kind(); kind != '{' {
+		dec.Value()
 		return wire.Misplaced(kind, "an object")
 	}
+	mark := dec.Mark()
 	if err := wire.DecodeObject(dec, rec.fields()); err != nil {
 		return err
 	}
 	if !rec.identified() {
-		return &wire.Error{Path: "/id", Reason: errNoID}
-	}
-	if adopter, ok := rec.(adopter); ok {
-		return adopter.adopt()
+		return &wire.Error{Path: wire.Spelled(dec, mark, rec.fields(), "id"), Reason: errNoID}
 	}
 	return nil
-}
-
-// adopter is a record that reads one of its fields from another name too.
-type adopter interface{ adopt() error }
-
-// adopt takes a field that came under its other name out of extra. The field's own name wins.
-func adopt[E any](extra *map[string]json.RawMessage, other string, field *[]E) error {
-	if len(*extra) == 0 {
-		*extra = nil
-		return nil
-	}
-	var names []string
-	folded := wire.Fold(other)
-	for name := range *extra {
-		if wire.Fold(name) == folded {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if err := adoptValue((*extra)[name], field); err != nil {
-			return wire.Below("/"+other, err)
-		}
-		delete(*extra, name)
-	}
-	if len(*extra) == 0 {
-		*extra = nil
-	}
-	return nil
-}
-
-// adoptValue accepts one element in place of a list.
-func adoptValue[E any](value json.RawMessage, field *[]E) error {
-	switch {
-	case *field != nil || len(value) == 0 || string(value) == "null":
-		return nil
-	case value[0] == '[':
-		return wire.Unmarshal(value, field)
-	}
-	var element E
-	err := wire.Unmarshal(value, &element)
-	*field = []E{element}
-	return err
 }
 
 // unmarshalRecord is UnmarshalJSON of every record. Unlike an answer, a record by itself may lack an id.
 func unmarshalRecord(data []byte, rec interface{ fields() any }) error {
-	if err := wire.UnmarshalObject(data, rec.fields()); err != nil {
-		return err
-	}
-	if adopter, ok := rec.(adopter); ok {
-		return adopter.adopt()
-	}
-	return nil
+	return wire.UnmarshalObject(data, rec.fields())
 }
 
 // Ways in which an answer with a status of success fails; call turns them into typed errors.

@@ -18,8 +18,8 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// ID is the id of a record of type R. It decodes from a JSON number or a numeric string without losing a digit; null is 0,
-// which means "none". Ids that the API gives out are greater than 0, and no other is accepted as an argument.
+// ID is the id of a record of type R. It decodes from a JSON number or a numeric string without losing a digit; null
+// and "" are 0, which means "none". Ids that the API gives out are greater than 0, and no other is accepted as an argument.
 type ID[R any] int64
 
 // Ids have a type for each kind of record, so that the compiler tells them apart. Users, workflows, inboxes, playbooks and
@@ -53,7 +53,7 @@ type (
 // String returns the id in decimal.
 func (id ID[R]) String() string { return strconv.FormatInt(int64(id), 10) }
 
-// UnmarshalJSON accepts an integer, a string that holds one, or null.
+// UnmarshalJSON accepts an integer, a string that holds one, null or "". An integer may be written as 5.0 or 5e0.
 func (id *ID[R]) UnmarshalJSON(data []byte) error {
 	n, err := wire.ParseInt(data)
 	if err != nil {
@@ -81,9 +81,9 @@ type CompanyID string
 // String returns the id as it is.
 func (id CompanyID) String() string { return string(id) }
 
-// UnmarshalJSON accepts a string, a number, whose digits are kept, or null.
+// UnmarshalJSON accepts a string, a number, whose digits are kept, a boolean or null.
 func (id *CompanyID) UnmarshalJSON(data []byte) error {
-	text, err := wire.ParseText(data)
+	text, err := wire.ParseScalar(data)
 	*id = CompanyID(text)
 	return err
 }
@@ -202,7 +202,7 @@ func (a Attributes) Int64(key string) (int64, bool) {
 	if !ok {
 		return 0, false
 	}
-	value, err := strconv.ParseInt(text, 10, 64)
+	value, err := wire.ParseIntText(text)
 	return value, err == nil
 }
 
@@ -223,7 +223,7 @@ func (a Attributes) Bool(key string) (value, ok bool) {
 }
 
 // Time returns the instant under key in UTC, and whether there is one: milliseconds since the epoch as a number or a
-// numeric string, an RFC 3339 string, or a [time.Time].
+// numeric string, an RFC 3339 string, or a [time.Time]. The epoch counts as unset, as it does in records.
 func (a Attributes) Time(key string) (time.Time, bool) {
 	if value, ok := a[key].(time.Time); ok {
 		return value.UTC(), true
@@ -233,7 +233,7 @@ func (a Attributes) Time(key string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	value, err := wire.ParseInstantText(text)
-	return value, err == nil
+	return value, err == nil && !value.IsZero()
 }
 
 // number returns the decimal text of what stands under key: a number of any Go type, or a string.
@@ -258,19 +258,19 @@ type TagRef struct {
 	ID    TagID  `json:"id,omitzero"`
 	Name  string `json:"name,omitzero" wire:"bare"`
 	Color string `json:"color,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 type tagRefFields TagRef
 
 // UnmarshalJSON accepts a name or an object.
-func (t *TagRef) UnmarshalJSON(data []byte) error {
-	*t = TagRef{}
-	return wire.UnmarshalObject(data, t)
-}
+func (t *TagRef) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
 // MarshalJSON writes a tag that has only a name as that name.
 func (t TagRef) MarshalJSON() ([]byte, error) {
-	if t.ID == 0 && t.Color == "" {
+	if t.ID == 0 && t.Color == "" && len(t.Extra) == 0 {
 		return wire.Marshal(t.Name)
 	}
 	return wire.Marshal(tagRefFields(t))

@@ -60,15 +60,13 @@ var conversationCalls = []Call{
 		})
 	}},
 	{"conversations.list", func(ctx context.Context, c *drift.Client) (any, error) {
-		opts := drift.ConversationListOptions{
+		return c.Conversations.List(ctx, drift.ConversationListOptions{
 			Archived: new(false), AssignedUserID: user, CreatedAt: at, CustomAttributes: filter(), Deleted: new(false),
 			Direction: drift.DirectionInbound, Email: "grace@customer.example", ID: conversation, Integration: "widget",
-			LastActivityAt: at, LastMessageSentAt: at, Labels: []string{"hot", "warm"},
+			LastActivityAt: at, LastMessageSentAt: at, Labels: []string{"hot", "warm"}, MemberCount: new(2),
 			Participants: []string{"Ada Byron", "ben@acme.example"}, ReplySubject: "Re: a & b", ResolvedAt: at,
 			Tags: []string{"vip"}, Title: "A title", UpdatedAt: at, WorkflowID: workflow, Limit: 100,
-		}
-		setCount(&opts.MemberCount, 2)
-		return c.Conversations.List(ctx, opts)
+		})
 	}},
 	{"conversations.listByStatus", func(ctx context.Context, c *drift.Client) (any, error) {
 		return c.Conversations.ListByStatus(ctx, drift.ConversationStatusBulkSent, drift.ConversationListByStatusOptions{
@@ -220,16 +218,6 @@ var driftbotCalls = []Call{
 			ActionID: "book-demo", Payload: map[string]any{"slot": 3, "note": nil},
 		})
 	}},
-}
-
-// setCount sets an optional number, whether it is a pointer or not.
-func setCount[T int | *int](field *T, n int) {
-	switch field := any(field).(type) {
-	case *int:
-		*field = n
-	case **int:
-		*field = &n
-	}
 }
 
 func attributes() drift.Attributes {

@@ -11,15 +11,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decoder walks a JSON value whose grammar the JSON package has checked before. So nothing can be wrong with what it meets,
-// and it looks at no more than it needs: commas and colons, for one, are where they must be. It never leaves this module.
+// Decoder walks a JSON value whose grammar the JSON package has checked before. So nothing can be wrong with what it
+// meets, and it looks at no more than it needs: commas and colons, for one, are where they must be. It never leaves
+// this module.
 type Decoder struct {
-	data    []byte
-	at      int
-	plain   bool // every string's text is what stands between its quotes
+	scanner
 	texts   texts
 	checker jsontext.Decoder
 	input   bytes.Buffer // of the checker
+}
+
+// scanner finds where values begin and end.
+type scanner struct {
+	data  []byte
+	at    int
+	plain bool // every string's text is what stands between its quotes
 }
 
 // decoders are kept because each owns buffers that are worth more than the value it reads.
@@ -52,13 +58,13 @@ func (d *Decoder) check() error {
 	return nil
 }
 
-// Kind goes past white space, commas and colons, and returns the kind of what comes next, a closing bracket included. After
-// the last value there is none to ask for.
-func (d *Decoder) Kind() jsontext.Kind {
+// Kind goes past white space, commas and colons, and returns the kind of what comes next, a closing bracket included.
+// After the last value there is none to ask for.
+func (s *scanner) Kind() jsontext.Kind {
 	for {
-		switch b := d.data[d.at]; {
+		switch b := s.data[s.at]; {
 		case b <= ' ' || b == ',' || b == ':':
-			d.at++
+			s.at++
 		case '0' <= b && b <= '9' || b == '-':
 			return '0'
 		default:
@@ -68,68 +74,68 @@ func (d *Decoder) Kind() jsontext.Kind {
 }
 
 // enter goes into the list or object that comes next.
-func (d *Decoder) enter() {
-	d.Kind()
-	d.at++
+func (s *scanner) enter() {
+	s.Kind()
+	s.at++
 }
 
 // more reports whether the list or object has a further member. If not, it goes past its end.
-func (d *Decoder) more() bool {
-	kind := d.Kind()
+func (s *scanner) more() bool {
+	kind := s.Kind()
 	if kind == '}' || kind == ']' {
-		d.at++
+		s.at++
 		return false
 	}
 	return true
 }
 
 // Value goes past the next value and returns it.
-func (d *Decoder) Value() jsontext.Value {
-	kind := d.Kind()
-	start := d.at
+func (s *scanner) Value() jsontext.Value {
+	kind := s.Kind()
+	start := s.at
 	switch kind {
 	case '"':
-		d.skipString()
+		s.skipString()
 	case '{', '[':
-		d.skipNested()
+		s.skipNested()
 	case 'n', 't':
-		d.at += len("null")
+		s.at += len("null")
 	case 'f':
-		d.at += len("false")
+		s.at += len("false")
 	default:
-		for d.at < len(d.data) && !endsNumber(d.data[d.at]) {
-			d.at++
+		for s.at < len(s.data) && !endsNumber(s.data[s.at]) {
+			s.at++
 		}
 	}
-	return d.data[start:d.at:d.at]
+	return s.data[start:s.at:s.at]
 }
 
-func (d *Decoder) skipString() {
-	for end := d.at; ; {
-		end += 1 + bytes.IndexByte(d.data[end+1:], '"')
+func (s *scanner) skipString() {
+	for end := s.at; ; {
+		end += 1 + bytes.IndexByte(s.data[end+1:], '"')
 		backslashes := 0
-		for d.data[end-1-backslashes] == '\\' {
+		for s.data[end-1-backslashes] == '\\' {
 			backslashes++
 		}
 		if backslashes%2 == 0 {
-			d.at = end + 1
+			s.at = end + 1
 			return
 		}
 	}
 }
 
-func (d *Decoder) skipNested() {
+func (s *scanner) skipNested() {
 	for depth := 0; ; {
-		switch d.data[d.at] {
+		switch s.data[s.at] {
 		case '"':
-			d.skipString()
+			s.skipString()
 			continue
 		case '{', '[':
 			depth++
 		case '}', ']':
 			depth--
 		}
-		d.at++
+		s.at++
 		if depth == 0 {
 			return
 		}
@@ -158,22 +164,27 @@ func (d *Decoder) integer() (int64, error) {
 	return ParseInt(d.Value())
 }
 
+// comesEmpty reports whether the next value is an empty string.
+func (s *scanner) comesEmpty() bool { return bytes.HasPrefix(s.data[s.at:], emptyString) }
+
+var emptyString = []byte(`""`)
+
 // string goes past a string and returns its text, which may be a part of the data.
-func (d *Decoder) string() []byte {
-	d.Kind()
-	start := d.at
-	d.skipString()
-	if d.plain {
-		return d.data[start+1 : d.at-1]
+func (s *scanner) string() []byte {
+	s.Kind()
+	start := s.at
+	s.skipString()
+	if s.plain {
+		return s.data[start+1 : s.at-1]
 	}
-	text, _ := unquoted(d.data[start:d.at]) // cannot fail: it is a string
+	text, _ := unquoted(s.data[start:s.at]) // cannot fail: it is a string
 	return text
 }
 
 func (d *Decoder) text() string { return d.texts.of(d.string()) }
 
-// open returns the next value in types that hold any: objects become map[string]any, lists []any, and every number stays a
-// json.Number, so that no digit is lost.
+// open returns the next value in types that hold any: objects become map[string]any, lists []any, and every number
+// stays a json.Number, so that no digit is lost.
 func (d *Decoder) open() any {
 	switch kind := d.Kind(); kind {
 	case '{':
@@ -209,6 +220,9 @@ func (d *Decoder) openList() []any {
 	}
 	return list
 }
+
+// Mark is where the decoder stands.
+func (d *Decoder) Mark() int { return d.at }
 
 // Decode decodes the next value into out, as Unmarshal does, which checks its grammar once more.
 func Decode(dec *Decoder, out any) error { return Unmarshal(dec.Value(), out) }

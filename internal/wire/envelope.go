@@ -14,13 +14,35 @@ type Envelope struct {
 	Null   bool // the data are null
 	Failed bool // a top-level "error" or "errors" says something
 
-	pagination, links jsontext.Value
+	pagination, links part
 }
 
-// Open reads an answer: {"data": …, "pagination": …, "links": …}, or the data without an envelope. It calls data with the
-// decoder at the data, which it must go past; where there are none, or null, it does not. An object without "data" counts as
-// the data itself unless it reports an error. A name may come twice: the last call to data counts. Paths of errors begin at
-// the data. The envelope may hold parts of the body.
+// The members of an envelope.
+const (
+	memberData = iota
+	memberError
+	memberErrors
+	memberPagination
+	memberLinks
+)
+
+var envelopeNames, pageNames, linkNames = func() (envelope, page, link names) {
+	envelope.add("data", "", isNull)
+	envelope.add("error", "", saysNothing)
+	envelope.add("errors", "", saysNothing)
+	envelope.add("pagination", "", isNull)
+	envelope.add("links", "", isNull)
+	page.add("more", "", isBlank)
+	page.add("next", "", saysNothing)
+	link.add("next", "", isBlank)
+	return envelope, page, link
+}()
+
+// Open reads an answer: {"data": …, "pagination": …, "links": …}, or the data without an envelope. It calls data with
+// the decoder at the data, which it must go past; where there are none, or null, it does not. An object without "data"
+// counts as the data itself unless it reports an error. Names match as those of a record do. Where "data" comes more
+// than once, so may the call: the last one counts, unless the data are null. Paths of errors begin at the data. The
+// envelope may hold parts of the body.
 func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 	dec, err := newDecoder(body)
 	defer dec.free()
@@ -39,19 +61,50 @@ func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 	return e, Explain(err)
 }
 
+// openEnvelope reads each member where it stands, which is right as long as none comes twice.
 func openEnvelope(dec *Decoder, data func(*Decoder) error) (e Envelope, err error) {
-	for dec.enter(); err == nil && dec.more(); {
-		switch Fold(string(dec.string())) {
-		case "data":
-			err = e.readData(dec, data)
-		case "error", "errors":
-			e.Failed = saysSomething(dec.Value()) || e.Failed
-		case "pagination":
-			e.pagination = dec.Value()
-		case "links":
-			e.links = dec.Value()
-		default:
+	start, seen := dec.at, 0
+	read := -1 // where the data that were read stand
+	for dec.enter(); dec.more(); {
+		name := dec.at
+		member := envelopeNames.read(&dec.scanner, memberData)
+		if member < 0 {
 			dec.Value()
+			continue
+		}
+		if seen&(1<<member) != 0 {
+			return reopenEnvelope(dec, start, data, read, err)
+		}
+		seen |= 1 << member
+		dec.Kind()
+		value := dec.at
+		if member == memberData {
+			read = value
+			if err = e.readData(dec, data); err != nil {
+				dec.at = value
+				dec.Value() // further data may count instead
+			}
+			continue
+		}
+		e.take(dec, candidate{member: member, name: name, value: value})
+	}
+	return e, err
+}
+
+// reopenEnvelope reads the members that count. The data at one place were read before, with an error or without.
+func reopenEnvelope(dec *Decoder, start int, data func(*Decoder) error, read int, readErr error) (
+	e Envelope, err error,
+) {
+	dec.at = start
+	for _, c := range envelopeNames.choose(&dec.scanner, func(int) { dec.Value() }) {
+		dec.at = c.value
+		switch {
+		case c.member != memberData:
+			e.take(dec, c)
+		case c.value == read:
+			e.Data, e.Null, err = !c.absent, c.absent, readErr
+		default:
+			err = e.readData(dec, data)
 		}
 	}
 	return e, err
@@ -67,10 +120,86 @@ func (e *Envelope) readData(dec *Decoder, data func(*Decoder) error) error {
 	return data(dec)
 }
 
-// saysSomething tells an error from an empty place for one: null, false, "", [] and {} are no errors.
-func saysSomething(value jsontext.Value) bool {
-	switch string(bytes.Join(bytes.Fields(value), nil)) {
-	case "", "null", "false", `""`, "[]", "{}":
+// take reads the value of a member beside the data.
+func (e *Envelope) take(dec *Decoder, c candidate) {
+	switch p := dec.part(c); c.member {
+	case memberPagination:
+		e.pagination = p
+	case memberLinks:
+		e.links = p
+	default:
+		e.Failed = e.Failed || !saysNothing(p.value)
+	}
+}
+
+// part is a member of the answer, or of a member of it.
+type part struct {
+	parent string // its path
+	name   []byte
+	value  jsontext.Value
+}
+
+// path has the body's own spelling.
+func (p part) path() string { return p.parent + pointer(p.name) }
+
+// part returns a member of the object that is read, and goes past it.
+func (s *scanner) part(c candidate) part {
+	s.at = c.name
+	return part{name: s.string(), value: s.Value()}
+}
+
+// members returns the members of a part that is an object. Null, or no part, has none. Like an envelope's, they are
+// read where they stand as long as none comes twice.
+func (p part) members(n *names) (found [2]part, err error) {
+	switch kind := p.value.Kind(); {
+	case len(p.value) == 0 || kind == 'n':
+		return found, nil
+	case kind != '{':
+		return found, Below(p.path(), Misplaced(kind, "an object"))
+	}
+	s := scanner{data: p.value}
+	for s.enter(); s.more(); {
+		c := candidate{name: s.at}
+		if c.member = n.read(&s, 0); c.member < 0 {
+			s.Value()
+			continue
+		}
+		if found[c.member].value != nil {
+			return p.chosen(n), nil
+		}
+		found[c.member] = s.part(c)
+	}
+	return p.present(n, found), nil
+}
+
+// chosen returns the members that count.
+func (p part) chosen(n *names) (found [2]part) {
+	s := scanner{data: p.value}
+	for _, c := range n.choose(&s, func(int) { s.Value() }) {
+		found[c.member] = s.part(c)
+	}
+	return p.present(n, found)
+}
+
+// present takes out the members that have no value.
+func (p part) present(n *names, found [2]part) [2]part {
+	for i := range n.members {
+		if len(found[i].value) > 0 && n.members[i].absent(found[i].value) {
+			found[i] = part{}
+		}
+		found[i].parent = p.path()
+	}
+	return found
+}
+
+// saysNothing tells an empty place for something from it: null, false, "", [] and {} say nothing.
+func saysNothing(value jsontext.Value) bool {
+	switch value.Kind() {
+	case '"':
+		return len(value) == len(emptyString)
+	case '{', '[':
+		return len(bytes.TrimSpace(value[1:len(value)-1])) == 0
+	case '0', 't':
 		return false
 	}
 	return true
@@ -81,64 +210,50 @@ const errNoCursor = Reason("further pages are announced without a usable cursor"
 // Next returns the cursor of the next page, "" on the last one: pagination.next, else the cursor in the query of
 // links.next. The link itself may name any host and is never followed.
 func (e Envelope) Next() (string, error) {
-	var page struct {
-		More *bool          `json:"more"`
-		Next jsontext.Value `json:"next"`
+	page, err := e.pagination.members(&pageNames)
+	if err != nil {
+		return "", err
 	}
-	if e.pagination != nil {
-		if err := Unmarshal(e.pagination, &page); err != nil {
-			return "", Below("/pagination", err)
+	more, next := page[0], page[1]
+	announced := len(more.value) > 0
+	if announced {
+		yes, err := ParseBool(more.value)
+		if err != nil || !yes {
+			return "", Below(more.path(), err)
 		}
 	}
-	if page.More != nil && !*page.More {
-		return "", nil
+	if len(next.value) > 0 {
+		cursor, err := ParseText(next.value)
+		if err != nil {
+			return "", &Error{Path: next.path(), Reason: errNoCursor}
+		}
+		return cursor, nil
 	}
-	if cursor, err := cursorText(page.Next); cursor != "" || err != nil {
-		return cursor, err
+	cursor, err := e.linkCursor()
+	if cursor == "" && err == nil && announced {
+		err = &Error{Path: e.pagination.path() + "/next", Reason: errNoCursor}
 	}
-	if cursor, err := e.linkCursor(); cursor != "" || err != nil {
-		return cursor, err
-	}
-	if page.More != nil {
-		return "", &Error{Path: "/pagination/next", Reason: errNoCursor}
-	}
-	return "", nil
-}
-
-// cursorText reads a cursor, which may be a string or a number.
-func cursorText(value jsontext.Value) (string, error) {
-	if !saysSomething(value) {
-		return "", nil
-	}
-	cursor, err := scalarText(value)
-	if err != nil {
-		return "", &Error{Path: "/pagination/next", Reason: errNoCursor}
-	}
-	return cursor, nil
+	return cursor, err
 }
 
 func (e Envelope) linkCursor() (string, error) {
-	var links struct {
-		Next string `json:"next"`
+	links, err := e.links.members(&linkNames)
+	if err != nil || len(links[0].value) == 0 {
+		return "", err
 	}
-	if e.links != nil {
-		if err := Unmarshal(e.links, &links); err != nil {
-			return "", Below("/links", err)
-		}
+	link, err := ParseScalar(links[0].value)
+	if err != nil {
+		return "", Below(links[0].path(), err)
 	}
-	if links.Next == "" {
-		return "", nil
-	}
-	_, query, _ := strings.Cut(links.Next, "?")
+	_, query, _ := strings.Cut(link, "?")
 	query, _, _ = strings.Cut(query, "#")
-	if values, err := url.ParseQuery(query); err == nil {
-		for _, key := range []string{"next", "page_token", "cursor"} {
-			if cursor := values.Get(key); cursor != "" {
-				return cursor, nil
-			}
+	values, _ := url.ParseQuery(query) // returns what it can parse, whatever stands beside it
+	for _, key := range []string{"next", "page_token", "cursor"} {
+		if cursor := values.Get(key); cursor != "" {
+			return cursor, nil
 		}
 	}
-	return "", &Error{Path: "/links/next", Reason: errNoCursor}
+	return "", &Error{Path: links[0].path(), Reason: errNoCursor}
 }
 
 // Fold returns a name without case, underscores and dashes, as names are compared.

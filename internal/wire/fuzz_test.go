@@ -2,14 +2,17 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	stdjson "encoding/json"
 	"errors"
 	"math/big"
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
@@ -55,19 +58,22 @@ func FuzzInstant(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := ParseInstantText(text)
-		ms, notInteger := strconv.ParseInt(text, 10, 64)
-		parsed, notTime := time.Parse(time.RFC3339, text)
+		ms, isInteger := exactInteger(text)
+		parsed, notTime := time.Parse(time.RFC3339, strings.ToUpper(text))
 		switch {
-		case notInteger == nil && text[0] != '+':
-			require.NoError(t, err)
-			require.Equal(t, ms, got.UnixMilli())
-		case notTime == nil:
-			require.NoError(t, err)
-			require.Equal(t, parsed.UnixMilli(), got.UnixMilli())
+		case isInteger:
+		case notTime == nil && instantForm.MatchString(text):
+			ms = parsed.UnixMilli()
 		default:
 			require.ErrorIs(t, err, ErrInstant)
 			return
 		}
+		require.NoError(t, err)
+		if ms == 0 {
+			require.Equal(t, time.Time{}, got)
+			return
+		}
+		require.Equal(t, ms, got.UnixMilli())
 		require.Equal(t, time.UTC, got.Location())
 		require.Zero(t, got.Nanosecond()%int(time.Millisecond))
 		again, err := ParseInstantText(strconv.FormatInt(got.UnixMilli(), 10))
@@ -76,7 +82,29 @@ func FuzzInstant(f *testing.F) {
 	})
 }
 
-// An integer is what strconv reads, from a number or from a string that holds one.
+// instantForm is the form of RFC 3339.
+var instantForm = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+// integerForm is the form of a JSON number, which may begin with zeros in a string.
+var integerForm = regexp.MustCompile(`^-?\d+(\.\d+)?([eE][+-]?\d+)?$`)
+
+// exactInteger is what package big makes of a number.
+func exactInteger(text string) (int64, bool) {
+	if !integerForm.MatchString(text) {
+		return 0, false
+	}
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	number, ok := new(big.Rat).SetString(mantissa)
+	if power, err := strconv.Atoi(cmp.Or(exponent, "0")); err != nil || power > 1000 || power < -1000 {
+		return 0, number.Sign() == 0
+	}
+	if ok {
+		number, ok = new(big.Rat).SetString(text)
+	}
+	return number.Num().Int64(), ok && number.IsInt() && number.Num().IsInt64()
+}
+
+// An integer is a whole number, in whatever form, also in a string.
 func FuzzInt(f *testing.F) {
 	for _, text := range []string{"0", "-0", "7", "-7", "9223372036854775807", "9223372036854775808", "1e2", "1.0", "+1", "", "null", "0x1", "1_0"} {
 		f.Add(text)
@@ -84,11 +112,10 @@ func FuzzInt(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		quoted, err := stdjson.Marshal(text)
 		require.NoError(t, err)
-		want, notInteger := strconv.ParseInt(text, 10, 64)
-		refused := notInteger != nil || text[0] == '+'
+		want, isInteger := exactInteger(text)
 		got, err := ParseInt(quoted)
-		require.Equal(t, refused, err != nil, "%s", quoted)
-		if !refused {
+		require.Equal(t, isInteger || text == "", err == nil, "%s", quoted)
+		if isInteger {
 			require.Equal(t, want, got)
 		}
 		if stdjson.Valid([]byte(text)) && text != "null" && text[0] != '"' {
@@ -145,12 +172,12 @@ func FuzzMinutes(f *testing.F) {
 		require.NoError(t, err)
 		var got time.Duration
 		err = Unmarshal(quoted, &got)
-		minutes, isInteger := new(big.Int).SetString(text, 10)
-		if !isInteger || !minutes.IsInt64() || text[0] == '+' {
+		minutes, isInteger := exactInteger(text)
+		if !isInteger && text != "" {
 			require.Error(t, err, "%q", text)
 			return
 		}
-		want := new(big.Int).Mul(minutes, big.NewInt(int64(time.Minute)))
+		want := new(big.Int).Mul(big.NewInt(minutes), big.NewInt(int64(time.Minute)))
 		require.Equal(t, want.IsInt64(), err == nil, "%q: %v", text, err)
 		if err == nil {
 			require.Equal(t, want.Int64(), int64(got))
@@ -172,28 +199,27 @@ func FuzzQuery(f *testing.F) {
 			N    int64          `query:"n"`
 			Yes  *bool          `query:"yes"`
 		}{text, []string{item, item}, map[string]any{key: value}, n, &yes})
-		if key == "" || n < 0 || !utf8.ValidString(text) || !utf8.ValidString(item) || !utf8.ValidString(value) {
+		if !parameterKey(key) || item == "" || value == "" || n < 0 || !utf8.ValidString(text) || !utf8.ValidString(item) || !utf8.ValidString(value) {
 			require.ErrorAs(t, err, new(*ArgumentError))
 			return
 		}
 		require.NoError(t, err)
 		got, err := url.ParseQuery(encoded.Encode())
 		require.NoError(t, err)
-		want := url.Values{"yes": {strconv.FormatBool(yes)}}
-		if value != "" {
-			want["map["+key+"]"] = []string{value}
-		}
+		want := url.Values{"yes": {strconv.FormatBool(yes)}, "list": {item, item}, "map[" + key + "]": {value}}
 		if text != "" {
 			want["text"] = []string{text}
-		}
-		if item != "" {
-			want["list"] = []string{item, item}
 		}
 		if n != 0 {
 			want["n"] = []string{strconv.FormatInt(n, 10)}
 		}
 		require.Equal(t, want, got)
 	})
+}
+
+// parameterKey reports whether a key of a map can stand between brackets.
+func parameterKey(key string) bool {
+	return key != "" && utf8.ValidString(key) && !strings.ContainsFunc(key, func(r rune) bool { return r == '[' || r == ']' || unicode.IsControl(r) })
 }
 
 // An open value is what encoding/json makes of it with UseNumber, and every error can be explained.

@@ -9,46 +9,67 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DecodeObject decodes the object that comes next into the struct that out points to. It does what Decode does, faster: how
-// to set each field is found out once for a type, and the kinds of fields that records have are set without a detour. Null is
+// DecodeObject decodes the object that comes next into the struct that out points to, which must be zero. How to set
+// each field is found out once for a type, and the kinds of fields that records have are set without a detour. Null is
 // the zero value.
 //
-// The struct's own methods are not asked, and neither are those of fields that are integers. A field with the tag wire:"bare"
-// takes a string that stands in place of the object, and one with the option embed of the tag json takes the members that no
-// other field has. A struct cannot hold itself.
+// A member belongs to the field whose name it has. Names match in snake_case and camelCase and in any case, and a field
+// with the tag also:"name" has a second name. Where a field comes more than once, its own name wins over another
+// spelling, which wins over the second name; a value wins over null; and then the last one wins. It wins whole: nothing
+// of another value remains, and nothing that is wrong with one counts. A field with the option embed of the tag json
+// takes the members that no other field has.
+//
+// The struct's own methods are not asked, and neither are those of fields that are integers, free maps or records. A
+// field with the tag wire:"bare" takes a string that stands in place of the object. A struct cannot hold itself. An
+// error leaves the decoder behind the object too.
 func DecodeObject(dec *Decoder, out any) error {
 	v := reflect.ValueOf(out).Elem()
 	return layoutOf(v.Type()).set(dec, v)
 }
 
-// UnmarshalObject is DecodeObject for one JSON value. Anything after it is an error.
+// UnmarshalObject is DecodeObject for one JSON value, and for a struct that may hold something, of which nothing
+// remains. Anything after the value is an error.
 func UnmarshalObject(data []byte, out any) error {
 	dec, err := newDecoder(data)
 	defer dec.free()
 	if err != nil {
 		return err
 	}
+	reflect.ValueOf(out).Elem().SetZero()
 	return DecodeObject(dec, out)
+}
+
+// Spelled returns the path of a field of the object that began at a mark of the decoder, in the object's own spelling.
+func Spelled(dec *Decoder, mark int, out any, name string) string {
+	names := &layoutOf(reflect.TypeOf(out).Elem()).names
+	s := scanner{data: dec.data, at: mark, plain: dec.plain}
+	for _, c := range names.choose(&s, func(int) { s.Value() }) {
+		if c.member == names.own[name] {
+			s.at = c.name
+			return pointer(s.string())
+		}
+	}
+	return pointer([]byte(name))
 }
 
 // layout is how the members of an object become the fields of a struct.
 type layout struct {
-	members  []member
-	byName   map[string]int // into members, by name as the tag spells it
-	byFolded map[string]int // by name as Fold spells it
-	bare     int            // the field for a string in place of the object; -1: none
-	rest     int            // the field for other members; -1: none
+	names  names
+	fields []field // by member
+	bare   int     // the field for a string in place of the object; -1: none
+	rest   int     // the field for other members; -1: none
 }
 
-type member struct {
-	quoted []byte // the name as it mostly comes
-	field  int
-	set    setter
+type field struct {
+	index int
+	set   setter
 }
 
-// setter decodes the next value into a field. The path of its error begins at that value.
+// setter decodes the next value into a field that is zero. The path of its error begins at that value.
 type setter func(dec *Decoder, field reflect.Value) error
 
 // layouts holds each type's *layout, as the JSON package holds what it knows of types.
@@ -63,20 +84,15 @@ func layoutOf(t reflect.Type) *layout {
 }
 
 func newLayout(t reflect.Type) *layout {
-	l := &layout{byName: map[string]int{}, byFolded: map[string]int{}, bare: bareField(t), rest: -1}
+	l := &layout{bare: bareField(t), rest: restField(t)}
 	for i := range t.NumField() {
-		field := t.Field(i)
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		switch {
-		case strings.Contains(options, "embed"):
-			l.rest = i
-			continue
-		case !field.IsExported() || name == "-":
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if i == l.rest || !f.IsExported() || name == "-" {
 			continue
 		}
-		name = cmp.Or(name, field.Name)
-		l.byName[name], l.byFolded[Fold(name)] = len(l.members), len(l.members)
-		l.members = append(l.members, member{strconv.AppendQuote(nil, name), i, setterOf(field.Type)})
+		l.names.add(cmp.Or(name, f.Name), f.Tag.Get("also"), absentIn(f.Type))
+		l.fields = append(l.fields, field{i, setterOf(f.Type)})
 	}
 	return l
 }
@@ -90,55 +106,87 @@ func bareField(t reflect.Type) int {
 	return -1
 }
 
+func restField(t reflect.Type) int {
+	for i := range t.NumField() {
+		if _, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); strings.Contains(options, "embed") {
+			return i
+		}
+	}
+	return -1
+}
+
+// absentIn says what stands for no value in a field.
+func absentIn(t reflect.Type) func(jsontext.Value) bool {
+	switch {
+	case t == numberType, t == timeType, t.Kind() == reflect.Int, t.Kind() == reflect.Int64, t.Kind() == reflect.Bool:
+		return isBlank
+	case t.Kind() == reflect.Pointer:
+		return absentIn(t.Elem())
+	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
+		return isBlank
+	default:
+		return isNull
+	}
+}
+
 func (l *layout) set(dec *Decoder, v reflect.Value) error {
 	kind := dec.Kind()
 	switch {
 	case kind == '{':
 		return l.setMembers(dec, v)
 	case kind == '"' && l.bare >= 0:
-		v.SetZero()
 		return setString(dec, v.Field(l.bare))
 	default:
 		return setNull(dec, v, "an object")
 	}
 }
 
+// maxSeen is how many members setMembers can tell apart.
+const maxSeen = 64
+
+// setMembers decodes each value where it stands, which is right as long as no member comes twice and every value fits.
 func (l *layout) setMembers(dec *Decoder, v reflect.Value) error {
+	start := dec.at
+	if len(l.fields) > maxSeen {
+		return l.setChosen(dec, v, start)
+	}
+	seen := uint64(0)
 	guess := 0 // members mostly come in the order of the fields
 	for dec.enter(); dec.more(); {
 		name := dec.at
-		i := l.readName(dec, guess)
+		i := l.names.read(&dec.scanner, guess)
 		if i < 0 {
 			l.keep(dec, v, name)
 			continue
 		}
 		guess = i + 1
-		if err := l.members[i].set(dec, v.Field(l.members[i].field)); err != nil {
-			dec.at = name
-			return Below(pointer(dec.string()), err)
+		again := seen&(1<<i) != 0
+		seen |= 1 << i
+		if again || l.fields[i].set(dec, v.Field(l.fields[i].index)) != nil {
+			return l.setChosen(dec, v, start)
 		}
 	}
 	return nil
 }
 
-// readName goes past a name and returns the index of its member, or -1.
-func (l *layout) readName(dec *Decoder, guess int) int {
-	if guess < len(l.members) && bytes.HasPrefix(dec.data[dec.at:], l.members[guess].quoted) {
-		dec.at += len(l.members[guess].quoted)
-		return guess
+// setChosen decodes the object that begins at start once more, and only the values that count.
+func (l *layout) setChosen(dec *Decoder, v reflect.Value, start int) error {
+	v.SetZero()
+	dec.at = start
+	chosen := l.names.choose(&dec.scanner, func(name int) { l.keep(dec, v, name) })
+	end := dec.at
+	for _, c := range chosen {
+		dec.at = c.value
+		f := &l.fields[c.member]
+		if err := f.set(dec, v.Field(f.index)); err != nil {
+			dec.at = c.name
+			err = Below(pointer(dec.string()), err)
+			dec.at = end
+			return err
+		}
 	}
-	return l.find(dec.string())
-}
-
-// find returns the index of a member, or -1.
-func (l *layout) find(name []byte) int {
-	if i, ok := l.byName[string(name)]; ok {
-		return i
-	}
-	if i, ok := l.byFolded[Fold(string(name))]; ok {
-		return i
-	}
-	return -1
+	dec.at = end
+	return nil
 }
 
 // keep puts a member that has no field, and whose name stands there, with the others of its kind.
@@ -161,6 +209,8 @@ var (
 	openType        = reflect.TypeFor[map[string]any]()
 	durationType    = reflect.TypeFor[time.Duration]()
 	numberType      = reflect.TypeFor[stdjson.Number]()
+	rawType         = reflect.TypeFor[stdjson.RawMessage]()
+	valueType       = reflect.TypeFor[Value]()
 	unmarshalerType = reflect.TypeFor[stdjson.Unmarshaler]()
 )
 
@@ -168,11 +218,17 @@ func setterOf(t reflect.Type) setter {
 	switch kind := t.Kind(); {
 	case t == timeType:
 		return setTime
-	case kind == reflect.Int, kind == reflect.Int64 && t != durationType:
+	case t == durationType:
+		return setMinutes
+	case t == rawType:
+		return setRaw
+	case t == valueType:
+		return setValue
+	case kind == reflect.Int, kind == reflect.Int64:
 		return setInteger
 	case kind == reflect.Map && t.ConvertibleTo(openType):
 		return setOpen
-	case kind == reflect.Struct && (bareField(t) >= 0 || !unmarshals(t)):
+	case kind == reflect.Struct && (bareField(t) >= 0 || restField(t) >= 0 || !unmarshals(t)):
 		return layoutOf(t).set
 	case unmarshals(t):
 		return setUnmarshaler
@@ -196,12 +252,11 @@ func setAny(dec *Decoder, field reflect.Value) error {
 	return Unmarshal(dec.Value(), field.Addr().Interface())
 }
 
-// setNull sets a field to null, which is its zero value. Any other value is out of place.
-func setNull(dec *Decoder, field reflect.Value, want string) error {
+// setNull accepts null, for which a field stays zero. Any other value is out of place.
+func setNull(dec *Decoder, _ reflect.Value, want string) error {
 	if kind := dec.Value().Kind(); kind != 'n' {
 		return Misplaced(kind, want)
 	}
-	field.SetZero()
 	return nil
 }
 
@@ -210,9 +265,7 @@ func pointerSetter(set setter) setter {
 		if dec.Kind() == 'n' {
 			return setNull(dec, field, "")
 		}
-		if field.IsNil() {
-			field.Set(reflect.New(field.Type().Elem()))
-		}
+		field.Set(reflect.New(field.Type().Elem()))
 		return set(dec, field.Elem())
 	}
 }
@@ -220,25 +273,36 @@ func pointerSetter(set setter) setter {
 // usualList is how many elements most lists of a record have room for.
 const usualList = 4
 
+// listSetter accepts one element in place of a list.
 func listSetter(set setter) setter {
 	return func(dec *Decoder, field reflect.Value) error {
-		if dec.Kind() != '[' {
-			return setNull(dec, field, "a list")
+		switch kind := dec.Kind(); {
+		case kind == '[':
+			return setElements(dec, field, set)
+		case kind == 'n' || dec.comesEmpty():
+			dec.Value()
+			return nil
+		default:
+			field.Grow(1)
+			field.SetLen(1)
+			return set(dec, field.Index(0))
 		}
-		field.SetZero()
-		field.Grow(usualList)
-		n := 0
-		for dec.enter(); dec.more(); n++ {
-			if n == field.Cap() {
-				field.Grow(1)
-			}
-			field.SetLen(n + 1)
-			if err := set(dec, field.Index(n)); err != nil {
-				return Below("/"+strconv.Itoa(n), err)
-			}
-		}
-		return nil
 	}
+}
+
+func setElements(dec *Decoder, field reflect.Value, set setter) error {
+	field.Grow(usualList)
+	n := 0
+	for dec.enter(); dec.more(); n++ {
+		if n == field.Cap() {
+			field.Grow(1)
+		}
+		field.SetLen(n + 1)
+		if err := set(dec, field.Index(n)); err != nil {
+			return Below("/"+strconv.Itoa(n), err)
+		}
+	}
+	return nil
 }
 
 func setOpen(dec *Decoder, field reflect.Value) error {
@@ -246,6 +310,20 @@ func setOpen(dec *Decoder, field reflect.Value) error {
 		return setNull(dec, field, "an object")
 	}
 	field.Set(reflect.ValueOf(dec.openObject()))
+	return nil
+}
+
+// setRaw keeps a value as it came. Null is none.
+func setRaw(dec *Decoder, field reflect.Value) error {
+	if value := dec.Value(); !isNull(value) {
+		field.SetBytes(bytes.Clone(value))
+	}
+	return nil
+}
+
+// setValue keeps any value, null included, without a copy.
+func setValue(dec *Decoder, field reflect.Value) error {
+	field.SetBytes(dec.Value())
 	return nil
 }
 
@@ -263,8 +341,14 @@ func setTime(dec *Decoder, field reflect.Value) (err error) {
 	if err != nil {
 		return ErrInstant
 	}
-	*t = time.UnixMilli(ms).UTC()
+	*t = instant(ms)
 	return nil
+}
+
+func setMinutes(dec *Decoder, field reflect.Value) error {
+	d, err := ParseMinutes(dec.Value())
+	field.SetInt(int64(d))
+	return err
 }
 
 func setInteger(dec *Decoder, field reflect.Value) error {
@@ -277,19 +361,19 @@ func setInteger(dec *Decoder, field reflect.Value) error {
 }
 
 func setString(dec *Decoder, field reflect.Value) error {
-	if dec.Kind() == '"' {
+	switch dec.Kind() {
+	case '"':
 		field.SetString(dec.text())
-		return nil
+	case '0', 't', 'f':
+		field.SetString(dec.texts.of(dec.Value()))
+	default:
+		return setNull(dec, field, "a string")
 	}
-	return setNull(dec, field, "a string")
+	return nil
 }
 
 func setBool(dec *Decoder, field reflect.Value) error {
-	switch kind := dec.Kind(); kind {
-	case 't', 'f':
-		dec.Value()
-		field.SetBool(kind == 't')
-		return nil
-	}
-	return setNull(dec, field, "a boolean")
+	yes, err := ParseBool(dec.Value())
+	field.SetBool(yes)
+	return err
 }

@@ -8,7 +8,9 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -28,6 +30,8 @@ var (
 	errNegative    = errors.New("must not be negative")
 	errNotPositive = errors.New("must be greater than 0")
 	errEmptyKey    = errors.New("has an empty key")
+	errKey         = errors.New("has a key with a bracket, a control character or invalid UTF-8")
+	errEmptyText   = errors.New("must not hold an empty string")
 	errQueryKind   = errors.New("only strings, numbers and booleans can be sent in a query")
 	errDuration    = errors.New("must be a positive whole number of minutes")
 )
@@ -79,8 +83,8 @@ func addList(values url.Values, name string, v reflect.Value) error {
 		if item.CanInt() && item.Int() <= 0 {
 			return errNotPositive
 		}
-		if item.Kind() == reflect.String && item.Len() == 0 {
-			continue
+		if isEmptyText(item) {
+			return errEmptyText
 		}
 		if err := add(values, name, item); err != nil {
 			return err
@@ -91,15 +95,15 @@ func addList(values url.Values, name string, v reflect.Value) error {
 
 func addMap(values url.Values, name string, v reflect.Value) error {
 	for _, key := range v.MapKeys() {
-		if key.String() == "" {
-			return errEmptyKey
+		if err := checkKey(key.String()); err != nil {
+			return err
 		}
 		item := v.MapIndex(key)
 		for item.Kind() == reflect.Interface {
 			item = item.Elem()
 		}
-		if item.Kind() == reflect.String && item.Len() == 0 {
-			continue
+		if isEmptyText(item) {
+			return errEmptyText
 		}
 		if item.IsValid() && isTimed(item) {
 			return errQueryKind
@@ -110,6 +114,19 @@ func addMap(values url.Values, name string, v reflect.Value) error {
 	}
 	return nil
 }
+
+// checkKey refuses keys that would become another parameter.
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return errEmptyKey
+	case !utf8.ValidString(key), strings.ContainsAny(key, "[]"), strings.ContainsFunc(key, unicode.IsControl):
+		return errKey
+	}
+	return nil
+}
+
+func isEmptyText(v reflect.Value) bool { return v.Kind() == reflect.String && v.Len() == 0 }
 
 // isTimed finds values that have a unit where a parameter has a type, and none in a free map.
 func isTimed(v reflect.Value) bool {

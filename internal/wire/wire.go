@@ -1,8 +1,8 @@
 // Package wire reads and writes the JSON and the query strings of the Drift API.
 //
 // Reading is tolerant, because the service is: names match in snake_case or camelCase and in any case, instants come as
-// milliseconds or RFC 3339, integers as numbers or numeric strings, and a body may carry invalid UTF-8 or a name twice
-// (the last one wins). Writing is strict: there is one form for everything.
+// milliseconds or RFC 3339, integers as numbers or numeric strings, and a body may carry invalid UTF-8 or a name twice.
+// Writing is strict: there is one form for everything. docs/wire-format.md has the rules.
 //
 // The package knows no type of package drift.
 package wire
@@ -13,6 +13,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -33,6 +34,7 @@ var reading = json.JoinOptions(
 		json.UnmarshalFromFunc(readInteger[int]),
 		json.UnmarshalFromFunc(readInteger[int64]),
 		json.UnmarshalFromFunc(readNumber),
+		json.UnmarshalFromFunc(readBool),
 	)),
 )
 
@@ -42,8 +44,8 @@ var writing = json.JoinOptions(
 	json.WithMarshalers(marshalers),
 )
 
-// rewriting are the options for what an answer held: the fields that no type has stay as they came, and may hold invalid
-// UTF-8 or a name twice.
+// rewriting are the options for what an answer held: the fields that no type has stay as they came, and may hold
+// invalid UTF-8 or a name twice.
 var rewriting = json.JoinOptions(writing, lenient)
 
 var (
@@ -53,9 +55,11 @@ var (
 	openWriting = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(openMarshalers))
 )
 
-// Unmarshal decodes one JSON value tolerantly. Anything after it is an error.
+// Unmarshal decodes one JSON value tolerantly into a target of any type. Anything after it is an error. Of a name that
+// comes twice in one object the last value counts, whole; two spellings of one name are decoded into the same field in
+// turn.
 func Unmarshal(data []byte, out any) error {
-	return json.Unmarshal(data, out, reading)
+	return json.Unmarshal(withoutRepeats(data), out, reading)
 }
 
 // Marshal encodes v in the API's form. Whatever Unmarshal accepted can be encoded again.
@@ -71,8 +75,8 @@ func Strict(first *json.Marshalers) json.Options {
 // MarshalStrict is Marshal for requests: invalid UTF-8 and a name that comes twice are errors.
 func MarshalStrict(v any, strict json.Options) ([]byte, error) { return json.Marshal(v, strict) }
 
-// MarshalOpen encodes a value for which the API has no type. Only instants have a form of their own: a duration is refused,
-// since nobody knows its unit.
+// MarshalOpen encodes a value for which the API has no type. Only instants have a form of their own: a duration is
+// refused, since nobody knows its unit.
 func MarshalOpen(v any) ([]byte, error) {
 	return json.Marshal(v, openWriting)
 }
@@ -129,44 +133,142 @@ const (
 	ErrZeroTime = Reason("the zero time cannot be sent")
 )
 
-// ParseInt reads a JSON integer, a JSON string that holds one, or null (0).
+// ParseInt reads a JSON integer, which may have a fraction or an exponent as long as its value is whole, a JSON string
+// that holds one, or null or an empty string (0).
 func ParseInt(value []byte) (int64, error) {
 	text, err := scalar(value)
 	if err != nil || len(text) == 0 {
 		return 0, err
 	}
-	return parseDigits(text)
+	return parseInteger(text)
 }
 
-// parseDigits takes no plus sign, which strconv accepts and JSON does not.
-func parseDigits(text []byte) (int64, error) {
-	n, err := strconv.ParseInt(string(text), 10, 64)
-	if err != nil || text[0] == '+' {
+// ParseIntText is ParseInt for what stands in a string.
+func ParseIntText(text string) (int64, error) { return parseInteger([]byte(text)) }
+
+// parseInteger takes no plus sign, which strconv accepts and JSON does not.
+func parseInteger(text []byte) (int64, error) {
+	n, err := strconv.ParseInt(string(text[:min(len(text), maxShort)]), 10, 64)
+	if err != nil || len(text) > maxShort {
+		return parseWhole(text)
+	}
+	if text[0] == '+' {
 		return 0, ErrInteger
 	}
 	return n, nil
 }
 
+// maxDigits is how many digits an integer of 64 bits can have.
+const maxDigits = 19
+
+// parseWhole reads a decimal number whose value is whole, without ever writing out its exponent.
+func parseWhole(text []byte) (int64, error) {
+	number, negative := bytes.CutPrefix(text, []byte("-"))
+	whole, rest := leadingDigits(number)
+	var fraction []byte
+	if after, found := bytes.CutPrefix(rest, []byte(".")); found {
+		if fraction, rest = leadingDigits(after); len(fraction) == 0 {
+			return 0, ErrInteger
+		}
+	}
+	exponent, ok := parseExponent(rest)
+	if len(whole) == 0 || !ok {
+		return 0, ErrInteger
+	}
+	digits := bytes.TrimLeft(append(bytes.Clone(whole), fraction...), "0")
+	if len(digits) == 0 {
+		return 0, nil
+	}
+	exponent -= len(fraction)
+	trimmed := bytes.TrimRight(digits, "0")
+	exponent += len(digits) - len(trimmed)
+	if exponent < 0 || len(trimmed)+exponent > maxDigits {
+		return 0, ErrInteger
+	}
+	digits = append(trimmed, bytes.Repeat([]byte("0"), exponent)...)
+	if negative {
+		digits = append([]byte("-"), digits...)
+	}
+	n, err := strconv.ParseInt(string(digits), 10, 64)
+	if err != nil {
+		return 0, ErrInteger
+	}
+	return n, nil
+}
+
+func leadingDigits(text []byte) (digits, rest []byte) {
+	n := 0
+	for n < len(text) && '0' <= text[n] && text[n] <= '9' {
+		n++
+	}
+	return text[:n], text[n:]
+}
+
+// farOff stands for every exponent that no text is long enough to make up for.
+const farOff = 1 << 27
+
+// parseExponent reads the exponent of a number; no text is 0.
+func parseExponent(text []byte) (exponent int, ok bool) {
+	if len(text) == 0 {
+		return 0, true
+	}
+	if text[0] != 'e' && text[0] != 'E' {
+		return 0, false
+	}
+	text = text[1:]
+	sign := 1
+	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
+		if text[0] == '-' {
+			sign = -1
+		}
+		text = text[1:]
+	}
+	digits, rest := leadingDigits(text)
+	for _, digit := range digits {
+		exponent = min(exponent*10+int(digit-'0'), farOff)
+	}
+	return sign * exponent, len(digits) > 0 && len(rest) == 0
+}
+
 // ParseText reads a JSON string, a number, whose digits are kept, or null ("").
 func ParseText(value []byte) (string, error) {
-	if string(value) == `""` {
-		return "", nil
-	}
-	text, err := scalarText(value)
+	text, err := scalar(value)
 	if err != nil {
 		return "", ErrText
 	}
-	return text, nil
+	return string(text), nil
 }
 
-// scalarText is scalar as a string.
-func scalarText(value []byte) (string, error) {
-	text, err := scalar(value)
-	return string(text), err
+// ParseScalar is ParseText that also takes a boolean for its text.
+func ParseScalar(value []byte) (string, error) {
+	switch text := string(value); text {
+	case "true", "false":
+		return text, nil
+	}
+	return ParseText(value)
 }
 
-// scalar returns the text of a number or of a string; null gives none. Other kinds, and an empty string, are errors. What it
-// returns may be a part of value.
+// ParseBool reads a JSON boolean, a JSON string that holds one, or null or an empty string (false).
+func ParseBool(value []byte) (bool, error) {
+	kind := jsontext.Value(value).Kind()
+	switch kind {
+	case 't', 'f':
+		return kind == 't', nil
+	case 'n':
+		return false, nil
+	case '"':
+		switch text, _ := scalar(value); string(text) {
+		case "true":
+			return true, nil
+		case "false", "":
+			return false, nil
+		}
+	}
+	return false, Misplaced(kind, "a boolean")
+}
+
+// scalar returns the text of a number or of a string; null gives none. Other kinds are errors. What it returns may be a
+// part of value.
 func scalar(value []byte) ([]byte, error) {
 	switch kind := jsontext.Value(value).Kind(); kind {
 	case 'n':
@@ -174,11 +276,11 @@ func scalar(value []byte) ([]byte, error) {
 	case '0':
 		return value, nil
 	case '"':
-		if len(value) < 2 {
-			return nil, ErrInteger
+		if len(value) < len(emptyString) || value[len(value)-1] != '"' {
+			return nil, ErrInteger // an UnmarshalJSON may be called with anything
 		}
 		text, err := unquoted(value)
-		if err != nil || len(text) == 0 {
+		if err != nil {
 			return nil, ErrInteger
 		}
 		return text, nil
@@ -219,16 +321,26 @@ func readInteger[N int | int64](dec *jsontext.Decoder, n *N) error {
 	return err
 }
 
-// readNumber is there because json.Number is a string type, for which a number would not do. null is "".
+func readBool(dec *jsontext.Decoder, yes *bool) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	*yes, err = ParseBool(value)
+	return err
+}
+
+// readNumber is there because json.Number is a string type, for which a number would not do. null and an empty string
+// are "".
 func readNumber(dec *jsontext.Decoder, n *stdjson.Number) error {
 	value, err := dec.ReadValue()
 	if err != nil {
 		return err
 	}
-	switch value.Kind() {
-	case '0':
+	switch {
+	case value.Kind() == '0':
 		*n = stdjson.Number(value)
-	case 'n':
+	case isBlank(value):
 		*n = ""
 	default:
 		return ErrNumber
@@ -245,8 +357,9 @@ func readInstant(dec *jsontext.Decoder, t *time.Time) error {
 	return err
 }
 
-// ParseInstant reads an instant: integer milliseconds since the epoch, the same in a string, an RFC 3339 string, or null
-// (the zero time). The result is in UTC and has whole milliseconds.
+// ParseInstant reads an instant: integer milliseconds since the epoch, the same in a string, an RFC 3339 string, or
+// null or an empty string (the zero time). The epoch itself is the zero time too: it stands for an instant that was
+// never set. The result is in UTC and has whole milliseconds.
 func ParseInstant(value []byte) (time.Time, error) {
 	text, err := scalar(value)
 	if err != nil {
@@ -255,29 +368,66 @@ func ParseInstant(value []byte) (time.Time, error) {
 	if len(text) == 0 {
 		return time.Time{}, nil
 	}
-	if ms, err := parseDigits(text); err == nil {
-		return time.UnixMilli(ms).UTC(), nil
-	}
-	return parseRFC3339(string(text))
+	return ParseInstantText(string(text))
 }
 
 // ParseInstantText reads milliseconds since the epoch or an RFC 3339 time.
 func ParseInstantText(text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, ErrInstant
+	if isRFC3339(text) {
+		t, err := time.Parse(time.RFC3339, strings.ToUpper(text))
+		if err != nil {
+			return time.Time{}, ErrInstant
+		}
+		return instant(t.UnixMilli()), nil
 	}
-	if ms, err := parseDigits([]byte(text)); err == nil {
-		return time.UnixMilli(ms).UTC(), nil
-	}
-	return parseRFC3339(text)
-}
-
-func parseRFC3339(text string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, text)
+	ms, err := ParseIntText(text)
 	if err != nil {
 		return time.Time{}, ErrInstant
 	}
-	return t.UTC().Truncate(time.Millisecond), nil
+	return instant(ms), nil
+}
+
+func instant(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// isRFC3339 reports whether a text has the form of an RFC 3339 time with a zone. Package time takes a few others for
+// one.
+func isRFC3339(text string) bool {
+	const date, zone = "0000-00-00T00:00:00", "00:00"
+	if len(text) <= len(date) || !hasForm(text[:len(date)], date) {
+		return false
+	}
+	rest := text[len(date):]
+	if rest[0] == '.' {
+		digits, after := leadingDigits([]byte(rest[1:]))
+		if rest = string(after); len(digits) == 0 {
+			return false
+		}
+	}
+	switch {
+	case rest == "Z" || rest == "z":
+		return true
+	case len(rest) != len("+"+zone) || rest[0] != '+' && rest[0] != '-' || !hasForm(rest[1:], zone):
+		return false
+	}
+	return rest[1:3] < "24" && rest[4:6] < "60"
+}
+
+// hasForm compares texts of one length. A 0 in the form is any digit, and a T may be small.
+func hasForm(text, form string) bool {
+	for i := range len(form) {
+		b := text[i]
+		switch {
+		case form[i] == '0' && '0' <= b && b <= '9', b == form[i], form[i] == 'T' && b == 't':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func readMinutes(dec *jsontext.Decoder, d *time.Duration) error {
@@ -285,12 +435,17 @@ func readMinutes(dec *jsontext.Decoder, d *time.Duration) error {
 	if err != nil {
 		return err
 	}
+	*d, err = ParseMinutes(value)
+	return err
+}
+
+// ParseMinutes reads a duration, which is whole minutes.
+func ParseMinutes(value []byte) (time.Duration, error) {
 	minutes, err := ParseInt(value)
 	if err != nil || minutes > math.MaxInt64/int64(time.Minute) || minutes < math.MinInt64/int64(time.Minute) {
-		return ErrMinutes
+		return 0, ErrMinutes
 	}
-	*d = time.Duration(minutes) * time.Minute
-	return nil
+	return time.Duration(minutes) * time.Minute, nil
 }
 
 func writeInstant(enc *jsontext.Encoder, t time.Time) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -29,22 +30,27 @@ func TestParseText(t *testing.T) {
 }
 
 func TestParseInt(t *testing.T) {
-	for value, want := range map[string]int64{`7`: 7, `"7"`: 7, `null`: 0, `-7`: -7, `9223372036854775807`: math.MaxInt64} {
+	for value, want := range map[string]int64{`7`: 7, `"7"`: 7, `null`: 0, `""`: 0, `-7`: -7, `9223372036854775807`: math.MaxInt64,
+		`7.0`: 7, `1e2`: 100, `"-50e-1"`: -5, `0.0e-5`: 0, `0e99999999999`: 0, `"000000000000000000000000000000000007"`: 7, `-9223372036854775808.0`: math.MinInt64,
+		`-922337203685477580800e-2`: math.MinInt64, `10000000000000000000000000000000000000000e-40`: 1} {
 		got, err := ParseInt([]byte(value))
 		require.NoError(t, err, value)
 		assert.Equal(t, want, got, value)
 	}
-	for _, value := range []string{`""`, `"+7"`, `7.0`, `1e2`, `true`, `{}`, `[]`, ``, `"7`, `9223372036854775808`} {
+	for _, value := range []string{`"+7"`, `7.5`, `1e-1`, `1e19`, `1e99999999999`, `1e-99999999999`, `"7."`, `".7"`, `"7e"`, `"e"`, `"-"`, `"7e1x"`,
+		`true`, `{}`, `[]`, ``, `"7`, `9223372036854775808`, `9223372036854775808.0`, `-9223372036854775809.0`, `92233720368547758070000000000e-9`} {
 		_, err := ParseInt([]byte(value))
 		assert.ErrorIs(t, err, ErrInteger, value)
 	}
 }
 
 func TestParseInstant(t *testing.T) {
-	got, err := ParseInstant([]byte(`null`))
-	require.NoError(t, err)
-	assert.True(t, got.IsZero())
-	for _, value := range []string{`""`, `true`, `{}`, `1.5`, `"now"`} {
+	for _, value := range []string{`null`, `""`, `0`, `"0"`, `-0.0`, `"1970-01-01T01:00:00+01:00"`} {
+		got, err := ParseInstant([]byte(value))
+		require.NoError(t, err, value)
+		assert.Equal(t, time.Time{}, got, value)
+	}
+	for _, value := range []string{`true`, `{}`, `1.5`, `"now"`} {
 		_, err := ParseInstant([]byte(value))
 		assert.ErrorIs(t, err, ErrInstant, value)
 	}
@@ -99,7 +105,13 @@ func TestUnmarshal(t *testing.T) {
 	var n int64
 	require.NoError(t, Unmarshal([]byte(`"12"`), &n))
 	assert.Equal(t, int64(12), n)
-	require.Error(t, Unmarshal([]byte(`1e2`), &n))
+	require.NoError(t, Unmarshal([]byte(`1e2`), &n))
+	assert.Equal(t, int64(100), n)
+	require.Error(t, Unmarshal([]byte(`1e-2`), &n))
+	var yes bool
+	require.NoError(t, Unmarshal([]byte(`"true"`), &yes))
+	assert.True(t, yes)
+	require.Error(t, Unmarshal([]byte(`1`), &yes))
 	require.Error(t, Unmarshal([]byte(``), &n))
 }
 
@@ -253,9 +265,9 @@ func TestQuery(t *testing.T) {
 		Unsent  string
 		Skipped uint8 `query:"skipped"`
 	}{
-		Flag: &yes, Name: &name, State: "open", List: []state{"a", "", "b"}, IDs: []int64{1, 2}, At: time.UnixMilli(5), For: time.Hour, Count: 3,
+		Flag: &yes, Name: &name, State: "open", List: []state{"a", "b"}, IDs: []int64{1, 2}, At: time.UnixMilli(5), For: time.Hour, Count: 3,
 		Ratio: 0.1, Unsent: "x",
-		Map: map[key]any{"text": state("a"), "number": stdjson.Number("1.50"), "big": uint64(math.MaxUint64), "float": 1e21, "flag": true, "empty": ""},
+		Map: map[key]any{"text": state("a"), "number": stdjson.Number("1.50"), "big": uint64(math.MaxUint64), "float": 1e21, "flag": true},
 	})
 	require.NoError(t, err)
 	assert.Equal(t, url.Values{
@@ -291,10 +303,21 @@ func TestRefusedQueries(t *testing.T) {
 		}{map[string]any{"key": value}})
 		assertArgument(t, err, fmt.Sprintf("%T", value))
 	}
+	for _, key := range []string{"", "a]", "[a", "a][b", "a\x00", "a\n", "a\u0085", "\xff"} {
+		_, err := Query(struct {
+			M map[string]any `query:"a"`
+		}{map[string]any{key: "b"}})
+		assertArgument(t, err, fmt.Sprintf("%q", key))
+	}
+	type state string
 	_, err := Query(struct {
 		M map[string]any `query:"a"`
-	}{map[string]any{"": "b"}})
-	assertArgument(t, err, "empty key")
+	}{map[string]any{"b": state("")}})
+	assertArgument(t, err, "empty attribute")
+	_, err = Query(struct {
+		L []state `query:"a"`
+	}{[]state{"b", ""}})
+	assertArgument(t, err, "empty element")
 }
 
 func assertArgument(t *testing.T, err error, name string) {
@@ -353,8 +376,8 @@ func TestDecoderFindsTheEnds(t *testing.T) {
 		assert.Equal(t, want, got, body)
 	}
 	for body, path := range map[string]string{
-		`{"id":1e2}`: "/id", `{"id":9223372036854775808}`: "/id", `{"id":9999999999999999999}`: "/id", `{"id":1.0}`: "/id", `{"count":true}`: "/count",
-		`{"inner":{"n":[]}}`: "/inner/n", `{"list":["a",1]}`: "/list/1", `{"list":{}}`: "/list", `{"open":[]}`: "/open", `{"yes":"true"}`: "/yes",
+		`{"id":1e-2}`: "/id", `{"id":9223372036854775808}`: "/id", `{"id":9999999999999999999}`: "/id", `{"id":1.5}`: "/id", `{"count":true}`: "/count",
+		`{"inner":{"n":[]}}`: "/inner/n", `{"list":["a",[]]}`: "/list/1", `{"list":{}}`: "/list", `{"open":[]}`: "/open", `{"yes":"yes"}`: "/yes",
 		`{"Inner":{"TEXT":{}}}`: "/Inner/TEXT", `{"at":1.5}`: "/at", `{"at":99999999999999999999}`: "/at", `[]`: "", `{"id":1`: "", `{"id":1}}`: "", `{"id":{}`: "",
 	} {
 		var e *Error
@@ -386,4 +409,49 @@ func TestIntegerOfAnotherWidth(t *testing.T) {
 		return
 	}
 	require.ErrorIs(t, Explain(Unmarshal([]byte(`9223372036854775807`), &n)), ErrInteger)
+}
+
+// A layout tells 64 members apart as it goes; a type with more of them is read by the longer way.
+func TestObjectsOfManyMembers(t *testing.T) {
+	var fields []reflect.StructField
+	for i := range 70 {
+		fields = append(fields, reflect.StructField{Name: fmt.Sprintf("F%d", i), Type: reflect.TypeFor[map[string]any](), Tag: reflect.StructTag(fmt.Sprintf(`json:"f_%d"`, i))})
+	}
+	v := reflect.New(reflect.StructOf(fields))
+	require.NoError(t, UnmarshalObject([]byte(`{"f_0":{"a":1},"f_69":{"a":1},"f69":{"c":3},"f_69":{"b":2},"f_0":{"b":2}}`), v.Interface()))
+	for i := range 70 {
+		var want map[string]any
+		if i == 0 || i == 69 {
+			want = map[string]any{"b": stdjson.Number("2")}
+		}
+		assert.Equal(t, want, v.Elem().Field(i).Interface(), i)
+	}
+	var e *Error
+	require.ErrorAs(t, UnmarshalObject([]byte(`{"F69":[]}`), v.Interface()), &e)
+	assert.Equal(t, "/F69", e.Path)
+}
+
+func TestWithoutRepeats(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"a":1,"b":2}`: `{"a":1,"b":2}`, `{"a":1 , "a":2}`: `{"a":2}`, `{"a":1,"A":2,"a":3,"a":4}`: `{"A":2,"a":4}`, `{"\u0061":1,"a":2}`: `{"a":2}`,
+		`[{"a":{"b":1,"b":2},"c":3,"a":{"d":[{"e":1,"e":2}]}}, 7]`: `[{"c":3,"a":{"d":[{"e":2}]}}, 7]`, `{"a":1,"a":2`: `{"a":1,"a":2`, `{"a":1,"a":2} x`: `{"a":1,"a":2} x`,
+		"{\"\xff\":1,\"\xfe\":\"\xff\"}": "{\"\xfe\":\"\xff\"}", ``: ``, ` {"a":"}\"","a":null} `: ` {"a":null} `,
+	} {
+		assert.Equal(t, want, string(withoutRepeats([]byte(data))), data)
+	}
+}
+
+func TestNames(t *testing.T) {
+	var n names
+	n.add("id", "", isBlank)
+	n.add("created_at", "born_on", isNull)
+	for name, want := range map[string]candidate{
+		"id": {member: 0, rank: ownName}, "ID": {member: 0, rank: foldedName}, "i_d": {member: 0, rank: foldedName}, "created_at": {member: 1, rank: ownName},
+		"createdAt": {member: 1, rank: foldedName}, "born_on": {member: 1, rank: otherName}, "BornOn": {member: 1, rank: otherName},
+		"_id": {member: -1}, "id_": {member: -1}, "i-d": {member: -1}, "": {member: -1}, "_": {member: -1}, "-": {member: -1}, "born-on": {member: -1}, "\u0131d": {member: -1},
+		strings.Repeat("x", 100): {member: -1}, "created" + strings.Repeat("_", 100) + "at": {member: 1, rank: foldedName},
+	} {
+		member, rank := n.find([]byte(name))
+		assert.Equal(t, want, candidate{member: member, rank: rank}, name)
+	}
 }
