@@ -20,13 +20,13 @@ import (
 // is held to them.
 const (
 	budgetGet     = 32
-	budgetCreate  = 43
-	budgetUpdate  = 49
+	budgetCreate  = 40
+	budgetUpdate  = 46
 	budgetDelete  = 19
 	budgetList    = 1081 // 100 conversations
 	budgetAll     = 1100 // the same, in a sequence
 	budgetDo      = 26
-	budgetError   = 47
+	budgetError   = 36
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0
 	budgetToken   = 0 // of WithToken

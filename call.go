@@ -22,10 +22,10 @@ import (
 // input is what a method hands over: values for the path, and a query or a body.
 type input struct {
 	path    segments
-	query   any    // a struct with query tags
-	body    any    // a request
-	key     string // the caller's own key of a write, for AmbiguousError
-	invalid error  // an argument that is wrong in a way that only the method knows
+	query   any // a struct with query tags
+	body    any // a request
+	echo    echo
+	invalid error // an argument that is wrong in a way that only the method knows
 }
 
 // segments are the values of a path's parameters in their order.
@@ -191,7 +191,7 @@ func (c *call) result(ctx context.Context, interrupted error) error {
 		return nil
 	}
 	if c.applied && !c.safe() {
-		return &AmbiguousError{Err: err, ClientID: c.in.key}
+		return &AmbiguousError{Err: err, ClientID: c.in.echo.key}
 	}
 	return err
 }
@@ -306,6 +306,9 @@ func (c *call) decoded(err error) error {
 		return e
 	case errors.As(err, &notFit):
 		c.applied = true
+		if notFit.Reason == errForeignRecord {
+			c.closeConnections() // its connection is out of step
+		}
 		return &DecodeError{Operation: c.route.name, Path: notFit.Path, Err: notFit.Reason}
 	default:
 		c.applied = true

@@ -22,10 +22,10 @@ func TestNothingIsLeftOfACallThatIsOver(t *testing.T) {
 		var response Response
 		c = client.caller.newCall(&routes[notesCreate], []CallOption{WithIdempotent(), WithHeader("X-Extra", "1"), WithTimeout(time.Hour), WithResponse(&response)},
 			func([]byte) error { return nil })
-		c.in = input{path: segments{ConversationID(1)}, body: &NoteCreateRequest{Body: "text"}, key: "key"}
+		c.in = input{path: segments{ConversationID(1)}, body: &NoteCreateRequest{Body: "text"}, echo: echo{key: "key"}}
 		require.ErrorIs(t, c.run(t.Context(), &c.in), ErrAmbiguous)
 
-		for _, used := range []any{atTheEnd.core, atTheEnd.in.key, atTheEnd.options.idempotent, atTheEnd.request.URL, atTheEnd.attempts, atTheEnd.waited,
+		for _, used := range []any{atTheEnd.core, atTheEnd.in.echo.key, atTheEnd.options.idempotent, atTheEnd.request.URL, atTheEnd.attempts, atTheEnd.waited,
 			atTheEnd.last.token, atTheEnd.last.status, atTheEnd.previous, atTheEnd.applied, atTheEnd.delay} {
 			assert.NotZero(t, used)
 		}

@@ -168,7 +168,7 @@ func (o ConversationListByStatusOptions) page() paging { return paging{o.Limit, 
 type conversations struct{ *caller }
 
 func (s conversations) Get(ctx context.Context, id ConversationID, opts ...CallOption) (*Conversation, error) {
-	return one[Conversation](ctx, s.caller, conversationsGet, input{path: segments{id}}, opts)
+	return one[Conversation](ctx, s.caller, conversationsGet, input{path: segments{id}, echo: echo{id: int64(id)}}, opts)
 }
 
 func (s conversations) Create(ctx context.Context, req ConversationCreateRequest, opts ...CallOption) (*Conversation, error) {
@@ -180,7 +180,7 @@ func (s conversations) CreateFromScratch(ctx context.Context, req ConversationCr
 }
 
 func (s conversations) Update(ctx context.Context, id ConversationID, req ConversationUpdateRequest, opts ...CallOption) (*Conversation, error) {
-	return one[Conversation](ctx, s.caller, conversationsUpdate, input{path: segments{id}, body: &req}, opts)
+	return one[Conversation](ctx, s.caller, conversationsUpdate, input{path: segments{id}, body: &req, echo: echo{id: int64(id)}}, opts)
 }
 
 func (s conversations) Delete(ctx context.Context, id ConversationID, opts ...CallOption) error {

@@ -62,7 +62,7 @@ func TestDecodeID(t *testing.T) {
 		`0.00000000000000000000000000000000007e35`: 7,
 	} {
 		t.Run(value, func(t *testing.T) {
-			c, err := getConversation(t, `{"data":{"id":`+value+`}}`)
+			c, err := serve(t, respond(http.StatusOK, `{"data":{"id":`+value+`}}`)).Conversations.Get(t.Context(), want)
 			require.NoError(t, err)
 			assert.Equal(t, want, c.ID)
 		})
@@ -236,16 +236,16 @@ func TestDecodeNames(t *testing.T) {
 
 // Of a name that comes twice the last counts, and of two spellings the field's own name.
 func TestDecodeDuplicateNames(t *testing.T) {
-	c, err := getConversation(t, `{"id":9,"title":"a","createdAt":1,"labels":["a","b"],"custom_attributes":{"a":1,"b":1},"x":1,"email":"a",`+
-		`"title":"b","created_at":2,"labels":["c"],"custom_attributes":{"a":2,"a":3},"x":2,"email":null,"ID":1,"id":1,"id":"9"}`)
+	c, err := getConversation(t, `{"id":1,"title":"a","createdAt":1,"labels":["a","b"],"custom_attributes":{"a":1,"b":1},"x":1,"email":"a",`+
+		`"title":"b","created_at":2,"labels":["c"],"custom_attributes":{"a":2,"a":3},"x":2,"email":null,"ID":9,"id":9,"id":"1"}`)
 	require.NoError(t, err)
 	assert.Equal(t, &drift.Conversation{
-		ID: 9, Title: "b", CreatedAt: time.UnixMilli(2).UTC(), Labels: []string{"c"},
+		ID: 1, Title: "b", CreatedAt: time.UnixMilli(2).UTC(), Labels: []string{"c"},
 		CustomAttributes: drift.Attributes{"a": json.Number("3")}, Extra: map[string]json.RawMessage{"x": json.RawMessage("2")},
 	}, c)
-	c, err = getConversation(t, `{"data":{"id":5,"title":"first"},"Data":{"id":6},"data":{"id":7}}`)
+	c, err = getConversation(t, `{"data":{"id":5,"title":"first"},"Data":{"id":6},"data":{"id":1}}`)
 	require.NoError(t, err)
-	assert.Equal(t, &drift.Conversation{ID: 7}, c)
+	assert.Equal(t, &drift.Conversation{ID: 1}, c)
 }
 
 // Chat texts are cut without regard to characters.

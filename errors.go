@@ -463,6 +463,8 @@ const (
 	errNoObject    = wire.Reason("not an object")
 	errTooLong     = wire.Reason("must be at most 1024 bytes long")
 	errNoID        = wire.Reason("the record has no id greater than 0")
+
+	errForeignRecord = wire.Reason("the answer is about another record than the request")
 )
 
 var errNotConnected = errors.New("drift: this client was not made by NewClient")

@@ -32,7 +32,7 @@ import (
 // resendFaults are the rows about one attempt being one request, and about what ends or repeats a call.
 func resendFaults() faults.Cases {
 	return faults.Cases{
-		161: resetWrites, 162: closedWhileIdle, 163: closedAtTheSecondRequest, 164: redirectedWrites, 166: lastAnswerThatCame,
+		161: resetWrites, 162: closedWhileIdle, 163: closedAtTheSecondRequest, 164: redirectedWrites, 165: foreignRecords, 166: lastAnswerThatCame,
 		167: largeErrorBodies, 168: strayAnswer, 169: temporaryErrors, 192: rateLimitHeaders,
 	}
 }
@@ -794,4 +794,99 @@ func rateLimitHeaders(t *testing.T) {
 			})
 		})
 	}
+}
+
+// foreignRecords: an answer that belongs to another call is never taken for the call's own.
+func foreignRecords(t *testing.T) {
+	for name, test := range map[string]struct {
+		call func(*drift.Client) error
+		body string
+		path string // "": the answer is taken
+	}{
+		"conversations.get":      {func(c *drift.Client) error { return second(c.Conversations.Get(t.Context(), 1)) }, `{"data":{"id":2}}`, "/id"},
+		"under another spelling": {func(c *drift.Client) error { return second(c.Conversations.Get(t.Context(), 1)) }, `{"data":{"ID":"2"}}`, "/ID"},
+		"conversations.get, own": {func(c *drift.Client) error { return second(c.Conversations.Get(t.Context(), 1)) }, `{"data":{"id":"1"}}`, ""},
+		"conversations.update":   {updateConversation(t), `{"data":{"id":2}}`, "/id"},
+		"tags.get":               {func(c *drift.Client) error { return second(c.Tags.Get(t.Context(), 1)) }, `{"data":{"id":2}}`, "/id"},
+		"tags.update": {func(c *drift.Client) error {
+			return second(c.Tags.Update(t.Context(), 1, drift.TagUpdateRequest{Name: drift.Set("a")}))
+		}, `{"data":{"id":2}}`, "/id"},
+		"meetings.get": {func(c *drift.Client) error { return second(c.Meetings.Get(t.Context(), 1)) }, `{"data":{"id":2}}`, "/id"},
+		"meetings.update": {func(c *drift.Client) error {
+			return second(c.Meetings.Update(t.Context(), 1, drift.MeetingUpdateRequest{Subject: drift.Set("a")}))
+		}, `{"data":{"id":2}}`, "/id"},
+		"messages.get": {func(c *drift.Client) error { return second(c.Messages.Get(t.Context(), 7, 1)) }, `{"data":{"id":7}}`, "/id"},
+		"messages.update": {func(c *drift.Client) error {
+			return second(c.Messages.Update(t.Context(), 7, 1, drift.MessageUpdateRequest{Body: drift.Set("a")}))
+		}, `{"data":{"id":7}}`, "/id"},
+		"notes.get": {func(c *drift.Client) error { return second(c.Notes.Get(t.Context(), 7, 1)) }, `{"data":{"id":7}}`, "/id"},
+		"notes.update": {func(c *drift.Client) error {
+			return second(c.Notes.Update(t.Context(), 7, 1, drift.NoteUpdateRequest{Body: drift.Set("a")}))
+		}, `{"data":{"id":7}}`, "/id"},
+		"contacts.get": {func(c *drift.Client) error { return second(c.Contacts.Get(t.Context(), 1)) }, `{"data":{"id":2}}`, ""},
+		"driftbot.updateMessage": {func(c *drift.Client) error {
+			return second(c.Driftbot.UpdateMessage(t.Context(), 1, drift.DriftbotUpdateMessageRequest{Body: drift.Set("a")}))
+		}, `{"data":{"id":2}}`, ""},
+		"messages.create":         {createMessage(t), `{"data":{"id":9,"conversation_id":2}}`, "/conversation_id"},
+		"messages.create, key":    {createMessage(t), `{"data":{"id":9,"conversation_id":1,"clientMessageId":"b"}}`, "/clientMessageId"},
+		"messages.create, own":    {createMessage(t), `{"data":{"id":9,"conversation_id":1,"client_message_id":"a"}}`, ""},
+		"messages.create, silent": {createMessage(t), `{"data":{"id":9}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			network := &network{answers: []respondWith{answerBody(200, test.body)}}
+			err := test.call(through(t, network.serve))
+			if test.path == "" {
+				require.NoError(t, err)
+				return
+			}
+			var decode *drift.DecodeError
+			require.ErrorAs(t, err, &decode)
+			assert.Equal(t, test.path, decode.Path)
+			assert.Len(t, network.requests(), 1)
+			assert.Equal(t, network.requests()[0].method != http.MethodGet, errors.Is(err, drift.ErrAmbiguous))
+		})
+	}
+	t.Run("the connection is given up", proxyOutOfStep)
+}
+
+func second[T any](_ *T, err error) error { return err }
+
+func updateConversation(t *testing.T) func(*drift.Client) error {
+	return func(c *drift.Client) error {
+		return second(c.Conversations.Update(t.Context(), 1, drift.ConversationUpdateRequest{Labels: drift.Set([]string{"a"})}))
+	}
+}
+
+func createMessage(t *testing.T) func(*drift.Client) error {
+	return func(c *drift.Client) error {
+		return second(c.Messages.Create(t.Context(), 1, drift.MessageCreateRequest{Body: "text", ClientMessageID: "a"}))
+	}
+}
+
+// proxyOutOfStep answers each request with the answer to the one before, on its connection.
+func proxyOutOfStep(t *testing.T) {
+	raw := drifttest.StartRaw(t)
+	var before sync.Map
+	raw.Answer(func(c *drifttest.RawConn) {
+		path, _, _ := strings.Cut(strings.TrimPrefix(string(c.Request.Head), "GET /v2/tags/"), " ")
+		answered, late := before.Swap(c.Request.Connection, path)
+		if !late {
+			answered = path
+		}
+		c.JSON(http.StatusOK, fmt.Sprintf(`{"data":{"id":%s}}`, answered))
+	})
+	client, err := drift.NewClient(drift.WithBaseURL(raw.URL), drift.WithToken(markedToken), drift.WithLimiter(openLimiter{}))
+	require.NoError(t, err)
+	defer client.Close()
+	foreign := 0
+	for id := range drift.TagID(10) {
+		tag, err := client.Tags.Get(t.Context(), id+1)
+		if err != nil {
+			require.ErrorAs(t, err, new(*drift.DecodeError))
+			foreign++
+			continue
+		}
+		assert.Equal(t, id+1, tag.ID)
+	}
+	assert.Equal(t, 5, foreign, "the next connection is in step, once")
 }

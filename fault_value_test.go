@@ -204,11 +204,11 @@ func faultUnknownMembers(t *testing.T) {
 
 func faultGenerousScalars(t *testing.T) {
 	client, network := bodyFault(t)
-	meeting, err := client.meeting(network, `"id":"5.0","conversation_id":"","duration":"30.0","start_at":0,"ended_at":"","in_progress":"true","participant_ids":"50e-1",`+
+	meeting, err := client.meeting(network, `"id":"1.0","conversation_id":"","duration":"30.0","start_at":0,"ended_at":"","in_progress":"true","participant_ids":"50e-1",`+
 		`"created_by":5e0,"updated_by":9223372036854775807.0,"created_at":"0","updated_at":"1970-01-01T00:00:00Z","subject":7.50,"location":true,"participants":{"id":1E1}`)
 	require.NoError(t, err)
 	assert.Equal(t, &drift.Meeting{
-		ID: 5, Duration: 30 * time.Minute, InProgress: true, ParticipantIDs: []drift.ParticipantID{5}, CreatedBy: 5, UpdatedBy: math.MaxInt64,
+		ID: 1, Duration: 30 * time.Minute, InProgress: true, ParticipantIDs: []drift.ParticipantID{5}, CreatedBy: 5, UpdatedBy: math.MaxInt64,
 		Subject: "7.50", Location: "true", Participants: []drift.Participant{{ID: 10}},
 	}, meeting)
 	network.body = `{"id":"1","labels":"a","tags":{"id":"3.0"},"participants":["",null,"2",3.0],"member_count":"","archived":"","deleted":"false","direction":1,"created_at":5.0}`

@@ -136,7 +136,7 @@ func (o MeetingListOptions) page() paging { return paging{o.Limit, o.Cursor} }
 type meetings struct{ *caller }
 
 func (s meetings) Get(ctx context.Context, id MeetingID, opts ...CallOption) (*Meeting, error) {
-	return one[Meeting](ctx, s.caller, meetingsGet, input{path: segments{id}}, opts)
+	return one[Meeting](ctx, s.caller, meetingsGet, input{path: segments{id}, echo: echo{id: int64(id)}}, opts)
 }
 
 func (s meetings) Create(ctx context.Context, req MeetingCreateRequest, opts ...CallOption) (*Meeting, error) {
@@ -144,7 +144,7 @@ func (s meetings) Create(ctx context.Context, req MeetingCreateRequest, opts ...
 }
 
 func (s meetings) Update(ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption) (*Meeting, error) {
-	return one[Meeting](ctx, s.caller, meetingsUpdate, input{path: segments{id}, body: &req}, opts)
+	return one[Meeting](ctx, s.caller, meetingsUpdate, input{path: segments{id}, body: &req, echo: echo{id: int64(id)}}, opts)
 }
 
 func (s meetings) Delete(ctx context.Context, id MeetingID, opts ...CallOption) error {

@@ -150,17 +150,18 @@ type MessageUpdateRequest struct {
 type messages struct{ *caller }
 
 func (s messages) Get(ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption) (*Message, error) {
-	return one[Message](ctx, s.caller, messagesGet, input{path: segments{conversationID, id}}, opts)
+	return one[Message](ctx, s.caller, messagesGet, input{path: segments{conversationID, id}, echo: echo{id: int64(id)}}, opts)
 }
 
 func (s messages) Create(ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption) (*Message, error) {
 	req.ClientMessageID = cmp.Or(req.ClientMessageID, newKey())
 	body := messageCreateBody{req, conversationID}
-	return one[Message](ctx, s.caller, messagesCreate, input{path: segments{conversationID}, body: &body, key: req.ClientMessageID}, opts)
+	return one[Message](ctx, s.caller, messagesCreate, input{path: segments{conversationID}, body: &body,
+		echo: echo{conversationID: conversationID, keyField: "client_message_id", key: req.ClientMessageID}}, opts)
 }
 
 func (s messages) Update(ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption) (*Message, error) {
-	return one[Message](ctx, s.caller, messagesUpdate, input{path: segments{conversationID, id}, body: &req}, opts)
+	return one[Message](ctx, s.caller, messagesUpdate, input{path: segments{conversationID, id}, body: &req, echo: echo{id: int64(id)}}, opts)
 }
 
 type messageFields Message

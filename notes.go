@@ -69,16 +69,16 @@ type NoteUpdateRequest struct {
 type notes struct{ *caller }
 
 func (s notes) Get(ctx context.Context, conversationID ConversationID, id NoteID, opts ...CallOption) (*Note, error) {
-	return one[Note](ctx, s.caller, notesGet, input{path: segments{conversationID, id}}, opts)
+	return one[Note](ctx, s.caller, notesGet, input{path: segments{conversationID, id}, echo: echo{id: int64(id)}}, opts)
 }
 
 func (s notes) Create(ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption) (*Note, error) {
 	req.ClientID = cmp.Or(req.ClientID, newKey())
-	return one[Note](ctx, s.caller, notesCreate, input{path: segments{conversationID}, body: &req, key: req.ClientID}, opts)
+	return one[Note](ctx, s.caller, notesCreate, input{path: segments{conversationID}, body: &req, echo: echo{key: req.ClientID}}, opts)
 }
 
 func (s notes) Update(ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption) (*Note, error) {
-	return one[Note](ctx, s.caller, notesUpdate, input{path: segments{conversationID, id}, body: &req}, opts)
+	return one[Note](ctx, s.caller, notesUpdate, input{path: segments{conversationID, id}, body: &req, echo: echo{id: int64(id)}}, opts)
 }
 
 type noteFields Note

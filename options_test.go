@@ -343,7 +343,7 @@ func TestResponseOutlivesTheCall(t *testing.T) {
 	})
 	responses := make([]drift.Response, 20)
 	for i := range responses {
-		_, err := client.Tags.Get(t.Context(), 1, drift.WithResponse(&responses[i]))
+		_, err := client.Tags.Get(t.Context(), drift.TagID(i+1), drift.WithResponse(&responses[i]))
 		require.NoError(t, err)
 	}
 	for i, response := range responses {

@@ -225,7 +225,7 @@ func decodeItem[T any](dec *wire.Decoder) (*T, error) {
 	item := new(T)
 	var err error
 	if rec, ok := any(item).(identifiable); ok {
-		err = decodeIdentified(dec, rec)
+		err = decodeIdentified(dec, rec, new(echo))
 	} else if kind := dec.Kind(); kind == 'n' && !takesNull[T]() {
 		err = wire.Misplaced(kind, "a value")
 	} else {

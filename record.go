@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/driftsdk/drift/internal/wire"
 )
 
 // one calls an operation that answers with a record.
 func one[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*T, error) {
-	return receive(routes[op].name, oneRecord[T, R]{}, func(decode func([]byte) error) error {
+	return receive(routes[op].name, oneRecord[T, R]{in.echo}, func(decode func([]byte) error) error {
 		return c.call(ctx, op, in, opts, decode)
 	})
 }
@@ -45,9 +46,45 @@ func receive[V any, C content[V]](operation string, c C, send func(decode func([
 	return value, err
 }
 
-type oneRecord[T any, R record[T]] struct{}
+type oneRecord[T any, R record[T]] struct{ echo echo }
 
-func (oneRecord[T, R]) open(body []byte) (*T, error) { return openOne(body, decodeRecord[T, R]) }
+func (r oneRecord[T, R]) open(body []byte) (*T, error) {
+	return openOne(body, func(dec *wire.Decoder) (*T, error) {
+		rec := new(T)
+		if err := decodeIdentified(dec, R(rec), &r.echo); err != nil {
+			return nil, err
+		}
+		return rec, nil
+	})
+}
+
+// echo is what an answer must repeat of the call, where it has it. A record that repeats something else is the answer to
+// another call: a proxy sent one too many. Zero values are not compared.
+type echo struct {
+	id             int64 // of the record, if it is the last value of the path
+	conversationID ConversationID
+	keyField       string
+	key            string // the caller's own key of a write, compared if it has a field, and for AmbiguousError
+}
+
+// differs returns the field of a record that does not repeat what it must, or "".
+func (e *echo) differs(fields any) string {
+	switch {
+	case e.id != 0 && wire.Int(fields, "id") != e.id:
+		return "id"
+	case e.conversationID != 0:
+		if id := wire.Int(fields, "conversation_id"); id != 0 && id != int64(e.conversationID) {
+			return "conversation_id"
+		}
+	}
+	if e.keyField == "" {
+		return ""
+	}
+	if key := wire.Text(fields, e.keyField); key != "" && !strings.EqualFold(key, e.key) {
+		return e.keyField
+	}
+	return ""
+}
 
 type firstRecord[T any, R record[T]] struct{}
 
@@ -124,13 +161,13 @@ type identifiable interface {
 
 func decodeRecord[T any, R record[T]](dec *wire.Decoder) (*T, error) {
 	rec := new(T)
-	if err := decodeIdentified(dec, R(rec)); err != nil {
+	if err := decodeIdentified(dec, R(rec), new(echo)); err != nil {
 		return nil, err
 	}
 	return rec, nil
 }
 
-func decodeIdentified(dec *wire.Decoder, rec identifiable) error {
+func decodeIdentified(dec *wire.Decoder, rec identifiable, sent *echo) error {
 	if kind := dec.Kind(); kind != '{' {
 		dec.Value()
 		return wire.Misplaced(kind, "an object")
@@ -141,6 +178,9 @@ func decodeIdentified(dec *wire.Decoder, rec identifiable) error {
 	}
 	if !rec.identified() {
 		return &wire.Error{Path: wire.Spelled(dec, mark, rec.fields(), "id"), Reason: errNoID}
+	}
+	if field := sent.differs(rec.fields()); field != "" {
+		return &wire.Error{Path: wire.Spelled(dec, mark, rec.fields(), field), Reason: errForeignRecord}
 	}
 	return nil
 }

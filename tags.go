@@ -62,7 +62,7 @@ type TagUpdateRequest struct {
 type tags struct{ *caller }
 
 func (s tags) Get(ctx context.Context, id TagID, opts ...CallOption) (*Tag, error) {
-	return one[Tag](ctx, s.caller, tagsGet, input{path: segments{id}}, opts)
+	return one[Tag](ctx, s.caller, tagsGet, input{path: segments{id}, echo: echo{id: int64(id)}}, opts)
 }
 
 func (s tags) Create(ctx context.Context, req TagCreateRequest, opts ...CallOption) (*Tag, error) {
@@ -70,7 +70,7 @@ func (s tags) Create(ctx context.Context, req TagCreateRequest, opts ...CallOpti
 }
 
 func (s tags) Update(ctx context.Context, id TagID, req TagUpdateRequest, opts ...CallOption) (*Tag, error) {
-	return one[Tag](ctx, s.caller, tagsUpdate, input{path: segments{id}, body: &req}, opts)
+	return one[Tag](ctx, s.caller, tagsUpdate, input{path: segments{id}, body: &req, echo: echo{id: int64(id)}}, opts)
 }
 
 func (s tags) Delete(ctx context.Context, id TagID, opts ...CallOption) error {

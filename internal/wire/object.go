@@ -56,6 +56,18 @@ func Spelled(dec *Decoder, mark int, out any, name string) string {
 	return pointer([]byte(name))
 }
 
+// Int returns the integer in the field that has this name in JSON, of the struct that out points to.
+func Int(out any, name string) int64 { return fieldNamed(out, name).Int() }
+
+// Text returns the text in the field that has this name in JSON, of the struct that out points to.
+func Text(out any, name string) string { return fieldNamed(out, name).String() }
+
+func fieldNamed(out any, name string) reflect.Value {
+	v := reflect.ValueOf(out).Elem()
+	l := layoutOf(v.Type())
+	return v.Field(l.fields[l.names.own[name]].index)
+}
+
 // layout is how the members of an object become the fields of a struct.
 type layout struct {
 	names  names

@@ -180,7 +180,7 @@ func TestDecodeList(t *testing.T) {
 }
 
 func TestAttempt(t *testing.T) {
-	for _, value := range []string{`"a"`, `{"a":["]}",{}]}`, `[[1,2],"x"]`, `null`, `false`, `-1.5e3`} {
+	for _, value := range []string{`"a"`, `{"a":["]}",{}]}`, `[[1,2],"x"]`, `null`, `false`, `-1.5e0`} {
 		var values []string
 		var failures int
 		_, err := Open([]byte(`{"data":[ 1 , `+value+`,`+value+` ,2]}`), func(dec *Decoder) error {
