@@ -114,9 +114,11 @@ func checkRefusedThrice(t *testing.T, start func() *wired) {
 		w.requireSpent(0, 0)
 
 		w = start()
-		w.raw.Answer(answer)
+		w.raw.Answer(whole, answer)
+		require.NoError(t, w.post(t.Context()))
 		requireAttempts(t, w.post(t.Context(), drift.WithoutRetry()), 1, false, 0)
-		w.requireSent(1)
+		w.requireSent(2)
+		w.requireSpent(1, 1)
 	}
 }
 
@@ -691,13 +693,20 @@ func temporaryErrors(t *testing.T) {
 }
 
 func checkTemporary(t *testing.T, f *flaky, fails bool) {
-	network := &network{answers: []respondWith{answer(200)}}
+	good := "token0"
 	if f.part == "refresh" {
-		network.answers = []respondWith{answer(401), answer(401), answer(401), answer(200)}
+		good = "token1"
 	}
+	service := func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get("Authorization") != "Bearer "+good {
+			return answer(401)(r)
+		}
+		return answer(200)(r)
+	}
+	times := f.times
 	limiter := &countedLimiter{Limiter: &flakyLimiter{flaky: f}}
 	client, err := drift.NewClient(drift.WithBaseURL("https://drift.test"), drift.WithTokenSource(&flakySource{flaky: f}), drift.WithLimiter(limiter),
-		drift.WithQuotaStore(&flakyStore{flaky: f}), drift.WithHTTPClient(&http.Client{Transport: roundTripper(network.serve)}))
+		drift.WithQuotaStore(&flakyStore{flaky: f}), drift.WithHTTPClient(&http.Client{Transport: roundTripper(service)}))
 	require.NoError(t, err)
 	var response drift.Response
 	err = call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
@@ -706,12 +715,14 @@ func checkTemporary(t *testing.T, f *flaky, fails bool) {
 		require.Error(t, err)
 		assert.NotErrorIs(t, err, drift.ErrAmbiguous)
 		assert.NotContains(t, err.Error(), markedAnswer)
-		return
-	}
-	if f.part == "refresh" { // the refused attempts count, so that two failures are the end of three attempts
+		assert.Equal(t, min(times, 3), times-f.times, "as many attempts as a call has")
 		return
 	}
 	require.NoError(t, err)
+	if f.part == "refresh" { // each failure comes after an attempt that was refused
+		assert.Len(t, response.Attempts, times+2)
+		return
+	}
 	assert.Len(t, response.Attempts, 1)
 }
 

@@ -28,7 +28,6 @@ func (c *call) stream(resp *http.Response, timer *attemptTimer, end context.Canc
 		return err
 	}
 	limit := c.bodyLimit()
-	timer.disarm()
 	body := &heardBody{resp.Body, timer, end, c.timers.after, nil}
 	n, err := io.Copy(c.writer, io.LimitReader(body, limit))
 	c.last.streamed = n

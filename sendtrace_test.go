@@ -1,0 +1,59 @@
+package drift
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptrace"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// What an attempt that failed has done with its request, by what net/http told of it.
+func TestSent(t *testing.T) {
+	const (
+		silent = iota // the transport reports nothing
+		waiting
+		connected
+		written
+	)
+	retry := func(reason string) error {
+		return fmt.Errorf("http2: Transport: cannot retry err [%s] after Request.Body was written; define Request.GetBody to avoid this error", reason)
+	}
+	dial := &net.OpError{Op: "dial", Err: errors.New("refused")}
+	for _, test := range []struct {
+		reached int
+		err     error
+		want    bool
+	}{
+		{silent, io.EOF, true}, {silent, dial, false}, {silent, errForeignOrigin, false},
+		{waiting, io.EOF, false}, {waiting, dial, false}, {waiting, errors.New("timeout"), false},
+		{connected, io.EOF, true}, {connected, errors.New("http: server closed idle connection"), false},
+		{connected, fmt.Errorf("wrapped: %w", errors.New("http: server closed idle connection")), false},
+		{written, io.EOF, true}, {written, dial, true}, {written, errors.New("http: server closed idle connection"), true},
+		{written, retry("stream error: stream ID 3; REFUSED_STREAM; received from peer"), false},
+		{written, fmt.Errorf("wrapped: %w", retry("stream error: stream ID 3; REFUSED_STREAM; received from peer")), false},
+		{written, retry("stream error: stream ID 3; PROTOCOL_ERROR; received from peer"), true},
+		{written, retry("stream error: stream ID 3; REFUSED_STREAM"), true},
+		{written, retry("http2: Transport received Server's graceful shutdown GOAWAY"), false},
+		{written, retry("unknown"), true},
+		{written, errors.New("http2: Transport received GOAWAY from server ErrCode:INTERNAL_ERROR"), false},
+		{written, errors.New("http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR"), true},
+		{written, fmt.Errorf("proxy: %s", retry("stream error: stream ID 3; REFUSED_STREAM; received from peer")), true},
+	} {
+		var trace sendTrace
+		hooks := trace.hooks()
+		if test.reached >= waiting {
+			hooks.GetConn("")
+		}
+		if test.reached >= connected {
+			hooks.GotConn(httptrace.GotConnInfo{})
+		}
+		if test.reached >= written {
+			hooks.WroteHeaders()
+		}
+		assert.Equal(t, test.want, trace.sent(test.err), "%d, %v", test.reached, test.err)
+	}
+}
