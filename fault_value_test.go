@@ -433,8 +433,11 @@ func faultLinearDecoding(t *testing.T) {
 		}
 		return text.String()
 	}
-	const mebibyte = 1 << 20
-	tags := "[" + repeated(4*mebibyte, func(int) string { return `{"id":31,"name":"vip"}` }) + "]"
+	size, longest := 4<<20, time.Second
+	if underRaceDetector() {
+		size, longest = 256<<10, time.Minute
+	}
+	tags := "[" + repeated(size, func(int) string { return `{"id":31,"name":"vip"}` }) + "]"
 	times := fastest(t, 8, map[string]func(){
 		"own name":    func() { network.body = `{"id":1,"tags":` + tags + `}` },
 		"other name":  func() { network.body = `{"id":1,"conversation_tags":` + tags + `}` },
@@ -442,7 +445,7 @@ func faultLinearDecoding(t *testing.T) {
 	}, func() {
 		conversation, err := client.conversation()
 		require.NoError(t, err)
-		require.Greater(t, len(conversation.Tags), 100_000)
+		require.Greater(t, len(conversation.Tags), size/50)
 	})
 	for name, took := range times {
 		assert.Less(t, took, 2*times["own name"], name)
@@ -459,14 +462,14 @@ func faultLinearDecoding(t *testing.T) {
 			body := `{"errors":{` + repeated(size, member) + `}}`
 			return func() { network.body = body }
 		}
-		times := fastest(t, 5, map[string]func(){"quarter": set(mebibyte), "whole": set(4 * mebibyte)}, func() {
+		times := fastest(t, 5, map[string]func(){"quarter": set(size / 4), "whole": set(size)}, func() {
 			_, err := client.conversation()
 			var api *drift.APIError
 			require.ErrorAs(t, err, &api)
 			require.LessOrEqual(t, len(api.Fields), 64)
 		})
 		assert.Less(t, times["whole"], 12*times["quarter"]+20*time.Millisecond, name)
-		assert.Less(t, times["whole"], time.Second, name)
+		assert.Less(t, times["whole"], longest, name)
 	}
 }
 
