@@ -144,6 +144,8 @@ func requireBounded(t *testing.T, call func()) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(boundedMemory))
 }
 
+var blanks = bytes.Repeat([]byte{' '}, 1<<20)
+
 // longBody is white space in pieces.
 type longBody struct {
 	left, read, piece int
@@ -154,9 +156,7 @@ func (b *longBody) Read(p []byte) (int, error) {
 	if n == 0 {
 		return 0, io.EOF
 	}
-	for i := range p[:n] {
-		p[i] = ' '
-	}
+	n = copy(p[:n], blanks)
 	b.left -= n
 	b.read += n
 	return n, nil
