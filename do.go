@@ -32,10 +32,10 @@ type Request struct {
 // it is, or nil to pass over it. Errors are those of every other call. Where it fails before the answer is decoded, out is
 // left as it was.
 //
-// An io.Writer gets the body as it arrives, of any length unless [WithMaxResponseBytes] sets a limit. Once the first byte is
-// written, nothing is repeated: if the body breaks off, or nothing arrives for a minute (the timeout of an attempt, see
-// [WithHTTPClient]), the [*TransportError] says in Written how many bytes the writer got. An error of the writer is returned
-// as it is, with the operation's name before it.
+// An io.Writer receives the body as it arrives, of any length unless [WithMaxResponseBytes] sets a limit. Nothing is repeated
+// after the first byte. If the body breaks off, or nothing arrives for a minute (the timeout of an attempt, see
+// [WithHTTPClient]), the call returns a [*TransportError] whose Written is the number of bytes written; request the rest with
+// [WithHeader] and Range. An error of the writer is wrapped, with the operation's name.
 //
 // A JSON target is read with the conventions of the API: names match in any case and with or without underscores, a
 // time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. If a name comes twice in one object, the

@@ -336,7 +336,7 @@ func checkOddRecordsOfEveryList(t *testing.T) {
 	client.limiter.Limiter = openLimiter{}
 	forEveryOperation(t, func(t *testing.T, call invocation) {
 		if !strings.Contains(call.operation.name, ".list") {
-			t.Skip("not a list")
+			return
 		}
 		results := call.results(t.Context(), client.Client)
 		if !call.ranges() {

@@ -14,12 +14,12 @@ import (
 	"sync/atomic"
 )
 
-// sendTrace follows one attempt through net/http, which may go on with it after the attempt has ended. It knows whether the
-// request can have reached the service, and it makes sure that one attempt is one request on the wire.
+// sendTrace follows one attempt through net/http, which may still be busy with the request after the attempt has ended. It
+// determines whether the request can have reached the service, and keeps net/http from writing the request twice.
 //
-// net/http repeats a request by itself: over HTTP/1 when a kept connection breaks, over HTTP/2 after REFUSED_STREAM, GOAWAY
-// and PROTOCOL_ERROR. Here only a request of which not a byte was written may move to another connection. Everything else
-// is left to the client's own loop, which takes a new slot and counts the attempt.
+// By itself net/http repeats a request over HTTP/1 when a kept connection breaks, and over HTTP/2 after REFUSED_STREAM,
+// GOAWAY and PROTOCOL_ERROR. The trace allows that only while not a byte was written. In all other cases the attempt ends,
+// and the client's own loop may start another one, with a new slot.
 type sendTrace struct {
 	url       url.URL
 	header    [4]string // values of the request's headers
@@ -67,8 +67,9 @@ func (t *sendTrace) wroteHeaders() {
 	t.written.Store(true)
 }
 
-// setBody gives the request its body. net/http needs GetBody to move a request to another connection over HTTP/1, and over
-// HTTP/2, where the service may have seen the request, it would send it again; without GetBody it returns why it failed.
+// setBody gives the request its body. Over HTTP/1 net/http needs GetBody to move an unwritten request to another
+// connection. Over HTTP/2 it would use GetBody to send a request again that the service may have applied; without GetBody it
+// returns the error that tells the two apart.
 func (t *sendTrace) setBody(req *http.Request, body []byte, http1 bool) {
 	t.body = body
 	req.Body, req.ContentLength = t.newBody(), int64(len(body))
@@ -92,8 +93,9 @@ func (t *sendTrace) getBody() (io.ReadCloser, error) {
 	return t.newBody(), nil
 }
 
-// movesUnwritten reports whether the caller of GetBody is the part of net/http that moves a request to another connection.
-// It does so only when not a byte was written. No hook tells the same: headers count as written once they are in a buffer.
+// movesUnwritten reports whether GetBody was called by the part of net/http that moves a request over HTTP/1 to another
+// connection, which happens only if not a byte was written. No hook of httptrace can tell: WroteHeaders runs when the headers
+// are in a buffer. If a later net/http renames the function, the request is not moved, and the error is ambiguous.
 func movesUnwritten() bool {
 	var callers [1]uintptr
 	runtime.Callers(3, callers[:]) // past runtime.Callers, this function and getBody

@@ -21,8 +21,8 @@ func (e *writerError) named(operation string) error {
 	return fmt.Errorf("drift: %s: cannot write the answer: %w", operation, e.err)
 }
 
-// stream hands the body to the caller's writer as it arrives. Once the first byte was handed over, a failure ends the call:
-// the writer has no way back. Silence ends it too, however long the whole takes.
+// stream copies the body to the caller's writer as it arrives. After the first byte a failure ends the call, because a
+// writer cannot be rewound. The attempt's timeout applies to each read, not to the whole body.
 func (c *call) stream(resp *http.Response, timer *attemptTimer, end context.CancelCauseFunc) error {
 	if err := checkEncoding(resp); err != nil {
 		return err
@@ -55,13 +55,13 @@ func (c *call) bodyLimit() int64 {
 	}
 }
 
-// heardBody ends the attempt when a read gets nothing for too long. The time that a slow writer takes does not count.
+// heardBody ends the attempt when a read takes too long. The time that the writer takes does not count.
 type heardBody struct {
 	body   io.Reader
 	timer  *attemptTimer
 	end    context.CancelCauseFunc
 	after  time.Duration
-	failed error // of the body, as a copy's error may be the writer's
+	failed error // of a read; io.Copy also returns errors of the writer
 }
 
 func (b *heardBody) Read(p []byte) (int, error) {
