@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"math/rand/v2"
 	"net"
@@ -75,6 +76,7 @@ func resetWrites(t *testing.T) {
 	t.Run("a read", func(t *testing.T) { forHTTP2(t, checkResetReads) })
 	t.Run("over HTTP/1 before", checkProtocolThatChanges)
 	t.Run("a transport that insists", checkInsistentTransport)
+	t.Run("a transport with requests of its own", checkTransportOfItsOwn)
 	t.Run("storm", func(t *testing.T) {
 		for name, start := range speakers {
 			http2 := !strings.HasPrefix(name, "HTTP/1")
@@ -175,6 +177,51 @@ func checkInsistentTransport(t *testing.T) {
 			}
 		}
 	}
+}
+
+// fetching asks another server before and after each request, with the request's context, as a transport that fetches
+// credentials does.
+type fetching struct {
+	next  http.RoundTripper
+	other string
+}
+
+func (f fetching) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := f.fetch(req.Context()); err != nil {
+		return nil, err
+	}
+	resp, err := f.next.RoundTrip(req)
+	if err == nil {
+		err = f.fetch(req.Context())
+	}
+	return resp, err
+}
+
+func (f fetching) fetch(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.other, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := f.next.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.Body.Close()
+}
+
+func checkTransportOfItsOwn(t *testing.T) {
+	raw, other := drifttest.StartRaw(t), drifttest.StartRaw(t)
+	raw.Answer(whole)
+	other.Answer(whole)
+	client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{raw.HTTPClient().Transport, other.URL}}))
+	for range 3 {
+		require.NoError(t, client.get(t.Context()))
+		require.NoError(t, client.post(t.Context()))
+	}
+	assert.Len(t, raw.Requests(), 6)
+	assert.Len(t, other.Requests(), 12)
+	client.requireSpent(6, 6)
 }
 
 // switching sends over one transport and then over another.

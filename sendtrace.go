@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"runtime"
 	"strings"
-	"sync/atomic"
+	"sync"
 )
 
 // sendTrace follows one attempt through net/http, which may still be busy with the request after the attempt has ended. It
@@ -21,39 +21,47 @@ import (
 // GOAWAY and PROTOCOL_ERROR. The trace allows that only while not a byte was written. In all other cases the attempt ends,
 // and the client's own loop may start another one, with a new slot.
 type sendTrace struct {
-	url       url.URL
-	header    [4]string // values of the request's headers
-	client    httptrace.ClientTrace
-	body      []byte
-	end       context.CancelCauseFunc // ends the attempt
-	conn      net.Conn                // the last one that the request got
-	traced    atomic.Bool             // the transport reports to httptrace at all
-	connected atomic.Bool             // the request got a connection
-	written   atomic.Bool             // the headers were written, over HTTP/1 perhaps only into a buffer
-	repeated  atomic.Bool             // net/http was about to write the request a second time
+	url    url.URL
+	header [4]string // values of the request's headers
+	client httptrace.ClientTrace
+	body   []byte
+	end    context.CancelCauseFunc // ends the attempt
+
+	mu        sync.Mutex // hooks run on goroutines of net/http
+	traced    bool       // the transport reports to httptrace at all
+	host      string     // that the request, or a request of the transport's own, is about to be sent to
+	conn      net.Conn   // the last one that it got
+	connected bool
+	written   bool   // the headers were written, over HTTP/1 perhaps only into a buffer
+	writtenTo string // to this host
+	repeated  bool   // net/http was about to write the request a second time
 }
 
 // errBroken ends an attempt that net/http would have repeated.
 var errBroken = errors.New("the connection broke after the request was sent")
 
 func (t *sendTrace) hooks() *httptrace.ClientTrace {
-	t.client.GetConn = func(string) {
-		t.traced.Store(true)
+	t.client.GetConn = func(host string) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.traced, t.host = true, host
 		t.endIfWritten()
 	}
 	t.client.GotConn = func(info httptrace.GotConnInfo) {
-		t.conn = info.Conn
-		t.connected.Store(true)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.connected, t.conn = true, info.Conn
 		t.endIfWritten()
 	}
 	t.client.WroteHeaders = t.wroteHeaders
 	return &t.client
 }
 
-// endIfWritten runs before a request is written. HTTP/2 looks at the context once more before it writes.
+// endIfWritten runs before a request is written. HTTP/2 looks at the context once more before it writes. A request to
+// another host is one that the transport makes for itself with the same context, for a token perhaps.
 func (t *sendTrace) endIfWritten() {
-	if t.written.Load() {
-		t.repeated.Store(true)
+	if t.written && t.writtenTo == t.host {
+		t.repeated = true
 		t.end(errBroken)
 	}
 }
@@ -61,10 +69,13 @@ func (t *sendTrace) endIfWritten() {
 // wroteHeaders runs before HTTP/1, which does not look at the context, flushes them: on a closed connection they stay in the
 // buffer.
 func (t *sendTrace) wroteHeaders() {
-	if t.repeated.Load() && t.conn != nil {
-		_ = t.conn.Close()
+	t.mu.Lock()
+	t.written, t.writtenTo = true, t.host
+	conn, repeated := t.conn, t.repeated
+	t.mu.Unlock()
+	if repeated && conn != nil {
+		_ = conn.Close()
 	}
-	t.written.Store(true)
 }
 
 // setBody gives the request its body. Over HTTP/1 net/http needs GetBody to move an unwritten request to another
@@ -82,14 +93,15 @@ func (t *sendTrace) setBody(req *http.Request, body []byte, http1 bool) {
 func (t *sendTrace) newBody() io.ReadCloser { return io.NopCloser(bytes.NewReader(t.body)) }
 
 func (t *sendTrace) getBody() (io.ReadCloser, error) {
-	if !t.written.Load() {
-		return t.newBody(), nil
-	}
-	if !movesUnwritten() {
+	unwritten := movesUnwritten()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case unwritten:
+		t.written, t.connected = false, false
+	case t.written:
 		return nil, errBroken
 	}
-	t.written.Store(false)
-	t.connected.Store(false)
 	return t.newBody(), nil
 }
 
@@ -106,20 +118,20 @@ func movesUnwritten() bool {
 // sent is asked when the request's context has ended. It errs on the side of yes: a transport that does not report may have
 // sent the request, and a request that got its connection may be about to be written.
 func (t *sendTrace) sent(err error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var dial *net.OpError
 	switch {
 	case errors.Is(err, errForeignOrigin), refused(err):
 		return false
-	case t.written.Load():
+	case t.written:
 		return true
 	case closedIdle(err): // net/http waits for the end of the writing before it says so
 		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return false
-	case !t.traced.Load():
-		return true
 	default:
-		return t.connected.Load()
+		return !t.traced || t.connected
 	}
 }
 
