@@ -318,8 +318,9 @@ func (b *budget) earn() {
 	}
 }
 
-// parseRetryAfter reads a Retry-After header: seconds, fractions of which are rounded up, or a date. Of several lines the largest counts. What makes no sense
-// counts as absent; what is too large is as large as a Duration can be.
+// parseRetryAfter reads a Retry-After header: seconds, fractions of which are rounded up, or a date. If there are several
+// lines, the largest counts. A value that makes no sense counts as absent; one that is too large is as large as a Duration
+// can be.
 func parseRetryAfter(header http.Header, now time.Time) time.Duration {
 	now = serverTime(header, now)
 	var longest time.Duration
