@@ -4,14 +4,18 @@ package prism
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,10 +48,48 @@ func TestPrism(t *testing.T) {
 
 func newClient(t *testing.T, url string) *drift.Client {
 	t.Helper()
-	client, err := drift.NewClient(drift.WithBaseURL(url), drift.WithToken("token"), drift.WithoutRetry())
+	client, err := drift.NewClient(drift.WithBaseURL(url), drift.WithToken("token"), drift.WithoutRetry(),
+		drift.WithHTTPClient(&http.Client{Transport: asked{}}))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return client
+}
+
+// asked puts into an answer the id that the call asked for: Prism makes one up, and the client refuses another record.
+type asked struct{}
+
+func (asked) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	body = withID(body, req)
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return resp, nil
+}
+
+func withID(body []byte, req *http.Request) []byte {
+	var answer map[string]json.RawMessage
+	var record map[string]json.RawMessage
+	if json.Unmarshal(body, &answer) != nil || json.Unmarshal(answer["data"], &record) != nil {
+		return body
+	}
+	last := path.Base(req.URL.Path)
+	if _, err := strconv.Atoi(last); err == nil {
+		record["id"] = json.RawMessage(last)
+	}
+	if last == "messages" { // repeats the conversation and the key, if it has them
+		delete(record, "conversation_id")
+		delete(record, "client_message_id")
+	}
+	answer["data"], _ = json.Marshal(record)
+	body, _ = json.Marshal(answer)
+	return body
 }
 
 // install puts Prism into a folder of the test's own: a tree with node_modules in it would be searched for Go packages.
