@@ -126,7 +126,7 @@ func (e *apiErrorBody) take(d detail) {
 	}
 }
 
-// full reports whether as many messages by field are known as are kept. What follows need not be read.
+// full reports whether no more messages by field are kept. The rest need not be read.
 func (e *apiErrorBody) full() bool { return e.kept >= maxFields }
 
 func (e *apiErrorBody) addField(name, message string) {
@@ -256,8 +256,8 @@ func (a *answer) quotaUsedUp() bool {
 	return false
 }
 
-// retryAfter is how long the service wants a caller to wait: its Retry-After, or of a 429 without one the time until the
-// limit is reset.
+// retryAfter is how long the service wants a caller to wait: its Retry-After or, for a 429 without one, the time until
+// the limit is reset.
 func (a *answer) retryAfter() time.Duration {
 	asked := parseRetryAfter(a.header, time.Now())
 	if asked == 0 && a.status == http.StatusTooManyRequests {
@@ -266,7 +266,7 @@ func (a *answer) retryAfter() time.Duration {
 	return asked
 }
 
-// usedUpUntil is the time until the limit is reset, where the service says that nothing remains of it.
+// usedUpUntil is the time until the limit is reset, if the service says that it is exhausted.
 func (a *answer) usedUpUntil() time.Duration {
 	if !usedUp(a.header) {
 		return 0

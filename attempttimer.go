@@ -33,7 +33,7 @@ func (t *attemptTimers) start(end context.CancelCauseFunc) *attemptTimer {
 	return timer
 }
 
-// arm gives the attempt this much time from now on. It must not be less than a timer that is still set was given.
+// arm gives the attempt this much time from now. A timer that is still set must not have been given more.
 func (t *attemptTimer) arm(after time.Duration, end context.CancelCauseFunc, cause error) {
 	now := time.Now()
 	t.mu.Lock()

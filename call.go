@@ -79,8 +79,8 @@ type callState struct {
 	backoffFrom time.Time     // when that delay began
 	late        bool          // the deadline comes before the next attempt could
 	anyContent  bool          // the answer need not be JSON
-	anyAccepted bool          // and the service is told so
-	writer      io.Writer     // gets the answer as it comes; nil: decode does
+	anyAccepted bool          // and the Accept header says so
+	writer      io.Writer     // gets the body as it arrives; nil: decode gets it
 }
 
 // call runs an operation of the catalogue.
@@ -243,7 +243,7 @@ func (c *call) named(err error) error {
 	return c.transportError(err)
 }
 
-// noAnswer is the error of a call that got no usable answer, or whose answer the caller's writer did not take.
+// noAnswer is the error of a call that got no usable answer, or whose writer failed.
 func (c *call) noAnswer(err error) error {
 	var unwritten *writerError
 	if errors.As(err, &unwritten) {
@@ -474,10 +474,10 @@ func (c *call) report(err error) {
 
 // Response tells about a call; see [WithResponse]. It is filled on errors too.
 type Response struct {
-	StatusCode int         // of the last answer that came, also where later attempts got none; 0: there was none
+	StatusCode int         // of the last answer that arrived, even if later attempts got none; 0: none arrived
 	Header     http.Header // of that answer
 	RequestID  string      // X-Request-Id of that answer
-	Body       []byte      // of that answer, up to the limit; it may hold personal data. nil where an io.Writer got it
+	Body       []byte      // of that answer, up to the limit; it may hold personal data. nil if an io.Writer got it
 	Attempts   []Attempt   // in order; an attempt that never went out is not listed
 	Waited     Waits
 }

@@ -99,7 +99,7 @@ type CompanyListPeopleOptions struct {
 	Scope  string `query:"scope"`
 	Search string `query:"search"`
 
-	Limit  int    // items a page, 1 to 100; 0: 100
+	Limit  int    // items per page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 
@@ -110,7 +110,7 @@ type CompanyListTeamsOptions struct {
 	Scope  string `query:"scope"`
 	Search string `query:"search"`
 
-	Limit  int    // items a page, 1 to 100; 0: 100
+	Limit  int    // items per page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

@@ -90,7 +90,7 @@ type ContactListOptions struct {
 	Tags             []string   `query:"tags"`
 	WorkflowID       WorkflowID `query:"workflow_id"`
 
-	Limit  int    // items a page, 1 to 100; 0: 100
+	Limit  int    // items per page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

@@ -149,7 +149,7 @@ type ConversationListOptions struct {
 	UpdatedAt         time.Time      `query:"updated_at"`
 	WorkflowID        WorkflowID     `query:"workflow_id"`
 
-	Limit  int    // items a page, 1 to 100; 0: 100
+	Limit  int    // items per page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 
@@ -159,7 +159,7 @@ func (o ConversationListOptions) page() paging { return paging{o.Limit, o.Cursor
 type ConversationListByStatusOptions struct {
 	Archived *bool `query:"archived"`
 
-	Limit  int    // items a page, 1 to 100; 0: 100
+	Limit  int    // items per page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

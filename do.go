@@ -16,8 +16,8 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Request is any call under the base URL: the way to an endpoint that has no method here. It passes the same limiter, quota
-// and retries as every other call.
+// Request is any call under the base URL: use it for an endpoint that has no method here. The same limiter, quota and
+// retries apply as to every other call.
 type Request struct {
 	Name   string            // labels errors, logs and hooks; "": the template
 	Method string            // in upper case; "": GET
@@ -28,21 +28,22 @@ type Request struct {
 	Raw    bool // decode the whole answer: it has no "data" envelope
 }
 
-// Do sends a request and decodes the answer into out: a pointer to a JSON target, an *[]byte or an io.Writer for the body as
-// it is, or nil to pass over it. Errors are those of every other call. Where it fails before the answer is decoded, out is
-// left as it was.
+// Do sends a request and decodes the answer into out, a pointer to a JSON target. An *[]byte or an io.Writer gets the
+// body unchanged, and nil discards it. Do returns the same errors as every other call. If it fails before it decodes
+// the answer, a JSON target is unchanged.
 //
-// An io.Writer receives the body as it arrives, of any length unless [WithMaxResponseBytes] sets a limit. Nothing is repeated
-// after the first byte. If the body breaks off, or nothing arrives for a minute (the timeout of an attempt, see
-// [WithHTTPClient]), the call returns a [*TransportError] whose Written is the number of bytes written; request the rest with
-// [WithHeader] and Range. An error of the writer is wrapped, with the operation's name.
+// An io.Writer receives the body as it arrives. The size is unlimited unless [WithMaxResponseBytes] sets a limit. Do
+// repeats nothing after the first byte. If the body breaks off, or nothing arrives for a minute (the timeout of an
+// attempt, see [WithHTTPClient]), Do returns a [*TransportError] whose Written is the number of bytes that the writer
+// got. To get the rest, call Do again with a Range header; see the example and [WithHeader]. If the writer fails, Do
+// returns its error, wrapped and with the name of the operation.
 //
 // A JSON target is read with the conventions of the API: names match in any case and with or without underscores, a
 // time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. If a name comes twice in one object, the
-// last value wins; two spellings of one field's name are merged, unless the target is a record of this package. A
-// number in an any is a float64, as in encoding/json: where all digits of an id count take json.Number, an int64 or
-// [Attributes]. With *[]byte, io.Writer and Raw an answer with a status of success is taken as it is, even if its body
-// reports an error.
+// last value wins; two spellings of one field's name are merged, unless the target is a record of this package. In an
+// any, a number becomes a float64, as with encoding/json; to keep every digit of an id, use an int64, a json.Number or
+// [Attributes]. With *[]byte, io.Writer or Raw, an answer with a success status is a success even if its body reports
+// an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
 	if c.caller == nil {
 		return errNotConnected
@@ -148,13 +149,13 @@ func (r Request) decode(body []byte, out any) error {
 	case *[]byte:
 		*out = slices.Clone(body)
 		return nil
-	case io.Writer: // has got it already
+	case io.Writer: // the body was written as it arrived
 		return nil
 	}
 	if r.Raw {
 		return wire.Explain(wire.Unmarshal(body, out))
 	}
-	var data jsontext.Value // of the answer's "data", which may come twice: only what counts may reach out
+	var data jsontext.Value // of the answer's "data", which may come twice: only the one that counts may reach out
 	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
 		data = dec.Value()
 		return nil

@@ -33,17 +33,18 @@
 //		…
 //	}
 //
-// A record that does not decode is a [*RecordError] in its place: a loop that continues gets the other records. List
-// returns these errors beside the page, and [RecordErrors] takes them apart. A sequence can be ranged again and then
-// starts over. One page is held at a time. [Collect] makes a slice of it. Endpoints without a method have [ListOf] and
-// [Paginate].
+// If a record does not decode, All yields a [*RecordError] in its place; continue the loop to get the other records.
+// List returns the page together with these errors, and [RecordErrors] returns them one by one. A sequence holds one
+// page at a time, and ranging over it again starts over. [Collect] reads it into a slice. For endpoints without a
+// method, use [ListOf] and [Paginate].
 //
 // # Errors
 //
 // Errors are typed, and match sentinels by errors.Is: [*ValidationError] was refused before sending, [*APIError] is the
 // service's answer, [*RateLimitError] and [*QuotaError] are limits, [*TransportError] is a call without a usable
-// answer, [*DecodeError] is JSON that does not fit, [*RecordError] one record of a list. A write that may have been
-// applied is an [*AmbiguousError] around one of them. No error text has a URL, a query, a token or a body in it.
+// answer, [*DecodeError] is JSON that does not fit, [*RecordError] is one record of a list that does not decode. A
+// write that may have been applied is an [*AmbiguousError] around one of them. No error text has a URL, a query, a
+// token or a body in it.
 //
 // # Retries
 //

@@ -27,7 +27,7 @@ type DriftbotInteraction struct {
 	ConversationID ConversationID  `json:"conversation_id,omitzero"`
 	ActionID       string          `json:"action_id,omitzero"`
 	Status         string          `json:"status,omitzero"`
-	Payload        json.RawMessage `json:"payload,omitzero"` // any JSON value but null, as it came
+	Payload        json.RawMessage `json:"payload,omitzero"` // any JSON value but null, unchanged
 	CreatedAt      time.Time       `json:"created_at,omitzero"`
 
 	// Extra holds the fields that this type does not have; nil when there are none.
@@ -98,7 +98,7 @@ func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	case "":
 		return nil
 	case "null":
-		r.Payload = json.RawMessage("null") // none is another thing
+		r.Payload = json.RawMessage("null") // not the same as no payload
 		return nil
 	}
 	var err error
@@ -106,7 +106,7 @@ func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON encodes what the request sends, with instants in the payload as milliseconds.
+// MarshalJSON encodes the body that the request sends, with instants in the payload as milliseconds.
 func (r DriftbotTriggerRequest) MarshalJSON() ([]byte, error) {
 	if err := r.encodePayload(); err != nil {
 		return nil, err

@@ -265,7 +265,7 @@ func (e *AmbiguousError) LogValue() slog.Value {
 type TransportError struct {
 	Operation string
 	Sent      bool      // whether an attempt was sent, or may have been
-	Written   int64     // how many bytes of the answer the io.Writer of [Client.Do] got before it broke off
+	Written   int64     // bytes that this call wrote to the io.Writer of [Client.Do]
 	Attempts  []Attempt // every attempt of the call
 	Err       error     // why the last one failed
 
@@ -327,8 +327,9 @@ func (e *DecodeError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()), slog.Any("cause", e.Err))
 }
 
-// RecordError is one record of a page that does not decode. The other records of the page are fine: a sequence of All
-// yields the error in the record's place and goes on, and List returns it beside the page. It matches what it wraps.
+// RecordError is the error of one record of a page that does not decode. The other records of the page are not
+// affected: All yields the error in the record's place and goes on, and List returns the page together with the error.
+// It matches what it wraps.
 type RecordError struct {
 	Operation string // such as "conversations.list"
 	Index     int    // position within its page, from 0
@@ -364,8 +365,8 @@ func (e *RecordError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.Int("index", e.Index), slog.Any("cause", e.Err))
 }
 
-// RecordErrors returns the errors that List and [ListOf] return beside a page, one for each record that does not
-// decode. It returns nil if err is nil or anything else went wrong, so that after
+// RecordErrors splits up the error that List and [ListOf] return together with a page: it returns one error for each
+// record that does not decode. It returns nil if err is nil or if anything else went wrong. So after
 //
 //	page, err := client.Contacts.List(ctx, options)
 //	odd := drift.RecordErrors(err)
@@ -373,10 +374,10 @@ func (e *RecordError) LogValue() slog.Value {
 //		return err
 //	}
 //
-// there is a page.
+// page is not nil.
 func RecordErrors(err error) []*RecordError {
 	switch err := err.(type) {
-	case *PageError: // the page is not there
+	case *PageError: // there is no page
 		return nil
 	case *RecordError:
 		if err == nil {
@@ -399,8 +400,8 @@ func RecordErrors(err error) []*RecordError {
 	return nil
 }
 
-// recordErrors joins the errors of the records of one page. Unlike the error of errors.Join its text is one line,
-// whatever the page holds.
+// recordErrors joins the errors of the records of one page. Unlike the text of errors.Join, its text is always one
+// line.
 type recordErrors struct{ errs []error }
 
 func (e *recordErrors) Error() string {
@@ -421,8 +422,8 @@ func (e *recordErrors) LogValue() slog.Value {
 	return logGroup(slog.Int("records", len(e.errs)), slog.Any("first", e.errs[0]))
 }
 
-// PageError ends a sequence of All or [Paginate] that could not go on. Everything before it was yielded: to resume,
-// call All again with Cursor in the options, or Paginate with Cursor. It matches what it wraps.
+// PageError ends a sequence of All or [Paginate] when a page cannot be read. All items before that page were yielded.
+// To resume, call All again with Cursor in the options, or Paginate with Cursor. It matches what it wraps.
 type PageError struct {
 	Cursor string // of the page that failed; "": the first one
 	Err    error
@@ -447,7 +448,7 @@ func (e *PageError) LogValue() slog.Value { return logGroup(slog.Any("cause", e.
 // Attempt is one try of a call, as errors and [Response] list them.
 type Attempt struct {
 	StatusCode int           // 0: no answer
-	Sent       bool          // the request was written, or may have been, and the service did not say that it was not looked at
+	Sent       bool          // may have reached the service, which did not say that it ignored the request
 	Duration   time.Duration // from sending to the end of the answer, waiting not included
 	Err        error         // why there is no usable answer; nil with a status
 }
@@ -464,7 +465,7 @@ const (
 	errTooLong     = wire.Reason("must be at most 1024 bytes long")
 	errNoID        = wire.Reason("the record has no id greater than 0")
 
-	errForeignRecord = wire.Reason("the answer is about another record than the request")
+	errForeignRecord = wire.Reason("the answer belongs to another request")
 )
 
 var errNotConnected = errors.New("drift: this client was not made by NewClient")

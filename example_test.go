@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
 )
 
-// The examples call a Drift in memory. With an account it is
+// The examples call an in-memory server. With an account, use
 //
 //	client, err := drift.NewClient(drift.WithToken(os.Getenv("DRIFT_TOKEN")))
 func ExampleConversationsService() {
@@ -222,6 +225,49 @@ func ExampleClient_Do() {
 	}
 	fmt.Println(contact.Email)
 	// Output: grace.abbott@customer01.example
+}
+
+// A download that breaks off continues where it stopped.
+func ExampleClient_Do_resume() {
+	server := drifttest.NewServer()
+	defer server.Close()
+	server.Handle("GET", "attachments/{id}/data", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("the data of the attachment"))
+	})
+	server.Fail("GET attachments/{id}/data", drifttest.Fault{Drop: drifttest.DropInBody})
+	client := server.Client()
+
+	file, err := os.CreateTemp("", "attachment-*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+
+	request := drift.Request{Path: "attachments/{id}/data", Values: map[string]string{"id": "7"}}
+	var response drift.Response
+	err = client.Do(context.Background(), request, file)
+	for size := int64(0); ; {
+		broken, ok := errors.AsType[*drift.TransportError](err)
+		if !ok || broken.Written == 0 {
+			break
+		}
+		size += broken.Written
+		fmt.Println("resume at", size)
+		rest := drift.WithHeader("Range", fmt.Sprintf("bytes=%d-", size))
+		err = client.Do(context.Background(), request, file, rest, drift.WithResponse(&response))
+		if response.StatusCode == http.StatusOK {
+			log.Fatal("the service ignored Range and sent the whole file again")
+		}
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	content, err := os.ReadFile(file.Name())
+	fmt.Printf("%s %v\n", content, err)
+	// Output:
+	// resume at 13
+	// the data of the attachment <nil>
 }
 
 func ExampleListOf() {

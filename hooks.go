@@ -74,7 +74,7 @@ type ResponseInfo struct {
 	Attempts   int
 	Duration   time.Duration // of the whole call
 	Waited     Waits
-	Err        error // nil: success. Of a page with records that do not decode it joins their [RecordErrors]
+	Err        error // nil: success. List returns the same error; see [RecordErrors]
 }
 
 // Waits is how long a call waited, by reason.

@@ -127,7 +127,7 @@ type MeetingListOptions struct {
 	UpdatedSince      time.Time       `query:"updated_since"`
 	UsePreciseFilters *bool           `query:"use_precise_filters"`
 
-	Limit  int    // items a page, 1 to 100; 0: 100
+	Limit  int    // items per page, 1 to 100; 0: 100
 	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
 }
 

@@ -112,12 +112,13 @@ func WithInsecureHTTP() Option {
 	})
 }
 
-// WithHTTPClient sends through the Transport of an http.Client, for example through a proxy. The client is copied, never
-// changed or closed: its Timeout becomes the timeout of an attempt (0: one minute, as without this option), and its cookie jar
-// and redirect policy are not used. Where [Client.Do] writes into an io.Writer, the timeout ends an answer that falls silent,
-// not one that takes long. A Transport that sends a request twice is stopped before the second time: the client repeats a
-// request itself where that is safe. A request has the caller's context, so a Transport that traces finds the caller's span.
-// Without this option a client has a connection pool of its own.
+// WithHTTPClient sends through the Transport of an http.Client, for example through a proxy. The client is copied,
+// never changed or closed: its Timeout becomes the timeout of an attempt (0: one minute, as without this option), and
+// its cookie jar and redirect policy are not used. When [Client.Do] writes into an io.Writer, the timeout limits how
+// long the answer may be silent, not how long it may take. If the Transport is about to send a request a second time,
+// the client ends the attempt: only the client repeats requests, where that is safe. Requests carry the caller's
+// context, so a tracing Transport finds the caller's span. Without this option a client has a connection pool of its
+// own.
 func WithHTTPClient(client *http.Client) Option {
 	return option(func(c *config) error {
 		if client == nil {
@@ -255,9 +256,9 @@ func parsePlan(name string) (Plan, error) {
 	return Plan(n), nil
 }
 
-// WithResponse fills r at the end of the call, also of one that fails; of a list, with the answer for the last page. r is
-// written by the call, so do not share it among calls that run at the same time. With [WithPrefetch] All writes it only
-// between two items, for the page whose items come next.
+// WithResponse fills r at the end of the call, even if the call fails. All fills it for each page. Do not share r among
+// calls that run at the same time. With [WithPrefetch], All fills r only between two items, just before it yields the
+// first item of a page.
 func WithResponse(r *Response) CallOption {
 	return callOption(func(c *callOptions) error {
 		c.response = r
@@ -265,11 +266,11 @@ func WithResponse(r *Response) CallOption {
 	})
 }
 
-// DefaultMaxResponseBytes is the largest answer that is read into memory without [WithMaxResponseBytes].
+// DefaultMaxResponseBytes limits an answer that is read into memory, unless [WithMaxResponseBytes] sets another limit.
 const DefaultMaxResponseBytes = 10 << 20
 
-// WithMaxResponseBytes sets how many bytes of an answer are read, after decompression: by default 10 MiB, and any number
-// where [Client.Do] writes into an io.Writer. A longer answer is a [*TransportError] that matches [ErrTooLarge].
+// WithMaxResponseBytes limits an answer to n bytes after decompression. The default is 10 MiB, or no limit when
+// [Client.Do] writes into an io.Writer. A longer answer is a [*TransportError] that matches [ErrTooLarge].
 func WithMaxResponseBytes(n int64) CallOption {
 	return callOption(func(c *callOptions) error {
 		if n <= 0 {
@@ -280,9 +281,10 @@ func WithMaxResponseBytes(n int64) CallOption {
 	})
 }
 
-// WithHeader sends a header, in place of one of the same name. Accept and User-Agent may be replaced, and Range asks for a
-// part of a file, which is answered with status 206. Headers that the client or net/http needs for itself (Authorization,
-// Content-Type, Host and the like) are refused.
+// WithHeader sends a header and replaces one of the same name, such as Accept or User-Agent. Headers that the client or
+// net/http sets itself (Authorization, Content-Type, Host and the like) are refused. Range requests a part of a file. A
+// service answers 206 with that part, or ignores Range and answers 200 with the whole file, so look at the status with
+// [WithResponse].
 func WithHeader(name, value string) CallOption {
 	return callOption(func(c *callOptions) error {
 		name := textproto.CanonicalMIMEHeaderKey(name)
@@ -346,8 +348,8 @@ func WithBulk() CallOption {
 }
 
 // WithPrefetch makes All and [Paginate] fetch the next page while the items of this one are worked on. A page may then
-// be fetched and not used, and two pages are held at a time. Hooks for that page run on another goroutine, which they
-// must not end, as runtime.Goexit and FailNow of a test do: the sequence then fails with a [*PageError]. Other calls
+// be fetched in vain, and two pages are held at a time. Hooks for that page run on another goroutine. If a hook ends
+// that goroutine with runtime.Goexit, as FailNow of a test does, the sequence fails with a [*PageError]. Other calls
 // are not affected.
 func WithPrefetch() CallOption {
 	return callOption(func(c *callOptions) error {

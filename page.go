@@ -17,7 +17,7 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// maxPage is the most items that a page can have, and what List and All ask for unless the options say otherwise.
+// maxPage is the most items that a page can have. List and All ask for that many unless the options say otherwise.
 const maxPage = 100
 
 // Page is one page of a list.
@@ -26,16 +26,16 @@ type Page[T any] struct {
 	Next  string // cursor of the next page, for the options' Cursor; "": this is the last one
 }
 
-// ListOf reads one page of an endpoint that has no method, as List does for those that have one. [Paginate] makes a
-// sequence of it.
+// ListOf reads one page from an endpoint that has no method. [Paginate] turns such pages into a sequence.
 //
-// T is any JSON type, decoded by the rules of [Client.Do], or a record of this package, which must then have its id. An
-// element that does not decode is a [*RecordError] beside the page. The list may stand under "data" or bare, and the
-// cursor may be pagination.next, or in the query of links.next, which is never followed. Where the cursor goes in the
-// request, and how many items to ask for, is up to the endpoint: put both into req.Query.
+// T is any JSON type, decoded by the rules of [Client.Do], or a record of this package. A record must have its id. If
+// elements do not decode, ListOf returns the page together with an error that holds a [*RecordError] for each of them;
+// see [RecordErrors]. The answer is a list under "data" or a bare list. The next cursor is pagination.next, or is taken
+// from the query of links.next; ListOf never follows links. Put the cursor and the number of items into req.Query,
+// under the names that the endpoint uses.
 //
-// With Raw the answer must be a bare list, which is the only page. A client that was not made by [NewClient] returns an
-// error, as from Do.
+// With Raw, the answer must be a bare list, and it is the only page. If c was not made by [NewClient], ListOf returns
+// an error, as Do does.
 func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOption) (*Page[T], error) {
 	if c == nil || c.caller == nil {
 		return nil, errNotConnected
@@ -46,8 +46,8 @@ func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOpti
 	})
 }
 
-// Paginate makes the sequence of All out of a func that reads one page, such as one that calls [ListOf] with the cursor
-// in the query:
+// Paginate returns a sequence like that of All. It gets each page from read, a func that calls [ListOf] with the cursor
+// in the query, for example:
 //
 //	drift.Paginate(ctx, "", func(ctx context.Context, cursor string) (*drift.Page[Deal], error) {
 //		query := url.Values{"limit": {"100"}}
@@ -57,15 +57,15 @@ func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOpti
 //		return drift.ListOf[Deal](ctx, client, drift.Request{Path: "deals", Query: query})
 //	})
 //
-// It calls read with cursor, which is "" for the first page, and then with the Next of each page until that is "".
-// Nothing is read before the range begins or after it is left, and a sequence can be ranged again, from cursor on. An
-// error of read ends the sequence with a [*PageError]; so do a cursor that comes back ([ErrCursorLoop]) and a read that
-// returns neither a page nor an error. If read returns a page and an error that joins nothing but values of
-// [*RecordError], as List and ListOf do, the sequence yields each of these in its place and goes on.
+// Paginate calls read with cursor, where "" is the first page, and then with the Next of each page until that is "". It
+// reads nothing before the range begins or after the loop ends. Ranging over the sequence again starts at cursor again.
+// An error of read ends the sequence with a [*PageError], as do a repeated cursor ([ErrCursorLoop]) and a read that
+// returns neither a page nor an error. If read returns a page together with [*RecordError] values and no other error,
+// as List and ListOf do, the sequence yields each of them in its record's place and goes on.
 //
-// Of the options only [WithPrefetch] has an effect: read may then run on another goroutine, for one page at a time, while
-// the items of the page before are worked on. Options of the calls themselves are for read to pass on; with WithPrefetch
-// it must not pass on a [WithResponse] whose Response the loop reads.
+// Only [WithPrefetch] has an effect in opts. read may then run on another goroutine, for one page at a time, while the
+// loop works on the items of the previous page. Pass all other options to the calls that read makes. With WithPrefetch,
+// the loop must not look at a [Response] that read passes to [WithResponse].
 func Paginate[T any](
 	ctx context.Context, cursor string,
 	read func(ctx context.Context, cursor string) (*Page[T], error), opts ...CallOption,
@@ -91,9 +91,9 @@ func failingRead[T any](err error) func(context.Context, string) (*Page[T], erro
 	return func(context.Context, string) (*Page[T], error) { return nil, err }
 }
 
-// Collect reads a sequence of All or [Paginate] into a slice, at most max items of it: 0 or less means all. At the
-// first error it stops and returns what came before, and the error: a [*PageError] says where to resume, a
-// [*RecordError] is one record that does not decode. To pass over such records, wrap the sequence with
+// Collect reads at most max items of a sequence of All or [Paginate] into a slice; 0 or less means all of them. It
+// stops at the first error, even at a [*RecordError], and returns the items before it together with the error. A
+// [*PageError] says where to resume. To go on past records that do not decode, wrap the sequence with
 // [SkipRecordErrors].
 func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
 	if seq == nil {
@@ -112,8 +112,8 @@ func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
 	return items, nil
 }
 
-// SkipRecordErrors returns the sequence without its values of [*RecordError]. Each goes to report instead, on the
-// goroutine that ranges; if report is nil, it is dropped. Other errors stay in the sequence.
+// SkipRecordErrors returns the sequence without its [*RecordError] values. It calls report with each of them, on the
+// goroutine that ranges, or drops them if report is nil. Other errors stay in the sequence.
 func SkipRecordErrors[T any](seq iter.Seq2[*T, error], report func(*RecordError)) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		if seq == nil {
@@ -141,7 +141,8 @@ type paging struct {
 
 type listOptions interface{ page() paging }
 
-// listQuery encodes the options of a list. List and All ask for pages of the same size, as a cursor may count in pages.
+// listQuery encodes the options of a list. List and All ask for pages of the same size, because a cursor may be a page
+// number.
 func listQuery(options any) (url.Values, error) {
 	query, err := encodeQuery(options)
 	if err != nil {
@@ -237,7 +238,7 @@ func decodeItem[T any](dec *wire.Decoder) (*T, error) {
 	return item, nil
 }
 
-// takesNull reports whether null is a value of the type, or the type has a decoder that may think so.
+// takesNull reports whether null is a value of the type, or may be one to the type's own decoder.
 func takesNull[T any]() bool {
 	switch reflect.TypeFor[T]().Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
@@ -247,7 +248,7 @@ func takesNull[T any]() bool {
 	return decodes
 }
 
-// maxOdd bounds the memory that a page takes whose records are all odd and short. No page of the catalogue is that
+// maxOdd bounds the memory of a page whose records are all short and do not decode. No page of the catalogue is that
 // long.
 const maxOdd = 10_000
 
@@ -256,8 +257,8 @@ const errManyOdd = wire.Reason("too many records of the page do not decode")
 // usualPage is how many items a page has room for before it grows.
 const usualPage = 16
 
-// openPage reads an answer that is a page whose elements are decoded by decode. Elements that it refuses are errors
-// beside the page. Beside an error of the answer's own, an empty list stands for no data.
+// openPage reads an answer that is a page whose elements are decoded by decode. Each element that it refuses becomes an
+// error that comes with the page. If the answer itself reports an error, an empty list counts as no data.
 func openPage[T any](operation string, body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
 	page := new(Page[T])
 	var odd []error
@@ -344,7 +345,7 @@ func (p *pager[T]) run(ctx context.Context, yield func(*T, error) bool) {
 	}
 }
 
-// next returns the page at the cursor and the errors of its records, or what went wrong with the page itself.
+// next returns the page at the cursor and the errors of its records, or the error of the page itself.
 func (p *pager[T]) next(ctx context.Context) (*Page[T], []*RecordError, error) {
 	page, err := p.fetch(ctx)
 	odd := RecordErrors(err)
@@ -357,9 +358,9 @@ func (p *pager[T]) next(ctx context.Context) (*Page[T], []*RecordError, error) {
 	return nil, nil, err
 }
 
-var errNoPage = errors.New("drift: there is neither a page nor an error")
+var errNoPage = errors.New("drift: read returned neither a page nor an error")
 
-// fetch reads the page at the cursor. A cursor that was read before would begin a loop without an end.
+// fetch reads the page at the cursor. A repeated cursor would begin an endless loop.
 func (p *pager[T]) fetch(ctx context.Context) (*Page[T], error) {
 	key := p.key(p.cursor)
 	if _, again := p.seen[key]; again {
@@ -449,7 +450,7 @@ func (p *pager[T]) stop() {
 	}
 }
 
-// wait returns when the goroutine has ended. What panics there panics here, as it would without prefetching.
+// wait returns when the goroutine has ended. A panic there becomes a panic here, just as without prefetching.
 func (a *prefetched[T]) wait() {
 	<-a.done
 	a.cancel()

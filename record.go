@@ -16,8 +16,8 @@ func one[T any, R record[T]](ctx context.Context, c *caller, op operation, in in
 	})
 }
 
-// first calls an operation that answers with a record or a list of them, of which only the first counts. None is
-// ErrNotFound.
+// first calls an operation that answers with a record or a list of them, of which only the first counts. If there is
+// none, the error is ErrNotFound.
 func first[T any, R record[T]](ctx context.Context, c *caller, op operation, in input, opts []CallOption) (*T, error) {
 	return receive(routes[op].name, firstRecord[T, R]{}, func(decode func([]byte) error) error {
 		return c.call(ctx, op, in, opts, decode)
@@ -30,7 +30,8 @@ type content[V any] interface {
 }
 
 // receive sends a call and returns the value that its answer holds. Every method that returns a value goes through it,
-// so that none returns nil without an error. Only a page comes together with an error: that of its odd records.
+// so that none returns nil without an error. Only a page comes together with an error, that of its records that do not
+// decode.
 func receive[V any, C content[V]](operation string, c C, send func(decode func([]byte) error) error) (*V, error) {
 	var value *V
 	err := send(func(body []byte) (err error) {
@@ -58,8 +59,8 @@ func (r oneRecord[T, R]) open(body []byte) (*T, error) {
 	})
 }
 
-// echo is what an answer must repeat of the call, where it has it. A record that repeats something else is the answer to
-// another call: a proxy sent one too many. Zero values are not compared.
+// echo holds the values of a call that its answer must repeat, if the answer has them at all. A record with another
+// value answers another call: a proxy sent one answer too many. Zero values are not compared.
 type echo struct {
 	id             int64 // of the record, if it is the last value of the path
 	conversationID ConversationID
@@ -67,7 +68,7 @@ type echo struct {
 	key            string // the caller's own key of a write, compared if it has a field, and for AmbiguousError
 }
 
-// differs returns the field of a record that does not repeat what it must, or "".
+// differs returns the field of a record that differs from the call, or "".
 func (e *echo) differs(fields any) string {
 	switch {
 	case e.id != 0 && wire.Int(fields, "id") != e.id:
@@ -96,8 +97,8 @@ func (firstRecord[T, R]) open(body []byte) (*T, error) {
 	return rec, err
 }
 
-// openOne reads an answer whose data decode turns into a record. Beside an error, an empty list or object stands for no
-// data.
+// openOne reads an answer whose data decode turns into a record. If the answer also reports an error, an empty list or
+// object counts as no data.
 func openOne[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*T, error) {
 	var rec *T
 	var data []byte
@@ -123,7 +124,7 @@ func empty(value []byte) bool {
 	return len(value) > 1 && (value[0] == '[' || value[0] == '{') && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
 }
 
-// decodeFirst decodes the first record of a list, or the only one in place of a list. What follows it does not matter.
+// decodeFirst decodes the first record of a list, or the only one in place of a list. It ignores the rest.
 func decodeFirst[T any, R record[T]](dec *wire.Decoder) (*T, error) {
 	if dec.Kind() != '[' {
 		return decodeRecord[T, R](dec)

@@ -18,20 +18,20 @@ import (
 
 // RetryPolicy says how often and how fast a call is sent again. The zero value of a field is its default.
 //
-// What may be sent again is fixed. A GET, a DELETE or a call with [WithIdempotent] is repeated after no answer, a broken one,
-// 408, 500, 502, 503 and 504. Every call is repeated after 429, and where nothing was sent: there was no connection, HTTP/2
-// refused the stream, or a limiter, a store or a token source failed with an error whose Temporary or Timeout method returns
-// true. After a 401 for which the token source has another token, every call is sent once more. Nothing below the client
-// repeats a request. The schedule is not part of the compatibility promise.
+// The rules are fixed. A GET, a DELETE or a call with [WithIdempotent] is repeated if the answer is missing or broken,
+// and after 408, 500, 502, 503 and 504. Every call is repeated after 429, and if nothing was sent: there was no
+// connection, HTTP/2 refused the stream, or a limiter, a store or a token source failed with an error whose Temporary
+// or Timeout method returns true. After a 401, every call is sent once more if the token source has another token.
+// Nothing below the client repeats a request. The schedule is not part of the compatibility promise.
 type RetryPolicy struct {
 	MaxAttempts   int           // per call, 3 by default; an attempt with a new token is not counted
 	MinBackoff    time.Duration // 500 ms: the first delay is random between 0 and this, each further bound is twice as long
 	MaxBackoff    time.Duration // 20 s: the longest bound
 	MaxRetryAfter time.Duration // 60 s: a longer Retry-After is handed to the caller as a *RateLimitError
 
-	// Budget is how many further attempts a client may spend at once, 10 by default, so that an outage is not tripled. Five
-	// successes earn one back. Attempts after 429, with a new token, or in place of one that met a kept connection which the
-	// service had closed are free. Negative: no bound.
+	// Budget is how many further attempts a client may spend at once, 10 by default, so that an outage is not tripled.
+	// Five successes earn one back. Attempts after 429, with a new token, or after a kept connection turned out to be
+	// closed are free. Negative: no bound.
 	Budget int
 }
 
@@ -128,8 +128,8 @@ func permanent(err error) bool {
 	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &certificate)
 }
 
-// temporary reports whether a limiter, a store or a token source says that its error will pass. A limit that is used up will
-// not, within a call.
+// temporary reports whether a limiter, a store or a token source says that its error will pass. An exhausted limit does
+// not recover within a call.
 func temporary(err error) bool {
 	var limited *RateLimitError
 	var quota *QuotaError
@@ -195,8 +195,8 @@ func (c *call) countedAttempts() int {
 	return counted
 }
 
-// getNewToken asks for another token, once a call, and returns what to do then. While the service refuses new tokens too,
-// further ones would not help, and each could cost the refresh token before it.
+// getNewToken asks for another token, once per call, and returns what to do next. If the service refuses new tokens
+// too, more of them would not help, and each could use up the refresh token before it.
 func (c *call) getNewToken(ctx context.Context) verdict {
 	if c.refreshed {
 		c.fruitless.refused(time.Now())
@@ -318,9 +318,8 @@ func (b *budget) earn() {
 	}
 }
 
-// parseRetryAfter reads a Retry-After header: seconds, fractions of which are rounded up, or a date. If there are several
-// lines, the largest counts. A value that makes no sense counts as absent; one that is too large is as large as a Duration
-// can be.
+// parseRetryAfter reads a Retry-After header: seconds, with fractions rounded up, or a date. Of several lines, the
+// largest counts. A value that makes no sense counts as absent, and one that is too large becomes the largest Duration.
 func parseRetryAfter(header http.Header, now time.Time) time.Duration {
 	now = serverTime(header, now)
 	var longest time.Duration
@@ -362,7 +361,7 @@ func serverTime(header http.Header, now time.Time) time.Time {
 	return now
 }
 
-// limitHeaders are the two spellings of what services say of their limit.
+// limitHeaders are the two spellings of the headers that describe a limit.
 var limitHeaders = [...]struct{ remaining, reset string }{
 	{"Ratelimit-Remaining", "Ratelimit-Reset"}, {"X-Ratelimit-Remaining", "X-Ratelimit-Reset"},
 }
@@ -377,7 +376,7 @@ func limitReset(header http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// usedUp reports whether the answer says that nothing remains of the limit.
+// usedUp reports whether the answer says that the limit is exhausted.
 func usedUp(header http.Header) bool {
 	for _, names := range limitHeaders {
 		if remaining := firstItem(header.Get(names.remaining)); remaining != "" {

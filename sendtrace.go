@@ -29,7 +29,7 @@ type sendTrace struct {
 
 	mu        sync.Mutex // hooks run on goroutines of net/http
 	traced    bool       // the transport reports to httptrace at all
-	host      string     // that the request, or a request of the transport's own, is about to be sent to
+	host      string     // to which the request, or another one of the transport, is about to be sent
 	conn      net.Conn   // the last one that it got
 	connected bool
 	written   bool   // the headers were written, over HTTP/1 perhaps only into a buffer
@@ -115,8 +115,9 @@ func movesUnwritten() bool {
 	return frame.Function == "net/http.rewindBody"
 }
 
-// sent is asked when the request's context has ended. It errs on the side of yes: a transport that does not report may have
-// sent the request, and a request that got its connection may be about to be written.
+// sent reports whether the request may have been sent. By then its context has ended. It errs on the side of yes: a
+// transport that does not report may have sent the request, and a request that has its connection may be about to be
+// written.
 func (t *sendTrace) sent(err error) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -126,7 +127,7 @@ func (t *sendTrace) sent(err error) bool {
 		return false
 	case t.written:
 		return true
-	case closedIdle(err): // net/http waits for the end of the writing before it says so
+	case closedIdle(err): // net/http returns this only after writing has ended
 		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return false

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// writerError is an answer that arrived and that the caller's writer did not take.
+// writerError is the error of the caller's writer.
 type writerError struct{ err error }
 
 func (e *writerError) Error() string { return e.err.Error() }

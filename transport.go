@@ -78,10 +78,10 @@ type answer struct {
 	header   http.Header
 	pause    time.Duration // that the service asked for
 	buffer   *bytes.Buffer // the body; nil without one
-	whole    bool          // reading into buffer has ended as it should
+	whole    bool          // the body was read to its end
 	limited  io.LimitedReader
 	streamed int64         // bytes that the caller's writer got
-	apiErr   *apiErrorBody // what the body says of an error, once it was looked at
+	apiErr   *apiErrorBody // the error in the body, once parsed
 }
 
 func (a *answer) body() []byte {
@@ -93,7 +93,7 @@ func (a *answer) body() []byte {
 
 func (a *answer) requestID() string { return mask(a.header.Get("X-Request-Id"), a.secret(), maxName) }
 
-// received is the last answer that came. The attempts after it may get none.
+// received is the last answer that arrived. Later attempts may get none.
 type received struct {
 	status    int
 	header    http.Header
@@ -270,7 +270,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) {
 	}
 }
 
-// send gives the attempt a request that nothing else holds: an abandoned attempt may still be writing that of the one before.
+// send gives the attempt a request that nothing else holds: an abandoned attempt may still be writing its own.
 func (c *call) send(req *http.Request, ctx context.Context, trace *sendTrace, turn *turn) (*http.Response, error) {
 	out := req.WithContext(ctx)
 	trace.url = *req.URL
@@ -390,8 +390,8 @@ func (c *call) fill(resp *http.Response, limit int64) (int64, error) {
 	return n, err
 }
 
-// drain reads on a little, so that a long answer that is not wanted does not cost the connection. Beyond that a new
-// connection is cheaper.
+// drain reads a little more of an unwanted answer, so that the connection can be kept. Beyond that, a new connection is
+// cheaper.
 func drain(body io.Reader, end context.CancelCauseFunc) {
 	late := time.AfterFunc(drainTimeout, func() { end(nil) })
 	defer late.Stop()
@@ -508,7 +508,7 @@ var (
 
 const (
 	errAttemptTimeout = timeout("the attempt took too long")
-	errSilent         = timeout("the answer stopped coming")
+	errSilent         = timeout("the answer stalled")
 )
 
 // timeout is a net.Error. It does not match context.DeadlineExceeded, by which callers know their own deadline.

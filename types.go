@@ -19,7 +19,7 @@ import (
 )
 
 // ID is the id of a record of type R. It decodes from a JSON number or a numeric string without losing a digit; null
-// and "" are 0, which means "none". Ids that the API gives out are greater than 0, and no other is accepted as an argument.
+// and "" are 0, which means "none". Ids of the API are greater than 0, and any other argument is refused.
 type ID[R any] int64
 
 // Ids have a type for each kind of record, so that the compiler tells them apart. Users, workflows, inboxes, playbooks and

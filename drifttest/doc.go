@@ -53,7 +53,8 @@
 // # Endpoints of your own
 //
 // [Server.Handle] adds an endpoint that the server does not have, or replaces one that it has. Use it to test code that
-// calls [drift.Client.Do].
+// calls [drift.Client.Do] or [drift.ListOf], or to answer a built-in operation with records that do not decode. The
+// handler writes the whole answer, so a page is {"data": […], "pagination": {"next": "…"}}.
 //
 // # Limits
 //

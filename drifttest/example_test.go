@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"net/url"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
@@ -28,7 +29,7 @@ func Example() {
 	// Output: ada@acme.example after 2 attempts
 }
 
-// The server gets an endpoint that it does not have, for code that calls [drift.Client.Do].
+// Handle adds an endpoint that the server does not have, for code that calls Do.
 func ExampleServer_Handle() {
 	srv := drifttest.NewServer()
 	defer srv.Close()
@@ -53,4 +54,42 @@ func ExampleServer_Handle() {
 	// 7 Ada false
 	// 8  true
 	// 2 requests
+}
+
+// A list has a page for each cursor. The second page has a record that does not decode.
+func ExampleServer_Handle_pages() {
+	srv := drifttest.NewServer()
+	defer srv.Close()
+	srv.Handle("GET", "deals", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("next") == "" {
+			fmt.Fprint(w, `{"data": [{"id": 1}, {"id": 2}], "pagination": {"next": "2"}}`)
+			return
+		}
+		fmt.Fprint(w, `{"data": [{"id": "three"}, {"id": 4}]}`)
+	})
+
+	type deal struct{ ID int64 }
+	client := srv.Client()
+	read := func(ctx context.Context, cursor string) (*drift.Page[deal], error) {
+		query := url.Values{}
+		if cursor != "" {
+			query.Set("next", cursor)
+		}
+		return drift.ListOf[deal](ctx, client, drift.Request{Path: "deals", Query: query})
+	}
+	for deal, err := range drift.Paginate(context.Background(), "", read) {
+		if odd, ok := errors.AsType[*drift.RecordError](err); ok {
+			fmt.Println(odd)
+			continue
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(deal.ID)
+	}
+	// Output:
+	// 1
+	// 2
+	// drift: deals: record at index 0 of the page: cannot decode the JSON at /id: not a 64-bit integer
+	// 4
 }

@@ -27,8 +27,9 @@ import (
 // name it by method and template, "GET users/{userId}". The server does not check headers, query or body; it reads the
 // whole body before it calls the handler.
 //
-// The answer goes out as the handler writes it, so the handler may flush, stream or hijack the connection. If a [Fault]
-// applies, the server buffers the answer and sends it after the handler returns.
+// The handler writes the whole answer, with the envelope {"data": …} if there is to be one. The answer goes out as
+// written, so the handler may flush, stream or hijack the connection. If a [Fault] applies, the server buffers the
+// answer and sends it after the handler returns.
 //
 // A handler for a built-in operation, such as "GET v2/tags/{tagId}", replaces it and keeps its name, "tags.get". A
 // second handler for the same method and template replaces the first; the names of parameters make no difference. If a
@@ -66,7 +67,7 @@ func checkHandler(method, template string, handler http.HandlerFunc) error {
 	case handler == nil:
 		return errors.New("the handler must not be nil")
 	case findEndpoint(method, "/"+template) != nil:
-		return errors.New("the server's OAuth is at this path")
+		return errors.New("the path belongs to the server's OAuth endpoints")
 	}
 	for segment := range strings.SplitSeq(template, "/") {
 		if err := checkSegment(segment); err != nil {
@@ -90,7 +91,7 @@ func checkSegment(segment string) error {
 	case segment == "." || segment == "..":
 		return errors.New("the template must not have . or .. for a segment")
 	case strings.ContainsFunc(segment, needsEscape):
-		return errors.New("the template has a character that no path shows unescaped")
+		return errors.New("the template has a character that must be escaped in a path")
 	}
 	return nil
 }
@@ -174,7 +175,7 @@ func (w *watchedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Unwrap is for [http.ResponseController].
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// isFinal tells an answer from the informational ones before it.
+// isFinal reports whether a status is that of the answer, not of an informational one before it.
 func isFinal(status int) bool {
 	return status >= http.StatusOK || status == http.StatusSwitchingProtocols
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// limits counts requests by the service's rules. It is deliberately no code of the SDK's limiter: one is the proof of
-// the other.
+// limits counts requests by the service's rules. It deliberately shares no code with the SDK's limiter, so that one can
+// prove the other.
 type limits struct {
 	perMinute int // 0: not enforced
 	perMonth  int

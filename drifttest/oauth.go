@@ -30,8 +30,8 @@ const (
 	codeLifetime         = 10 * time.Minute
 )
 
-// OAuthApp is an app that asks for access by OAuth, and what the server does for it. In every field the zero value is a
-// good choice.
+// OAuthApp is an app that asks for access by OAuth, and how the server treats it. The zero value of every field is a
+// good default.
 type OAuthApp struct {
 	ClientID     string       // "": [DefaultClientID]
 	ClientSecret drift.Secret // "": [DefaultClientSecret]
@@ -108,8 +108,8 @@ func (app OAuthApp) allowsRedirect(raw string) bool {
 	return u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
 }
 
-// IssueToken issues a token as the token endpoint does, without the way through authorize page and code. It expires by
-// the server's clock, and [drift.OrgIDOf] finds its organization.
+// IssueToken issues a token as the token endpoint does, without the authorize page and its code. It expires by the
+// server's clock, and [drift.OrgIDOf] finds its organization.
 func (s *Server) IssueToken() *oauth2.Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +143,7 @@ func (s *Server) RevokeTokens() {
 	clear(s.oauth.codes)
 }
 
-// oauth is what the server gave out. Everything is kept by its hash, so that the time of a search tells nothing about
-// it.
+// oauth holds everything that the server issued, by hash, so that the time of a lookup reveals nothing.
 type oauth struct {
 	pending map[digest]*authorization // authorize pages that wait for an answer
 	codes   map[digest]*authorization

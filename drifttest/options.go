@@ -68,7 +68,7 @@ func WithAddress(addr string) Option {
 }
 
 // WithLimits makes the server refuse requests beyond perMinute in any 60 seconds and beyond perMonth in a calendar
-// month (UTC). 0 does not enforce that limit; without this option neither is. All tokens share one account.
+// month (UTC). 0 turns a limit off. Without this option, both are off. All tokens share one account.
 //
 // A request beyond the minute is answered 429 of type "rate_limit" with a Retry-After, and does not count against the
 // minute. One beyond the month is answered 429 of type "quota_exceeded". [Server.Used] returns both counts.

@@ -83,7 +83,8 @@ func RawHTTP2() RawOption {
 	return func(set *rawSettings) { set.tls, set.http2 = true, true }
 }
 
-// RawHTTP2Cleartext is [RawHTTP2] without TLS. An http.Transport speaks that only if its Protocols allow nothing else.
+// RawHTTP2Cleartext is [RawHTTP2] without TLS. An http.Transport uses it only if its Protocols allow UnencryptedHTTP2
+// and not HTTP1.
 func RawHTTP2Cleartext() RawOption {
 	return func(set *rawSettings) { set.tls, set.http2 = false, true }
 }

@@ -10,8 +10,8 @@ const redacted = "REDACTED"
 
 // Request is a request that a [Server] received.
 type Request struct {
-	// Operation is a name such as "conversations.get" or "oauth.token", method and template of an endpoint of
-	// [Server.Handle], such as "GET contacts/{contactId}", or "" if the request was for none of these.
+	// Operation is a name such as "conversations.get" or "oauth.token". For an endpoint of [Server.Handle] it is the
+	// method and template, such as "GET contacts/{contactId}". It is "" if the request was for none of these.
 	Operation string
 	Method    string
 	Path      string      // as sent, escapes and all

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// operation is one call of the catalogue: how it is asked for, what it accepts, and what it does to the store. It is
-// also an endpoint that a test handles by itself, which has none of this but its name, method and path.
+// operation is one call of the catalogue: its route, the parameters that it accepts, and its effect on the store. An
+// endpoint that a test handles is one too, with only a name, method and path.
 type operation struct {
 	name       string
 	method     string

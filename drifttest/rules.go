@@ -2,8 +2,8 @@ package drifttest
 
 import "net/http"
 
-// rules are what a kind of record asks for beyond the types of its fields. Every operation that writes the record has
-// the same ones, so an update cannot make what a create refuses.
+// rules are the requirements of a kind of record beyond the types of its fields. Every operation that writes the record
+// shares them, so an update cannot produce a record that a create would refuse.
 type rules struct {
 	required []string // the record cannot be without these
 	keys     []string // the SDK sends these with every create; see WithRequiredKeys
@@ -19,7 +19,7 @@ var (
 	tagRules         = rules{required: []string{"name"}}
 )
 
-// checkRequired refuses null and what is empty, and in everything but a PATCH also what is absent.
+// checkRequired refuses null and empty values, and absent ones too unless the request is a PATCH.
 func (c *call) checkRequired() error {
 	for _, name := range c.operation.rules.required {
 		value, given := c.params[name]
@@ -46,7 +46,7 @@ func (c *call) checkKeys() error {
 	return nil
 }
 
-// isEmpty reports whether a value stands for none. The instant 0 does: the SDK reads it as the zero time.
+// isEmpty reports whether a value counts as absent. The instant 0 does: the SDK reads it as the zero time.
 func isEmpty(value any) bool { return value == nil || value == "" || value == int64(0) }
 
 // apply runs an operation.
@@ -71,7 +71,7 @@ func (st *store) checkConversation(c *call) error {
 		return nil
 	}
 	if _, err := st.conversations.get(id); err != nil {
-		return invalid("conversation_id", "names no conversation")
+		return invalid("conversation_id", "does not name a conversation")
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // object is a record, or the parameters of a call, by the API's names. Integers, ids and instants are int64, lists
-// []string or []int64, open maps map[string]any with numbers as json.Number. What is not there is absent on the wire.
+// []string or []int64, open maps map[string]any with numbers as json.Number. A missing name is absent on the wire.
 type object map[string]any
 
 func (o object) integer(name string) int64    { value, _ := o[name].(int64); return value }

@@ -185,8 +185,7 @@ func (o object) set(name string, k kind, value any) error {
 	return nil
 }
 
-// decode reads one JSON value and keeps its numbers as they are. encoding/json would let a name pass that is given
-// twice.
+// decode reads one JSON value and keeps its numbers as they are. encoding/json would accept a name that is given twice.
 func decode(body []byte) (any, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, invalid("body", "must be one JSON value in UTF-8")

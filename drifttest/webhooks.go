@@ -164,7 +164,7 @@ func (w *Webhooks) Deliveries() []Delivery {
 }
 
 // Wait returns when every delivery is done: accepted or given up, which [Webhooks.Deliveries] tells. Its error is that
-// of a context that ended before, or says that the server was closed.
+// of ctx if ctx ends first, or says that the server was closed.
 func (w *Webhooks) Wait(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -20,9 +20,8 @@ import (
 // export writes every record of a list into a file, page by page. Records that do not decode go into a second file, as
 // the service sent them.
 //
-// After each page the files are flushed to the disk, and only then the checkpoint moves on. Whatever happens in
-// between, the files hold at least what the checkpoint says; what they hold beyond that is cut off by the next run,
-// which reads that page again.
+// After each page the files are flushed to the disk, and only then the checkpoint moves on. So the files always hold at
+// least as much as the checkpoint says. The next run cuts off the rest and reads that page again.
 type export[T any] struct {
 	path     string
 	list     func(ctx context.Context, cursor string) (*drift.Page[T], error)
@@ -203,7 +202,7 @@ func cut(path string, size int64) error {
 		return err
 	}
 	if info.Size() < size {
-		return fmt.Errorf("%s is shorter than its checkpoint says: remove both to begin again", path)
+		return fmt.Errorf("%s is shorter than its checkpoint says: remove both to start over", path)
 	}
 	return os.Truncate(path, size)
 }
@@ -248,7 +247,7 @@ func (e *export[T]) load() error {
 	}
 	for _, path := range []string{e.path, e.oddPath()} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there, but no checkpoint of it: choose another folder", path)
+			return fmt.Errorf("%s exists but has no checkpoint: choose another folder", path)
 		}
 	}
 	return e.save()

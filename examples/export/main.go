@@ -3,7 +3,7 @@
 //
 // A record that does not decode, because the service changed or one value is broken, does not stop the export. It goes
 // into a file of its own, such as contacts.unreadable.jsonl, as the service sent it. The command then exits with status
-// 3: everything is there, but a person should look at that file. Any other failure is status 1.
+// 3: the export is complete, but somebody should look at that file. Any other failure is status 1.
 //
 // Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory, a slow one, and calls that.
 package main
@@ -41,10 +41,10 @@ func main() {
 	}
 }
 
-// errOdd is the end of an export that is complete but for records that do not decode.
+// errOdd reports an export that is complete except for records that do not decode.
 var errOdd = errors.New("done, but some records do not decode")
 
-// status is the exit status after an error. 2 is that of wrong flags.
+// status is the exit status after an error. Wrong flags exit with 2.
 func status(err error) int {
 	if errors.Is(err, errOdd) {
 		return 3
@@ -128,7 +128,7 @@ func withBar[T any](ctx context.Context, e *export[T], name string, w io.Writer)
 	_ = bar.Exit()
 	fmt.Fprintf(w, "\n%s: %d records in %s\n", name, len(e.ids), e.path)
 	if e.at.Odd > 0 {
-		fmt.Fprintf(w, "%s: %d records that do not decode in %s\n", name, e.at.Odd, e.oddPath())
+		fmt.Fprintf(w, "%s: %d records that do not decode are in %s\n", name, e.at.Odd, e.oddPath())
 	}
 	if e.first != nil {
 		fmt.Fprintf(w, "%s: the first of this run: %v\n", name, e.first)

@@ -11,9 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decoder walks a JSON value whose grammar the JSON package has checked before. So nothing can be wrong with what it
-// meets, and it looks at no more than it needs: commas and colons, for one, are where they must be. It never leaves
-// this module.
+// Decoder walks a JSON value whose grammar the JSON package has checked before. So it can rely on the grammar and looks
+// at no more than it needs: commas and colons, for example, are where they must be. It never leaves this module.
 type Decoder struct {
 	scanner
 	texts   texts
@@ -25,7 +24,7 @@ type Decoder struct {
 type scanner struct {
 	data  []byte
 	at    int
-	plain bool // every string's text is what stands between its quotes
+	plain bool // no string has an escape or invalid UTF-8
 }
 
 // decoders are kept because each owns buffers that are worth more than the value it reads.
@@ -59,7 +58,7 @@ func (d *Decoder) check() error {
 }
 
 // Kind goes past white space, commas and colons, and returns the kind of what comes next, a closing bracket included.
-// After the last value there is none to ask for.
+// Do not call it after the last value.
 func (s *scanner) Kind() jsontext.Kind {
 	for {
 		switch b := s.data[s.at]; {

@@ -39,10 +39,10 @@ var envelopeNames, pageNames, linkNames = func() (envelope, page, link names) {
 }()
 
 // Open reads an answer: {"data": …, "pagination": …, "links": …}, or the data without an envelope. It calls data with
-// the decoder at the data, which it must go past; where there are none, or null, it does not. An object without "data"
-// counts as the data itself unless it reports an error. Names match as those of a record do. Where "data" comes more
-// than once, so may the call: the last one counts, unless the data are null. Paths of errors begin at the data. The
-// envelope may hold parts of the body.
+// the decoder at the data, and data must go past them. It makes no call if there are no data, or null. An object
+// without "data" counts as the data itself unless it reports an error. Names match as those of a record do. If "data"
+// comes more than once, there may be several calls. The last one counts, unless its data are null. Paths of errors
+// begin at the data. The envelope may hold parts of the body.
 func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 	dec, err := newDecoder(body)
 	defer dec.free()
@@ -64,7 +64,7 @@ func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 // openEnvelope reads each member where it stands, which is right as long as none comes twice.
 func openEnvelope(dec *Decoder, data func(*Decoder) error) (e Envelope, err error) {
 	start, seen := dec.at, 0
-	read := -1 // where the data that were read stand
+	read := -1 // where the data begin that were read
 	for dec.enter(); dec.more(); {
 		name := dec.at
 		member := envelopeNames.read(&dec.scanner, memberData)
@@ -148,8 +148,8 @@ func (s *scanner) part(c candidate) part {
 	return part{name: s.string(), value: s.Value()}
 }
 
-// members returns the members of a part that is an object. Null, or no part, has none. Like an envelope's, they are
-// read where they stand as long as none comes twice.
+// members returns the members of a part that is an object. Null has none, and neither has an absent part. Like an
+// envelope's, they are read where they stand as long as none comes twice.
 func (p part) members(n *names) (found [2]part, err error) {
 	switch kind := p.value.Kind(); {
 	case len(p.value) == 0 || kind == 'n':
@@ -181,7 +181,7 @@ func (p part) chosen(n *names) (found [2]part) {
 	return p.present(n, found)
 }
 
-// present takes out the members that have no value.
+// present returns the members that have a value.
 func (p part) present(n *names, found [2]part) [2]part {
 	for i := range n.members {
 		if len(found[i].value) > 0 && n.members[i].absent(found[i].value) {
@@ -192,7 +192,7 @@ func (p part) present(n *names, found [2]part) [2]part {
 	return found
 }
 
-// saysNothing tells an empty place for something from it: null, false, "", [] and {} say nothing.
+// saysNothing reports whether a value is an empty placeholder: null, false, "", [] or {}.
 func saysNothing(value jsontext.Value) bool {
 	switch value.Kind() {
 	case '"':
@@ -247,7 +247,7 @@ func (e Envelope) linkCursor() (string, error) {
 	}
 	_, query, _ := strings.Cut(link, "?")
 	query, _, _ = strings.Cut(query, "#")
-	values, _ := url.ParseQuery(query) // returns what it can parse, whatever stands beside it
+	values, _ := url.ParseQuery(query) // returns the parts that it can parse
 	for _, key := range []string{"next", "page_token", "cursor"} {
 		if cursor := values.Get(key); cursor != "" {
 			return cursor, nil

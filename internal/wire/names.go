@@ -20,7 +20,7 @@ type names struct {
 }
 
 type named struct {
-	quoted []byte // the name as it mostly comes
+	quoted []byte // the usual spelling of the name
 	absent func(jsontext.Value) bool
 }
 
@@ -55,7 +55,7 @@ func (n *names) read(s *scanner, guess int) int {
 	return i
 }
 
-// find returns the index of a member, or -1, and what the name is to it.
+// find returns the index of a member, or -1, and the rank of the name.
 func (n *names) find(name []byte) (int, rank) {
 	if i, ok := n.own[string(name)]; ok {
 		return i, ownName
@@ -74,8 +74,8 @@ func (n *names) find(name []byte) (int, rank) {
 	return -1, 0
 }
 
-// folded appends a name without case and underscores. A name with an underscore at an edge, or with a dash, is another
-// name: there is no fold.
+// folded appends a name without case and underscores. A name with an underscore at an edge, or with a dash, has no such
+// form.
 func folded(dst, name []byte) ([]byte, bool) {
 	if len(name) == 0 || name[0] == '_' || name[len(name)-1] == '_' {
 		return nil, false
@@ -103,7 +103,8 @@ type candidate struct {
 	absent bool
 }
 
-// beats: any value beats none, then the better name wins, then the later one.
+// beats reports whether one candidate wins over another: any value beats none, then the better name wins, then the
+// later one.
 func (c candidate) beats(other candidate) bool {
 	switch {
 	case c.absent != other.absent:
@@ -149,8 +150,8 @@ func (n *names) choose(s *scanner, foreign func(name int)) []candidate {
 	return chosen
 }
 
-// isNull finds what stands for no value where any text is one.
+// isNull reports whether a value counts as absent where every text is a value.
 func isNull(value jsontext.Value) bool { return value.Kind() == 'n' }
 
-// isBlank finds what stands for no value where an empty text is none.
+// isBlank reports whether a value counts as absent where an empty text is not a value.
 func isBlank(value jsontext.Value) bool { return isNull(value) || string(value) == `""` }

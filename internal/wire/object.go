@@ -14,25 +14,25 @@ import (
 )
 
 // DecodeObject decodes the object that comes next into the struct that out points to, which must be zero. How to set
-// each field is found out once for a type, and the kinds of fields that records have are set without a detour. Null is
-// the zero value.
+// each field is found out once for a type, and the kinds of fields that records have are set directly. Null is the zero
+// value.
 //
 // A member belongs to the field whose name it has. Names match in snake_case and camelCase and in any case, and a field
-// with the tag also:"name" has a second name. Where a field comes more than once, its own name wins over another
-// spelling, which wins over the second name; a value wins over null; and then the last one wins. It wins whole: nothing
-// of another value remains, and nothing that is wrong with one counts. A field with the option embed of the tag json
-// takes the members that no other field has.
+// with the tag also:"name" has a second name. If a field comes more than once, a value wins over null; then its own
+// name wins over another spelling, which wins over the second name; and then the last one wins. The winner replaces the
+// other values entirely, and errors in those do not count. A field with the option embed of the tag json takes the
+// members that no other field has.
 //
-// The struct's own methods are not asked, and neither are those of fields that are integers, free maps or records. A
-// field with the tag wire:"bare" takes a string that stands in place of the object. A struct cannot hold itself. An
-// error leaves the decoder behind the object too.
+// DecodeObject does not call methods of the struct, nor of fields that are integers, free maps or records. A field with
+// the tag wire:"bare" takes a string that stands in place of the object. A struct cannot hold itself. An error leaves
+// the decoder behind the object too.
 func DecodeObject(dec *Decoder, out any) error {
 	v := reflect.ValueOf(out).Elem()
 	return layoutOf(v.Type()).set(dec, v)
 }
 
-// UnmarshalObject is DecodeObject for one JSON value, and for a struct that may hold something, of which nothing
-// remains. Anything after the value is an error.
+// UnmarshalObject is DecodeObject for one JSON value. The struct need not be zero: its contents are replaced. Anything
+// after the value is an error.
 func UnmarshalObject(data []byte, out any) error {
 	dec, err := newDecoder(data)
 	defer dec.free()
@@ -127,7 +127,7 @@ func restField(t reflect.Type) int {
 	return -1
 }
 
-// absentIn says what stands for no value in a field.
+// absentIn returns a func that reports whether a value counts as absent in a field of the type.
 func absentIn(t reflect.Type) func(jsontext.Value) bool {
 	switch {
 	case t == numberType, t == timeType, t.Kind() == reflect.Int, t.Kind() == reflect.Int64, t.Kind() == reflect.Bool:
@@ -325,7 +325,7 @@ func setOpen(dec *Decoder, field reflect.Value) error {
 	return nil
 }
 
-// setRaw keeps a value as it came. Null is none.
+// setRaw keeps a value as it came. Null counts as absent.
 func setRaw(dec *Decoder, field reflect.Value) error {
 	if value := dec.Value(); !isNull(value) {
 		field.SetBytes(bytes.Clone(value))

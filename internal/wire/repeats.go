@@ -11,8 +11,7 @@ import (
 type span struct{ from, to int }
 
 // withoutRepeats returns a JSON value in which no name comes twice in one object: of those that do, the last one stays.
-// The JSON package would merge their values. It returns data itself if there is nothing to take out, or if it is not
-// JSON.
+// The JSON package would merge their values. It returns data itself if no name comes twice, or if it is not JSON.
 func withoutRepeats(data []byte) []byte {
 	if jsontext.Value(data).IsValid(jsontext.AllowInvalidUTF8(true)) || !jsontext.Value(data).IsValid(lenient) {
 		return data

@@ -7,7 +7,7 @@ import (
 )
 
 // Value is a part of a decoded value as it stands in the data. A field of this type keeps a value of any kind, null
-// included, without a copy. Its grammar is known to be good, so nothing checks it once more.
+// included, without a copy. Its grammar was checked before and is not checked again.
 type Value []byte
 
 // Kind returns the kind of the value, and 0 if there is none.

@@ -44,7 +44,7 @@ var writing = json.JoinOptions(
 	json.WithMarshalers(marshalers),
 )
 
-// rewriting are the options for what an answer held: the fields that no type has stay as they came, and may hold
+// rewriting are the options for encoding data of an answer: the fields that no type has stay as they came, and may hold
 // invalid UTF-8 or a name twice.
 var rewriting = json.JoinOptions(writing, lenient)
 
@@ -75,8 +75,8 @@ func Strict(first *json.Marshalers) json.Options {
 // MarshalStrict is Marshal for requests: invalid UTF-8 and a name that comes twice are errors.
 func MarshalStrict(v any, strict json.Options) ([]byte, error) { return json.Marshal(v, strict) }
 
-// MarshalOpen encodes a value for which the API has no type. Only instants have a form of their own: a duration is
-// refused, since nobody knows its unit.
+// MarshalOpen encodes a value for which the API has no type. Only instants have a special form. A duration is refused,
+// because its unit is unknown.
 func MarshalOpen(v any) ([]byte, error) {
 	return json.Marshal(v, openWriting)
 }
@@ -125,7 +125,7 @@ func (r Reason) Error() string { return string(r) }
 
 // Reasons of single values.
 const (
-	ErrInteger  = Reason("not an integer of 64 bits")
+	ErrInteger  = Reason("not a 64-bit integer")
 	ErrNumber   = Reason("not a number")
 	ErrText     = Reason("not a string")
 	ErrInstant  = Reason("neither milliseconds since the epoch nor an RFC 3339 time with a zone")
@@ -143,7 +143,7 @@ func ParseInt(value []byte) (int64, error) {
 	return parseInteger(text)
 }
 
-// ParseIntText is ParseInt for what stands in a string.
+// ParseIntText is ParseInt for the text of a string.
 func ParseIntText(text string) (int64, error) { return parseInteger([]byte(text)) }
 
 // parseInteger takes no plus sign, which strconv accepts and JSON does not.
@@ -158,7 +158,7 @@ func parseInteger(text []byte) (int64, error) {
 	return n, nil
 }
 
-// maxDigits is how many digits an integer of 64 bits can have.
+// maxDigits is how many digits a 64-bit integer can have.
 const maxDigits = 19
 
 // parseWhole reads a decimal number whose value is whole, without ever writing out its exponent.
@@ -204,7 +204,7 @@ func leadingDigits(text []byte) (digits, rest []byte) {
 	return text[:n], text[n:]
 }
 
-// farOff stands for every exponent that no text is long enough to make up for.
+// farOff stands for every exponent that no text is long enough to offset.
 const farOff = 1 << 27
 
 // parseExponent reads the exponent of a number; no text is 0.
@@ -330,7 +330,7 @@ func readBool(dec *jsontext.Decoder, yes *bool) error {
 	return err
 }
 
-// readNumber is there because json.Number is a string type, for which a number would not do. null and an empty string
+// readNumber decodes into json.Number, a string type that would not take a number by itself. null and an empty string
 // are "".
 func readNumber(dec *jsontext.Decoder, n *stdjson.Number) error {
 	value, err := dec.ReadValue()
@@ -394,8 +394,8 @@ func instant(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// isRFC3339 reports whether a text has the form of an RFC 3339 time with a zone. Package time takes a few others for
-// one.
+// isRFC3339 reports whether a text has the form of an RFC 3339 time with a zone. Package time accepts a few other
+// forms.
 func isRFC3339(text string) bool {
 	const date, zone = "0000-00-00T00:00:00", "00:00"
 	if len(text) <= len(date) || !hasForm(text[:len(date)], date) {
@@ -417,7 +417,7 @@ func isRFC3339(text string) bool {
 	return rest[1:3] < "24" && rest[4:6] < "60"
 }
 
-// hasForm compares texts of one length. A 0 in the form is any digit, and a T may be small.
+// hasForm compares texts of one length. A 0 in the form is any digit, and a T may be in lower case.
 func hasForm(text, form string) bool {
 	for i := range len(form) {
 		b := text[i]
