@@ -135,28 +135,30 @@ func serialOf(token *oauth2.Token) (serial int) {
 func (m *tokenModel) failAuthority() {
 	failures := []respondWith{answer(503), answer(429), answer(500, "Retry-After", "3"), answerBody(403, "<html>", "Content-Type", "text/html"),
 		answerBody(200, "<html>", "Content-Type", "text/html"), func(*http.Request) (*http.Response, error) { return nil, errors.New("reset") }}
+	m.trouble(1000 * time.Hour) // before it fails: a caller may notice at once
 	m.authority.set(func() {
 		for range 1 + m.rand.IntN(5) {
 			m.authority.answers = append(m.authority.answers, failures[m.rand.IntN(len(failures))])
 		}
 	})
-	m.trouble(1000 * time.Hour)
 }
 
 // failStore lets the store fail for a while, except for saving: what several processes cannot store, they lose.
 func (m *tokenModel) failStore() {
-	switch m.rand.IntN(4) {
+	failure := m.rand.IntN(4)
+	if failure == 3 {
+		m.store.set(func() { m.store.load, m.store.lock, m.store.slow = nil, nil, 0 })
+		return
+	}
+	m.trouble(1000 * time.Hour) // before it fails: a caller may notice at once
+	switch failure {
 	case 0:
 		m.store.set(func() { m.store.load = errFull })
 	case 1:
 		m.store.set(func() { m.store.lock = errFull })
 	case 2:
 		m.store.set(func() { m.store.slow = time.Duration(m.rand.Int64N(int64(5 * time.Second))) })
-	case 3:
-		m.store.set(func() { m.store.load, m.store.lock, m.store.slow = nil, nil, 0 })
-		return
 	}
-	m.trouble(1000 * time.Hour)
 }
 
 // rotateElsewhere is a process that keeps to the lock, or would.
