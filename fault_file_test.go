@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest"
 	"github.com/driftsdk/drift/internal/faults"
 )
 
@@ -86,6 +87,8 @@ func filesStream(t *testing.T) {
 	})
 	t.Run("limit", limitOfAFile)
 	t.Run("a writer that fails", writerThatFails)
+	t.Run("a break at the limit", breakAtTheLimit)
+	t.Run("a writer that reads by itself", readerFroms)
 }
 
 func limitOfAFile(t *testing.T) {
@@ -110,6 +113,87 @@ func limitOfAFile(t *testing.T) {
 		require.ErrorIs(t, view.Do(t.Context(), file, &out), drift.ErrTooLarge, "the limit of a view is the limit of its calls")
 		var all []byte
 		require.ErrorIs(t, client.Do(t.Context(), file, &all, drift.WithMaxResponseBytes(size-1)), drift.ErrTooLarge)
+	}
+}
+
+// breakAtTheLimit: a part of a file is no success, wherever it ends.
+func breakAtTheLimit(t *testing.T) {
+	const limit = 1000
+	for name, test := range map[string]struct {
+		length string
+		sends  int
+		want   error
+	}{
+		"announced as too large": {"Content-Length: 2000", limit, drift.ErrTooLarge},
+		"chunks that break off":  {"Transfer-Encoding: chunked", limit, io.ErrUnexpectedEOF},
+		"just as large":          {"Content-Length: 1000", limit, nil},
+		"chunks that go on":      {"Transfer-Encoding: chunked", limit + 1, drift.ErrTooLarge},
+	} {
+		w := wireTCP(t)
+		w.raw.Answer(func(c *drifttest.RawConn) {
+			text := strings.Repeat("x", test.sends)
+			if strings.HasPrefix(test.length, "Transfer") {
+				text = fmt.Sprintf("%x\r\n%s\r\n", test.sends, text)
+			}
+			c.Send("HTTP/1.1 200 OK\r\n" + test.length + "\r\n\r\n" + text)
+			c.Close()
+		})
+		var out bytes.Buffer
+		err := w.saw(w.Do(t.Context(), file, &out, drift.WithMaxResponseBytes(limit)))
+		if test.want == nil {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorIs(t, err, test.want, name)
+		w.requireSent(1)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		client := throughFault(t, func(r *http.Request) (*http.Response, error) {
+			resp := memoryAnswer(r, http.StatusOK, "text/plain", "")
+			resp.Body, resp.ContentLength = &timedBody{r.Context(), pauses(5, time.Second), nil}, -1
+			return resp, nil
+		})
+		err := client.saw(client.Do(t.Context(), file, io.Discard, drift.WithMaxResponseBytes(5)))
+		var transport *drift.TransportError
+		require.ErrorAs(t, err, &transport, "silence at the limit")
+		assert.EqualValues(t, 5, transport.Written)
+	})
+}
+
+// readerFrom is a writer that reads by itself.
+type readerFrom func(io.Reader) (int64, error)
+
+func (readerFrom) Write(p []byte) (int, error)           { return len(p), nil }
+func (f readerFrom) ReadFrom(r io.Reader) (int64, error) { return f(r) }
+
+func readerFroms(t *testing.T) {
+	for name, test := range map[string]struct {
+		read readerFrom
+		err  error // of the body
+		want int64 // Written; -1: an error of the writer
+	}{
+		"stops early":   {func(r io.Reader) (int64, error) { n, err := r.Read(make([]byte, 1)); return int64(n), err }, io.EOF, -1},
+		"keeps silence": {func(r io.Reader) (int64, error) { _, err := io.Copy(io.Discard, r); return 0, err }, errors.New("broken"), 3},
+		"hides it":      {func(r io.Reader) (int64, error) { _, _ = io.Copy(io.Discard, r); return 0, nil }, errors.New("broken"), 3},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			requests := 0
+			client := throughFault(t, func(r *http.Request) (*http.Response, error) {
+				requests++
+				resp := memoryAnswer(r, http.StatusOK, "text/plain", "")
+				resp.Body, resp.ContentLength = &timedBody{r.Context(), pauses(3, time.Second), test.err}, -1
+				return resp, nil
+			})
+			err := client.saw(client.Do(t.Context(), file, test.read))
+			require.Error(t, err, name)
+			assert.Equal(t, 1, requests, name)
+			var transport *drift.TransportError
+			if errors.As(err, &transport) {
+				assert.Equal(t, test.want, transport.Written, name)
+				return
+			}
+			require.ErrorIs(t, err, io.ErrShortWrite, name)
+		})
 	}
 }
 

@@ -609,6 +609,19 @@ func closedAtTheSecondRequest(t *testing.T) {
 }
 
 func redirectedWrites(t *testing.T) {
+	t.Run("a slow body", func(t *testing.T) {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			w := wireTCP(t)
+			w.raw.Answer(func(c *drifttest.RawConn) {
+				c.Send("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 100\r\n\r\nslow")
+				c.Silence()
+			})
+			err := w.call(t.Context(), method)
+			require.ErrorContains(t, err, "redirect")
+			assert.NotErrorIs(t, err, context.Canceled)
+			assert.Equal(t, method == http.MethodPost, errors.Is(err, drift.ErrAmbiguous))
+		}
+	})
 	for status := 300; status <= 303; status++ {
 		for method, ambiguous := range map[string]bool{"GET": false, "HEAD": false, "POST": true, "PATCH": true, "PUT": true, "DELETE": true} {
 			client := throughFault(t, answer(status, "Location", "/elsewhere"))
@@ -823,20 +836,29 @@ func rateLimitHeaders(t *testing.T) {
 		header []string
 		until  time.Duration
 	}{
-		"429":                      {429, []string{"RateLimit-Reset", "7"}, 7 * time.Second},
-		"429 with X":               {429, []string{"X-RateLimit-Reset", "7"}, 7 * time.Second},
-		"429 with an epoch":        {429, []string{"X-RateLimit-Reset", "946684807", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
-		"429 with Retry-After":     {429, []string{"RateLimit-Reset", "7", "Retry-After", "3"}, 3 * time.Second},
-		"429 with junk":            {429, []string{"RateLimit-Reset", "soon"}, time.Second},
-		"remaining 0":              {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "9"}, 9 * time.Second},
-		"remaining 0 with X":       {200, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9"}, 9 * time.Second},
-		"remaining 0 with windows": {200, []string{"RateLimit-Remaining", "0;w=60, 12;w=3600", "RateLimit-Reset", "9;w=60, 900"}, 9 * time.Second},
-		"remaining 0 for a day":    {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "86400"}, 5 * time.Minute},
-		"remaining 0 with ms":      {404, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "946684807000", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
-		"remaining 1":              {200, []string{"RateLimit-Remaining", "1", "RateLimit-Reset", "9"}, 0},
-		"remaining 0, no reset":    {200, []string{"RateLimit-Remaining", "0"}, 0},
-		"remaining junk":           {200, []string{"RateLimit-Remaining", "none", "RateLimit-Reset", "9"}, 0},
-		"reset in the past":        {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "-9"}, 0},
+		"429":                       {429, []string{"RateLimit-Reset", "7"}, 7 * time.Second},
+		"429 with X":                {429, []string{"X-RateLimit-Reset", "7"}, 7 * time.Second},
+		"429 with an epoch":         {429, []string{"X-RateLimit-Reset", "946684807", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
+		"429 with Retry-After":      {429, []string{"RateLimit-Reset", "7", "Retry-After", "3"}, 3 * time.Second},
+		"429 with junk":             {429, []string{"RateLimit-Reset", "soon"}, time.Second},
+		"remaining 0":               {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "9"}, 9 * time.Second},
+		"remaining 0 with X":        {200, []string{"X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9"}, 9 * time.Second},
+		"remaining 0 with windows":  {200, []string{"RateLimit-Remaining", "0;w=60, 12;w=3600", "RateLimit-Reset", "9;w=60, 900"}, 9 * time.Second},
+		"remaining 0 for a day":     {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "86400"}, 5 * time.Minute},
+		"remaining 0 with ms":       {404, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "946684807000", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
+		"429 with a fraction":       {429, []string{"X-RateLimit-Reset", "946684806.5", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
+		"429 with microseconds":     {429, []string{"X-RateLimit-Reset", "946684807000000", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
+		"429 with nanoseconds":      {429, []string{"X-RateLimit-Reset", "946684807000000000", "Date", "Sat, 01 Jan 2000 00:00:00 GMT"}, 7 * time.Second},
+		"429 with a date":           {429, []string{"RateLimit-Reset", "Sat, 01 Jan 2000 00:00:07 GMT"}, 7 * time.Second},
+		"429 with RFC 3339":         {429, []string{"RateLimit-Reset", "2000-01-01T00:00:07Z"}, 7 * time.Second},
+		"429 with a small fraction": {429, []string{"RateLimit-Reset", "6.1"}, 7 * time.Second},
+		"remaining less than 0":     {200, []string{"RateLimit-Remaining", "-1", "RateLimit-Reset", "9"}, 9 * time.Second},
+		"remaining 0.0":             {200, []string{"RateLimit-Remaining", "0.0", "RateLimit-Reset", "9"}, 9 * time.Second},
+		"remaining 0, a fraction":   {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "946684806.5"}, 7 * time.Second},
+		"remaining 1":               {200, []string{"RateLimit-Remaining", "1", "RateLimit-Reset", "9"}, 0},
+		"remaining 0, no reset":     {200, []string{"RateLimit-Remaining", "0"}, 0},
+		"remaining junk":            {200, []string{"RateLimit-Remaining", "none", "RateLimit-Reset", "9"}, 0},
+		"reset in the past":         {200, []string{"RateLimit-Remaining", "0", "RateLimit-Reset", "-9"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

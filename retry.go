@@ -369,7 +369,7 @@ var limitHeaders = [...]struct{ remaining, reset string }{
 // limitReset returns the time until the limit is reset; 0: the answer does not say.
 func limitReset(header http.Header, now time.Time) time.Duration {
 	for _, names := range limitHeaders {
-		if reset := firstItem(header.Get(names.reset)); reset != "" {
+		if reset := header.Get(names.reset); reset != "" {
 			return parseReset(reset, serverTime(header, now))
 		}
 	}
@@ -380,7 +380,8 @@ func limitReset(header http.Header, now time.Time) time.Duration {
 func usedUp(header http.Header) bool {
 	for _, names := range limitHeaders {
 		if remaining := firstItem(header.Get(names.remaining)); remaining != "" {
-			return strings.Trim(remaining, "0") == ""
+			n, err := strconv.ParseFloat(remaining, 64)
+			return err == nil && n <= 0
 		}
 	}
 	return false
@@ -395,20 +396,33 @@ func firstItem(text string) string {
 	return strings.TrimSpace(text[:end])
 }
 
-// Services give a reset in seconds from now, or in seconds or milliseconds since the epoch.
-const (
-	epochSeconds = 1e8
-	epochMillis  = 1e11
-)
+// From so many on a reset is a time since the epoch, in this unit: services use any. Below, it is seconds from now.
+var epochs = [...]struct {
+	from int64
+	unit time.Duration
+}{{1e17, time.Nanosecond}, {1e14, time.Microsecond}, {1e11, time.Millisecond}, {1e8, time.Second}}
 
 func parseReset(text string, now time.Time) time.Duration {
-	n, err := strconv.ParseInt(text, 10, 64)
-	switch {
-	case err != nil || n < epochSeconds:
-		return parseDelay(text, now)
-	case n < epochMillis:
-		return max(0, time.Unix(n, 0).Sub(now))
-	default:
-		return max(0, time.UnixMilli(n).Sub(now))
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, at.Sub(now))
 	}
+	text = firstItem(text)
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return max(0, at.Sub(now))
+	}
+	whole, fraction, _ := strings.Cut(text, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || fraction != "" && !digits(fraction) {
+		return parseDelay(text, now)
+	}
+	if strings.Trim(fraction, "0") != "" {
+		n++ // rather late than early
+	}
+	for _, epoch := range epochs {
+		if n >= epoch.from {
+			perSecond := int64(time.Second / epoch.unit)
+			return max(0, time.Unix(n/perSecond, n%perSecond*int64(epoch.unit)).Sub(now))
+		}
+	}
+	return parseDelay(text, now)
 }

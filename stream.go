@@ -28,17 +28,24 @@ func (c *call) stream(resp *http.Response, timer *attemptTimer, end context.Canc
 		return err
 	}
 	limit := c.bodyLimit()
-	body := &heardBody{resp.Body, timer, end, c.timers.after, nil}
+	if resp.ContentLength > limit && c.route.method != http.MethodHead {
+		return ErrTooLarge
+	}
+	body := &heardBody{body: resp.Body, timer: timer, end: end, after: c.timers.after}
 	n, err := io.Copy(c.writer, io.LimitReader(body, limit))
 	c.last.streamed = n
+	more := err == nil && n == limit && body.goesOn()
 	switch {
 	case body.failed != nil:
-		c.last.broken = n == 0
+		c.last.streamed = body.read // a writer with a ReadFrom of its own may not say how much it took
+		c.last.broken = body.read == 0
 		return body.failed
 	case err != nil:
 		return &writerError{err}
-	case n == limit && !body.ends():
+	case more:
 		return ErrTooLarge
+	case !body.ended: // a ReadFrom that stopped early
+		return &writerError{io.ErrShortWrite}
 	}
 	return nil
 }
@@ -57,10 +64,13 @@ func (c *call) bodyLimit() int64 {
 
 // heardBody ends the attempt when a read takes too long. The time that the writer takes does not count.
 type heardBody struct {
-	body   io.Reader
-	timer  *attemptTimer
-	end    context.CancelCauseFunc
-	after  time.Duration
+	body  io.Reader
+	timer *attemptTimer
+	end   context.CancelCauseFunc
+	after time.Duration
+
+	read   int64
+	ended  bool
 	failed error // of a read; io.Copy also returns errors of the writer
 }
 
@@ -68,14 +78,21 @@ func (b *heardBody) Read(p []byte) (int, error) {
 	b.timer.arm(b.after, b.end, errSilent)
 	defer b.timer.disarm()
 	n, err := b.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	b.read += int64(n)
+	switch {
+	case errors.Is(err, io.EOF):
+		b.ended = true
+	case err != nil:
 		b.failed = err
 	}
 	return n, err
 }
 
-// ends reports whether nothing more follows.
-func (b *heardBody) ends() bool {
-	n, _ := io.ReadFull(b, make([]byte, 1))
-	return n == 0
+// goesOn reports whether another byte follows.
+func (b *heardBody) goesOn() bool {
+	before := b.read
+	_, _ = io.ReadFull(b, make([]byte, 1))
+	goesOn := b.read > before
+	b.read = before // it was not handed over
+	return goesOn
 }

@@ -524,6 +524,8 @@ func transportCause(caller, attempt context.Context, err error) error {
 	switch {
 	case caller.Err() != nil:
 		return contextError(caller)
+	case errors.As(err, new(*unusable)): // the attempt may have been ended since, to stop reading
+		return &cause{err: err}
 	case attempt.Err() != nil:
 		return context.Cause(attempt)
 	case isTimeout(err) && overdue(caller): // the network's timer was faster than the context's
