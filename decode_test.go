@@ -576,8 +576,8 @@ func TestDecodeTags(t *testing.T) {
 		}
 	}
 	for body, path := range map[string]string{
-		`"tags":[7]`: "/tags/0", `"tags":["a",{"id":1.5}]`: "/tags/1/id", `"tags":true`: "/tags", `"conversation_tags":[7]`: "/conversation_tags/0",
-		`"conversationTags":[7]`: "/conversationTags/0", `"CONVERSATION_TAGS":{"ID":{}}`: "/CONVERSATION_TAGS/ID",
+		`"tags":[[]]`: "/tags/0", `"tags":["a",{"id":1.5}]`: "/tags/1/id", `"tags":{"name":{}}`: "/tags/name", `"conversation_tags":[[7]]`: "/conversation_tags/0",
+		`"conversationTags":[[7]]`: "/conversationTags/0", `"CONVERSATION_TAGS":{"ID":{}}`: "/CONVERSATION_TAGS/ID",
 		`"conversation_tags":["a",{"id":"x"}]`: "/conversation_tags/1/id",
 	} {
 		_, err := getConversation(t, `{"data":{"id":1,`+body+`}}`)
@@ -691,7 +691,7 @@ func TestDecodeErrorsQuoteNothing(t *testing.T) {
 	for _, body := range []string{
 		`{"id":"MARKER"}`, `{"id":1,"created_at":"MARKER"}`, `{"id":1,"contact_id":"MARKER"}`, `{"id":1,"contact_id":{"MARKER":"MARKER"}}`,
 		`{"id":1,"title":["MARKER"]}`, `{"id":1,"title":{"MARKER":1}}`, `{"id":1,"archived":"MARKER"}`, `{"id":1,"member_count":"MARKER"}`,
-		`{"id":1,"labels":{"MARKER":"MARKER"}}`, `{"id":1,"labels":[{"MARKER":1}]}`, `{"id":1,"tags":[7],"MARKER":"MARKER"}`, `{"id":1,"tags":{"id":"MARKER"}}`,
+		`{"id":1,"labels":{"MARKER":"MARKER"}}`, `{"id":1,"labels":[{"MARKER":1}]}`, `{"id":1,"tags":[[7]],"MARKER":"MARKER"}`, `{"id":1,"tags":{"id":"MARKER"}}`,
 		`{"id":1,"conversation_tags":[["MARKER"]]}`, `{"id":1,"custom_attributes":"MARKER"}`,
 		`{"id":1,"custom_attributes":["MARKER"]}`, `{"id":1,"custom_attributes":{"MARKER":MARKER}}`, `{"id":1,"custom_attributes":{"MARKER":"\MARKER"}}`,
 		`{"MARKER":{"MARKER":[MARKER]}}`, `{"id":1,"MARKER":"MARKER`, `{"id":1,"MARKER`, `{"id":1,"MARKER":"\uMARKER"}`, `{"id":1} MARKER`,

@@ -219,11 +219,15 @@ func faultGenerousScalars(t *testing.T) {
 	}, conversation)
 	message, err := client.message(network, `"id":1,"labels":["a",1.50,false,null],"author":{"id":"","bot":"true"},"attachments":"","buttons":""`)
 	require.NoError(t, err)
+	network.body = `{"data":{"id":1,"tags":[2024,true,"vip",{"name":7.50}]}}`
+	conversation, err = client.conversation()
+	require.NoError(t, err)
+	assert.Equal(t, []drift.TagRef{{Name: "2024"}, {Name: "true"}, {Name: "vip"}, {Name: "7.50"}}, conversation.Tags)
 	assert.Equal(t, &drift.Message{ID: 1, Labels: []string{"a", "1.50", "false", ""}, Author: &drift.Author{Bot: true}}, message)
 
 	for members, path := range map[string]string{
 		`"member_count":5.5`: "/member_count", `"archived":1`: "/archived", `"archived":"yes"`: "/archived", `"title":{}`: "/title", `"title":["a"]`: "/title",
-		`"labels":{}`: "/labels", `"participants":true`: "/participants", `"contact_id":[1]`: "/contact_id", `"created_at":5.5`: "/created_at", `"tags":7`: "/tags",
+		`"labels":{}`: "/labels", `"participants":true`: "/participants", `"contact_id":[1]`: "/contact_id", `"created_at":5.5`: "/created_at", `"tags":[[]]`: "/tags/0",
 		`"custom_attributes":""`: "/custom_attributes", `"created_at":false`: "/created_at", `"member_count":1e999999999`: "/member_count", `"labels":[["a"]]`: "/labels/0",
 	} {
 		network.body = `{"id":1,` + members + `}`
@@ -302,8 +306,8 @@ func faultOddCursors(t *testing.T) {
 func faultPathOfAnError(t *testing.T) {
 	client, network := bodyFault(t)
 	for members, path := range map[string]string{
-		`"id":1,"conversationTags":[7]`: "/conversationTags/0", `"id":1,"Conversation_Tags":["a",{"ID":{}}]`: "/Conversation_Tags/1/ID", `"id":1,"conversation_tags":[[]]`: "/conversation_tags/0",
-		`"id":1,"createdAt":"soon"`: "/createdAt", `"ID":1,"tags":null,"conversationTags":7`: "/conversationTags", `"ID":0`: "/ID", `"Id":null`: "/Id", `"i\u0064":""`: "/id", `"title":"a"`: "/id",
+		`"id":1,"conversationTags":[[7]]`: "/conversationTags/0", `"id":1,"Conversation_Tags":["a",{"ID":{}}]`: "/Conversation_Tags/1/ID", `"id":1,"conversation_tags":[[]]`: "/conversation_tags/0",
+		`"id":1,"createdAt":"soon"`: "/createdAt", `"ID":1,"tags":null,"conversationTags":[[7]]`: "/conversationTags/0", `"ID":0`: "/ID", `"Id":null`: "/Id", `"i\u0064":""`: "/id", `"title":"a"`: "/id",
 		`"id":1,"CREATED_AT":{},"createdAt":null`: "/CREATED_AT", `"id":1,"customAttributes":7`: "/customAttributes",
 	} {
 		network.body = `{"data":{` + members + `}}`

@@ -429,7 +429,7 @@ func TestTagRef(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, string(text))
 	}
-	require.Error(t, json.Unmarshal([]byte(`7`), new(drift.TagRef)))
+	require.Error(t, json.Unmarshal([]byte(`[7]`), new(drift.TagRef)))
 	require.Error(t, json.Unmarshal([]byte(`{"id":1.5}`), new(drift.TagRef)))
 	require.Error(t, new(drift.TagRef).UnmarshalJSON(nil))
 }

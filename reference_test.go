@@ -227,7 +227,7 @@ func membersOf(raw json.RawMessage) (members []jsonMember) {
 // referObject: "of one name that comes twice the last value; the field's own name before another spelling before the other
 // name; a value before null; then the last".
 func referObject(raw json.RawMessage, v reflect.Value) error {
-	if v.Type() == reflect.TypeFor[drift.TagRef]() && raw[0] == '"' { // "tags: names or objects"
+	if v.Type() == reflect.TypeFor[drift.TagRef]() && raw[0] != '{' { // "tags: names or objects"
 		return referText(raw, v.FieldByName("Name"))
 	}
 	if raw[0] != '{' {

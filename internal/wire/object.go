@@ -146,7 +146,7 @@ func (l *layout) set(dec *Decoder, v reflect.Value) error {
 	switch {
 	case kind == '{':
 		return l.setMembers(dec, v)
-	case kind == '"' && l.bare >= 0:
+	case l.bare >= 0 && kind != 'n' && kind != '[':
 		return setString(dec, v.Field(l.bare))
 	default:
 		return setNull(dec, v, "an object")
