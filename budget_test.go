@@ -19,14 +19,14 @@ import (
 // here. The race detector empties pools at random, and the JSON package of the experiment allocates otherwise, so neither
 // is held to them.
 const (
-	budgetGet     = 32
-	budgetCreate  = 40
-	budgetUpdate  = 46
-	budgetDelete  = 19
-	budgetList    = 1081 // 100 conversations
-	budgetAll     = 1100 // the same, in a sequence
-	budgetDo      = 26
-	budgetError   = 36
+	budgetGet     = 33
+	budgetCreate  = 41
+	budgetUpdate  = 47
+	budgetDelete  = 20
+	budgetList    = 1082 // 100 conversations
+	budgetAll     = 1101 // the same, in a sequence
+	budgetDo      = 27
+	budgetError   = 37
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0
 	budgetToken   = 0 // of WithToken

@@ -50,7 +50,7 @@ type core struct {
 	timers       attemptTimers
 	tokens       tokens
 	bearer       atomic.Pointer[bearer]
-	http1        atomic.Bool // the service's last answer came over HTTP/1
+	protocol     atomic.Int32 // major version of HTTP of the service's last answer; 0: none has come
 	fruitless    fruitless
 	limiter      Limiter
 	quota        QuotaStore

@@ -248,7 +248,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) {
 	resp, err := c.send(req, ctx, &trace, turn)
 	if err != nil {
 		c.last.err, c.last.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
-		c.last.stale = c.last.err == errBroken && c.http1.Load() || closedIdle(err)
+		c.last.stale = c.last.err == errBroken && c.protocol.Load() == 1 || closedIdle(err) || nothingWritten(err)
 		cancel(nil) // so that a transport that has given up does not connect after all
 		if c.last.sent = trace.sent(err); !c.last.sent {
 			turn.outcome = NotSent
@@ -280,16 +280,15 @@ func (c *call) send(req *http.Request, ctx context.Context, trace *sendTrace, tu
 	}
 	turn.outcome = Unknown
 	out.Header = c.header(&trace.header, c.body != nil)
-	if c.body != nil {
-		trace.setBody(out, c.body, c.http1.Load())
-	}
+	trace.userAgent = out.Header.Get("User-Agent")
+	trace.setBody(out, c.body, c.protocol.Load())
 	return roundTrip(c.transport, out)
 }
 
 // noteProtocol remembers what the service speaks, for the bodies of later requests.
 func (c *core) noteProtocol(resp *http.Response) {
-	if http1 := resp.ProtoMajor == 1; c.http1.Load() != http1 {
-		c.http1.Store(http1)
+	if protocol := int32(resp.ProtoMajor); c.protocol.Load() != protocol {
+		c.protocol.Store(protocol)
 	}
 }
 
