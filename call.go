@@ -71,6 +71,7 @@ type callState struct {
 	last        answer
 	received    received
 	stops       int           // attempts that ended before anything was sent
+	stale       int           // attempts that met a kept connection which was closed
 	previous    *APIError     // the answer that the last retry was for
 	applied     bool          // an attempt may have been applied
 	refreshed   bool          // the call has had its attempt with a new token
@@ -165,7 +166,7 @@ func (c *call) exchange(ctx context.Context, in encoder) error {
 // repeatUntilDone runs the retry loop. What became of the call is in c.last; the error only tells that the loop was interrupted.
 func (c *call) repeatUntilDone(ctx context.Context, out outgoing) error {
 	c.setRequest(ctx, out)
-	c.loop.RetryMax = c.retry.MaxAttempts // checkRetry counts, and a new token is worth one more
+	c.loop.RetryMax = c.retry.MaxAttempts + maxStale // checkRetry counts, and a new token is worth one more
 	_, err := c.loop.Do(&c.repeat)        // the attempts have read and closed the body
 	return err
 }

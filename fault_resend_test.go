@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -77,6 +78,9 @@ func resetWrites(t *testing.T) {
 	t.Run("over HTTP/1 before", checkProtocolThatChanges)
 	t.Run("a transport that insists", checkInsistentTransport)
 	t.Run("a transport with requests of its own", checkTransportOfItsOwn)
+	t.Run("a transport that asks elsewhere and insists", checkRefetchingTransport)
+	t.Run("a transport that adds an idempotency key", checkKeyedTransport)
+	t.Run("a write without a body", checkWritesWithoutBody)
 	t.Run("storm", func(t *testing.T) {
 		for name, start := range speakers {
 			http2 := !strings.HasPrefix(name, "HTTP/1")
@@ -182,8 +186,9 @@ func checkInsistentTransport(t *testing.T) {
 // fetching asks another server before and after each request, with the request's context, as a transport that fetches
 // credentials does.
 type fetching struct {
-	next  http.RoundTripper
-	other string
+	next   http.RoundTripper
+	other  string
+	before bool // and not after it
 }
 
 func (f fetching) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -191,7 +196,7 @@ func (f fetching) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := f.next.RoundTrip(req)
-	if err == nil {
+	if err == nil && !f.before {
 		err = f.fetch(req.Context())
 	}
 	return resp, err
@@ -211,17 +216,133 @@ func (f fetching) fetch(ctx context.Context) error {
 }
 
 func checkTransportOfItsOwn(t *testing.T) {
-	raw, other := drifttest.StartRaw(t), drifttest.StartRaw(t)
-	raw.Answer(whole)
-	other.Answer(whole)
-	client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{raw.HTTPClient().Transport, other.URL}}))
-	for range 3 {
+	for name, proxied := range map[string]bool{"directly": false, "through a proxy": true} {
+		t.Run(name, func(t *testing.T) {
+			raw, other := drifttest.StartRaw(t), drifttest.StartRaw(t)
+			raw.Answer(whole)
+			other.Answer(whole)
+			transport := raw.HTTPClient().Transport.(*http.Transport)
+			requests := func() int { return len(raw.Requests()) }
+			if proxied { // it plays the service and the other server
+				transport.Proxy = http.ProxyURL(must(url.Parse(raw.URL)))
+			}
+			client := newFaultClient(t, "http://127.0.0.1:1", drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL, proxied}}))
+			if !proxied {
+				client = newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL, proxied}}))
+			}
+			for range 3 {
+				require.NoError(t, client.get(t.Context()))
+				require.NoError(t, client.post(t.Context()))
+			}
+			client.requireSpent(6, 6)
+			if proxied {
+				assert.Equal(t, 12, requests())
+				return
+			}
+			assert.Equal(t, 6, requests())
+			assert.Len(t, other.Requests(), 12)
+		})
+	}
+	t.Run("at the service itself", func(t *testing.T) {
+		w := wireTCP(t)
+		w.raw.Answer(whole)
+		client := newFaultClient(t, w.raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{w.transport, w.raw.URL + "/oauth2/token", true}}))
 		require.NoError(t, client.get(t.Context()))
 		require.NoError(t, client.post(t.Context()))
+		client.requireSpent(2, 2)
+		w.requireArrived(4)
+	})
+}
+
+// refetching gets credentials from another server after a bad answer, and sends again.
+type refetching struct{ fetching }
+
+func (r refetching) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.next.RoundTrip(req)
+	if err != nil || resp.StatusCode < 400 {
+		return resp, err
 	}
-	assert.Len(t, raw.Requests(), 6)
-	assert.Len(t, other.Requests(), 12)
-	client.requireSpent(6, 6)
+	_ = resp.Body.Close()
+	if err := r.fetch(req.Context()); err != nil {
+		return nil, err
+	}
+	req = req.Clone(req.Context())
+	if req.GetBody != nil {
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return r.next.RoundTrip(req)
+}
+
+func checkRefetchingTransport(t *testing.T) {
+	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPost, http.MethodPut} {
+		for name, body := range map[string]any{"with a body": map[string]int{"a": 1}, "without": nil} {
+			raw, other := drifttest.StartRaw(t), drifttest.StartRaw(t)
+			raw.Answer(func(c *drifttest.RawConn) { c.JSON(http.StatusServiceUnavailable, "{}") })
+			other.Answer(whole)
+			client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: refetching{fetching{raw.HTTPClient().Transport, other.URL, false}}}))
+			err := client.Do(t.Context(), drift.Request{Name: "tests.fault", Method: method, Path: "things", Body: body}, nil, drift.WithoutRetry())
+			require.Error(t, client.saw(err))
+			assert.Equal(t, method != http.MethodGet, errors.Is(err, drift.ErrAmbiguous), "%s %s", method, name)
+			assert.Len(t, raw.Requests(), 1, "%s %s", method, name)
+		}
+	}
+}
+
+// keyed adds a header that net/http takes for a promise.
+type keyed struct {
+	next http.RoundTripper
+	name string
+	none bool
+}
+
+func (k keyed) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	if req.Header[k.name] = []string{"key"}; k.none {
+		req.Header[k.name] = nil
+	}
+	return k.next.RoundTrip(req)
+}
+
+func checkKeyedTransport(t *testing.T) {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		for _, none := range []bool{false, true} {
+			raw := drifttest.StartRaw(t)
+			raw.Answer(whole, (*drifttest.RawConn).Close, whole)
+			client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: keyed{raw.HTTPClient().Transport, name, none}}))
+			require.NoError(t, client.post(t.Context()))
+			require.ErrorIs(t, client.post(t.Context()), drift.ErrAmbiguous)
+			assert.Len(t, raw.Requests(), 2)
+		}
+	}
+}
+
+// checkWritesWithoutBody: once the client knows that the service speaks HTTP/2, it also learns why a write without a body
+// failed.
+func checkWritesWithoutBody(t *testing.T) {
+	forHTTP2(t, func(t *testing.T, start func() *wired) {
+		archive := drift.Request{Name: "tests.fault", Method: http.MethodPost, Path: "archive"}
+		for name, answer := range map[string]drifttest.RawAnswer{"refused": resets(drifttest.HTTP2RefusedStream), "going away": goesAway(1, drifttest.HTTP2NoError)} {
+			w := start()
+			w.raw.Answer(whole, answer, whole)
+			require.NoError(t, w.get(t.Context()))
+			require.NoError(t, w.saw(w.Do(t.Context(), archive, nil)), name)
+			w.requireArrived(3)
+			w.requireSpent(2, 2)
+		}
+		w := start()
+		w.raw.Answer(whole, resets(protocolError), whole)
+		require.NoError(t, w.get(t.Context()))
+		require.ErrorIs(t, w.saw(w.Do(t.Context(), archive, nil)), drift.ErrAmbiguous)
+		w.requireArrived(2)
+	})
+}
+
+// requireArrived: so many requests were on the wire, those of others included.
+func (w *wired) requireArrived(requests int) {
+	w.t.Helper()
+	assert.Len(w.t, w.raw.Requests(), requests)
 }
 
 // switching sends over one transport and then over another.
@@ -483,6 +604,24 @@ func (c deaf) Write(p []byte) (int, error) {
 
 // nothingIsWritten: a kept connection takes not a byte, so that the request is not sent until it has another one.
 func nothingIsWritten(t *testing.T) {
+	t.Run("by a client that has made no call", func(t *testing.T) {
+		raw := drifttest.StartRaw(t)
+		raw.Answer(whole)
+		stopped := new(atomic.Bool)
+		transport := raw.HTTPClient().Transport.(*http.Transport)
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return deaf{conn, stopped}, err
+		}
+		resp, err := transport.RoundTrip(must(http.NewRequest(http.MethodGet, raw.URL, nil)))
+		require.NoError(t, err)
+		_, _ = io.Copy(io.Discard, resp.Body)
+		stopped.Store(true)
+		client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: transport}))
+		require.NoError(t, client.post(t.Context()))
+		assert.Len(t, raw.Requests(), 2)
+		client.requireSpent(1, 1)
+	})
 	for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodGet} {
 		raw := drifttest.StartRaw(t)
 		raw.Answer(whole)
@@ -547,6 +686,57 @@ func closedAtRandom(t *testing.T) {
 	t.Logf("%d calls, of which %d are ambiguous", 2*stormCalls(t), ambiguous)
 }
 
+// closedPool: a service that restarts leaves many kept connections behind that are closed.
+func closedPool(t *testing.T) {
+	const kept = 8
+	for name, own := range map[string]bool{"of the client's own": true, "of the caller's": false} {
+		t.Run(name, func(t *testing.T) {
+			raw := drifttest.StartRaw(t)
+			raw.Answer(append(together(kept), func(c *drifttest.RawConn) {
+				if c.Request.Connection <= kept {
+					c.Close()
+					return
+				}
+				whole(c)
+			})...)
+			opts := []drift.Option{drift.WithLimiter(openLimiter{})}
+			if !own {
+				transport := raw.HTTPClient()
+				transport.Transport.(*http.Transport).MaxIdleConnsPerHost = kept
+				opts = append(opts, drift.WithHTTPClient(transport))
+			}
+			client := newFaultClient(t, raw.URL, opts...)
+			client.limiter.Limiter = openLimiter{}
+			var all sync.WaitGroup
+			for range kept {
+				all.Go(func() { assert.NoError(t, client.get(t.Context())) })
+			}
+			all.Wait()
+			for range 3 {
+				var response drift.Response
+				require.NoError(t, client.get(t.Context(), drift.WithResponse(&response)))
+			}
+			sent := len(raw.Requests())
+			client.requireSpent(sent, sent)
+			if own {
+				assert.Equal(t, kept+1+3, sent, "the others are not tried")
+			}
+		})
+	}
+}
+
+// readsWithABody: net/http would send them again after they were written, if it could.
+func readsWithABody(t *testing.T) {
+	w := wireTCP(t)
+	w.raw.Answer(whole, (*drifttest.RawConn).Close, whole)
+	search := drift.Request{Name: "tests.fault", Path: "search", Body: map[string]string{markedBody: markedBody}}
+	for i, fails := range []bool{false, true, false} {
+		err := w.saw(w.Do(t.Context(), search, nil, drift.WithoutRetry()))
+		assert.Equal(t, fails, err != nil)
+		assert.Len(t, w.raw.Requests(), i+1)
+	}
+}
+
 // keptConnectionsAside: the next connection is ready when the first one breaks, and gets nothing. The transport takes it, or
 // not, by chance, so this is tried often.
 func keptConnectionsAside(t *testing.T) {
@@ -565,6 +755,8 @@ func keptConnectionsAside(t *testing.T) {
 // closedAtTheSecondRequest: every second request on a connection is read, and the connection closed.
 func closedAtTheSecondRequest(t *testing.T) {
 	t.Run("beside other kept connections", keptConnectionsAside)
+	t.Run("a pool of closed connections", closedPool)
+	t.Run("a read with a body", readsWithABody)
 	for _, name := range []string{"HTTP/1", "HTTP/1 TLS"} {
 		t.Run(name, func(t *testing.T) {
 			const calls = 100

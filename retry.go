@@ -167,6 +167,8 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 	switch decision {
 	case withNewToken:
 		return true, nil
+	case onNewConnection:
+		decision = c.leaveStale(decision)
 	case finish:
 		if a.err == nil && a.status < 500 && len(c.attempts) == 1 {
 			c.budget.earn()
@@ -187,8 +189,22 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 	return true, nil
 }
 
+// maxStale is how many kept connections that turn out to be closed a call may meet. A restart of the service leaves a pool
+// full of them.
+const maxStale = 10
+
+// leaveStale does not count an attempt that met a closed connection, and sees to it that the next one meets none.
+func (c *call) leaveStale(decision verdict) verdict {
+	if c.stale == maxStale {
+		return again
+	}
+	c.stale++
+	c.closeConnections()
+	return decision
+}
+
 func (c *call) countedAttempts() int {
-	counted := len(c.attempts) + c.stops
+	counted := len(c.attempts) + c.stops - c.stale
 	if c.refreshed {
 		counted--
 	}
