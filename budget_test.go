@@ -19,14 +19,14 @@ import (
 // here. The race detector empties pools at random, and the JSON package of the experiment allocates otherwise, so neither
 // is held to them.
 const (
-	budgetGet     = 33
-	budgetCreate  = 41
-	budgetUpdate  = 47
-	budgetDelete  = 20
-	budgetList    = 1082 // 100 conversations
-	budgetAll     = 1101 // the same, in a sequence
-	budgetDo      = 27
-	budgetError   = 37
+	budgetGet     = 34
+	budgetCreate  = 42
+	budgetUpdate  = 48
+	budgetDelete  = 21
+	budgetList    = 1083 // 100 conversations
+	budgetAll     = 1102 // the same, in a sequence
+	budgetDo      = 28
+	budgetError   = 38
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0
 	budgetToken   = 0 // of WithToken

@@ -186,9 +186,8 @@ func checkInsistentTransport(t *testing.T) {
 // fetching asks another server before and after each request, with the request's context, as a transport that fetches
 // credentials does.
 type fetching struct {
-	next   http.RoundTripper
-	other  string
-	before bool // and not after it
+	next  http.RoundTripper
+	other string
 }
 
 func (f fetching) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -196,7 +195,7 @@ func (f fetching) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := f.next.RoundTrip(req)
-	if err == nil && !f.before {
+	if err == nil {
 		err = f.fetch(req.Context())
 	}
 	return resp, err
@@ -226,9 +225,9 @@ func checkTransportOfItsOwn(t *testing.T) {
 			if proxied { // it plays the service and the other server
 				transport.Proxy = http.ProxyURL(must(url.Parse(raw.URL)))
 			}
-			client := newFaultClient(t, "http://127.0.0.1:1", drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL, proxied}}))
+			client := newFaultClient(t, "http://127.0.0.1:1", drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL}}))
 			if !proxied {
-				client = newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL, proxied}}))
+				client = newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL}}))
 			}
 			for range 3 {
 				require.NoError(t, client.get(t.Context()))
@@ -236,7 +235,7 @@ func checkTransportOfItsOwn(t *testing.T) {
 			}
 			client.requireSpent(6, 6)
 			if proxied {
-				assert.Equal(t, 12, requests())
+				assert.Equal(t, 18, requests())
 				return
 			}
 			assert.Equal(t, 6, requests())
@@ -246,11 +245,11 @@ func checkTransportOfItsOwn(t *testing.T) {
 	t.Run("at the service itself", func(t *testing.T) {
 		w := wireTCP(t)
 		w.raw.Answer(whole)
-		client := newFaultClient(t, w.raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{w.transport, w.raw.URL + "/oauth2/token", true}}))
+		client := newFaultClient(t, w.raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{w.transport, w.raw.URL + "/oauth2/token"}}))
 		require.NoError(t, client.get(t.Context()))
 		require.NoError(t, client.post(t.Context()))
 		client.requireSpent(2, 2)
-		w.requireArrived(4)
+		w.requireArrived(6)
 	})
 }
 
@@ -281,7 +280,7 @@ func checkRefetchingTransport(t *testing.T) {
 			raw, other := drifttest.StartRaw(t), drifttest.StartRaw(t)
 			raw.Answer(func(c *drifttest.RawConn) { c.JSON(http.StatusServiceUnavailable, "{}") })
 			other.Answer(whole)
-			client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: refetching{fetching{raw.HTTPClient().Transport, other.URL, false}}}))
+			client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: refetching{fetching{raw.HTTPClient().Transport, other.URL}}}))
 			err := client.Do(t.Context(), drift.Request{Name: "tests.fault", Method: method, Path: "things", Body: body}, nil, drift.WithoutRetry())
 			require.Error(t, client.saw(err))
 			assert.Equal(t, method != http.MethodGet, errors.Is(err, drift.ErrAmbiguous), "%s %s", method, name)

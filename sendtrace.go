@@ -39,7 +39,9 @@ type sendTrace struct {
 	fields    headerFields // that are being written
 	written   bool         // the request's headers were written, over HTTP/1 perhaps only into a buffer
 	writtenTo string       // to this host
+	http2     bool         // so they were
 	keyed     bool         // with an idempotency key
+	answered  bool         // a response came after them
 	repeated  bool         // the request was about to be written a second time
 }
 
@@ -65,14 +67,20 @@ func (t *sendTrace) hooks() *httptrace.ClientTrace {
 		t.connected, t.conn = true, info.Conn
 		t.endIfRepeated()
 	}
+	t.client.GotFirstResponseByte = func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.answered = t.written
+	}
 	t.client.WroteHeaderField = t.wroteHeaderField
 	t.client.WroteHeaders = t.wroteHeaders
 	return &t.client
 }
 
-// endIfRepeated runs before a request is written. HTTP/2 looks at the context once more before it writes.
+// endIfRepeated runs before a request is written. HTTP/2 looks at the context once more before it writes. Over HTTP/1 the
+// headers of a request that follows an answer decide: it may be one of the transport's own.
 func (t *sendTrace) endIfRepeated() {
-	if t.written && t.host == t.writtenTo {
+	if t.written && t.host == t.writtenTo && (t.http2 || !t.answered) {
 		t.repeated = true
 		t.end(errBroken)
 	}
@@ -116,7 +124,7 @@ func (t *sendTrace) wroteHeaders() {
 		t.repeated = true
 		t.end(errBroken)
 	}
-	t.written, t.writtenTo, t.keyed = true, t.host, fields.keyed
+	t.written, t.writtenTo, t.http2, t.keyed, t.answered = true, t.host, fields.http2, fields.keyed, false
 	conn := t.conn
 	t.mu.Unlock()
 	if again && !fields.http2 && conn != nil {
