@@ -167,7 +167,7 @@ func (c *call) exchange(ctx context.Context, in encoder) error {
 func (c *call) repeatUntilDone(ctx context.Context, out outgoing) error {
 	c.setRequest(ctx, out)
 	c.loop.RetryMax = c.retry.MaxAttempts + maxStale // checkRetry counts, and a new token is worth one more
-	_, err := c.loop.Do(&c.repeat)        // the attempts have read and closed the body
+	_, err := c.loop.Do(&c.repeat)                   // the attempts have read and closed the body
 	return err
 }
 
