@@ -310,7 +310,7 @@ func (c *call) decoded(err error) error {
 		if notFit.Reason == errForeignRecord {
 			c.closeConnections() // its connection is out of step
 		}
-		return &DecodeError{Operation: c.route.name, Path: notFit.Path, Err: notFit.Reason}
+		return &DecodeError{Operation: c.route.name, Path: notFit.Path, Err: notFit.Reason, hidden: notFit.Keys}
 	default:
 		c.applied = true
 		return &DecodeError{Operation: c.route.name, Err: err}

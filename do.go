@@ -38,12 +38,13 @@ type Request struct {
 // got. To get the rest, call Do again with a Range header; see the example and [WithHeader]. If the writer fails, Do
 // returns its error, wrapped and with the name of the operation.
 //
-// A JSON target is read with the conventions of the API: names match in any case and with or without underscores, a
-// time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes. If a name comes twice in one object, the
-// last value wins; two spellings of one field's name are merged, unless the target is a record of this package. In an
-// any, a number becomes a float64, as with encoding/json; to keep every digit of an id, use an int64, a json.Number or
-// [Attributes]. With *[]byte, io.Writer or Raw, an answer with a success status is a success even if its body reports
-// an error.
+// A JSON target is read with the conventions of the API: names match in any case and with or without underscores and
+// dashes, a time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes, and an int, an int64 or a bool may
+// come as text. All other types decode as with encoding/json. If a name comes twice in one object, the last value wins.
+// Two spellings of one field's name are merged. A record of this package is decoded as in every other call, even as a
+// part of the target. In an any, a number becomes a float64; to keep every digit of an id, use an int64, a json.Number
+// or [Attributes]. With *[]byte, io.Writer or Raw, an answer with a success status is a success even if its body
+// reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
 	if c.caller == nil {
 		return errNotConnected
@@ -153,7 +154,7 @@ func (r Request) decode(body []byte, out any) error {
 		return nil
 	}
 	if r.Raw {
-		return wire.Explain(wire.Unmarshal(body, out))
+		return wire.Unmarshal(body, out)
 	}
 	var data jsontext.Value // of the answer's "data", which may come twice: only the one that counts may reach out
 	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
@@ -161,7 +162,7 @@ func (r Request) decode(body []byte, out any) error {
 		return nil
 	})
 	if err == nil && envelope.Data {
-		err = wire.Explain(wire.Unmarshal(data, out))
+		err = wire.Unmarshal(data, out)
 	}
 	return checkEnvelope(envelope, err)
 }

@@ -303,19 +303,28 @@ func (e *TransportError) LogValue() slog.Value {
 	return logGroup(attrs...)
 }
 
-// DecodeError is JSON that does not fit: broken, of another shape, or a record without an id.
+// DecodeError is JSON that does not fit: broken, of another shape, or a record without an id. If the target of
+// [Client.Do] or [ListOf] has a map, Path may hold keys of it, which may be personal data. Texts and logs then leave it
+// out.
 type DecodeError struct {
 	Operation string // such as "conversations.get"; of a webhook the type of its event
 	Path      string // JSON pointer into the data, such as "/id" or, in a list, "/3/id"; "" for the whole
 	Err       error  // quotes nothing of the body
+
+	hidden bool // Path is not for texts and logs
 }
 
 func (e *DecodeError) Error() string {
 	return withCause("drift: "+joinNonEmpty(": ", e.Operation, joinNonEmpty(" at ", "cannot decode the JSON", e.printablePath())), e.Err)
 }
 
-// printablePath is Path fit for a log: where the target of [Client.Do] has a map, it holds a name that the service chose.
-func (e *DecodeError) printablePath() string { return printable(e.Path, maxName) }
+// printablePath is Path fit for a log, "" if it is none.
+func (e *DecodeError) printablePath() string {
+	if e.hidden {
+		return ""
+	}
+	return printable(e.Path, maxName)
+}
 
 func (e *DecodeError) Unwrap() error { return e.Err }
 
@@ -377,7 +386,7 @@ func (e *RecordError) LogValue() slog.Value {
 // page is not nil.
 func RecordErrors(err error) []*RecordError {
 	switch err := err.(type) {
-	case *PageError: // there is no page
+	case *AmbiguousError, *PageError, *QuotaError, *RateLimitError, *TransportError: // there is no page
 		return nil
 	case *RecordError:
 		if err == nil {

@@ -336,7 +336,7 @@ func (r *tokenRequest) result(a *tokenAnswer) (*oauth2.Token, error) {
 func tokenFields(body []byte) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := wire.Unmarshal(body, &members); err != nil {
-		return nil, wire.Explain(err)
+		return nil, err
 	}
 	fields := make(map[string]json.RawMessage, len(members))
 	for _, name := range slices.Sorted(maps.Keys(members)) {

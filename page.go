@@ -215,7 +215,7 @@ func (p itemPage[T]) open(body []byte) (*Page[T], error) {
 	if p.raw {
 		var list []json.RawMessage
 		if err := wire.Unmarshal(body, &list); err != nil {
-			return nil, wire.Explain(err)
+			return nil, err
 		}
 	}
 	return openPage(p.operation, body, decodeItem[T])
@@ -307,7 +307,7 @@ func newRecordError(operation string, index int, value []byte, err error) *Recor
 	raw := json.RawMessage(bytes.Clone(value))
 	var e *wire.Error
 	errors.As(wire.Explain(err), &e)
-	return &RecordError{operation, index, &DecodeError{Operation: operation, Path: e.Path, Err: e.Reason}, &raw}
+	return &RecordError{operation, index, &DecodeError{operation, e.Path, e.Reason, e.Keys}, &raw}
 }
 
 // pager is the state of one range over a list.

@@ -907,6 +907,18 @@ func listOfOne[T any](t *testing.T, body string, change func(*drift.Request)) (*
 	return drift.ListOf[T](t.Context(), dealPages(t, map[string]string{"": body}), req)
 }
 
+// An error that wraps one of a record's comes without a page if it says that a call failed.
+func TestRecordErrorsOfAFailedCall(t *testing.T) {
+	odd := &drift.RecordError{Operation: "contacts.list"}
+	for _, err := range []error{
+		&drift.AmbiguousError{Err: odd}, &drift.PageError{Err: odd}, &drift.QuotaError{Err: odd},
+		&drift.RateLimitError{Err: odd}, &drift.TransportError{Err: odd}, fmt.Errorf("x: %w", &drift.TransportError{Err: odd}),
+	} {
+		assert.Nil(t, drift.RecordErrors(err), "%T", err)
+	}
+	assert.Len(t, drift.RecordErrors(fmt.Errorf("x: %w", odd)), 1)
+}
+
 func TestListOfTypes(t *testing.T) {
 	type deal struct {
 		DealID   int64

@@ -9,7 +9,7 @@ import (
 )
 
 // unmarshal decodes into a view of a type without methods. Its errors quote nothing of what is decoded.
-func unmarshal(data []byte, fields any) error { return wire.Explain(wire.Unmarshal(data, fields)) }
+func unmarshal(data []byte, fields any) error { return wire.Unmarshal(data, fields) }
 
 // adopt takes a field that came under its other name out of extra, where it fits.
 func adopt(extra *map[string]json.RawMessage, other string, take func(value []byte) error) {

@@ -30,8 +30,8 @@ var envelopeNames, pageNames, linkNames = func() (envelope, page, link names) {
 	envelope.add("data", "", isNull)
 	envelope.add("error", "", saysNothing)
 	envelope.add("errors", "", saysNothing)
-	envelope.add("pagination", "", isNull)
-	envelope.add("links", "", isNull)
+	envelope.add("pagination", "", saysNothing)
+	envelope.add("links", "", saysNothing)
 	page.add("more", "", isBlank)
 	page.add("next", "", saysNothing)
 	link.add("next", "", isBlank)
@@ -148,11 +148,11 @@ func (s *scanner) part(c candidate) part {
 	return part{name: s.string(), value: s.Value()}
 }
 
-// members returns the members of a part that is an object. Null has none, and neither has an absent part. Like an
+// members returns the members of a part that is an object. A part that is absent or says nothing has none. Like an
 // envelope's, they are read where they stand as long as none comes twice.
 func (p part) members(n *names) (found [2]part, err error) {
 	switch kind := p.value.Kind(); {
-	case len(p.value) == 0 || kind == 'n':
+	case len(p.value) == 0 || saysNothing(p.value):
 		return found, nil
 	case kind != '{':
 		return found, Below(p.path(), Misplaced(kind, "an object"))

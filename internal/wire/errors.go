@@ -10,10 +10,11 @@ import (
 )
 
 // Error says where in a JSON value something does not fit, and why. It quotes no value and no name that the type being
-// decoded does not have (those that it has, in the body's spelling), so that it can be logged.
+// decoded does not have (those that it has, in the body's spelling), so that it can be logged, unless Keys is set.
 type Error struct {
 	Path   string // JSON pointer, "" for the whole value
 	Reason error
+	Keys   bool // the path may have keys of a map
 }
 
 func (e *Error) Error() string { return e.Reason.Error() }
@@ -32,7 +33,7 @@ func asError(err error) *Error {
 	var semantic *json.SemanticError
 	switch {
 	case errors.As(err, &semantic) && errors.As(semantic.Err, &own): // of an UnmarshalJSON, which does not know where it is
-		return &Error{Path: string(semantic.JSONPointer) + own.Path, Reason: own.Reason}
+		return &Error{string(semantic.JSONPointer) + own.Path, own.Reason, own.Keys}
 	case errors.As(err, &semantic):
 		return &Error{Path: string(semantic.JSONPointer), Reason: semanticReason(semantic)}
 	case errors.As(err, &own):
@@ -104,5 +105,5 @@ func Below(prefix string, err error) error {
 		return nil
 	}
 	e := asError(err)
-	return &Error{Path: prefix + e.Path, Reason: e.Reason}
+	return &Error{prefix + e.Path, e.Reason, e.Keys}
 }

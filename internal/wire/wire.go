@@ -11,6 +11,7 @@ import (
 	"bytes"
 	stdjson "encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,8 +59,37 @@ var (
 // Unmarshal decodes one JSON value tolerantly into a target of any type. Anything after it is an error. Of a name that
 // comes twice in one object the last value counts, whole; two spellings of one name are decoded into the same field in
 // turn.
+// Its errors are of type *Error.
 func Unmarshal(data []byte, out any) error {
-	return json.Unmarshal(withoutRepeats(data), out, reading)
+	err := json.Unmarshal(withoutRepeats(data), out, reading)
+	if err == nil {
+		return nil
+	}
+	e := *asError(err)
+	e.Keys = e.Keys || hasMap(reflect.TypeOf(out), map[reflect.Type]bool{})
+	return &e
+}
+
+// hasMap reports whether the path of an error in a value of the type may lead through a map. It ends at a type that
+// decodes itself.
+func hasMap(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if t == nil || seen[t] || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Map:
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return hasMap(t.Elem(), seen)
+	case reflect.Struct:
+		for field := range t.Fields() {
+			if hasMap(field.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Marshal encodes v in the API's form. Whatever Unmarshal accepted can be encoded again.
