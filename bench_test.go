@@ -210,17 +210,6 @@ func BenchmarkStepDecode(b *testing.B) {
 	benchmark(b, func() error { return new(Conversation).UnmarshalJSON(data) })
 }
 
-func BenchmarkStepRetryAfter(b *testing.B) {
-	header := http.Header{"Retry-After": {"12"}}
-	now := time.Now()
-	benchmark(b, func() error {
-		if parseRetryAfter(header, now) != 12*time.Second {
-			b.Fatal("not 12 s")
-		}
-		return nil
-	})
-}
-
 // BenchmarkMarshal is not a part of a call: programs store and export records.
 func BenchmarkMarshal(b *testing.B) {
 	var record Conversation

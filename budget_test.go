@@ -19,14 +19,14 @@ import (
 // here. The race detector empties pools at random, and the JSON package of the experiment allocates otherwise, so neither
 // is held to them.
 const (
-	budgetGet     = 34
-	budgetCreate  = 42
-	budgetUpdate  = 48
-	budgetDelete  = 21
-	budgetList    = 1083 // 100 conversations
-	budgetAll     = 1102 // the same, in a sequence
-	budgetDo      = 28
-	budgetError   = 38
+	budgetGet     = 52
+	budgetCreate  = 62
+	budgetUpdate  = 68
+	budgetDelete  = 39
+	budgetList    = 1100 // 100 conversations
+	budgetAll     = 1122 // the same, in a sequence
+	budgetDo      = 45
+	budgetError   = 56
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0
 	budgetToken   = 0 // of WithToken

@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// Client calls the Drift API. It is safe for concurrent use; make one with [NewClient] and keep it. In a test with
-// testing/synctest make one in each bubble: a client has timers, and those of another bubble do not end an attempt.
+// Client calls the Drift API. It is safe for concurrent use; make one with [NewClient] and keep it.
 //
 // The services are interfaces, so that a test can put a mock into a field of a client, or make a Client of mocks alone:
 // &drift.Client{Contacts: mock}. Such a client's Do and Quota return an error.
@@ -47,9 +46,8 @@ type core struct {
 	userAgent    string
 	transport    http.RoundTripper
 	ownTransport *http.Transport // the same, if NewClient made it; else nil
-	timers       attemptTimers
+	timeout      time.Duration   // of an attempt
 	tokens       tokens
-	bearer       atomic.Pointer[bearer]
 	protocol     atomic.Int32 // major version of HTTP of the service's last answer; 0: none has come
 	fruitless    fruitless
 	limiter      Limiter
@@ -93,7 +91,7 @@ func newCore(c config, base *url.URL) *core {
 		base:      base,
 		basePath:  base.EscapedPath(),
 		userAgent: joinNonEmpty(" ", c.userAgent, userAgent),
-		timers:    attemptTimers{after: defaultAttemptTimeout},
+		timeout:   defaultAttemptTimeout,
 		tokens:    newTokens(c.tokens[0]),
 		limiter:   c.limiter,
 		quota:     c.quota,
@@ -120,7 +118,7 @@ func newCore(c config, base *url.URL) *core {
 			s.transport = http.DefaultTransport
 		}
 		if c.httpClient.Timeout > 0 { // net/http takes a negative one for none
-			s.timers.after = c.httpClient.Timeout
+			s.timeout = c.httpClient.Timeout
 		}
 	}
 	return s
@@ -149,25 +147,24 @@ func (c *Client) With(opts ...CallOption) *Client {
 	if c.caller == nil {
 		return &view
 	}
-	before, after := newClient(c.caller), newClient(c.caller.with(opts))
-	view.Conversations = rebind(c.Conversations, before.Conversations, after.Conversations)
-	view.Messages = rebind(c.Messages, before.Messages, after.Messages)
-	view.Contacts = rebind(c.Contacts, before.Contacts, after.Contacts)
-	view.Notes = rebind(c.Notes, before.Notes, after.Notes)
-	view.Tags = rebind(c.Tags, before.Tags, after.Tags)
-	view.Meetings = rebind(c.Meetings, before.Meetings, after.Meetings)
-	view.Companies = rebind(c.Companies, before.Companies, after.Companies)
-	view.Driftbot = rebind(c.Driftbot, before.Driftbot, after.Driftbot)
-	view.caller = after.caller
+	before, after := c.caller, c.caller.with(opts)
+	rebind[ConversationsService](&view.Conversations, conversations{before}, conversations{after})
+	rebind[MessagesService](&view.Messages, messages{before}, messages{after})
+	rebind[ContactsService](&view.Contacts, contacts{before}, contacts{after})
+	rebind[NotesService](&view.Notes, notes{before}, notes{after})
+	rebind[TagsService](&view.Tags, tags{before}, tags{after})
+	rebind[MeetingsService](&view.Meetings, meetings{before}, meetings{after})
+	rebind[CompaniesService](&view.Companies, companies{before}, companies{after})
+	rebind[DriftbotService](&view.Driftbot, driftbot{before}, driftbot{after})
+	view.caller = after
 	return &view
 }
 
-// rebind returns after, unless the field does not hold what NewClient put there.
-func rebind[S comparable](field, before, after S) S {
-	if field == before {
-		return after
+// rebind replaces a service, unless the field does not hold what NewClient put there.
+func rebind[S comparable](field *S, before, after S) {
+	if *field == before {
+		*field = after
 	}
-	return field
 }
 
 func (c *caller) with(opts []CallOption) *caller {

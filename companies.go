@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"net/http"
 	"time"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -30,7 +32,7 @@ type CompaniesService interface {
 
 // Person is somebody who works for a company.
 type Person struct {
-	ID        PersonID  `json:"id"`
+	ID        PersonID  `json:"id" wire:"id"`
 	CompanyID CompanyID `json:"company_id,omitzero"`
 	Name      string    `json:"name,omitzero"`
 	FirstName string    `json:"first_name,omitzero"`
@@ -45,7 +47,7 @@ type Person struct {
 
 // Team is a group of users.
 type Team struct {
-	ID                   TeamID               `json:"id"`
+	ID                   TeamID               `json:"id" wire:"id"`
 	OrgID                OrgID                `json:"org_id,omitzero"`
 	WorkspaceID          string               `json:"workspace_id,omitzero"`
 	Name                 string               `json:"name,omitzero"`
@@ -116,42 +118,43 @@ type CompanyListTeamsOptions struct {
 
 func (o CompanyListTeamsOptions) page() paging { return paging{o.Limit, o.Cursor} }
 
+var (
+	companiesListPeople = rest.Route{Name: "companies.listPeople", Method: http.MethodGet, Path: "v2/companies/{companyId}/people"}
+	companiesListTeams  = rest.Route{Name: "companies.listTeams", Method: http.MethodGet, Path: "v2/companies/{companyId}/teams"}
+)
+
 type companies struct{ *caller }
 
 func (s companies) ListPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) (*Page[Person], error) {
-	return list[Person](ctx, s.caller, companiesListPeople, input{path: segments{companyID}, query: options}, opts)
+	return list[Person](ctx, s.caller, &companiesListPeople, rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
 func (s companies) AllPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) iter.Seq2[*Person, error] {
-	return all[Person](ctx, s.caller, companiesListPeople, input{path: segments{companyID}, query: options}, opts)
+	return all[Person](ctx, s.caller, &companiesListPeople, rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
 func (s companies) ListTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) (*Page[Team], error) {
-	return list[Team](ctx, s.caller, companiesListTeams, input{path: segments{companyID}, query: options}, opts)
+	return list[Team](ctx, s.caller, &companiesListTeams, rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
 func (s companies) AllTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) iter.Seq2[*Team, error] {
-	return all[Team](ctx, s.caller, companiesListTeams, input{path: segments{companyID}, query: options}, opts)
+	return all[Team](ctx, s.caller, &companiesListTeams, rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
-type personFields Person
-
-func (p *Person) fields() any      { return (*personFields)(p) }
-func (p *Person) identified() bool { return p.ID > 0 }
-
 // UnmarshalJSON decodes a person as the API sends it, or as MarshalJSON wrote it.
-func (p *Person) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, p) }
+func (p *Person) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, p) }
 
 // MarshalJSON encodes the person with the API's names, Extra included.
-func (p Person) MarshalJSON() ([]byte, error) { return wire.Marshal(p.fields()) }
-
-type teamFields Team
-
-func (t *Team) fields() any      { return (*teamFields)(t) }
-func (t *Team) identified() bool { return t.ID > 0 }
+func (p Person) MarshalJSON() ([]byte, error) {
+	type fields Person
+	return wire.Marshal(fields(p))
+}
 
 // UnmarshalJSON decodes a team as the API sends it, or as MarshalJSON wrote it.
-func (t *Team) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, t) }
+func (t *Team) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
 // MarshalJSON encodes the team with the API's names and units, Extra included.
-func (t Team) MarshalJSON() ([]byte, error) { return wire.Marshal(t.fields()) }
+func (t Team) MarshalJSON() ([]byte, error) {
+	type fields Team
+	return wire.Marshal(fields(t))
+}

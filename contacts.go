@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"net/http"
 	"strings"
 	"time"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -45,7 +47,7 @@ type ContactsService interface {
 
 // Contact is a person whom the account talks to.
 type Contact struct {
-	ID               ContactID  `json:"id"`
+	ID               ContactID  `json:"id" wire:"id"`
 	Email            string     `json:"email,omitzero"`
 	AssignedUserID   UserID     `json:"assigned_user_id,omitzero"` // 0: nobody
 	WorkflowID       WorkflowID `json:"workflow_id,omitzero"`
@@ -102,53 +104,61 @@ type emailArgument struct {
 }
 
 func checkEmail(email string) error {
-	if _, err := textSegment(email); err != nil || !strings.Contains(email, "@") {
+	if err := rest.CheckText(email); err != nil || !strings.Contains(email, "@") {
 		return &ValidationError{Argument: "email", Reason: "must be an e-mail address"}
 	}
 	return nil
 }
 
+var (
+	contactsGet           = rest.Route{Name: "contacts.get", Method: http.MethodGet, Path: "v2/contacts/{contactId}"}
+	contactsCreate        = rest.Route{Name: "contacts.create", Method: http.MethodPost, Path: "v2/contacts"}
+	contactsUpsertByEmail = rest.Route{Name: "contacts.upsertByEmail", Method: http.MethodPost, Path: "v2/contacts/raw"}
+	contactsUpdate        = rest.Route{Name: "contacts.update", Method: http.MethodPatch, Path: "v2/contacts/{contactId}"}
+	contactsDelete        = rest.Route{Name: "contacts.delete", Method: http.MethodDelete, Path: "v2/contacts/{contactId}"}
+	contactsList          = rest.Route{Name: "contacts.list", Method: http.MethodGet, Path: "v2/contacts"}
+	contactsMatchEmail    = rest.Route{Name: "contacts.matchEmail", Method: http.MethodGet, Path: "v2/contacts/match-email"}
+)
+
 type contacts struct{ *caller }
 
 func (s contacts) Get(ctx context.Context, id ContactID, opts ...CallOption) (*Contact, error) {
-	return one[Contact](ctx, s.caller, contactsGet, input{path: segments{id}}, opts)
+	return rest.One[Contact](ctx, s.caller, &contactsGet, rest.Input{Path: rest.Path{rest.ID(id)}}, opts)
 }
 
 func (s contacts) Create(ctx context.Context, req ContactCreateRequest, opts ...CallOption) (*Contact, error) {
-	return one[Contact](ctx, s.caller, contactsCreate, input{body: &req}, opts)
+	return rest.One[Contact](ctx, s.caller, &contactsCreate, rest.Input{Body: &req}, opts)
 }
 
 func (s contacts) UpsertByEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error) {
-	return one[Contact](ctx, s.caller, contactsUpsertByEmail, input{body: &emailArgument{email}, invalid: checkEmail(email)}, opts)
+	return rest.One[Contact](ctx, s.caller, &contactsUpsertByEmail, rest.Input{Body: &emailArgument{email}, Err: checkEmail(email)}, opts)
 }
 
 func (s contacts) Update(ctx context.Context, id ContactID, req ContactUpdateRequest, opts ...CallOption) (*Contact, error) {
-	return one[Contact](ctx, s.caller, contactsUpdate, input{path: segments{id}, body: &req}, opts)
+	return rest.One[Contact](ctx, s.caller, &contactsUpdate, rest.Input{Path: rest.Path{rest.ID(id)}, Body: &req}, opts)
 }
 
 func (s contacts) Delete(ctx context.Context, id ContactID, opts ...CallOption) error {
-	return none(ctx, s.caller, contactsDelete, input{path: segments{id}}, opts)
+	return rest.None(ctx, s.caller, &contactsDelete, rest.Input{Path: rest.Path{rest.ID(id)}}, opts)
 }
 
 func (s contacts) List(ctx context.Context, options ContactListOptions, opts ...CallOption) (*Page[Contact], error) {
-	return list[Contact](ctx, s.caller, contactsList, input{query: options}, opts)
+	return list[Contact](ctx, s.caller, &contactsList, rest.Input{Query: options}, opts)
 }
 
 func (s contacts) All(ctx context.Context, options ContactListOptions, opts ...CallOption) iter.Seq2[*Contact, error] {
-	return all[Contact](ctx, s.caller, contactsList, input{query: options}, opts)
+	return all[Contact](ctx, s.caller, &contactsList, rest.Input{Query: options}, opts)
 }
 
 func (s contacts) MatchEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error) {
-	return first[Contact](ctx, s.caller, contactsMatchEmail, input{query: emailArgument{email}, invalid: checkEmail(email)}, opts)
+	return rest.First[Contact](ctx, s.caller, &contactsMatchEmail, rest.Input{Query: emailArgument{email}, Err: checkEmail(email)}, opts)
 }
 
-type contactFields Contact
-
-func (c *Contact) fields() any      { return (*contactFields)(c) }
-func (c *Contact) identified() bool { return c.ID > 0 }
-
 // UnmarshalJSON decodes a contact as the API sends it, or as MarshalJSON wrote it.
-func (c *Contact) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, c) }
+func (c *Contact) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the contact with the API's names and units, Extra included.
-func (c Contact) MarshalJSON() ([]byte, error) { return wire.Marshal(c.fields()) }
+func (c Contact) MarshalJSON() ([]byte, error) {
+	type fields Contact
+	return wire.Marshal(fields(c))
+}

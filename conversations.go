@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"net/http"
 	"time"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -46,7 +48,7 @@ type ConversationsService interface {
 
 // Conversation is a thread of messages with one contact.
 type Conversation struct {
-	ID                ConversationID     `json:"id"`
+	ID                ConversationID     `json:"id" wire:"id"`
 	Title             string             `json:"title,omitzero"`
 	Status            ConversationStatus `json:"status,omitzero"`
 	Email             string             `json:"email,omitzero"`
@@ -95,8 +97,6 @@ func (s ConversationStatus) IsKnown() bool {
 	}
 	return false
 }
-
-func (s ConversationStatus) segment() (string, error) { return textSegment(string(s)) }
 
 // ConversationCreateRequest is the body of POST v2/conversations. What is left zero is not sent.
 type ConversationCreateRequest struct {
@@ -165,51 +165,59 @@ type ConversationListByStatusOptions struct {
 
 func (o ConversationListByStatusOptions) page() paging { return paging{o.Limit, o.Cursor} }
 
+var (
+	conversationsGet               = rest.Route{Name: "conversations.get", Method: http.MethodGet, Path: "v2/conversations/{conversationId}"}
+	conversationsCreate            = rest.Route{Name: "conversations.create", Method: http.MethodPost, Path: "v2/conversations"}
+	conversationsCreateFromScratch = rest.Route{Name: "conversations.createFromScratch", Method: http.MethodPost, Path: "v2/conversations/create"}
+	conversationsUpdate            = rest.Route{Name: "conversations.update", Method: http.MethodPatch, Path: "v2/conversations/{conversationId}"}
+	conversationsDelete            = rest.Route{Name: "conversations.delete", Method: http.MethodDelete, Path: "v2/conversations/{conversationId}"}
+	conversationsList              = rest.Route{Name: "conversations.list", Method: http.MethodGet, Path: "v2/conversations"}
+	conversationsListByStatus      = rest.Route{Name: "conversations.listByStatus", Method: http.MethodGet, Path: "v2/conversations/status/{status}"}
+)
+
 type conversations struct{ *caller }
 
 func (s conversations) Get(ctx context.Context, id ConversationID, opts ...CallOption) (*Conversation, error) {
-	return one[Conversation](ctx, s.caller, conversationsGet, input{path: segments{id}, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Conversation](ctx, s.caller, &conversationsGet, rest.Input{Path: rest.Path{rest.OwnID(id)}}, opts)
 }
 
 func (s conversations) Create(ctx context.Context, req ConversationCreateRequest, opts ...CallOption) (*Conversation, error) {
-	return one[Conversation](ctx, s.caller, conversationsCreate, input{body: &req}, opts)
+	return rest.One[Conversation](ctx, s.caller, &conversationsCreate, rest.Input{Body: &req}, opts)
 }
 
 func (s conversations) CreateFromScratch(ctx context.Context, req ConversationCreateFromScratchRequest, opts ...CallOption) (*Conversation, error) {
-	return one[Conversation](ctx, s.caller, conversationsCreateFromScratch, input{body: &req}, opts)
+	return rest.One[Conversation](ctx, s.caller, &conversationsCreateFromScratch, rest.Input{Body: &req}, opts)
 }
 
 func (s conversations) Update(ctx context.Context, id ConversationID, req ConversationUpdateRequest, opts ...CallOption) (*Conversation, error) {
-	return one[Conversation](ctx, s.caller, conversationsUpdate, input{path: segments{id}, body: &req, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Conversation](ctx, s.caller, &conversationsUpdate, rest.Input{Path: rest.Path{rest.OwnID(id)}, Body: &req}, opts)
 }
 
 func (s conversations) Delete(ctx context.Context, id ConversationID, opts ...CallOption) error {
-	return none(ctx, s.caller, conversationsDelete, input{path: segments{id}}, opts)
+	return rest.None(ctx, s.caller, &conversationsDelete, rest.Input{Path: rest.Path{rest.ID(id)}}, opts)
 }
 
 func (s conversations) List(ctx context.Context, options ConversationListOptions, opts ...CallOption) (*Page[Conversation], error) {
-	return list[Conversation](ctx, s.caller, conversationsList, input{query: options}, opts)
+	return list[Conversation](ctx, s.caller, &conversationsList, rest.Input{Query: options}, opts)
 }
 
 func (s conversations) All(ctx context.Context, options ConversationListOptions, opts ...CallOption) iter.Seq2[*Conversation, error] {
-	return all[Conversation](ctx, s.caller, conversationsList, input{query: options}, opts)
+	return all[Conversation](ctx, s.caller, &conversationsList, rest.Input{Query: options}, opts)
 }
 
 func (s conversations) ListByStatus(ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption) (*Page[Conversation], error) {
-	return list[Conversation](ctx, s.caller, conversationsListByStatus, input{path: segments{status}, query: options}, opts)
+	return list[Conversation](ctx, s.caller, &conversationsListByStatus, rest.Input{Path: rest.Path{rest.Text(status)}, Query: options}, opts)
 }
 
 func (s conversations) AllByStatus(ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption) iter.Seq2[*Conversation, error] {
-	return all[Conversation](ctx, s.caller, conversationsListByStatus, input{path: segments{status}, query: options}, opts)
+	return all[Conversation](ctx, s.caller, &conversationsListByStatus, rest.Input{Path: rest.Path{rest.Text(status)}, Query: options}, opts)
 }
 
-type conversationFields Conversation
-
-func (c *Conversation) fields() any      { return (*conversationFields)(c) }
-func (c *Conversation) identified() bool { return c.ID > 0 }
-
 // UnmarshalJSON decodes a conversation as the API sends it, or as MarshalJSON wrote it.
-func (c *Conversation) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, c) }
+func (c *Conversation) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the conversation with the API's names and units, Extra included.
-func (c Conversation) MarshalJSON() ([]byte, error) { return wire.Marshal(c.fields()) }
+func (c Conversation) MarshalJSON() ([]byte, error) {
+	type fields Conversation
+	return wire.Marshal(fields(c))
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -49,77 +50,82 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 	if c.caller == nil {
 		return errNotConnected
 	}
-	call := c.caller.newCall(req.route(), opts, func(body []byte) error { return req.decode(body, out) })
+	in := req.input(out)
+	return c.caller.Call(ctx, req.route(), &in, opts, func(body []byte) error { return req.decode(body, out) })
+}
+
+func (r Request) route() *rest.Route {
+	return &rest.Route{Name: cmp.Or(r.Name, r.Path), Method: cmp.Or(r.Method, http.MethodGet), Path: r.Path}
+}
+
+// input checks and encodes a request whose answer goes into out.
+func (r Request) input(out any) rest.Input {
+	in := rest.Input{Query: r.Query, Bare: r.Raw}
 	switch out := out.(type) {
 	case nil:
-		call.anyContent = true
+		in.AnyContent = true
 	case *[]byte:
-		call.anyContent, call.anyAccepted = true, true
+		in.AnyContent, in.Accept = true, "*/*"
 	case io.Writer:
-		call.anyContent, call.anyAccepted, call.writer = true, true, out
+		in.AnyContent, in.Accept, in.Writer = true, "*/*", out
 	}
-	return call.run(ctx, requestTo{req, out})
+	in.Path, in.Body, in.Err = r.encode(out)
+	return in
 }
 
-func (r Request) route() *route {
-	return &route{name: cmp.Or(r.Name, r.Path), method: cmp.Or(r.Method, http.MethodGet), path: r.Path}
-}
-
-// requestTo is a request and what its answer is decoded into.
-type requestTo struct {
-	Request
-	out any
-}
-
-func (r requestTo) encode(c *call) (outgoing, error) {
-	if err := checkTarget(r.out); err != nil {
-		return outgoing{}, err
+func (r Request) encode(out any) (rest.Path, any, error) {
+	if err := checkTarget(out); err != nil {
+		return nil, nil, err
 	}
-	if strings.ContainsFunc(c.route.method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
-		return outgoing{}, &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
+	if strings.ContainsFunc(r.Method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		return nil, nil, &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
 	}
-	if err := r.checkPath(); err != nil {
-		return outgoing{}, &ValidationError{Argument: "Path", Reason: err.Error()}
+	path, err := r.values()
+	if err != nil {
+		return nil, nil, &ValidationError{Argument: "Path", Reason: err.Error()}
 	}
-	path, err := c.expand(func(name string) (string, error) { return textSegment(r.Values[name]) })
-	if err != nil || r.Body == nil {
-		return outgoing{path: path, query: r.Query.Encode()}, err
+	if r.Body == nil {
+		return path, nil, nil
 	}
 	body, err := marshalOpen(r.Body)
+	if err == nil && string(body) == "null" { // of a nil pointer
+		err = errNull
+	}
 	if err != nil {
-		return outgoing{}, &ValidationError{Argument: "Body", Reason: err.Error()}
+		return nil, nil, &ValidationError{Argument: "Body", Reason: err.Error()}
 	}
-	if string(body) == "null" { // of a nil pointer
-		return outgoing{}, &ValidationError{Argument: "Body", Reason: "must not be null"}
-	}
-	return outgoing{path, r.Query.Encode(), body}, nil
+	return path, rest.JSON(body), nil
 }
 
-// checkPath keeps the path under the base URL, and all values used.
-func (r Request) checkPath() error {
+const errNull = wire.Reason("must not be null")
+
+// values returns the values of the path's parameters. They must all be used, and the path must stay under the base URL.
+func (r Request) values() (rest.Path, error) {
+	var values rest.Path
 	used := map[string]bool{}
 	for part := range strings.SplitSeq(r.Path, "/") {
 		name, isName := strings.CutPrefix(part, "{")
 		name, closed := strings.CutSuffix(name, "}")
 		switch {
 		case isName && (!closed || !isWord(name)):
-			return errors.New("has a parameter that is not a word in braces")
+			return nil, errors.New("has a parameter that is not a word in braces")
 		case isName:
 			used[name] = true
+			values = append(values, rest.Text(r.Values[name]))
 		case part == "":
-			return errors.New("must be relative to the base URL, without empty segments")
+			return nil, errors.New("must be relative to the base URL, without empty segments")
 		case part == "." || part == "..":
-			return errDots
+			return nil, rest.ErrDots
 		case strings.ContainsAny(part, `?#%\{}`) || !printableASCII(part):
-			return errors.New("has a character that must be escaped: use Values and Query")
+			return nil, errors.New("has a character that must be escaped: use Values and Query")
 		}
 	}
 	for name := range r.Values {
 		if !used[name] {
-			return errors.New("does not use all Values")
+			return nil, errors.New("does not use all Values")
 		}
 	}
-	return nil
+	return values, nil
 }
 
 func isWord(text string) bool {
@@ -146,7 +152,7 @@ func checkTarget(out any) error {
 func (r Request) decode(body []byte, out any) error {
 	switch out := out.(type) {
 	case nil:
-		return reported(body)
+		return rest.Reported(body)
 	case *[]byte:
 		*out = slices.Clone(body)
 		return nil
@@ -164,17 +170,5 @@ func (r Request) decode(body []byte, out any) error {
 	if err == nil && envelope.Data {
 		err = wire.Unmarshal(data, out)
 	}
-	return checkEnvelope(envelope, err)
-}
-
-// reported looks for an error in an answer that is otherwise passed over, which need not be JSON.
-func reported(body []byte) error {
-	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
-		dec.Value()
-		return nil
-	})
-	if err == nil && envelope.Failed && !envelope.Data {
-		return errReported
-	}
-	return nil
+	return rest.CheckEnvelope(envelope, err)
 }

@@ -83,5 +83,34 @@
 // These are assumptions: the service is being wound down, and no call of this package has been made against it.
 package drift
 
+import "github.com/driftsdk/drift/internal/rest"
+
 // userAgent names the SDK to the service.
 const userAgent = "drift-go"
+
+// Operation is an operation of the API. Errors, logs, hooks and metrics name it by these labels.
+type Operation struct {
+	Name     string // such as "conversations.get"
+	Method   string
+	Template string // of the path below the base URL, such as "v2/conversations/{conversationId}"
+}
+
+// Operations returns the operations that the services of a [Client] serve, by service.
+func Operations() []Operation {
+	var operations []Operation
+	for _, route := range []*rest.Route{
+		&conversationsGet, &conversationsCreate, &conversationsCreateFromScratch, &conversationsUpdate,
+		&conversationsDelete, &conversationsList, &conversationsListByStatus,
+		&messagesGet, &messagesCreate, &messagesUpdate,
+		&contactsGet, &contactsCreate, &contactsUpsertByEmail, &contactsUpdate, &contactsDelete, &contactsList,
+		&contactsMatchEmail,
+		&notesGet, &notesCreate, &notesUpdate,
+		&tagsGet, &tagsCreate, &tagsUpdate, &tagsDelete,
+		&companiesListPeople, &companiesListTeams,
+		&meetingsGet, &meetingsCreate, &meetingsUpdate, &meetingsDelete, &meetingsList, &meetingsAddParticipant,
+		&driftbotUpdateMessage, &driftbotTrigger,
+	} {
+		operations = append(operations, Operation{route.Name, route.Method, route.Path})
+	}
+	return operations
+}

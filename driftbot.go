@@ -3,9 +3,11 @@ package drift
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"reflect"
 	"time"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -122,25 +124,28 @@ type driftbotTriggerBody struct {
 	ConversationID ConversationID `json:"conversation_id"`
 }
 
+var (
+	driftbotUpdateMessage = rest.Route{Name: "driftbot.updateMessage", Method: http.MethodPatch, Path: "v2/conversations/{conversationId}/driftbot"}
+	driftbotTrigger       = rest.Route{Name: "driftbot.trigger", Method: http.MethodPost, Path: "v2/conversations/{conversationId}/driftbot/trigger"}
+)
+
 type driftbot struct{ *caller }
 
 func (s driftbot) UpdateMessage(ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption) (*Message, error) {
-	return one[Message](ctx, s.caller, driftbotUpdateMessage, input{path: segments{conversationID}, body: &req}, opts)
+	return rest.One[Message](ctx, s.caller, &driftbotUpdateMessage, rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &req}, opts)
 }
 
 func (s driftbot) Trigger(ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption) (*DriftbotInteraction, error) {
 	invalid := req.encodePayload()
 	body := driftbotTriggerBody{driftbotTriggerFields(req), conversationID}
-	return one[DriftbotInteraction](ctx, s.caller, driftbotTrigger, input{path: segments{conversationID}, body: &body, invalid: invalid}, opts)
+	return rest.One[DriftbotInteraction](ctx, s.caller, &driftbotTrigger, rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &body, Err: invalid}, opts)
 }
 
-type driftbotInteractionFields DriftbotInteraction
-
-func (i *DriftbotInteraction) fields() any      { return (*driftbotInteractionFields)(i) }
-func (i *DriftbotInteraction) identified() bool { return true }
-
 // UnmarshalJSON decodes an interaction as the API sends it, or as MarshalJSON wrote it.
-func (i *DriftbotInteraction) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, i) }
+func (i *DriftbotInteraction) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, i) }
 
 // MarshalJSON encodes the interaction with the API's names and units, Extra included.
-func (i DriftbotInteraction) MarshalJSON() ([]byte, error) { return wire.Marshal(i.fields()) }
+func (i DriftbotInteraction) MarshalJSON() ([]byte, error) {
+	type fields DriftbotInteraction
+	return wire.Marshal(fields(i))
+}

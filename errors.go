@@ -1,7 +1,6 @@
 package drift
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/driftsdk/drift/internal/answer"
+	"github.com/driftsdk/drift/internal/rest"
+	"github.com/driftsdk/drift/internal/trace"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -286,7 +288,7 @@ func (e *TransportError) Error() string {
 
 // Timeout reports whether time ran out: that of an attempt (a minute, see [WithHTTPClient]), of the connection, of a store, or the
 // caller's. A deadline of the caller's matches [context.DeadlineExceeded] besides, and those of attempts and connections do not.
-func (e *TransportError) Timeout() bool { return isTimeout(e.Err) }
+func (e *TransportError) Timeout() bool { return trace.IsTimeout(e.Err) }
 
 func (e *TransportError) Unwrap() []error { return nonNil(e.Err, e.last) }
 
@@ -323,10 +325,14 @@ func (e *DecodeError) printablePath() string {
 	if e.hidden {
 		return ""
 	}
-	return printable(e.Path, maxName)
+	return answer.Printable(e.Path, answer.MaxName)
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
+
+func newDecodeError(operation string, e *wire.Error) *DecodeError {
+	return &DecodeError{operation, e.Path, e.Reason, e.Keys}
+}
 
 // Format writes the text for every verb.
 func (e *DecodeError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
@@ -413,6 +419,14 @@ func RecordErrors(err error) []*RecordError {
 // line.
 type recordErrors struct{ errs []error }
 
+func newRecordErrors(operation string, odd rest.Odd) *recordErrors {
+	errs := make([]error, len(odd))
+	for i, element := range odd {
+		errs[i] = &RecordError{operation, element.Index, newDecodeError(operation, element.Err), &element.Raw}
+	}
+	return &recordErrors{errs}
+}
+
 func (e *recordErrors) Error() string {
 	text := e.errs[0].Error()
 	if more := len(e.errs) - 1; more > 0 {
@@ -464,44 +478,12 @@ type Attempt struct {
 
 // Reasons that several checks share.
 const (
-	errNotPositive = wire.Reason("must be greater than 0")
 	errNotNegative = wire.Reason("must not be negative")
-	errEmpty       = wire.Reason("must not be empty")
-	errDots        = wire.Reason(`must not be "." or ".."`)
-	errControl     = wire.Reason("must be valid UTF-8 without control characters")
 	errMinutes     = wire.Reason("must be a positive whole number of minutes")
 	errNoObject    = wire.Reason("not an object")
-	errTooLong     = wire.Reason("must be at most 1024 bytes long")
-	errNoID        = wire.Reason("the record has no id greater than 0")
-
-	errForeignRecord = wire.Reason("the answer belongs to another request")
 )
 
 var errNotConnected = errors.New("drift: this client was not made by NewClient")
-
-// contextError tells why a context ended: it matches context.Canceled or context.DeadlineExceeded, which net/http hides
-// behind a custom cause, and the cause.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if err == nil || cause == nil || errors.Is(cause, err) {
-		return cause
-	}
-	return &causedError{err, cause}
-}
-
-// withContext adds that a context has ended to what went wrong before, unless that is the same.
-func withContext(ctx context.Context, err error) error {
-	ended := contextError(ctx)
-	if err == nil || errors.Is(err, ctx.Err()) {
-		return ended
-	}
-	return &causedError{ended, err}
-}
-
-type causedError struct{ err, cause error }
-
-func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
-func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
 
 // formatError is there because the verbs that are not for text print the fields of an error.
 func formatError(f fmt.State, verb rune, err error) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"net/http"
 	"time"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -41,7 +43,7 @@ type MeetingsService interface {
 
 // Meeting is an appointment.
 type Meeting struct {
-	ID             MeetingID       `json:"id"`
+	ID             MeetingID       `json:"id" wire:"id"`
 	ConversationID ConversationID  `json:"conversation_id,omitzero"`
 	Subject        string          `json:"subject,omitzero"`
 	Location       string          `json:"location,omitzero"`
@@ -65,7 +67,7 @@ type Meeting struct {
 
 // Participant is a person who takes part in a meeting.
 type Participant struct {
-	ID        ParticipantID `json:"id,omitzero"` // 0 where a meeting lists its participants without ids
+	ID        ParticipantID `json:"id,omitzero" wire:"id"` // 0 where a meeting lists its participants without ids
 	MeetingID MeetingID     `json:"meeting_id,omitzero"`
 	Email     string        `json:"email,omitzero"`
 	FirstName string        `json:"first_name,omitzero"`
@@ -83,6 +85,9 @@ type MeetingCreateRequest struct {
 	StartAt        time.Time      `json:"start_at,omitzero"`
 	UpdatedBy      UserID         `json:"updated_by,omitzero"`
 }
+
+// meetingCreateBody has no methods, so that the checks of requests see its fields.
+type meetingCreateBody MeetingCreateRequest
 
 // MeetingUpdateRequest is the body of PATCH v2/meetings/{meetingId}.
 type MeetingUpdateRequest struct {
@@ -133,64 +138,67 @@ type MeetingListOptions struct {
 
 func (o MeetingListOptions) page() paging { return paging{o.Limit, o.Cursor} }
 
+var (
+	meetingsGet            = rest.Route{Name: "meetings.get", Method: http.MethodGet, Path: "v2/meetings/{meetingId}"}
+	meetingsCreate         = rest.Route{Name: "meetings.create", Method: http.MethodPost, Path: "v2/meetings"}
+	meetingsUpdate         = rest.Route{Name: "meetings.update", Method: http.MethodPatch, Path: "v2/meetings/{meetingId}"}
+	meetingsDelete         = rest.Route{Name: "meetings.delete", Method: http.MethodDelete, Path: "v2/meetings/{meetingId}"}
+	meetingsList           = rest.Route{Name: "meetings.list", Method: http.MethodGet, Path: "v2/meetings"}
+	meetingsAddParticipant = rest.Route{Name: "meetings.addParticipant", Method: http.MethodPost, Path: "v2/meetings/{meetingId}/participants"}
+)
+
 type meetings struct{ *caller }
 
 func (s meetings) Get(ctx context.Context, id MeetingID, opts ...CallOption) (*Meeting, error) {
-	return one[Meeting](ctx, s.caller, meetingsGet, input{path: segments{id}, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Meeting](ctx, s.caller, &meetingsGet, rest.Input{Path: rest.Path{rest.OwnID(id)}}, opts)
 }
 
 func (s meetings) Create(ctx context.Context, req MeetingCreateRequest, opts ...CallOption) (*Meeting, error) {
-	return one[Meeting](ctx, s.caller, meetingsCreate, input{body: &req}, opts)
+	return rest.One[Meeting](ctx, s.caller, &meetingsCreate, rest.Input{Body: (*meetingCreateBody)(&req)}, opts)
 }
 
 func (s meetings) Update(ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption) (*Meeting, error) {
-	return one[Meeting](ctx, s.caller, meetingsUpdate, input{path: segments{id}, body: &req, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Meeting](ctx, s.caller, &meetingsUpdate, rest.Input{Path: rest.Path{rest.OwnID(id)}, Body: &req}, opts)
 }
 
 func (s meetings) Delete(ctx context.Context, id MeetingID, opts ...CallOption) error {
-	return none(ctx, s.caller, meetingsDelete, input{path: segments{id}}, opts)
+	return rest.None(ctx, s.caller, &meetingsDelete, rest.Input{Path: rest.Path{rest.ID(id)}}, opts)
 }
 
 func (s meetings) List(ctx context.Context, options MeetingListOptions, opts ...CallOption) (*Page[Meeting], error) {
-	return list[Meeting](ctx, s.caller, meetingsList, input{query: options}, opts)
+	return list[Meeting](ctx, s.caller, &meetingsList, rest.Input{Query: options}, opts)
 }
 
 func (s meetings) All(ctx context.Context, options MeetingListOptions, opts ...CallOption) iter.Seq2[*Meeting, error] {
-	return all[Meeting](ctx, s.caller, meetingsList, input{query: options}, opts)
+	return all[Meeting](ctx, s.caller, &meetingsList, rest.Input{Query: options}, opts)
 }
 
 func (s meetings) AddParticipant(ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption) (*Participant, error) {
-	return one[Participant](ctx, s.caller, meetingsAddParticipant, input{path: segments{id}, body: &req, invalid: checkEmail(req.Email)}, opts)
+	return rest.One[Participant](ctx, s.caller, &meetingsAddParticipant, rest.Input{Path: rest.Path{rest.ID(id)}, Body: &req, Err: checkEmail(req.Email)}, opts)
 }
 
-type meetingFields Meeting
-
-func (m *Meeting) fields() any      { return (*meetingFields)(m) }
-func (m *Meeting) identified() bool { return m.ID > 0 }
-
 // UnmarshalJSON decodes a meeting as the API sends it, or as MarshalJSON wrote it.
-func (m *Meeting) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, m) }
+func (m *Meeting) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, m) }
 
 // MarshalJSON encodes the meeting with the API's names and units, Extra included.
-func (m Meeting) MarshalJSON() ([]byte, error) { return wire.Marshal(m.fields()) }
-
-type participantFields Participant
-
-func (p *Participant) fields() any      { return (*participantFields)(p) }
-func (p *Participant) identified() bool { return p.ID > 0 }
+func (m Meeting) MarshalJSON() ([]byte, error) {
+	type fields Meeting
+	return wire.Marshal(fields(m))
+}
 
 // UnmarshalJSON decodes a participant as the API sends it, or as MarshalJSON wrote it.
-func (p *Participant) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, p) }
+func (p *Participant) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, p) }
 
 // MarshalJSON encodes the participant with the API's names, Extra included.
-func (p Participant) MarshalJSON() ([]byte, error) { return wire.Marshal(p.fields()) }
-
-type meetingCreateFields MeetingCreateRequest
-
-func (r *MeetingCreateRequest) fields() any { return (*meetingCreateFields)(r) }
+func (p Participant) MarshalJSON() ([]byte, error) {
+	type fields Participant
+	return wire.Marshal(fields(p))
+}
 
 // UnmarshalJSON decodes a request as MarshalJSON wrote it.
-func (r *MeetingCreateRequest) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, r) }
+func (r *MeetingCreateRequest) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the request with the API's names and units.
-func (r MeetingCreateRequest) MarshalJSON() ([]byte, error) { return wire.Marshal(r.fields()) }
+func (r MeetingCreateRequest) MarshalJSON() ([]byte, error) {
+	return wire.Marshal(meetingCreateBody(r))
+}

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -28,7 +30,7 @@ type MessagesService interface {
 
 // Message is one message of a conversation.
 type Message struct {
-	ID              MessageID       `json:"id"`
+	ID              MessageID       `json:"id" wire:"id"`
 	ConversationID  ConversationID  `json:"conversation_id,omitzero"`
 	OrgID           OrgID           `json:"org_id,omitzero"`
 	ClientMessageID string          `json:"client_message_id,omitzero"` // the writer's own key
@@ -147,70 +149,80 @@ type MessageUpdateRequest struct {
 	Type   Optional[MessageType] `json:"type,omitzero"`
 }
 
+var (
+	messagesGet    = rest.Route{Name: "messages.get", Method: http.MethodGet, Path: "v2/conversations/{conversationId}/messages/{messageId}"}
+	messagesCreate = rest.Route{Name: "messages.create", Method: http.MethodPost, Path: "v2/conversations/{conversationId}/messages"}
+	messagesUpdate = rest.Route{Name: "messages.update", Method: http.MethodPatch, Path: "v2/conversations/{conversationId}/messages/{messageId}"}
+)
+
 type messages struct{ *caller }
 
 func (s messages) Get(ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption) (*Message, error) {
-	return one[Message](ctx, s.caller, messagesGet, input{path: segments{conversationID, id}, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Message](ctx, s.caller, &messagesGet, rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}}, opts)
 }
 
 func (s messages) Create(ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption) (*Message, error) {
 	req.ClientMessageID = cmp.Or(req.ClientMessageID, newKey())
 	body := messageCreateBody{req, conversationID}
-	return one[Message](ctx, s.caller, messagesCreate, input{path: segments{conversationID}, body: &body,
-		echo: echo{conversationID: conversationID, keyField: "client_message_id", key: req.ClientMessageID}}, opts)
+	return rest.One[Message](ctx, s.caller, &messagesCreate, rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &body,
+		Key:    req.ClientMessageID,
+		Echoes: []rest.Field{{Name: "conversation_id", Value: conversationID.String()}, {Name: "client_message_id", Value: req.ClientMessageID}}}, opts)
 }
 
 func (s messages) Update(ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption) (*Message, error) {
-	return one[Message](ctx, s.caller, messagesUpdate, input{path: segments{conversationID, id}, body: &req, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Message](ctx, s.caller, &messagesUpdate, rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}, Body: &req}, opts)
 }
 
-type messageFields Message
-
-func (m *Message) fields() any      { return (*messageFields)(m) }
-func (m *Message) identified() bool { return m.ID > 0 }
-
 // UnmarshalJSON decodes a message as the API sends it, or as MarshalJSON wrote it.
-func (m *Message) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, m) }
+func (m *Message) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, m) }
 
 // MarshalJSON encodes the message with the API's names and units, Extra included.
-func (m Message) MarshalJSON() ([]byte, error) { return wire.Marshal(m.fields()) }
-
-type authorFields Author
+func (m Message) MarshalJSON() ([]byte, error) {
+	type fields Message
+	return wire.Marshal(fields(m))
+}
 
 // UnmarshalJSON decodes an author as the API sends it, or as MarshalJSON wrote it.
 func (a *Author) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, a) }
 
 // MarshalJSON encodes the author with the API's names, Extra included.
-func (a Author) MarshalJSON() ([]byte, error) { return wire.Marshal(authorFields(a)) }
-
-type buttonFields Button
+func (a Author) MarshalJSON() ([]byte, error) {
+	type fields Author
+	return wire.Marshal(fields(a))
+}
 
 // UnmarshalJSON decodes a button as the API sends it, or as MarshalJSON wrote it.
 func (b *Button) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, b) }
 
 // MarshalJSON encodes the button with the API's names, Extra included.
-func (b Button) MarshalJSON() ([]byte, error) { return wire.Marshal(buttonFields(b)) }
-
-type buttonReactionFields ButtonReaction
+func (b Button) MarshalJSON() ([]byte, error) {
+	type fields Button
+	return wire.Marshal(fields(b))
+}
 
 // UnmarshalJSON decodes a reaction as the API sends it, or as MarshalJSON wrote it.
 func (r *ButtonReaction) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the reaction with the API's names, Extra included.
-func (r ButtonReaction) MarshalJSON() ([]byte, error) { return wire.Marshal(buttonReactionFields(r)) }
-
-type attachmentFields Attachment
+func (r ButtonReaction) MarshalJSON() ([]byte, error) {
+	type fields ButtonReaction
+	return wire.Marshal(fields(r))
+}
 
 // UnmarshalJSON decodes an attachment as the API sends it, or as MarshalJSON wrote it.
 func (a *Attachment) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, a) }
 
 // MarshalJSON encodes the attachment with the API's names, Extra included.
-func (a Attachment) MarshalJSON() ([]byte, error) { return wire.Marshal(attachmentFields(a)) }
-
-type messageContextFields MessageContext
+func (a Attachment) MarshalJSON() ([]byte, error) {
+	type fields Attachment
+	return wire.Marshal(fields(a))
+}
 
 // UnmarshalJSON decodes a context as the API sends it, or as MarshalJSON wrote it.
 func (c *MessageContext) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the context with the API's names, Extra included.
-func (c MessageContext) MarshalJSON() ([]byte, error) { return wire.Marshal(messageContextFields(c)) }
+func (c MessageContext) MarshalJSON() ([]byte, error) {
+	type fields MessageContext
+	return wire.Marshal(fields(c))
+}

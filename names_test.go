@@ -69,11 +69,11 @@ func parseCalls(t testing.TB, column string) []goCall {
 }
 
 func TestRoutesAreTheCatalogue(t *testing.T) {
-	var want []drift.Route
+	var want []drift.Operation
 	for _, op := range catalogue(t) {
-		want = append(want, drift.Route{Name: op.name, Method: op.method, Path: op.path})
+		want = append(want, drift.Operation{Name: op.name, Method: op.method, Template: op.path})
 	}
-	assert.Equal(t, want, drift.Routes())
+	assert.Equal(t, want, drift.Operations())
 }
 
 // services returns the client's service interfaces by the name of their field.

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -28,7 +30,7 @@ type NotesService interface {
 
 // Note is a remark on a conversation that its contact does not see.
 type Note struct {
-	ID              NoteID         `json:"id"`
+	ID              NoteID         `json:"id" wire:"id"`
 	ConversationID  ConversationID `json:"conversation_id,omitzero"`
 	ClientID        string         `json:"client_id,omitzero"` // the writer's own key
 	ClientCreatedAt time.Time      `json:"client_created_at,omitzero"`
@@ -56,6 +58,9 @@ type NoteCreateRequest struct {
 	User            UserID    `json:"user,omitzero"`
 }
 
+// noteCreateBody has no methods, so that the checks of requests see its fields.
+type noteCreateBody NoteCreateRequest
+
 // NoteUpdateRequest is the body of PATCH v2/conversations/{conversationId}/timeline/notes/{noteId}.
 type NoteUpdateRequest struct {
 	Body      Optional[string]    `json:"body,omitzero"`
@@ -66,38 +71,41 @@ type NoteUpdateRequest struct {
 	Type      Optional[string]    `json:"type,omitzero"`
 }
 
+var (
+	notesGet    = rest.Route{Name: "notes.get", Method: http.MethodGet, Path: "v2/conversations/{conversationId}/timeline/notes/{noteId}"}
+	notesCreate = rest.Route{Name: "notes.create", Method: http.MethodPost, Path: "v2/conversations/{conversationId}/timeline/notes"}
+	notesUpdate = rest.Route{Name: "notes.update", Method: http.MethodPatch, Path: "v2/conversations/{conversationId}/timeline/notes/{noteId}"}
+)
+
 type notes struct{ *caller }
 
 func (s notes) Get(ctx context.Context, conversationID ConversationID, id NoteID, opts ...CallOption) (*Note, error) {
-	return one[Note](ctx, s.caller, notesGet, input{path: segments{conversationID, id}, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Note](ctx, s.caller, &notesGet, rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}}, opts)
 }
 
 func (s notes) Create(ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption) (*Note, error) {
 	req.ClientID = cmp.Or(req.ClientID, newKey())
-	return one[Note](ctx, s.caller, notesCreate, input{path: segments{conversationID}, body: &req, echo: echo{key: req.ClientID}}, opts)
+	return rest.One[Note](ctx, s.caller, &notesCreate, rest.Input{Path: rest.Path{rest.ID(conversationID)},
+		Body: (*noteCreateBody)(&req), Key: req.ClientID}, opts)
 }
 
 func (s notes) Update(ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption) (*Note, error) {
-	return one[Note](ctx, s.caller, notesUpdate, input{path: segments{conversationID, id}, body: &req, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Note](ctx, s.caller, &notesUpdate, rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}, Body: &req}, opts)
 }
 
-type noteFields Note
-
-func (n *Note) fields() any      { return (*noteFields)(n) }
-func (n *Note) identified() bool { return n.ID > 0 }
-
 // UnmarshalJSON decodes a note as the API sends it, or as MarshalJSON wrote it.
-func (n *Note) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, n) }
+func (n *Note) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, n) }
 
 // MarshalJSON encodes the note with the API's names and units, Extra included.
-func (n Note) MarshalJSON() ([]byte, error) { return wire.Marshal(n.fields()) }
-
-type noteCreateFields NoteCreateRequest
-
-func (r *NoteCreateRequest) fields() any { return (*noteCreateFields)(r) }
+func (n Note) MarshalJSON() ([]byte, error) {
+	type fields Note
+	return wire.Marshal(fields(n))
+}
 
 // UnmarshalJSON decodes a request as MarshalJSON wrote it.
-func (r *NoteCreateRequest) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, r) }
+func (r *NoteCreateRequest) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the request with the API's names and units.
-func (r NoteCreateRequest) MarshalJSON() ([]byte, error) { return wire.Marshal(r.fields()) }
+func (r NoteCreateRequest) MarshalJSON() ([]byte, error) {
+	return wire.Marshal(noteCreateBody(r))
+}

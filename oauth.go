@@ -10,7 +10,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
@@ -19,6 +18,9 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/driftsdk/drift/internal/answer"
+	"github.com/driftsdk/drift/internal/rest"
+	"github.com/driftsdk/drift/internal/trace"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -93,7 +95,7 @@ func (c OAuthConfig) Exchange(ctx context.Context, code string, opts ...oauth2.A
 	case ctx == nil:
 		return nil, &ValidationError{Operation: exchangeOperation, Argument: "ctx", Reason: errNil.Error()}
 	case code == "":
-		return nil, &ValidationError{Operation: exchangeOperation, Argument: "code", Reason: errEmpty.Error()}
+		return nil, &ValidationError{Operation: exchangeOperation, Argument: "code", Reason: rest.ErrEmpty.Error()}
 	}
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}}
 	if c.RedirectURL != "" {
@@ -163,9 +165,9 @@ func (c OAuthConfig) endpoint(operation string) (*tokenEndpoint, error) {
 	e := &tokenEndpoint{url: cmp.Or(c.TokenURL, DefaultTokenURL), id: c.ClientID, secret: c.ClientSecret, timeout: tokenTimeout}
 	switch {
 	case c.ClientID == "":
-		return nil, invalid("ClientID", errEmpty)
+		return nil, invalid("ClientID", rest.ErrEmpty)
 	case c.ClientSecret == "":
-		return nil, invalid("ClientSecret", errEmpty)
+		return nil, invalid("ClientSecret", rest.ErrEmpty)
 	}
 	if err := checkTokenURL(e.url, c.InsecureHTTP); err != nil {
 		return nil, invalid("TokenURL", err)
@@ -267,32 +269,34 @@ func (r *tokenRequest) attempt(ctx context.Context) *tokenAnswer {
 }
 
 func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
-	var trace sendTrace
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace.hooks()), http.MethodPost, r.url, strings.NewReader(r.form))
+	traced, request, cancel := trace.Follow(ctx)
+	defer cancel(nil)
+	req, err := http.NewRequestWithContext(traced, http.MethodPost, r.url, nil)
 	if err != nil {
 		a.err = &cause{err: err}
 		return
 	}
 	req.Header = http.Header{"Accept": {jsonType}, "Content-Type": {"application/x-www-form-urlencoded"}, "User-Agent": {userAgent}}
+	request.Prepare(req, []byte(r.form), 0)
 	resp, err := roundTrip(r.transport, req)
 	if err != nil {
-		a.err, a.broken = transportCause(r.caller, ctx, err), true
+		a.err, a.broken = transportCause(r.caller, traced, err), true
 		end()
-		a.sent = trace.sent(err)
+		a.sent = request.Sent(err)
 		return
 	}
 	defer resp.Body.Close()
 	a.sent, a.status, a.header = true, resp.StatusCode, resp.Header
 	a.err = a.read(resp)
 	if a.broken {
-		a.err = transportCause(r.caller, ctx, a.err)
+		a.err = transportCause(r.caller, traced, a.err)
 	}
 }
 
 // read reads the answer, which is small: one that is not is none.
 func (a *tokenAnswer) read(resp *http.Response) (err error) {
 	if resp.StatusCode/100 == 1 || redirects(resp.StatusCode) {
-		return &unusable{errRedirect, "status " + strconv.Itoa(resp.StatusCode)}
+		return unusable(errRedirect, "status "+strconv.Itoa(resp.StatusCode))
 	}
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxTokenBody+1))
 	success := resp.StatusCode/100 == 2
@@ -350,18 +354,18 @@ func tokenFields(body []byte) (map[string]json.RawMessage, error) {
 // said returns what an answer says of an error: in the members of RFC 6749, or in the object that the rest of the API uses.
 func (r *tokenRequest) said(fields map[string]json.RawMessage) (kind, message string) {
 	if object, err := tokenFields(fields["error"]); err == nil {
-		return r.show(object, "type", maxName), r.show(object, "message", maxMessage)
+		return r.show(object, "type", answer.MaxName), r.show(object, "message", answer.MaxMessage)
 	}
-	return r.show(fields, "error", maxName), r.show(fields, "errordescription", maxMessage)
+	return r.show(fields, "error", answer.MaxName), r.show(fields, "errordescription", answer.MaxMessage)
 }
 
 // show returns a text of the service that is fit to be shown.
 func (r *tokenRequest) show(fields map[string]json.RawMessage, name string, limit int) string {
 	text, _ := wire.ParseText(fields[name])
 	for _, secret := range r.secrets {
-		text = mask(text, secret, len(text)+len(redacted))
+		text = answer.Mask(text, secret, len(text)+len(redacted))
 	}
-	return printable(text, limit)
+	return answer.Printable(text, limit)
 }
 
 // token makes a token of an answer's members.
@@ -373,7 +377,7 @@ func (r *tokenRequest) token(fields map[string]json.RawMessage, asked time.Time)
 	token := &oauth2.Token{AccessToken: access, TokenType: "Bearer", RefreshToken: refresh}
 	switch {
 	case access == "":
-		return r.rotated(refresh), r.decodeError("/access_token", errEmpty)
+		return r.rotated(refresh), r.decodeError("/access_token", rest.ErrEmpty)
 	case checkToken(access) != nil:
 		return r.rotated(refresh), r.decodeError("/access_token", errTokenText)
 	case kind != "" && !strings.EqualFold(kind, "Bearer"):
@@ -431,7 +435,7 @@ func (r *tokenRequest) again(a *tokenAnswer) bool {
 		return false
 	case a.err == nil:
 		return a.status == http.StatusTooManyRequests || transient(a.status)
-	case !a.broken || permanent(a.err):
+	case !a.broken || trace.IsPermanent(a.err):
 		return false
 	case a.sent:
 		r.broken++
@@ -452,7 +456,7 @@ func (r *tokenRequest) wait(ctx context.Context, a *tokenAnswer) bool {
 	return sleep(ctx, delay)
 }
 
-func (a *tokenAnswer) retryAfter() time.Duration { return parseRetryAfter(a.header, time.Now()) }
+func (a *tokenAnswer) retryAfter() time.Duration { return answer.RetryAfter(a.header, time.Now()) }
 
 // sleep reports whether it came to its end before the context did.
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -479,7 +483,7 @@ func (r *tokenRequest) decodeError(path string, err error) error {
 func (r *tokenRequest) apiError(a *tokenAnswer, kind, description string) error {
 	id := a.header.Get("X-Request-Id")
 	for _, secret := range r.secrets {
-		id = mask(id, secret, maxName)
+		id = answer.Mask(id, secret, answer.MaxName)
 	}
 	return &APIError{StatusCode: a.status, Type: kind, Message: description, RequestID: id, Operation: r.operation,
 		Method: http.MethodPost, Route: tokenRoute, RetryAfter: a.retryAfter(), Attempts: slices.Clone(r.attempts)}

@@ -425,10 +425,10 @@ func (s *OAuthTokenSource) storeFailed(ctx context.Context, err error, refused s
 	case errStoreTimeout:
 		err = errStoreTimeout
 	}
-	return nil, &refreshError{err: &TransportError{Operation: refreshOperation, Err: &cause{"the token store failed", err}}}
+	return nil, &refreshError{err: &TransportError{Operation: refreshOperation, Err: &cause{text: "the token store failed", err: err}}}
 }
 
-const errStoreTimeout = timeout("the token store took too long")
+var errStoreTimeout = &cause{text: "the token store took too long", timeout: true}
 
 // refusalCode returns the code with which the service refuses a refresh for good, or "". The same status without a code of
 // RFC 6749 may come from anything on the way.
@@ -486,7 +486,7 @@ func (s *OAuthTokenSource) saved(token *oauth2.Token) {
 func (s *OAuthTokenSource) notSaved(err error) error {
 	s.saves++
 	s.saveAt = time.Now().Add(pauseAfter(s.saves))
-	s.untold = &cause{"cannot store the token", err}
+	s.untold = &cause{text: "cannot store the token", err: err}
 	return s.untold
 }
 

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/driftsdk/drift/internal/rest"
 )
 
 // Option configures a client; see [NewClient]. The order of options does not matter, but the last of two that say the same
@@ -135,7 +137,7 @@ func WithHTTPClient(client *http.Client) Option {
 func WithPlan(plan Plan) Option {
 	return option(func(c *config) error {
 		if plan <= 0 {
-			return invalidOption("WithPlan", errNotPositive)
+			return invalidOption("WithPlan", rest.ErrNotPositive)
 		}
 		c.plan = plan
 		return nil
@@ -147,7 +149,7 @@ func WithPlan(plan Plan) Option {
 func WithRateLimit(perMinute int) Option {
 	return option(func(c *config) error {
 		if perMinute <= 0 {
-			return invalidOption("WithRateLimit", errNotPositive)
+			return invalidOption("WithRateLimit", rest.ErrNotPositive)
 		}
 		c.perMinute = perMinute
 		return nil
@@ -274,7 +276,7 @@ const DefaultMaxResponseBytes = 10 << 20
 func WithMaxResponseBytes(n int64) CallOption {
 	return callOption(func(c *callOptions) error {
 		if n <= 0 {
-			return invalidOption("WithMaxResponseBytes", errNotPositive)
+			return invalidOption("WithMaxResponseBytes", rest.ErrNotPositive)
 		}
 		c.maxBody = min(n, math.MaxInt64-1) // one more byte tells whether there are more
 		return nil
@@ -314,7 +316,7 @@ var reservedHeaders = []string{
 func WithTimeout(d time.Duration) CallOption {
 	return callOption(func(c *callOptions) error {
 		if d <= 0 {
-			return invalidOption("WithTimeout", errNotPositive)
+			return invalidOption("WithTimeout", rest.ErrNotPositive)
 		}
 		c.timeout = d
 		return nil
@@ -403,7 +405,7 @@ func parseBaseURL(text string, insecure bool) (*url.URL, error) {
 	}
 	for part := range strings.SplitSeq(base.Path, "/") {
 		if part == "." || part == ".." {
-			return nil, errDots
+			return nil, rest.ErrDots
 		}
 	}
 	escaped := strings.TrimRight(base.EscapedPath(), "/") + "/"

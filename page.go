@@ -1,19 +1,17 @@
 package drift
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"hash/maphash"
 	"iter"
 	"maps"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -40,10 +38,8 @@ func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOpti
 	if c == nil || c.caller == nil {
 		return nil, errNotConnected
 	}
-	r := req.route()
-	return receive(r.name, itemPage[T]{r.name, req.Raw}, func(decode func([]byte) error) error {
-		return c.caller.newCall(r, opts, decode).run(ctx, requestTo{req, new(Page[T])})
-	})
+	page, err := rest.List[T](ctx, c.caller, req.route(), req.input(new(Page[T])), opts)
+	return (*Page[T])(page), err
 }
 
 // Paginate returns a sequence like that of All. It gets each page from read, a func that calls [ListOf] with the cursor
@@ -160,154 +156,43 @@ func listQuery(options any) (url.Values, error) {
 }
 
 // list calls an operation that answers with one page.
-func list[T any, R record[T]](
-	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+func list[T any](
+	ctx context.Context, c *caller, route *rest.Route, in rest.Input, opts []CallOption,
 ) (*Page[T], error) {
-	in.query, in.invalid = listQuery(in.query)
-	return readPage[T, R](ctx, c, op, in, opts)
+	in.Query, in.Err = listQuery(in.Query)
+	return readPage[T](ctx, c, route, in, opts)
 }
 
-func readPage[T any, R record[T]](
-	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+func readPage[T any](
+	ctx context.Context, c *caller, route *rest.Route, in rest.Input, opts []CallOption,
 ) (*Page[T], error) {
-	return receive(routes[op].name, recordPage[T, R]{routes[op].name}, func(decode func([]byte) error) error {
-		return c.call(ctx, op, in, opts, decode)
-	})
+	page, err := rest.List[T](ctx, c, route, in, opts)
+	return (*Page[T])(page), err
 }
 
 // all ranges over the items of every page. What a range needs is copied when it starts, so that it can be repeated.
-func all[T any, R record[T]](
-	ctx context.Context, c *caller, op operation, in input, opts []CallOption,
+func all[T any](
+	ctx context.Context, c *caller, route *rest.Route, in rest.Input, opts []CallOption,
 ) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		c, in := c.with(opts), in
-		cursor := in.query.(listOptions).page().cursor
-		query, invalid := listQuery(in.query)
-		in.query, in.invalid = query, invalid
+		cursor := in.Query.(listOptions).page().cursor
+		query, invalid := listQuery(in.Query)
+		in.Query, in.Err = query, invalid
 		read := func(ctx context.Context, cursor string, response *Response) (*Page[T], error) {
 			in, c := in, c
 			if invalid == nil && cursor != "" {
 				query := maps.Clone(query)
 				query.Set("next", cursor)
-				in.query = query
+				in.Query = query
 			}
 			if response != c.defaults.response {
 				c = c.with([]CallOption{WithResponse(response)})
 			}
-			return readPage[T, R](ctx, c, op, in, nil)
+			return readPage[T](ctx, c, route, in, nil)
 		}
 		newPager(cursor, c.defaults, read).run(ctx, yield)
 	}
-}
-
-type recordPage[T any, R record[T]] struct{ operation string }
-
-func (p recordPage[T, R]) open(body []byte) (*Page[T], error) {
-	return openPage(p.operation, body, decodeRecord[T, R])
-}
-
-type itemPage[T any] struct {
-	operation string
-	raw       bool
-}
-
-func (p itemPage[T]) open(body []byte) (*Page[T], error) {
-	if p.raw {
-		var list []json.RawMessage
-		if err := wire.Unmarshal(body, &list); err != nil {
-			return nil, err
-		}
-	}
-	return openPage(p.operation, body, decodeItem[T])
-}
-
-// decodeItem decodes an element of a type that need not be a record. Null in place of a value would leave it empty.
-func decodeItem[T any](dec *wire.Decoder) (*T, error) {
-	item := new(T)
-	var err error
-	if rec, ok := any(item).(identifiable); ok {
-		err = decodeIdentified(dec, rec, new(echo))
-	} else if kind := dec.Kind(); kind == 'n' && !takesNull[T]() {
-		err = wire.Misplaced(kind, "a value")
-	} else {
-		err = wire.Decode(dec, item)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return item, nil
-}
-
-// takesNull reports whether null is a value of the type, or may be one to the type's own decoder.
-func takesNull[T any]() bool {
-	switch reflect.TypeFor[T]().Kind() {
-	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
-		return true
-	}
-	_, decodes := any(new(T)).(json.Unmarshaler)
-	return decodes
-}
-
-// maxOdd bounds the memory of a page whose records are all short and do not decode. No page of the catalogue is that
-// long.
-const maxOdd = 10_000
-
-const errManyOdd = wire.Reason("too many records of the page do not decode")
-
-// usualPage is how many items a page has room for before it grows.
-const usualPage = 16
-
-// openPage reads an answer that is a page whose elements are decoded by decode. Each element that it refuses becomes an
-// error that comes with the page. If the answer itself reports an error, an empty list counts as no data.
-func openPage[T any](operation string, body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
-	page := new(Page[T])
-	var odd []error
-	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
-		page.Items, odd = nil, nil // a "data" before this one does not count
-		index := 0
-		return wire.DecodeList(dec, func(dec *wire.Decoder) error {
-			var item *T
-			value, err := wire.Attempt(dec, func(dec *wire.Decoder) (err error) {
-				item, err = decode(dec)
-				return err
-			})
-			switch {
-			case err == nil && page.Items == nil:
-				page.Items = append(make([]*T, 0, usualPage), item)
-			case err == nil:
-				page.Items = append(page.Items, item)
-			case len(odd) == maxOdd:
-				return errManyOdd
-			default:
-				odd = append(odd, newRecordError(operation, index, value, err))
-			}
-			index++
-			return nil
-		})
-	})
-	if envelope.Null {
-		page.Items, odd = nil, nil
-	}
-	switch {
-	case err != nil:
-		return nil, err
-	case envelope.Failed && len(page.Items) == 0 && odd == nil:
-		return nil, errReported
-	}
-	if page.Next, err = envelope.Next(); err != nil {
-		return nil, err
-	}
-	if odd != nil {
-		return page, &recordErrors{odd}
-	}
-	return page, nil
-}
-
-func newRecordError(operation string, index int, value []byte, err error) *RecordError {
-	raw := json.RawMessage(bytes.Clone(value))
-	var e *wire.Error
-	errors.As(wire.Explain(err), &e)
-	return &RecordError{operation, index, &DecodeError{operation, e.Path, e.Reason, e.Keys}, &raw}
 }
 
 // pager is the state of one range over a list.

@@ -2,7 +2,6 @@ package drift
 
 import (
 	"math"
-	"net/http"
 	"testing"
 	"time"
 
@@ -59,14 +58,6 @@ func TestBudgetOfNothing(t *testing.T) {
 	assert.False(t, b.spend())
 	b.earn()
 	assert.False(t, b.spend())
-}
-
-// The last second that fits a Duration is rounded up to itself.
-func TestFractionOfTheLastSecond(t *testing.T) {
-	for _, value := range []string{"9223372036", "9223372036.9", "9223372035.9"} {
-		got := parseRetryAfter(http.Header{"Retry-After": {value}}, time.Time{})
-		assert.Equal(t, 9_223_372_036*time.Second, got, value)
-	}
 }
 
 // Not even a fifth of an attempt is kept beyond the budget.

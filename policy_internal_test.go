@@ -20,32 +20,32 @@ func TestJudge(t *testing.T) {
 	temporary := &net.DNSError{Err: "server misbehaving", IsTemporary: true}
 	tests := []struct {
 		name              string
-		a                 answer
+		a                 attempt
 		once, mayRepeated verdict
 	}{
-		{"stopped", answer{stopped: errors.New("no token")}, finish, finish},
-		{"not sent", answer{err: io.EOF, broken: true}, again, again},
-		{"temporary DNS", answer{err: temporary, broken: true}, again, again},
-		{"no such host", answer{err: &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, broken: true}, finish, finish},
-		{"certificate", answer{err: &tls.CertificateVerificationError{Err: io.EOF}, broken: true}, finish, finish},
-		{"no answer", answer{err: io.EOF, broken: true, sent: true}, finish, again},
-		{"not usable", answer{err: ErrTooLarge, sent: true, status: 200}, finish, finish},
-		{"200", answer{status: 200, sent: true}, finish, finish},
-		{"401", answer{status: 401, sent: true}, withNewToken, withNewToken},
-		{"403", answer{status: 403, sent: true}, finish, finish},
+		{"stopped", attempt{stopped: errors.New("no token")}, finish, finish},
+		{"not sent", attempt{err: io.EOF, broken: true}, again, again},
+		{"temporary DNS", attempt{err: temporary, broken: true}, again, again},
+		{"no such host", attempt{err: &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, broken: true}, finish, finish},
+		{"certificate", attempt{err: &tls.CertificateVerificationError{Err: io.EOF}, broken: true}, finish, finish},
+		{"no attempt", attempt{err: io.EOF, broken: true, sent: true}, finish, again},
+		{"not usable", attempt{err: ErrTooLarge, sent: true, status: 200}, finish, finish},
+		{"200", attempt{status: 200, sent: true}, finish, finish},
+		{"401", attempt{status: 401, sent: true}, withNewToken, withNewToken},
+		{"403", attempt{status: 403, sent: true}, finish, finish},
 		{"403 authentication_error", said(403, authenticationError), withNewToken, withNewToken},
 		{"403 quota", said(403, "monthly_quota"), finish, finish},
-		{"402", answer{status: 402, sent: true}, finish, finish},
-		{"404", answer{status: 404, sent: true}, finish, finish},
-		{"408", answer{status: 408, sent: true}, finish, again},
-		{"429", answer{status: 429, sent: true}, afterPause, afterPause},
+		{"402", attempt{status: 402, sent: true}, finish, finish},
+		{"404", attempt{status: 404, sent: true}, finish, finish},
+		{"408", attempt{status: 408, sent: true}, finish, again},
+		{"429", attempt{status: 429, sent: true}, afterPause, afterPause},
 		{"429 quota", said(429, "QUOTA_EXCEEDED"), finish, finish},
-		{"500", answer{status: 500, sent: true}, finish, again},
-		{"501", answer{status: 501, sent: true}, finish, finish},
-		{"502", answer{status: 502, sent: true}, finish, again},
-		{"503", answer{status: 503, sent: true}, finish, again},
-		{"504", answer{status: 504, sent: true}, finish, again},
-		{"505", answer{status: 505, sent: true}, finish, finish},
+		{"500", attempt{status: 500, sent: true}, finish, again},
+		{"501", attempt{status: 501, sent: true}, finish, finish},
+		{"502", attempt{status: 502, sent: true}, finish, again},
+		{"503", attempt{status: 503, sent: true}, finish, again},
+		{"504", attempt{status: 504, sent: true}, finish, again},
+		{"505", attempt{status: 505, sent: true}, finish, finish},
 	}
 	for _, test := range tests {
 		assert.Equal(t, test.once, judge(&test.a, false), test.name)
@@ -53,29 +53,29 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func said(status int, kind string) answer {
-	return answer{status: status, sent: true, buffer: bytes.NewBufferString(fmt.Sprintf(`{"error":{"type":%q}}`, kind))}
+func said(status int, kind string) attempt {
+	return attempt{status: status, sent: true, buffer: bytes.NewBufferString(fmt.Sprintf(`{"error":{"type":%q}}`, kind))}
 }
 
 func TestMayBeApplied(t *testing.T) {
 	for name, test := range map[string]struct {
-		a    answer
+		a    attempt
 		want bool
 	}{
-		"stopped":       {answer{stopped: io.EOF, sent: true}, false},
-		"not sent":      {answer{err: io.EOF}, false},
-		"no answer":     {answer{err: io.EOF, sent: true}, true},
-		"redirect":      {answer{err: fmt.Errorf("%w (status 307)", errRedirect), sent: true, status: 307}, false},
-		"200, not JSON": {answer{err: ErrUnexpectedContent, sent: true, status: 200}, true},
-		"303":           {answer{err: errRedirect, sent: true, status: 303}, true},
-		"304":           {answer{sent: true, status: 304}, false},
-		"odd success":   {answer{sent: true, status: 201}, true},
-		"400":           {answer{sent: true, status: 400}, false},
-		"408":           {answer{sent: true, status: 408}, true},
-		"429":           {answer{sent: true, status: 429}, false},
-		"499":           {answer{sent: true, status: 499}, false},
-		"500":           {answer{sent: true, status: 500}, true},
-		"505":           {answer{sent: true, status: 505}, true},
+		"stopped":       {attempt{stopped: io.EOF, sent: true}, false},
+		"not sent":      {attempt{err: io.EOF}, false},
+		"no attempt":    {attempt{err: io.EOF, sent: true}, true},
+		"redirect":      {attempt{err: fmt.Errorf("%w (status 307)", errRedirect), sent: true, status: 307}, false},
+		"200, not JSON": {attempt{err: ErrUnexpectedContent, sent: true, status: 200}, true},
+		"303":           {attempt{err: errRedirect, sent: true, status: 303}, true},
+		"304":           {attempt{sent: true, status: 304}, false},
+		"odd success":   {attempt{sent: true, status: 201}, true},
+		"400":           {attempt{sent: true, status: 400}, false},
+		"408":           {attempt{sent: true, status: 408}, true},
+		"429":           {attempt{sent: true, status: 429}, false},
+		"499":           {attempt{sent: true, status: 499}, false},
+		"500":           {attempt{sent: true, status: 500}, true},
+		"505":           {attempt{sent: true, status: 505}, true},
 	} {
 		assert.Equal(t, test.want, test.a.mayBeApplied(), name)
 	}
@@ -122,7 +122,7 @@ func TestScheduleDoesNotOverflow(t *testing.T) {
 	c := new(call)
 	c.core = &core{retry: RetryPolicy{MaxRetryAfter: math.MaxInt64}.withDefaults()}
 	for _, value := range []string{"9223372036", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
-		c.last = answer{status: 429, header: http.Header{"Retry-After": {value}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}}}
+		c.last = attempt{status: 429, header: http.Header{"Retry-After": {value}, "Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}}}
 		for range 100 {
 			assert.True(t, c.schedule(t.Context(), afterPause))
 			assert.GreaterOrEqual(t, c.delay, c.last.retryAfter(), value)
@@ -173,15 +173,6 @@ func TestBudgetOfManyCallers(t *testing.T) {
 	}
 	group.Wait()
 	assert.Equal(t, 100, spent)
-}
-
-func TestParseRetryAfterWithoutADate(t *testing.T) {
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for _, date := range []string{"", "yesterday"} {
-		header := http.Header{"Date": {date}, "Retry-After": {now.Add(9 * time.Second).Format(http.TimeFormat)}}
-		assert.Equal(t, 9*time.Second, parseRetryAfter(header, now), "by the local clock")
-	}
-	assert.Zero(t, parseRetryAfter(nil, now))
 }
 
 func TestClockThatGoesBackDoesNotReopenAMonth(t *testing.T) {

@@ -3,17 +3,15 @@ package drift
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/driftsdk/drift/internal/trace"
 )
 
 // RetryPolicy says how often and how fast a call is sent again. The zero value of a field is its default.
@@ -85,13 +83,13 @@ const (
 )
 
 // judge is the retry policy: a function of the answer, and of whether the request may be sent twice.
-func judge(a *answer, repeatable bool) verdict {
+func judge(a *attempt, repeatable bool) verdict {
 	switch {
 	case a.stopped != nil && temporary(a.stopped):
 		return again
 	case a.stopped != nil:
 		return finish
-	case a.err != nil && (!a.broken || permanent(a.err)):
+	case a.err != nil && (!a.broken || trace.IsPermanent(a.err)):
 		return finish
 	case a.err != nil && a.stale && (!a.sent || repeatable):
 		return onNewConnection
@@ -121,13 +119,6 @@ func transient(status int) bool {
 	return false
 }
 
-// permanent errors come back however often one tries: a name that does not exist, a certificate that does not fit.
-func permanent(err error) bool {
-	var dns *net.DNSError
-	var certificate *tls.CertificateVerificationError
-	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &certificate)
-}
-
 // temporary reports whether a limiter, a store or a token source says that its error will pass. An exhausted limit does
 // not recover within a call.
 func temporary(err error) bool {
@@ -138,17 +129,7 @@ func temporary(err error) bool {
 		return false
 	}
 	var passing interface{ Temporary() bool }
-	return errors.As(err, &passing) && passing.Temporary() || isTimeout(err)
-}
-
-// mayBeApplied reports whether an attempt that did not succeed may have changed something at the service.
-func (a *answer) mayBeApplied() bool {
-	switch {
-	case a.stopped != nil || !a.sent:
-		return false
-	default: // 300 to 303: the answer is elsewhere, and the request may be done
-		return a.status <= http.StatusSeeOther || a.status == http.StatusRequestTimeout || a.status >= 500
-	}
+	return errors.As(err, &passing) && passing.Temporary() || trace.IsTimeout(err)
 }
 
 // checkRetry implements retryablehttp.CheckRetry.
@@ -184,7 +165,7 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 	if a.err == nil {
 		c.previous = c.apiError()
 	}
-	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: sending again", slog.String("operation", c.route.name),
+	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: sending again", slog.String("operation", c.route.Name),
 		slog.Int("attempts", len(c.attempts)), slog.Int("status", a.status), slog.Duration("delay", c.delay))
 	return true, nil
 }
@@ -332,113 +313,4 @@ func (b *budget) earn() {
 			return
 		}
 	}
-}
-
-// parseRetryAfter reads a Retry-After header: seconds, with fractions rounded up, or a date. Of several lines, the
-// largest counts. A value that makes no sense counts as absent, and one that is too large becomes the largest Duration.
-func parseRetryAfter(header http.Header, now time.Time) time.Duration {
-	now = serverTime(header, now)
-	var longest time.Duration
-	for _, line := range header.Values("Retry-After") {
-		longest = max(longest, parseDelay(strings.TrimSpace(line), now))
-	}
-	return longest
-}
-
-func parseDelay(text string, now time.Time) time.Duration {
-	if date, err := http.ParseTime(text); err == nil {
-		return max(0, date.Sub(now))
-	}
-	whole, fraction, _ := strings.Cut(text, ".")
-	if !digits(whole) || fraction != "" && !digits(fraction) || strings.HasSuffix(text, ".") {
-		return 0
-	}
-	seconds, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || seconds >= maxSeconds {
-		return time.Duration(maxSeconds) * time.Second
-	}
-	if strings.Trim(fraction, "0") != "" {
-		seconds++
-	}
-	return time.Duration(seconds) * time.Second
-}
-
-const maxSeconds = math.MaxInt64 / int64(time.Second)
-
-func digits(text string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
-}
-
-// serverTime is the answer's own Date, because the local clock may be wrong.
-func serverTime(header http.Header, now time.Time) time.Time {
-	if date, err := http.ParseTime(header.Get("Date")); err == nil {
-		return date
-	}
-	return now
-}
-
-// limitHeaders are the two spellings of the headers that describe a limit.
-var limitHeaders = [...]struct{ remaining, reset string }{
-	{"Ratelimit-Remaining", "Ratelimit-Reset"}, {"X-Ratelimit-Remaining", "X-Ratelimit-Reset"},
-}
-
-// limitReset returns the time until the limit is reset; 0: the answer does not say.
-func limitReset(header http.Header, now time.Time) time.Duration {
-	for _, names := range limitHeaders {
-		if reset := header.Get(names.reset); reset != "" {
-			return parseReset(reset, serverTime(header, now))
-		}
-	}
-	return 0
-}
-
-// usedUp reports whether the answer says that the limit is exhausted.
-func usedUp(header http.Header) bool {
-	for _, names := range limitHeaders {
-		if remaining := firstItem(header.Get(names.remaining)); remaining != "" {
-			n, err := strconv.ParseFloat(remaining, 64)
-			return err == nil && n <= 0
-		}
-	}
-	return false
-}
-
-// firstItem is the first item of a list, without its parameters: a limit may be followed by those of other windows.
-func firstItem(text string) string {
-	if text == "" {
-		return ""
-	}
-	end := strings.IndexAny(text+",", ",;")
-	return strings.TrimSpace(text[:end])
-}
-
-// From so many on a reset is a time since the epoch, in this unit: services use any. Below, it is seconds from now.
-var epochs = [...]struct {
-	from int64
-	unit time.Duration
-}{{1e17, time.Nanosecond}, {1e14, time.Microsecond}, {1e11, time.Millisecond}, {1e8, time.Second}}
-
-func parseReset(text string, now time.Time) time.Duration {
-	if at, err := http.ParseTime(text); err == nil {
-		return max(0, at.Sub(now))
-	}
-	text = firstItem(text)
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return max(0, at.Sub(now))
-	}
-	whole, fraction, _ := strings.Cut(text, ".")
-	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || fraction != "" && !digits(fraction) {
-		return parseDelay(text, now)
-	}
-	if strings.Trim(fraction, "0") != "" {
-		n++ // rather late than early
-	}
-	for _, epoch := range epochs {
-		if n >= epoch.from {
-			perSecond := int64(time.Second / epoch.unit)
-			return max(0, time.Unix(n/perSecond, n%perSecond*int64(epoch.unit)).Sub(now))
-		}
-	}
-	return parseDelay(text, now)
 }

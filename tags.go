@@ -3,8 +3,10 @@ package drift
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -28,7 +30,7 @@ type TagsService interface {
 
 // Tag is a tag of the account. Records carry tags as a [TagRef].
 type Tag struct {
-	ID             TagID     `json:"id"`
+	ID             TagID     `json:"id" wire:"id"`
 	Name           string    `json:"name,omitzero"`
 	Color          string    `json:"color,omitzero"` // hex, with or without #
 	Description    string    `json:"description,omitzero"`
@@ -59,31 +61,36 @@ type TagUpdateRequest struct {
 	Name           Optional[string] `json:"name,omitzero"`
 }
 
+var (
+	tagsGet    = rest.Route{Name: "tags.get", Method: http.MethodGet, Path: "v2/tags/{tagId}"}
+	tagsCreate = rest.Route{Name: "tags.create", Method: http.MethodPost, Path: "v2/tags"}
+	tagsUpdate = rest.Route{Name: "tags.update", Method: http.MethodPatch, Path: "v2/tags/{tagId}"}
+	tagsDelete = rest.Route{Name: "tags.delete", Method: http.MethodDelete, Path: "v2/tags/{tagId}"}
+)
+
 type tags struct{ *caller }
 
 func (s tags) Get(ctx context.Context, id TagID, opts ...CallOption) (*Tag, error) {
-	return one[Tag](ctx, s.caller, tagsGet, input{path: segments{id}, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Tag](ctx, s.caller, &tagsGet, rest.Input{Path: rest.Path{rest.OwnID(id)}}, opts)
 }
 
 func (s tags) Create(ctx context.Context, req TagCreateRequest, opts ...CallOption) (*Tag, error) {
-	return one[Tag](ctx, s.caller, tagsCreate, input{body: &req}, opts)
+	return rest.One[Tag](ctx, s.caller, &tagsCreate, rest.Input{Body: &req}, opts)
 }
 
 func (s tags) Update(ctx context.Context, id TagID, req TagUpdateRequest, opts ...CallOption) (*Tag, error) {
-	return one[Tag](ctx, s.caller, tagsUpdate, input{path: segments{id}, body: &req, echo: echo{id: int64(id)}}, opts)
+	return rest.One[Tag](ctx, s.caller, &tagsUpdate, rest.Input{Path: rest.Path{rest.OwnID(id)}, Body: &req}, opts)
 }
 
 func (s tags) Delete(ctx context.Context, id TagID, opts ...CallOption) error {
-	return none(ctx, s.caller, tagsDelete, input{path: segments{id}}, opts)
+	return rest.None(ctx, s.caller, &tagsDelete, rest.Input{Path: rest.Path{rest.ID(id)}}, opts)
 }
 
-type tagFields Tag
-
-func (t *Tag) fields() any      { return (*tagFields)(t) }
-func (t *Tag) identified() bool { return t.ID > 0 }
-
 // UnmarshalJSON decodes a tag as the API sends it, or as MarshalJSON wrote it.
-func (t *Tag) UnmarshalJSON(data []byte) error { return unmarshalRecord(data, t) }
+func (t *Tag) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
 // MarshalJSON encodes the tag with the API's names and units, Extra included.
-func (t Tag) MarshalJSON() ([]byte, error) { return wire.Marshal(t.fields()) }
+func (t Tag) MarshalJSON() ([]byte, error) {
+	type fields Tag
+	return wire.Marshal(fields(t))
+}

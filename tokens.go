@@ -124,28 +124,12 @@ func checkedToken(ctx context.Context, token *oauth2.Token, err error, none stri
 	case err != nil:
 		return nil, failed(ctx, none, err)
 	case token == nil:
-		return nil, &cause{"the token source returned none", nil}
+		return nil, &cause{text: "the token source returned none"}
 	case token.Type() != "Bearer":
-		return nil, &cause{"the token is not of type Bearer", nil}
+		return nil, &cause{text: "the token is not of type Bearer"}
 	}
 	if err := checkToken(token.AccessToken); err != nil {
-		return nil, &cause{"the token", err}
+		return nil, &cause{text: "the token", err: err}
 	}
 	return token, nil
-}
-
-// bearer is the header's value for the token that is in use.
-type bearer struct {
-	token  string
-	header string
-}
-
-// authorization returns the header's value for a token.
-func (c *core) authorization(token string) string {
-	known := c.bearer.Load()
-	if known == nil || known.token != token {
-		known = &bearer{token, "Bearer " + token}
-		c.bearer.Store(known)
-	}
-	return known.header
 }

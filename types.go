@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/driftsdk/drift/internal/answer"
+	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
 
@@ -65,14 +64,9 @@ func (id *ID[R]) UnmarshalJSON(data []byte) error {
 
 func (id ID[R]) positive() (int64, error) {
 	if id <= 0 {
-		return 0, errNotPositive
+		return 0, rest.ErrNotPositive
 	}
 	return int64(id), nil
-}
-
-func (id ID[R]) segment() (string, error) {
-	_, err := id.positive()
-	return id.String(), err
 }
 
 // CompanyID is the id of a company, a string such as "123458_domain.com".
@@ -87,31 +81,6 @@ func (id *CompanyID) UnmarshalJSON(data []byte) error {
 	*id = CompanyID(text)
 	return err
 }
-
-func (id CompanyID) segment() (string, error) { return textSegment(string(id)) }
-
-// segment is a value that becomes one segment of a path.
-type segment interface{ segment() (string, error) }
-
-// textSegment refuses what would change the path: "." and ".." survive escaping and are then resolved by URL code.
-func textSegment(text string) (string, error) {
-	switch {
-	case text == "":
-		return "", errEmpty
-	case text == "." || text == "..":
-		return "", errDots
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
-		return "", errControl
-	case strings.TrimSpace(text) == "":
-		return "", errEmpty
-	case len(text) > maxSegment:
-		return "", errTooLong
-	}
-	return text, nil
-}
-
-// maxSegment is in bytes. Servers refuse URLs of more than about 8 KiB, with an answer that costs a call of the month.
-const maxSegment = 1024
 
 // Optional is a field of a PATCH request. Its zero value leaves the field alone, [Null] clears it, [Set] gives it a value.
 type Optional[T any] struct {
@@ -263,8 +232,6 @@ type TagRef struct {
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-type tagRefFields TagRef
-
 // UnmarshalJSON accepts a name or an object.
 func (t *TagRef) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
@@ -273,7 +240,8 @@ func (t TagRef) MarshalJSON() ([]byte, error) {
 	if t.ID == 0 && t.Color == "" && len(t.Extra) == 0 {
 		return wire.Marshal(t.Name)
 	}
-	return wire.Marshal(tagRefFields(t))
+	type fields TagRef
+	return wire.Marshal(fields(t))
 }
 
 // Direction tells which side began a conversation or a meeting. The API may know more values than this package.
@@ -293,7 +261,7 @@ func (d Direction) IsKnown() bool { return d == DirectionInbound || d == Directi
 // encoding/json), and anything under %p and %w where go vet refuses them.
 type Secret string
 
-const redacted = "REDACTED"
+const redacted = answer.Redacted
 
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
@@ -340,9 +308,6 @@ var requests = wire.Strict(jsonv2.JoinMarshalers(
 	}),
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, a Attributes) error {
 		return wire.WriteOpen(enc, a)
-	}),
-	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, r interface{ fields() any }) error {
-		return jsonv2.MarshalEncode(enc, r.fields()) // around MarshalJSON, which checks nothing
 	}),
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, o interface{ inner() (any, bool) }) error {
 		if value, ok := o.inner(); ok {

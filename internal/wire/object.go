@@ -26,9 +26,40 @@ import (
 // DecodeObject does not call methods of the struct, nor of fields that are integers, free maps or records. A field with
 // the tag wire:"bare" takes a string that stands in place of the object. A struct cannot hold itself. An error leaves
 // the decoder behind the object too.
+//
+// The tag wire:"id" marks the id of a record, an integer or a string; see [DecodeRecord].
 func DecodeObject(dec *Decoder, out any) error {
 	v := reflect.ValueOf(out).Elem()
 	return layoutOf(v.Type()).set(dec, v)
+}
+
+const errNoID = Reason("the record has no id greater than 0")
+
+// DecodeRecord is DecodeObject for a whole record: it must be an object, and its id, if its type has one, must be greater
+// than 0 or not empty.
+func DecodeRecord(dec *Decoder, out any) error {
+	if kind := dec.Kind(); kind != '{' {
+		dec.Value()
+		return Misplaced(kind, "an object")
+	}
+	mark := dec.Mark()
+	v := reflect.ValueOf(out).Elem()
+	l := layoutOf(v.Type())
+	if err := l.setMembers(dec, v); err != nil {
+		return err
+	}
+	if l.id < 0 {
+		return nil
+	}
+	if id := v.Field(l.fields[l.id].index); id.IsZero() || id.CanInt() && id.Int() < 0 {
+		return &Error{Path: l.spelled(dec, mark, l.id), Reason: errNoID}
+	}
+	return nil
+}
+
+// IsRecord reports whether values of a type are records: structs with an id.
+func IsRecord(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && taggedField(t, "id") >= 0
 }
 
 // UnmarshalObject is DecodeObject for one JSON value. The struct need not be zero: its contents are replaced. Anything
@@ -43,35 +74,48 @@ func UnmarshalObject(data []byte, out any) error {
 	return DecodeObject(dec, out)
 }
 
-// Spelled returns the path of a field of the object that began at a mark of the decoder, in the object's own spelling.
-func Spelled(dec *Decoder, mark int, out any, name string) string {
-	names := &layoutOf(reflect.TypeOf(out).Elem()).names
+// Expect returns an error at a field, in the spelling of the object that began at a mark of the decoder, if the field of
+// the struct that out points to has another value than the one expected. Texts are compared in any case. A field that is
+// zero, or that the type does not have, is as expected.
+func Expect(dec *Decoder, mark int, out any, name, value string, otherwise Reason) error {
+	v := reflect.ValueOf(out).Elem()
+	l := layoutOf(v.Type())
+	member, found := l.names.own[name]
+	if !found {
+		return nil
+	}
+	field := v.Field(l.fields[member].index)
+	if field.IsZero() || strings.EqualFold(textOf(field), value) {
+		return nil
+	}
+	return &Error{Path: l.spelled(dec, mark, member), Reason: otherwise}
+}
+
+func textOf(field reflect.Value) string {
+	if field.CanInt() {
+		return strconv.FormatInt(field.Int(), 10)
+	}
+	return field.String()
+}
+
+// spelled returns the path of a member of the object that began at a mark of the decoder, in the object's own spelling.
+func (l *layout) spelled(dec *Decoder, mark, member int) string {
 	s := scanner{data: dec.data, at: mark, plain: dec.plain}
-	for _, c := range names.choose(&s, func(int) { s.Value() }) {
-		if c.member == names.own[name] {
+	for _, c := range l.names.choose(&s, func(int) { s.Value() }) {
+		if c.member == member {
 			s.at = c.name
 			return pointer(s.string())
 		}
 	}
+	name, _ := strconv.Unquote(string(l.names.members[member].quoted))
 	return pointer([]byte(name))
-}
-
-// Int returns the integer in the field that has this name in JSON, of the struct that out points to.
-func Int(out any, name string) int64 { return fieldNamed(out, name).Int() }
-
-// Text returns the text in the field that has this name in JSON, of the struct that out points to.
-func Text(out any, name string) string { return fieldNamed(out, name).String() }
-
-func fieldNamed(out any, name string) reflect.Value {
-	v := reflect.ValueOf(out).Elem()
-	l := layoutOf(v.Type())
-	return v.Field(l.fields[l.names.own[name]].index)
 }
 
 // layout is how the members of an object become the fields of a struct.
 type layout struct {
 	names  names
 	fields []field // by member
+	id     int     // the member that is the record's id; -1: none
 	bare   int     // the field for a string in place of the object; -1: none
 	rest   int     // the field for other members; -1: none
 }
@@ -96,12 +140,16 @@ func layoutOf(t reflect.Type) *layout {
 }
 
 func newLayout(t reflect.Type) *layout {
-	l := &layout{bare: bareField(t), rest: restField(t)}
+	l := &layout{id: -1, bare: taggedField(t, "bare"), rest: restField(t)}
+	id := taggedField(t, "id")
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if i == l.rest || !f.IsExported() || name == "-" {
 			continue
+		}
+		if i == id {
+			l.id = len(l.fields)
 		}
 		l.names.add(cmp.Or(name, f.Name), f.Tag.Get("also"), absentIn(f.Type))
 		l.fields = append(l.fields, field{i, setterOf(f.Type)})
@@ -109,9 +157,9 @@ func newLayout(t reflect.Type) *layout {
 	return l
 }
 
-func bareField(t reflect.Type) int {
+func taggedField(t reflect.Type, tag string) int {
 	for i := range t.NumField() {
-		if t.Field(i).Tag.Get("wire") == "bare" {
+		if t.Field(i).Tag.Get("wire") == tag {
 			return i
 		}
 	}
@@ -240,7 +288,7 @@ func setterOf(t reflect.Type) setter {
 		return setInteger
 	case kind == reflect.Map && t.ConvertibleTo(openType):
 		return setOpen
-	case kind == reflect.Struct && (bareField(t) >= 0 || restField(t) >= 0 || !unmarshals(t)):
+	case kind == reflect.Struct && (taggedField(t, "bare") >= 0 || restField(t) >= 0 || !unmarshals(t)):
 		return layoutOf(t).set
 	case unmarshals(t):
 		return setUnmarshaler

@@ -1,4 +1,6 @@
-package drift
+// Package trace follows a request through net/http: it determines whether the request can have reached the service, keeps
+// it from being written twice, and says what went wrong without quoting an error of the network.
+package trace
 
 import (
 	"bytes"
@@ -8,28 +10,25 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"reflect"
 	"runtime"
 	"strings"
 	"sync"
 )
 
-// sendTrace follows one attempt through net/http, which may still be busy with the request after the attempt has ended. It
-// determines whether the request can have reached the service, and keeps it from being written twice.
+// Request follows one request through net/http, which may still be busy with it after the attempt has ended.
 //
 // By itself net/http repeats a request over HTTP/1 when a kept connection breaks, and over HTTP/2 after REFUSED_STREAM,
-// GOAWAY and PROTOCOL_ERROR; a transport of the caller's may repeat it after an answer. The trace allows a repetition only
-// while not a byte was written. In all other cases the attempt ends, and the client's own loop may start another one, with a
-// new slot. A transport may also make requests of its own with the same context, for a token perhaps. They have other
-// headers, and do not count.
-type sendTrace struct {
-	url       url.URL
-	header    [4]string // values of the request's headers
-	client    httptrace.ClientTrace
-	body      []byte
-	userAgent string
-	end       context.CancelCauseFunc // ends the attempt
+// GOAWAY and PROTOCOL_ERROR; a transport of the caller's may repeat it after an answer. Request allows a repetition only
+// while not a byte was written. In all other cases it ends the attempt, and the client may start another one, with a new
+// slot. A transport may also make requests of its own with the same context, for a token perhaps. They have other headers,
+// and do not count.
+type Request struct {
+	client        httptrace.ClientTrace
+	body          []byte
+	userAgent     string
+	authorization string
+	end           context.CancelCauseFunc // ends the attempt
 
 	mu        sync.Mutex // hooks run on goroutines of net/http
 	traced    bool       // the transport reports to httptrace at all
@@ -45,59 +44,67 @@ type sendTrace struct {
 	repeated  bool         // the request was about to be written a second time
 }
 
+// Follow returns a context for a request, and what follows it. The context ends with ErrBroken if the request is about to
+// be written a second time, and with cancel.
+func Follow(ctx context.Context) (traced context.Context, r *Request, cancel context.CancelCauseFunc) {
+	r = new(Request)
+	ctx, r.end = context.WithCancelCause(ctx)
+	return httptrace.WithClientTrace(ctx, r.hooks()), r, r.end
+}
+
 // headerFields are what is known of the headers that are being written.
 type headerFields struct {
 	own, foreign bool // some field has the request's own value, or another one
 	http2, keyed bool
 }
 
-// errBroken ends an attempt whose request was about to be written a second time.
-var errBroken = errors.New("the connection broke after the request was sent")
+// ErrBroken ends an attempt whose request was about to be written a second time.
+var ErrBroken = errors.New("the connection broke after the request was sent")
 
-func (t *sendTrace) hooks() *httptrace.ClientTrace {
-	t.client.GetConn = func(host string) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.traced, t.host, t.connected = true, host, false
-		t.endIfRepeated()
+func (r *Request) hooks() *httptrace.ClientTrace {
+	r.client.GetConn = func(host string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.traced, r.host, r.connected = true, host, false
+		r.endIfRepeated()
 	}
-	t.client.GotConn = func(info httptrace.GotConnInfo) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.connected, t.conn = true, info.Conn
-		t.endIfRepeated()
+	r.client.GotConn = func(info httptrace.GotConnInfo) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.connected, r.conn = true, info.Conn
+		r.endIfRepeated()
 	}
-	t.client.GotFirstResponseByte = func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.answered = t.written
+	r.client.GotFirstResponseByte = func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.answered = r.written
 	}
-	t.client.WroteHeaderField = t.wroteHeaderField
-	t.client.WroteHeaders = t.wroteHeaders
-	return &t.client
+	r.client.WroteHeaderField = r.wroteHeaderField
+	r.client.WroteHeaders = r.wroteHeaders
+	return &r.client
 }
 
 // endIfRepeated runs before a request is written. HTTP/2 looks at the context once more before it writes. Over HTTP/1 the
 // headers of a request that follows an answer decide: it may be one of the transport's own.
-func (t *sendTrace) endIfRepeated() {
-	if t.written && t.host == t.writtenTo && (t.http2 || !t.answered) {
-		t.repeated = true
-		t.end(errBroken)
+func (r *Request) endIfRepeated() {
+	if r.written && r.host == r.writtenTo && (r.http2 || !r.answered) {
+		r.repeated = true
+		r.end(ErrBroken)
 	}
 }
 
-func (t *sendTrace) wroteHeaderField(name string, values []string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (r *Request) wroteHeaderField(name string, values []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
 	case strings.HasPrefix(name, ":"):
-		t.fields.http2 = true
+		r.fields.http2 = true
 	case strings.EqualFold(name, "User-Agent"):
-		t.fields.compare(values, t.userAgent)
+		r.fields.compare(values, r.userAgent)
 	case strings.EqualFold(name, "Authorization"):
-		t.fields.compare(values, t.header[2])
+		r.fields.compare(values, r.authorization)
 	case strings.EqualFold(name, "Idempotency-Key"), strings.EqualFold(name, "X-Idempotency-Key"):
-		t.fields.keyed = true
+		r.fields.keyed = true
 	}
 }
 
@@ -111,57 +118,60 @@ func (f *headerFields) compare(values []string, own string) {
 
 // wroteHeaders runs before HTTP/1, which does not look at the context, flushes them: on a closed connection they stay in the
 // buffer.
-func (t *sendTrace) wroteHeaders() {
-	t.mu.Lock()
-	fields := t.fields
-	t.fields = headerFields{}
+func (r *Request) wroteHeaders() {
+	r.mu.Lock()
+	fields := r.fields
+	r.fields = headerFields{}
 	if fields.foreign && !fields.own {
-		t.mu.Unlock()
+		r.mu.Unlock()
 		return
 	}
-	again := t.written
-	if again && !t.repeated {
-		t.repeated = true
-		t.end(errBroken)
+	again := r.written
+	if again && !r.repeated {
+		r.repeated = true
+		r.end(ErrBroken)
 	}
-	t.written, t.writtenTo, t.http2, t.keyed, t.answered = true, t.host, fields.http2, fields.keyed, false
-	conn := t.conn
-	t.mu.Unlock()
+	r.written, r.writtenTo, r.http2, r.keyed, r.answered = true, r.host, fields.http2, fields.keyed, false
+	conn := r.conn
+	r.mu.Unlock()
 	if again && !fields.http2 && conn != nil {
 		_ = conn.Close()
 	}
 }
 
-// setBody gives the request its body. Over HTTP/1 net/http needs GetBody to move an unwritten request to another
+// Prepare tells a request by its headers, and gives it its body, nil for none. Over HTTP/1 net/http needs GetBody to move an unwritten request to another
 // connection. Over HTTP/2 it would use GetBody to send a request again that the service may have applied; without GetBody it
 // returns the error that tells the two apart. So it does of a body that is empty, but not of none, and it repeats a read
 // that has GetBody after it was written.
-func (t *sendTrace) setBody(req *http.Request, body []byte, protocol int32) {
+//
+// The protocol is the major version of HTTP that the service speaks; 0: it is not known.
+func (r *Request) Prepare(req *http.Request, body []byte, protocol int) {
+	r.userAgent, r.authorization = req.Header.Get("User-Agent"), req.Header.Get("Authorization")
 	read := req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
 	if body == nil && (protocol != 2 || read || req.Method == http.MethodDelete) {
 		return
 	}
-	t.body = body
-	req.Body, req.ContentLength = t.newBody(), int64(len(body))
+	r.body = body
+	req.Body, req.ContentLength = r.newBody(), int64(len(body))
 	if protocol == 1 && !read {
-		req.GetBody = t.getBody
+		req.GetBody = r.getBody
 	}
 }
 
 // newBody returns a type that net/http knows to be in memory, so that it writes headers and body at once.
-func (t *sendTrace) newBody() io.ReadCloser { return io.NopCloser(bytes.NewReader(t.body)) }
+func (r *Request) newBody() io.ReadCloser { return io.NopCloser(bytes.NewReader(r.body)) }
 
-func (t *sendTrace) getBody() (io.ReadCloser, error) {
+func (r *Request) getBody() (io.ReadCloser, error) {
 	moves := movesUnwritten()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
-	case moves && !t.keyed:
-		t.written, t.connected = false, false
-	case t.written:
-		return nil, errBroken
+	case moves && !r.keyed:
+		r.written, r.connected = false, false
+	case r.written:
+		return nil, ErrBroken
 	}
-	return t.newBody(), nil
+	return r.newBody(), nil
 }
 
 // movesUnwritten reports whether GetBody was called by the part of net/http that moves a request over HTTP/1 to another
@@ -175,26 +185,26 @@ func movesUnwritten() bool {
 	return frame.Function == "net/http.rewindBody"
 }
 
-// sent reports whether the request may have been sent. By then its context has ended. It errs on the side of yes: a
+// Sent reports whether the request, which failed with this error, may have been sent. By then its context has ended. It errs on the side of yes: a
 // transport that does not report may have sent the request, and a request that has its connection may be about to be
 // written.
-func (t *sendTrace) sent(err error) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (r *Request) Sent(err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var dial *net.OpError
 	switch {
-	case t.repeated:
+	case r.repeated:
 		return true
-	case errors.Is(err, errForeignOrigin), refused(err), nothingWritten(err):
+	case refused(err), nothingWritten(err):
 		return false
-	case t.written:
+	case r.written:
 		return true
 	case closedIdle(err): // net/http returns this only after writing has ended
 		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return false
 	default:
-		return !t.traced || t.connected
+		return !r.traced || r.connected
 	}
 }
 
@@ -219,7 +229,10 @@ func refused(err error) bool {
 	return strings.HasPrefix(text, aboveLastOf1)
 }
 
-// closedIdle reports whether a kept connection turned out to be closed.
+// Stale reports whether an error of net/http says that a kept connection turned out to be closed before anything was
+// written to it.
+func Stale(err error) bool { return closedIdle(err) || nothingWritten(err) }
+
 func closedIdle(err error) bool { return innermost(err) == serverClosedIdle }
 
 // nothingWritten reports whether net/http found that not a byte was written. Its type for that is not exported.

@@ -1,4 +1,4 @@
-package drift
+package trace
 
 import (
 	"errors"
@@ -28,7 +28,7 @@ func TestSent(t *testing.T) {
 		err     error
 		want    bool
 	}{
-		{silent, io.EOF, true}, {silent, dial, false}, {silent, errForeignOrigin, false},
+		{silent, io.EOF, true}, {silent, dial, false},
 		{waiting, io.EOF, false}, {waiting, dial, false}, {waiting, errors.New("timeout"), false},
 		{connected, io.EOF, true}, {connected, errors.New("http: server closed idle connection"), false},
 		{connected, fmt.Errorf("wrapped: %w", errors.New("http: server closed idle connection")), false},
@@ -43,8 +43,9 @@ func TestSent(t *testing.T) {
 		{written, errors.New("http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR"), true},
 		{written, fmt.Errorf("proxy: %s", retry("stream error: stream ID 3; REFUSED_STREAM; received from peer")), true},
 	} {
-		var trace sendTrace
-		hooks := trace.hooks()
+		_, r, cancel := Follow(t.Context())
+		defer cancel(nil)
+		hooks := r.hooks()
 		if test.reached >= waiting {
 			hooks.GetConn("")
 		}
@@ -54,6 +55,6 @@ func TestSent(t *testing.T) {
 		if test.reached >= written {
 			hooks.WroteHeaders()
 		}
-		assert.Equal(t, test.want, trace.sent(test.err), "%d, %v", test.reached, test.err)
+		assert.Equal(t, test.want, r.Sent(test.err), "%d, %v", test.reached, test.err)
 	}
 }

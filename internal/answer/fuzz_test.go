@@ -1,4 +1,4 @@
-package drift
+package answer
 
 import (
 	"encoding/json"
@@ -25,12 +25,12 @@ func FuzzParseAPIError(f *testing.F) {
 		f.Add([]byte(`{}`), strings.Repeat("x", 115), "\u2028", spelling)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, before, after string, spelling uint8) {
-		checkErrorBody(t, parseAPIError(body, secret), secret)
+		checkErrorBody(t, parseBody(body, secret), secret)
 		quoted, _ := json.Marshal(before + spelled(secret, spelling) + after)
 		for _, shape := range []string{`{"error":?}`, `{"error":{"type":?,"code":?,"message":?,"param":?}}`, `{"errors":[?,{"param":?,"message":?}]}`, `{"code":?,"message":?}`} {
-			e := parseAPIError([]byte(strings.ReplaceAll(shape, "?", string(quoted))), secret)
+			e := parseBody([]byte(strings.ReplaceAll(shape, "?", string(quoted))), secret)
 			checkErrorBody(t, e, secret)
-			if e.message == "" {
+			if e.Message == "" {
 				t.Fatalf("%s says nothing", shape)
 			}
 		}
@@ -43,15 +43,15 @@ func spelled(secret string, spelling uint8) string {
 	return secret[:half] + [...]string{"", "\x00", "\u200b", "\u202e"}[spelling%4] + secret[half:]
 }
 
-func checkErrorBody(t *testing.T, e *apiErrorBody, secret string) {
+func checkErrorBody(t *testing.T, e *Error, secret string) {
 	t.Helper()
-	checkErrorText(t, e.kind, secret, 128)
-	checkErrorText(t, e.code, secret, 128)
-	checkErrorText(t, e.message, secret, 512)
-	if len(e.fields) > 64 {
-		t.Fatalf("%d fields", len(e.fields))
+	checkErrorText(t, e.Type, secret, 128)
+	checkErrorText(t, e.Code, secret, 128)
+	checkErrorText(t, e.Message, secret, 512)
+	if len(e.Fields) > 64 {
+		t.Fatalf("%d fields", len(e.Fields))
 	}
-	for param, messages := range e.fields {
+	for param, messages := range e.Fields {
 		checkErrorText(t, param, secret, 128)
 		for _, message := range messages {
 			checkErrorText(t, message, secret, 512)

@@ -1,4 +1,4 @@
-package drift
+package answer
 
 import (
 	"math"
@@ -25,7 +25,7 @@ func FuzzParseRetryAfter(f *testing.F) {
 	now := time.Date(1994, 11, 6, 7, 49, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, date, first, second string) {
 		header := http.Header{"Date": {date}, "Retry-After": {first, second}}
-		got := parseRetryAfter(header, now)
+		got := RetryAfter(header, now)
 		if got < 0 {
 			t.Fatalf("%q: %v", header, got)
 		}

@@ -1,0 +1,143 @@
+package drift
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/driftsdk/drift/internal/trace"
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// cause says why something failed without quoting the error inside, which may hold a URL, a token or a body. errors.Is and
+// errors.As reach that error.
+type cause struct {
+	text    string // before what is known of the error
+	err     error
+	detail  string // after it
+	timeout bool
+}
+
+// Reasons why an attempt has no usable answer.
+const (
+	errForeignOrigin = wire.Reason("the request is for another origin than the base URL")
+	errNoResponse    = wire.Reason("the transport returned neither an answer nor an error")
+	errStatus        = wire.Reason("the service answered with a status that ends no call")
+	errProxy         = wire.Reason("the proxy refused the connection")
+	errRedirect      = wire.Reason("the service answered with a redirect, which is never followed")
+)
+
+// These are timeouts of the client's own. They do not match context.DeadlineExceeded, by which callers know their own
+// deadline.
+var (
+	errAttemptTimeout = &cause{text: "the attempt took too long", timeout: true}
+	errSilent         = &cause{text: "the answer stalled", timeout: true}
+)
+
+// unusable is the cause of an answer that cannot be used.
+func unusable(reason error, detail string) *cause { return &cause{err: reason, detail: detail} }
+
+func (c *cause) Error() string {
+	text := cmp.Or(joinNonEmpty(": ", c.text, causeText(c.err)), "the connection failed")
+	if c.detail != "" {
+		text += " (" + c.detail + ")"
+	}
+	return text
+}
+
+// Is reports whether the error inside matches target.
+func (c *cause) Is(target error) bool {
+	return !(c.timeout && target == context.DeadlineExceeded) && errors.Is(c.err, target)
+}
+
+// As finds target in the error inside.
+func (c *cause) As(target any) bool { return c.err != nil && errors.As(c.err, target) }
+
+// Timeout implements net.Error.
+func (c *cause) Timeout() bool { return c.timeout || trace.IsTimeout(c.err) }
+
+// Temporary implements net.Error.
+func (c *cause) Temporary() bool {
+	var passing interface{ Temporary() bool }
+	return c.timeout || errors.As(c.err, &passing) && passing.Temporary()
+}
+
+// failed is the cause of an error of something that the caller handed in. Where its context has ended, that is the reason,
+// with its cause.
+func failed(ctx context.Context, text string, err error) error {
+	if ctx.Err() != nil {
+		return withContext(ctx, &cause{text: text, err: err})
+	}
+	return &cause{text: text, err: err}
+}
+
+// causeText returns what is known to be harmless about an error.
+func causeText(err error) string {
+	if err == nil {
+		return ""
+	}
+	var own *cause
+	var refresh *refreshError
+	switch {
+	case errors.As(err, &own):
+		return own.Error()
+	case errors.As(err, &refresh):
+		return strings.TrimPrefix(refresh.Error(), "drift: ")
+	}
+	for _, known := range []error{ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired, ErrClosed, errTokenText} {
+		if errors.Is(err, known) {
+			return strings.TrimPrefix(known.Error(), "drift: ")
+		}
+	}
+	return trace.Text(err)
+}
+
+// transportCause says why an attempt failed: that the caller's context ended, that the attempt took too long, or what the
+// connection met.
+func transportCause(caller, attempt context.Context, err error) error {
+	switch {
+	case caller.Err() != nil:
+		return contextError(caller)
+	case errors.As(err, new(*cause)): // the attempt may have been ended since, to stop reading
+		return &cause{err: err}
+	case attempt.Err() != nil:
+		return context.Cause(attempt)
+	case trace.IsTimeout(err) && overdue(caller): // the network's timer was faster than the context's
+		return context.DeadlineExceeded
+	case trace.IsTimeout(err): // of a dial, or of the wait for headers
+		return &cause{text: "timeout", err: err, timeout: true}
+	}
+	return &cause{err: err}
+}
+
+func overdue(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
+}
+
+// contextError says why a context ended: it matches context.Canceled or context.DeadlineExceeded, which net/http hides
+// behind a custom cause, and the cause.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || cause == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return &causedError{err, cause}
+}
+
+// withContext adds that a context has ended to what went wrong before, unless that is the same.
+func withContext(ctx context.Context, err error) error {
+	ended := contextError(ctx)
+	if err == nil || errors.Is(err, ctx.Err()) {
+		return ended
+	}
+	return &causedError{ended, err}
+}
+
+// causedError is an error and its cause, on one line.
+type causedError struct{ err, cause error }
+
+func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
+func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }

@@ -1,0 +1,110 @@
+package rest
+
+import (
+	"bytes"
+
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// openOne reads an answer whose data decode turns into a record. If the answer also reports an error, an empty list or
+// object counts as no data.
+func openOne[T any](body []byte, in *Input, decode func(*wire.Decoder, *Input) (*T, error)) (*T, error) {
+	var rec *T
+	var data []byte
+	var odd error
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
+		data, odd = wire.Attempt(dec, func(dec *wire.Decoder) (err error) {
+			rec, err = decode(dec, in)
+			return err
+		})
+		return nil // what follows may report an error
+	})
+	if envelope.Failed && empty(data) {
+		envelope.Data = false
+	}
+	if err := CheckEnvelope(envelope, err); err != nil {
+		return nil, err
+	}
+	return rec, wire.Explain(odd)
+}
+
+// empty reports whether a JSON value is an empty list or object.
+func empty(value []byte) bool {
+	return len(value) > 1 && (value[0] == '[' || value[0] == '{') && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
+}
+
+// CheckEnvelope returns the error of an answer that was opened with this error and should have data.
+func CheckEnvelope(envelope wire.Envelope, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case envelope.Data:
+		return nil
+	case envelope.Failed:
+		return ErrReported
+	default:
+		return ErrNoData
+	}
+}
+
+// Reported returns ErrReported if an answer that is otherwise passed over reports an error. It need not be JSON.
+func Reported(body []byte) error {
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
+		dec.Value()
+		return nil
+	})
+	if err == nil && envelope.Failed && !envelope.Data {
+		return ErrReported
+	}
+	return nil
+}
+
+// decodeFirst decodes the first record of a list, or the only one in place of a list. It ignores the rest.
+func decodeFirst[T any](dec *wire.Decoder, _ *Input) (*T, error) {
+	if dec.Kind() != '[' {
+		return decodeRecord[T](dec)
+	}
+	var rec *T
+	err := wire.DecodeList(dec, func(dec *wire.Decoder) (err error) {
+		if rec != nil {
+			dec.Value()
+			return nil
+		}
+		rec, err = decodeRecord[T](dec)
+		return err
+	})
+	if rec == nil && err == nil {
+		err = ErrNoData
+	}
+	return rec, err
+}
+
+func decodeRecord[T any](dec *wire.Decoder) (*T, error) {
+	rec := new(T)
+	if err := wire.DecodeRecord(dec, rec); err != nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// decodeEcho decodes a record that must repeat values of the request. A record with other values answers another call: a
+// proxy sent one answer too many.
+func decodeEcho[T any](dec *wire.Decoder, in *Input) (*T, error) {
+	dec.Kind()
+	mark := dec.Mark()
+	rec, err := decodeRecord[T](dec)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(in.Path); n > 0 && in.Path[n-1].own {
+		if err := wire.Expect(dec, mark, rec, "id", in.Path[n-1].text, ErrForeign); err != nil {
+			return nil, err
+		}
+	}
+	for _, field := range in.Echoes {
+		if err := wire.Expect(dec, mark, rec, field.Name, field.Value, ErrForeign); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}

@@ -1,0 +1,221 @@
+package drift
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/driftsdk/drift/internal/rest"
+	"github.com/driftsdk/drift/internal/wire"
+)
+
+// result turns the last answer into a record or a typed error.
+func (c *call) result(ctx context.Context, interrupted error) error {
+	if interrupted != nil && ctx.Err() != nil && c.last.stopped == nil { // perhaps while it waited for the next attempt
+		c.endBackoff()
+		c.last.err = withContext(ctx, c.last.err)
+	}
+	err := c.outcome(ctx)
+	if err == nil {
+		return nil
+	}
+	if c.applied && !c.safe() {
+		return &AmbiguousError{Err: err, ClientID: c.in.Key}
+	}
+	return err
+}
+
+func (c *call) outcome(ctx context.Context) error {
+	switch a := &c.last; {
+	case a.stopped != nil:
+		return c.named(a.stopped)
+	case a.writerErr != nil:
+		return c.writerError(a.writerErr)
+	case a.err != nil:
+		return c.transportError(a.err)
+	case a.status == http.StatusNotFound && c.route.Method == http.MethodDelete && c.applied:
+		return c.deletedBefore()
+	case a.status == http.StatusTooManyRequests && !a.quotaUsedUp():
+		return c.rateLimitError()
+	case a.quotaUsedUp():
+		return c.quotaError(ctx)
+	case !c.success(a.status):
+		return c.apiError()
+	}
+	c.serviceQuota.succeeded()
+	c.fruitless.succeeded()
+	if c.decode == nil {
+		return nil
+	}
+	return c.decoded(c.decode(c.last.body()))
+}
+
+// deletedBefore is the result of a DELETE that an earlier attempt has carried out. The answer to that one is lost.
+func (c *call) deletedBefore() error {
+	if !c.in.Required {
+		return nil
+	}
+	c.applied = false
+	return &DecodeError{Operation: c.route.Name, Err: rest.ErrNoData}
+}
+
+// named gives an error that was made elsewhere the operation. What is not one of this package's types becomes a
+// TransportError: a store, a limiter or a token source of the caller's failed.
+func (c *call) named(err error) error {
+	var argument *wire.ArgumentError
+	var invalid *ValidationError
+	var limited *RateLimitError
+	var quota *QuotaError
+	switch {
+	case errors.As(err, &argument):
+		return &ValidationError{Operation: c.route.Name, Argument: argument.Argument, Reason: argument.Reason.Error()}
+	case errors.As(err, &invalid):
+		return &ValidationError{Operation: c.route.Name, Argument: invalid.Argument, Reason: invalid.Reason}
+	case errors.As(err, &limited):
+		e := &RateLimitError{Operation: c.route.Name, RetryAfter: limited.RetryAfter, Local: limited.Local, Err: limited.Err}
+		switch {
+		case c.previous != nil && e.Err != nil:
+			e.Err = &causedError{e.Err, c.previous}
+		case c.previous != nil:
+			e.Err = c.previous
+		}
+		return e
+	case errors.As(err, &quota):
+		return &QuotaError{Operation: c.route.Name, Usage: quota.Usage, Err: quota.Err}
+	}
+	return c.transportError(err)
+}
+
+func (c *call) transportError(err error) *TransportError {
+	e := &TransportError{Operation: c.route.Name, Written: c.last.streamed, Attempts: c.attempts, Err: err}
+	for _, attempt := range c.attempts {
+		e.Sent = e.Sent || attempt.Sent
+	}
+	if c.previous != nil {
+		e.last = c.previous
+	}
+	return e
+}
+
+func (c *call) rateLimitError() error {
+	api := c.apiError()
+	e := &RateLimitError{Operation: c.route.Name, RetryAfter: cmp.Or(api.RetryAfter, throttleBackoff), Err: api}
+	if c.late {
+		e.Err = &causedError{api, context.DeadlineExceeded}
+	}
+	return e
+}
+
+func (c *call) quotaError(ctx context.Context) error {
+	now := time.Now()
+	c.serviceQuota.exhausted(now)
+	usage, _ := c.quota.Usage(ctx, now)
+	return &QuotaError{Operation: c.route.Name, Usage: usage, Err: c.apiError()}
+}
+
+// apiError makes the last answer an error.
+func (c *call) apiError() *APIError {
+	reported := c.last.reported()
+	body := c.last.masked()
+	body = bytes.Clone(body[:min(len(body), maxErrorBody)])
+	return &APIError{
+		StatusCode: c.last.status,
+		Type:       reported.Type,
+		Message:    reported.Message,
+		Code:       reported.Code,
+		Fields:     reported.Fields,
+		RequestID:  c.last.requestID(),
+		Operation:  c.route.Name,
+		Method:     c.route.Method,
+		Route:      c.route.Path,
+		RetryAfter: c.last.retryAfter(),
+		Attempts:   c.attempts,
+		body:       &body,
+	}
+}
+
+// success: a record may come with any status of success; without one, only those count that say that all is done.
+func (c *call) success(status int) bool {
+	if c.decode != nil {
+		return status >= 200 && status < 300
+	}
+	return status == http.StatusOK || status == http.StatusAccepted || status == http.StatusNoContent
+}
+
+// decoded types the error of decoding an answer. The service has applied a write by now.
+func (c *call) decoded(err error) error {
+	if err == nil {
+		return nil
+	}
+	var notFit *wire.Error
+	var odd rest.Odd
+	switch {
+	case errors.As(err, &odd): // the page itself is there
+		c.applied = false
+		return newRecordErrors(c.route.Name, odd)
+	case errors.Is(err, rest.ErrReported):
+		return c.apiError()
+	case errors.Is(err, rest.ErrNoRecord):
+		e := c.apiError()
+		e.StatusCode, e.Message = http.StatusNotFound, rest.ErrNoRecord.Error()
+		return e
+	case errors.As(err, &notFit):
+		c.applied = true
+		if notFit.Reason == rest.ErrForeign {
+			c.closeConnections() // its connection is out of step
+		}
+		return newDecodeError(c.route.Name, notFit)
+	default:
+		c.applied = true
+		return &DecodeError{Operation: c.route.Name, Err: err}
+	}
+}
+
+// info labels the call for hooks.
+func (c *call) info() RequestInfo {
+	return RequestInfo{Operation: c.route.Name, Method: c.route.Method, Route: c.route.Path}
+}
+
+// report fills the caller's Response and tells hooks about the end of the call.
+func (c *call) report(err error) {
+	if r := c.options.response; r != nil {
+		*r = Response{StatusCode: c.received.status, Header: c.received.header, RequestID: c.received.requestID,
+			Body: c.received.body, Attempts: c.attempts, Waited: c.waited}
+	}
+	if c.hooks.Response != nil {
+		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), callContext: callContext{&c.caller}, StatusCode: c.received.status,
+			Attempts: len(c.attempts), Duration: time.Since(c.start), Waited: c.waited, Err: err})
+	}
+}
+
+// received is the last answer that arrived. Later attempts may get none.
+type received struct {
+	status    int
+	header    http.Header
+	requestID string
+	body      []byte
+}
+
+// keepAnswer is for [Response] and hooks.
+func (c *call) keepAnswer() {
+	if c.last.status == 0 {
+		return
+	}
+	c.received = received{status: c.last.status, header: c.last.header}
+	if c.options.response != nil {
+		c.received.requestID, c.received.body = c.last.requestID(), bytes.Clone(c.last.body())
+	}
+}
+
+// Response describes how a call went; see [WithResponse]. It is filled on errors too.
+type Response struct {
+	StatusCode int         // of the last answer that arrived, even if later attempts got none; 0: none arrived
+	Header     http.Header // of that answer
+	RequestID  string      // X-Request-Id of that answer
+	Body       []byte      // of that answer, up to the limit; it may hold personal data. nil if an io.Writer got it
+	Attempts   []Attempt   // in order; an attempt that never went out is not listed
+	Waited     Waits
+}
