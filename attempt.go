@@ -25,6 +25,7 @@ type attempt struct {
 	writerErr error // because the caller's writer failed
 	broken    bool  // because the connection failed: the next attempt may fare better
 	stale     bool  // because a kept connection turned out to be closed
+	refused   bool  // or because HTTP/2 refused the request, in a way in which net/http would have repeated it
 	sent      bool
 	status    int
 	header    http.Header
@@ -146,6 +147,7 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 	if err != nil {
 		a.err, a.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
 		a.stale = a.err == trace.ErrBroken && a.protocol.Load() == 1 || trace.Stale(err)
+		a.refused = a.err == trace.ErrBroken || trace.Refused(err)
 		cancel(nil) // so that a transport that has given up does not connect after all
 		if a.sent = err != errForeignOrigin && request.Sent(err); !a.sent {
 			slot.outcome = NotSent

@@ -10,9 +10,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,6 +84,9 @@ func resetWrites(t *testing.T) {
 	t.Run("a transport that asks elsewhere and insists", checkRefetchingTransport)
 	t.Run("a transport that adds an idempotency key", checkKeyedTransport)
 	t.Run("a write without a body", checkWritesWithoutBody)
+	t.Run("a transport that dumps requests", checkDumpingTransport)
+	t.Run("a transport that changes all headers", checkGateway)
+	t.Run("refused together", checkRefusedTogether)
 	t.Run("storm", func(t *testing.T) {
 		for name, start := range speakers {
 			http2 := !strings.HasPrefix(name, "HTTP/1")
@@ -317,24 +323,114 @@ func checkKeyedTransport(t *testing.T) {
 	}
 }
 
-// checkWritesWithoutBody: once the client knows that the service speaks HTTP/2, it also learns why a write without a body
-// failed.
+// checkWritesWithoutBody: net/http says nothing of why a write without a body failed, so it may have been applied. It has
+// the length 0, as strict servers want it.
 func checkWritesWithoutBody(t *testing.T) {
 	forHTTP2(t, func(t *testing.T, start func() *wired) {
 		archive := drift.Request{Name: "tests.fault", Method: http.MethodPost, Path: "archive"}
-		for name, answer := range map[string]drifttest.RawAnswer{"refused": resets(drifttest.HTTP2RefusedStream), "going away": goesAway(1, drifttest.HTTP2NoError)} {
+		for name, answer := range map[string]drifttest.RawAnswer{"refused": resets(drifttest.HTTP2RefusedStream),
+			"going away": goesAway(1, drifttest.HTTP2NoError), "broken": resets(protocolError)} {
 			w := start()
 			w.raw.Answer(whole, answer, whole)
 			require.NoError(t, w.get(t.Context()))
-			require.NoError(t, w.saw(w.Do(t.Context(), archive, nil)), name)
-			w.requireArrived(3)
-			w.requireSpent(2, 2)
+			require.ErrorIs(t, w.saw(w.Do(t.Context(), archive, nil)), drift.ErrAmbiguous, name)
+			w.requireArrived(2)
 		}
-		w := start()
-		w.raw.Answer(whole, resets(protocolError), whole)
-		require.NoError(t, w.get(t.Context()))
-		require.ErrorIs(t, w.saw(w.Do(t.Context(), archive, nil)), drift.ErrAmbiguous)
-		w.requireArrived(2)
+	})
+	var length int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		length = r.ContentLength
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	client := newFaultClient(t, server.URL, drift.WithHTTPClient(server.Client()))
+	for range 2 { // the client knows the protocol the second time
+		length = -1
+		require.NoError(t, client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "archive"}, nil))
+		assert.Zero(t, length)
+	}
+}
+
+// dumping logs a request before it sends it.
+type dumping struct{ next http.RoundTripper }
+
+func (d dumping) RoundTrip(req *http.Request) (*http.Response, error) {
+	if _, err := httputil.DumpRequestOut(req, true); err != nil {
+		return nil, err
+	}
+	return d.next.RoundTrip(req)
+}
+
+// checkDumpingTransport: what httputil writes to look at it goes to no service.
+func checkDumpingTransport(t *testing.T) {
+	for protocol, speak := range speakers {
+		t.Run(protocol, func(t *testing.T) {
+			raw := speak(t)
+			raw.Answer(whole)
+			client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: dumping{raw.HTTPClient().Transport}}))
+			for range 3 {
+				require.NoError(t, client.get(t.Context()))
+				require.NoError(t, client.post(t.Context()))
+			}
+			assert.Len(t, raw.Requests(), 6)
+		})
+	}
+}
+
+// gateway puts credentials and a name of its own in place of the client's.
+type gateway struct{ next http.RoundTripper }
+
+func (g gateway) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("Authorization", "Bearer of-the-gateway")
+	req.Header.Set("User-Agent", "acme/1")
+	return g.next.RoundTrip(req)
+}
+
+// checkGateway: a request is written once even if no header of it is the client's.
+func checkGateway(t *testing.T) {
+	for protocol, speak := range speakers {
+		broken := (*drifttest.RawConn).Close
+		if strings.HasPrefix(protocol, "HTTP/2") || protocol == "h2c" {
+			broken = resets(protocolError)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPost} {
+			t.Run(protocol+" "+method, func(t *testing.T) {
+				raw := speak(t)
+				raw.Answer(whole, broken, whole)
+				client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: gateway{raw.HTTPClient().Transport}}))
+				req := drift.Request{Method: method, Path: "x"}
+				require.NoError(t, client.Do(t.Context(), req, nil))
+				err := client.Do(t.Context(), req, nil, drift.WithoutRetry())
+				require.Error(t, err)
+				if method != http.MethodGet {
+					require.ErrorIs(t, err, drift.ErrAmbiguous)
+				}
+				assert.Len(t, raw.Requests(), 2)
+			})
+		}
+	}
+}
+
+// checkRefusedTogether: what the service has not looked at is repeated, however many calls meet that at once.
+func checkRefusedTogether(t *testing.T) {
+	const together = 40
+	forHTTP2(t, func(t *testing.T, start func() *wired) {
+		for _, send := range []func(*wired) error{
+			func(w *wired) error { return w.get(t.Context()) }, func(w *wired) error { return w.post(t.Context()) },
+		} {
+			w := start()
+			w.raw.Answer(append(slices.Repeat([]drifttest.RawAnswer{resets(drifttest.HTTP2RefusedStream)}, together), whole)...)
+			errs := make([]error, together)
+			var group sync.WaitGroup
+			for i := range errs {
+				group.Go(func() { errs[i] = send(w) })
+			}
+			group.Wait()
+			assert.NoError(t, errors.Join(errs...))
+		}
 	})
 }
 

@@ -28,8 +28,8 @@ type RetryPolicy struct {
 	MaxRetryAfter time.Duration // 60 s: a longer Retry-After is handed to the caller as a *RateLimitError
 
 	// Budget is how many further attempts a client may spend at once, 10 by default, so that an outage is not tripled.
-	// Five successes earn one back. Attempts after 429, with a new token, or after a kept connection turned out to be
-	// closed are free. Negative: no bound.
+	// Five successes earn one back. Attempts after 429, with a new token, after a kept connection turned out to be closed,
+	// or after HTTP/2 refused a request are free. Negative: no bound.
 	Budget int
 }
 
@@ -149,7 +149,7 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 	case withNewToken:
 		return true, nil
 	case onNewConnection:
-		decision = c.leaveStale(decision)
+		decision = c.leaveConnection()
 	case finish:
 		if a.err == nil && a.status < 500 && len(c.attempts) == 1 {
 			c.budget.earn()
@@ -159,7 +159,7 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 	if c.countedAttempts() >= c.retry.MaxAttempts || !c.schedule(ctx, decision) {
 		return false, nil
 	}
-	if decision == again && !c.budget.spend() {
+	if decision == again && !a.refused && !c.budget.spend() {
 		return false, nil
 	}
 	if a.err == nil {
@@ -174,14 +174,14 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 // full of them.
 const maxStale = 10
 
-// leaveStale does not count an attempt that met a closed connection, and sees to it that the next one meets none.
-func (c *call) leaveStale(decision verdict) verdict {
+// leaveConnection does not count an attempt that met a closed connection, and sees to it that the next one meets none.
+func (c *call) leaveConnection() verdict {
 	if c.stale == maxStale {
 		return again
 	}
 	c.stale++
 	c.closeConnections()
-	return decision
+	return onNewConnection
 }
 
 func (c *call) countedAttempts() int {

@@ -5,11 +5,13 @@ package trace
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"reflect"
 	"runtime"
 	"strings"
@@ -21,8 +23,10 @@ import (
 // By itself net/http repeats a request over HTTP/1 when a kept connection breaks, and over HTTP/2 after REFUSED_STREAM,
 // GOAWAY and PROTOCOL_ERROR; a transport of the caller's may repeat it after an answer. Request allows a repetition only
 // while not a byte was written. In all other cases it ends the attempt, and the client may start another one, with a new
-// slot. A transport may also make requests of its own with the same context, for a token perhaps. They have other headers,
-// and do not count.
+// slot.
+//
+// A transport of the caller's may also make requests of its own with the same context, for a token perhaps. They go to
+// another host, or have other headers and follow an answer. Dumping a request writes it, but not to a network.
 type Request struct {
 	client        httptrace.ClientTrace
 	body          []byte
@@ -34,14 +38,26 @@ type Request struct {
 	traced    bool       // the transport reports to httptrace at all
 	host      string     // for which the last connection was asked
 	conn      net.Conn   // the last one that there was
+	dumped    bool       // what is written goes to no network
 	connected bool
-	fields    headerFields // that are being written
-	written   bool         // the request's headers were written, over HTTP/1 perhaps only into a buffer
-	writtenTo string       // to this host
-	http2     bool         // so they were
-	keyed     bool         // with an idempotency key
-	answered  bool         // a response came after them
-	repeated  bool         // the request was about to be written a second time
+	fields    fields // that are being written
+	last      write  // the last request that was written
+	written   *write // the last one that had the headers of this request; nil: none
+	repeated  bool   // the request was about to be written a second time
+}
+
+// write is a request whose headers were written, over HTTP/1 perhaps only into a buffer.
+type write struct {
+	fields
+	host       string // for which its connection was asked
+	unanswered bool
+}
+
+// fields are what is known of a request by its headers.
+type fields struct {
+	authority    string
+	own, foreign bool // some field has the request's own value, or another one
+	http2, keyed bool
 }
 
 // Follow returns a context for a request, and what follows it. The context ends with ErrBroken if the request is about to
@@ -52,51 +68,72 @@ func Follow(ctx context.Context) (traced context.Context, r *Request, cancel con
 	return httptrace.WithClientTrace(ctx, r.hooks()), r, r.end
 }
 
-// headerFields are what is known of the headers that are being written.
-type headerFields struct {
-	own, foreign bool // some field has the request's own value, or another one
-	http2, keyed bool
-}
-
 // ErrBroken ends an attempt whose request was about to be written a second time.
 var ErrBroken = errors.New("the connection broke after the request was sent")
 
 func (r *Request) hooks() *httptrace.ClientTrace {
-	r.client.GetConn = func(host string) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.traced, r.host, r.connected = true, host, false
-		r.endIfRepeated()
-	}
-	r.client.GotConn = func(info httptrace.GotConnInfo) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.connected, r.conn = true, info.Conn
-		r.endIfRepeated()
-	}
+	r.client.GetConn = r.getConn
+	r.client.GotConn = r.gotConn
 	r.client.GotFirstResponseByte = func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.answered = r.written
+		r.last.unanswered = false
 	}
 	r.client.WroteHeaderField = r.wroteHeaderField
 	r.client.WroteHeaders = r.wroteHeaders
 	return &r.client
 }
 
-// endIfRepeated runs before a request is written. HTTP/2 looks at the context once more before it writes. Over HTTP/1 the
-// headers of a request that follows an answer decide: it may be one of the transport's own.
-func (r *Request) endIfRepeated() {
-	if r.written && r.host == r.writtenTo && (r.http2 || !r.answered) {
-		r.repeated = true
-		r.end(ErrBroken)
+// getConn ends the attempt if net/http asks for a connection because there was no answer on the one before.
+func (r *Request) getConn(host string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.traced, r.host, r.connected = true, host, false
+	if r.last.unanswered && r.last.host == host {
+		r.endAsRepeated()
 	}
+}
+
+// gotConn also ends the attempt over HTTP/2 if an answer has come: the headers, which tell a repetition from a request of
+// the transport's own, are known too late there. HTTP/2 looks at the context once more before it writes.
+func (r *Request) gotConn(info httptrace.GotConnInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dumped = isTypeOf(info.Conn, "net/http/httputil", "dumpConn")
+	if r.dumped {
+		return
+	}
+	again := r.last.unanswered && r.last.host == r.host ||
+		r.written != nil && r.written.http2 && r.written.host == r.host && r.mayBeFor(info.Conn, r.written.authority)
+	r.connected, r.conn = true, info.Conn
+	if again {
+		r.endAsRepeated()
+	}
+}
+
+// mayBeFor reports whether a connection, which may lead through a proxy, may be for a host.
+func (r *Request) mayBeFor(conn net.Conn, authority string) bool {
+	secure, ok := conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	host := (&url.URL{Host: authority}).Hostname()
+	name := secure.ConnectionState().ServerName
+	return name == "" || host == name
+}
+
+func (r *Request) endAsRepeated() {
+	r.repeated = true
+	r.end(ErrBroken)
 }
 
 func (r *Request) wroteHeaderField(name string, values []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
+	case strings.EqualFold(name, "Host"), name == ":authority":
+		r.fields.authority = strings.Join(values, "")
+		r.fields.http2 = r.fields.http2 || name[0] == ':'
 	case strings.HasPrefix(name, ":"):
 		r.fields.http2 = true
 	case strings.EqualFold(name, "User-Agent"):
@@ -108,7 +145,7 @@ func (r *Request) wroteHeaderField(name string, values []string) {
 	}
 }
 
-func (f *headerFields) compare(values []string, own string) {
+func (f *fields) compare(values []string, own string) {
 	if len(values) == 1 && values[0] == own {
 		f.own = true
 	} else {
@@ -120,42 +157,48 @@ func (f *headerFields) compare(values []string, own string) {
 // buffer.
 func (r *Request) wroteHeaders() {
 	r.mu.Lock()
-	fields := r.fields
-	r.fields = headerFields{}
-	if fields.foreign && !fields.own {
+	w := write{fields: r.fields, host: r.host, unanswered: true}
+	r.fields = fields{}
+	conn := r.conn
+	if r.dumped {
 		r.mu.Unlock()
 		return
 	}
-	again := r.written
+	own := w.own || !w.foreign
+	again := r.repeated || own && r.written != nil
 	if again && !r.repeated {
-		r.repeated = true
-		r.end(ErrBroken)
+		r.endAsRepeated()
 	}
-	r.written, r.writtenTo, r.http2, r.keyed, r.answered = true, r.host, fields.http2, fields.keyed, false
-	conn := r.conn
+	r.last = w
+	if own {
+		r.written = &w
+	}
 	r.mu.Unlock()
-	if again && !fields.http2 && conn != nil {
+	if again && !w.http2 && conn != nil {
 		_ = conn.Close()
 	}
 }
 
-// Prepare tells a request by its headers, and gives it its body, nil for none. Over HTTP/1 net/http needs GetBody to move an unwritten request to another
-// connection. Over HTTP/2 it would use GetBody to send a request again that the service may have applied; without GetBody it
-// returns the error that tells the two apart. So it does of a body that is empty, but not of none, and it repeats a read
-// that has GetBody after it was written.
+// Prepare takes the headers by which the request is known, and gives it its body, nil for none.
 //
-// The protocol is the major version of HTTP that the service speaks; 0: it is not known.
+// Over HTTP/1 net/http needs GetBody to move an unwritten request to another connection. Over HTTP/2 it would use GetBody
+// to send a request again that the service may have applied; without GetBody it returns the error that tells the two apart.
+// It repeats a read that has GetBody after it was written. The protocol is the major version of HTTP that the service
+// speaks; 0: it is not known.
 func (r *Request) Prepare(req *http.Request, body []byte, protocol int) {
 	r.userAgent, r.authorization = req.Header.Get("User-Agent"), req.Header.Get("Authorization")
-	read := req.Method == http.MethodGet || req.Method == http.MethodHead || req.Method == http.MethodOptions
-	if body == nil && (protocol != 2 || read || req.Method == http.MethodDelete) {
+	if body == nil {
 		return
 	}
 	r.body = body
 	req.Body, req.ContentLength = r.newBody(), int64(len(body))
-	if protocol == 1 && !read {
+	if protocol == 1 && !isRead(req.Method) {
 		req.GetBody = r.getBody
 	}
+}
+
+func isRead(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 // newBody returns a type that net/http knows to be in memory, so that it writes headers and body at once.
@@ -166,9 +209,9 @@ func (r *Request) getBody() (io.ReadCloser, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case moves && !r.keyed:
-		r.written, r.connected = false, false
-	case r.written:
+	case moves && !r.last.keyed:
+		r.last, r.written, r.connected = write{}, nil, false
+	case r.last.unanswered || r.written != nil:
 		return nil, ErrBroken
 	}
 	return r.newBody(), nil
@@ -185,9 +228,9 @@ func movesUnwritten() bool {
 	return frame.Function == "net/http.rewindBody"
 }
 
-// Sent reports whether the request, which failed with this error, may have been sent. By then its context has ended. It errs on the side of yes: a
-// transport that does not report may have sent the request, and a request that has its connection may be about to be
-// written.
+// Sent reports whether the request may have been sent, given the error with which it failed. By then its context has ended.
+// It errs on the side of yes: a transport that does not report may have sent the request, and a request that has its
+// connection may be about to be written.
 func (r *Request) Sent(err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -195,9 +238,9 @@ func (r *Request) Sent(err error) bool {
 	switch {
 	case r.repeated:
 		return true
-	case refused(err), nothingWritten(err):
+	case Refused(err), nothingWritten(err):
 		return false
-	case r.written:
+	case r.written != nil || r.last.unanswered:
 		return true
 	case closedIdle(err): // net/http returns this only after writing has ended
 		return false
@@ -218,9 +261,9 @@ const (
 	aboveLastOf1  = "http2: Transport received GOAWAY from server ErrCode:"
 )
 
-// refused reports whether the service said over HTTP/2 that it has not looked at the request: it refused the stream, or its
+// Refused reports whether the service said over HTTP/2 that it has not looked at the request: it refused the stream, or its
 // GOAWAY names a lower one. A text that is not known counts as sent.
-func refused(err error) bool {
+func Refused(err error) bool {
 	text := innermost(err)
 	if reason, found := strings.CutPrefix(text, cannotRetry); found {
 		reason, _, _ = strings.Cut(reason, " after Request.Body was written")
@@ -238,11 +281,20 @@ func closedIdle(err error) bool { return innermost(err) == serverClosedIdle }
 // nothingWritten reports whether net/http found that not a byte was written. Its type for that is not exported.
 func nothingWritten(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
-		if of := reflect.TypeOf(err); of.PkgPath() == "net/http" && of.Name() == "nothingWrittenError" {
+		if isTypeOf(err, "net/http", "nothingWrittenError") {
 			return true
 		}
 	}
 	return false
+}
+
+// isTypeOf reports whether a value has a type, or is a pointer to one, that its package does not export.
+func isTypeOf(value any, path, name string) bool {
+	of := reflect.TypeOf(value)
+	if of != nil && of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	return of != nil && of.PkgPath() == path && of.Name() == name
 }
 
 // innermost is the text of the error that all others wrap.
