@@ -414,24 +414,26 @@ func checkGateway(t *testing.T) {
 	}
 }
 
-// checkRefusedTogether: what the service has not looked at is repeated, however many calls meet that at once.
+// checkRefusedTogether: refusals are outside the budget, however many calls meet them at once.
 func checkRefusedTogether(t *testing.T) {
 	const together = 40
-	forHTTP2(t, func(t *testing.T, start func() *wired) {
-		for _, send := range []func(*wired) error{
-			func(w *wired) error { return w.get(t.Context()) }, func(w *wired) error { return w.post(t.Context()) },
+	policy := drift.RetryPolicy{MaxAttempts: together + 1, MinBackoff: 1, MaxBackoff: 1}
+	for _, protocol := range []string{"HTTP/2", "h2c"} {
+		for _, send := range []func(*faultClient) error{
+			func(c *faultClient) error { return c.get(t.Context()) }, func(c *faultClient) error { return c.post(t.Context()) },
 		} {
-			w := start()
-			w.raw.Answer(append(slices.Repeat([]drifttest.RawAnswer{resets(drifttest.HTTP2RefusedStream)}, together), whole)...)
+			raw := speakers[protocol](t)
+			raw.Answer(append(slices.Repeat([]drifttest.RawAnswer{resets(drifttest.HTTP2RefusedStream)}, together), whole)...)
+			client := newFaultClient(t, raw.URL, drift.WithHTTPClient(raw.HTTPClient()), drift.WithRetry(policy))
 			errs := make([]error, together)
 			var group sync.WaitGroup
 			for i := range errs {
-				group.Go(func() { errs[i] = send(w) })
+				group.Go(func() { errs[i] = send(client) })
 			}
 			group.Wait()
-			assert.NoError(t, errors.Join(errs...))
+			assert.NoError(t, errors.Join(errs...), protocol)
 		}
-	})
+	}
 }
 
 // requireArrived: so many requests were on the wire, those of others included.
