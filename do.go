@@ -47,11 +47,8 @@ type Request struct {
 // or [Attributes]. With *[]byte, io.Writer or Raw, an answer with a success status is a success even if its body
 // reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
-	if c.caller == nil {
-		return errNotConnected
-	}
 	in := req.input(out)
-	return c.caller.Call(ctx, req.route(), &in, opts, func(body []byte) error { return req.decode(body, out) })
+	return c.connection().Call(ctx, req.route(), &in, opts, func(body []byte) error { return req.decode(body, out) })
 }
 
 func (r Request) route() *rest.Route {

@@ -35,10 +35,7 @@ type Page[T any] struct {
 // With Raw, the answer must be a bare list, and it is the only page. If c was not made by [NewClient], ListOf returns
 // an error, as Do does.
 func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOption) (*Page[T], error) {
-	if c == nil || c.caller == nil {
-		return nil, errNotConnected
-	}
-	page, err := rest.List[T](ctx, c.caller, req.route(), req.input(new(Page[T])), opts)
+	page, err := rest.List[T](ctx, c.connection(), req.route(), req.input(new(Page[T])), opts)
 	return (*Page[T])(page), err
 }
 

@@ -1,0 +1,31 @@
+package drift
+
+import (
+	"context"
+
+	"github.com/driftsdk/drift/internal/door"
+	"github.com/driftsdk/drift/internal/rest"
+)
+
+var _ = openDoor()
+
+func openDoor() struct{} {
+	door.Caller = func(client any) any { return client.(*Client).connection() }
+	return struct{}{}
+}
+
+// connection is what a client calls through.
+func (c *Client) connection() rest.Caller[CallOption] {
+	if c == nil || c.caller == nil {
+		return notConnected{}
+	}
+	return c.caller
+}
+
+// notConnected is the connection of a client that NewClient did not make.
+type notConnected struct{}
+
+// Call returns errNotConnected.
+func (notConnected) Call(context.Context, *rest.Route, *rest.Input, []CallOption, func([]byte) error) error {
+	return errNotConnected
+}
