@@ -36,21 +36,15 @@ type attempt struct {
 	problem   *answer.Error // the error in the answer, once parsed
 }
 
-// RoundTrip is the Transport inside the retry loop, so that every attempt passes token, limiter and quota. It reads the
-// whole answer: a body that breaks off counts as a failed attempt.
-func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
+// attempt makes an attempt, which becomes the last one.
+func (c *call) attempt(req *http.Request) {
 	c.last.free()
 	c.last = attempt{call: c}
-	a := &c.last
-	if a.stopped = a.run(req); a.stopped != nil {
+	if c.last.stopped = c.last.run(req); c.last.stopped != nil {
 		c.stops++
-		return nil, a.stopped
+		return
 	}
 	c.keepAnswer()
-	if a.err != nil {
-		return nil, a.err
-	}
-	return &http.Response{StatusCode: a.status, Header: a.header, Body: http.NoBody, Request: req}, nil
 }
 
 // run waits for a slot, sends and reads. An error means that it sent nothing and that the call ends; all else is in a.

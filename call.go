@@ -99,7 +99,8 @@ func (c *call) do(ctx context.Context) error {
 	if err := c.checkQuota(ctx); err != nil {
 		return err
 	}
-	return c.result(ctx, c.repeat(ctx))
+	c.repeat(ctx)
+	return c.result(ctx)
 }
 
 // encode checks the input and encodes it once, for all attempts.
@@ -126,19 +127,43 @@ func (c *call) encode() error {
 	return nil
 }
 
-// repeat runs the retry loop, whose Transport is the call itself. What became of the call is in c.last; the error only
-// says that the loop was interrupted.
-func (c *call) repeat(ctx context.Context) error {
-	loop := retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
-		HTTPClient:   &http.Client{Transport: c, CheckRedirect: refuseRedirect},
-		RetryMax:     c.retry.MaxAttempts + maxStale, // checkRetry counts, and a new token is worth one more
-		CheckRetry:   c.checkRetry,
-		Backoff:      c.backoff,
+// newLoop returns the retry loop of all calls of a client. A call is in the context of its request.
+func newLoop(maxAttempts int) *retryablehttp.Client {
+	return &retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
+		HTTPClient: &http.Client{Transport: attempts{}, CheckRedirect: refuseRedirect},
+		RetryMax:   maxAttempts + maxStale, // checkRetry counts, and a new token is worth one more
+		CheckRetry: func(ctx context.Context, _ *http.Response, err error) (bool, error) {
+			return callOf(ctx).checkRetry(ctx)
+		},
+		Backoff: func(_, _ time.Duration, _ int, resp *http.Response) time.Duration {
+			return callOf(resp.Request.Context()).backoff()
+		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// attempts is the Transport inside the retry loop, so that every attempt passes token, limiter and quota. The loop sees no
+// errors: what became of an attempt is in call.last.
+type attempts struct{}
+
+func (attempts) RoundTrip(req *http.Request) (*http.Response, error) {
+	callOf(req.Context()).attempt(req)
+	return &http.Response{Body: http.NoBody, Request: req}, nil
+}
+
+// repeat sends the request until the retry policy is content.
+func (c *call) repeat(ctx context.Context) {
 	req := &http.Request{Method: c.route.Method, URL: &c.target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}
-	_, err := loop.Do(&retryablehttp.Request{Request: req.WithContext(ctx)}) // the attempts have read and closed the body
-	return err
+	req = req.WithContext(context.WithValue(ctx, callKey{}, c))
+	_, err := c.loop.Do(&retryablehttp.Request{Request: req})
+	if ctx.Err() != nil && c.last.stopped == nil && (err != nil || c.last.err != nil) { // perhaps while it waited for the next attempt
+		c.endBackoff()
+		c.last.err = withContext(ctx, c.last.err)
+	}
 }
 
 // safe reports whether the method reads only.

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
 )
 
 // Client calls the Drift API. It is safe for concurrent use; make one with [NewClient] and keep it.
@@ -53,6 +55,7 @@ type core struct {
 	limiter      Limiter
 	quota        QuotaStore
 	serviceQuota serviceQuota
+	loop         *retryablehttp.Client
 	retry        RetryPolicy
 	budget       *budget
 	hooks        Hooks
@@ -99,7 +102,7 @@ func newCore(c config, base *url.URL) *core {
 		hooks:     c.hooks,
 		logger:    cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
 	}
-	s.budget = newBudget(s.retry.Budget)
+	s.loop, s.budget = newLoop(s.retry.MaxAttempts), newBudget(s.retry.Budget)
 	if s.limiter == nil {
 		s.limiter = NewLimiter(c.perMinute)
 	}

@@ -13,11 +13,7 @@ import (
 )
 
 // result turns the last answer into a record or a typed error.
-func (c *call) result(ctx context.Context, interrupted error) error {
-	if interrupted != nil && ctx.Err() != nil && c.last.stopped == nil { // perhaps while it waited for the next attempt
-		c.endBackoff()
-		c.last.err = withContext(ctx, c.last.err)
-	}
+func (c *call) result(ctx context.Context) error {
 	err := c.outcome(ctx)
 	if err == nil {
 		return nil

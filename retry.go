@@ -132,8 +132,8 @@ func temporary(err error) bool {
 	return errors.As(err, &passing) && passing.Temporary() || trace.IsTimeout(err)
 }
 
-// checkRetry implements retryablehttp.CheckRetry.
-func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool, error) {
+// checkRetry decides whether the call goes on, and after which delay.
+func (c *call) checkRetry(ctx context.Context) (bool, error) {
 	a := &c.last
 	if a.err != nil || !c.success(a.status) {
 		c.applied = c.applied || a.mayBeApplied()
@@ -265,8 +265,8 @@ func jitter(bound time.Duration) time.Duration {
 	return rand.N(bound)
 }
 
-// backoff implements retryablehttp.Backoff.
-func (c *call) backoff(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
+// backoff returns the delay before the next attempt, which begins now.
+func (c *call) backoff() time.Duration {
 	c.backoffFrom = time.Now()
 	return c.delay
 }

@@ -13,10 +13,10 @@ func openOne[T any](body []byte, in *Input, decode func(*wire.Decoder, *Input) (
 	var data []byte
 	var odd error
 	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
-		data, odd = wire.Attempt(dec, func(dec *wire.Decoder) (err error) {
-			rec, err = decode(dec, in)
-			return err
-		})
+		dec.Kind()
+		mark := dec.Mark()
+		rec, odd = decode(dec, in)
+		data = dec.Past(mark, odd)
 		return nil // what follows may report an error
 	})
 	if envelope.Failed && empty(data) {

@@ -74,11 +74,10 @@ func decodeItems[T any](dec *wire.Decoder, decode func(*wire.Decoder) (*T, error
 	index := -1
 	err = wire.DecodeList(dec, func(dec *wire.Decoder) error {
 		index++
-		var item *T
-		value, err := wire.Attempt(dec, func(dec *wire.Decoder) (err error) {
-			item, err = decode(dec)
-			return err
-		})
+		dec.Kind()
+		mark := dec.Mark()
+		item, err := decode(dec)
+		value := dec.Past(mark, err)
 		switch {
 		case err == nil && items == nil:
 			items = append(make([]*T, 0, usualPage), item)

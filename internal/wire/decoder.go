@@ -240,17 +240,14 @@ func DecodeList(dec *Decoder, item func(*Decoder) error) error {
 	return nil
 }
 
-// Attempt calls decode for the next value, and goes past the value even if decode fails. It returns the value, which is
-// a part of the data.
-func Attempt(dec *Decoder, decode func(*Decoder) error) (jsontext.Value, error) {
-	dec.Kind()
-	start := dec.at
-	err := decode(dec)
-	if err != nil {
-		dec.at = start
-		dec.Value()
+// Past goes past the value at a mark, unless decoding it has done so without an error. It returns the value, which is a part
+// of the data.
+func (d *Decoder) Past(mark int, decoding error) jsontext.Value {
+	if decoding != nil {
+		d.at = mark
+		d.Value()
 	}
-	return dec.data[start:dec.at:dec.at], err
+	return d.data[mark:d.at:d.at]
 }
 
 // texts are strings that were read lately, by hash.

@@ -179,21 +179,22 @@ func TestDecodeList(t *testing.T) {
 	}
 }
 
-func TestAttempt(t *testing.T) {
+func TestPast(t *testing.T) {
 	for _, value := range []string{`"a"`, `{"a":["]}",{}]}`, `[[1,2],"x"]`, `null`, `false`, `-1.5e0`} {
 		var values []string
 		var failures int
 		_, err := Open([]byte(`{"data":[ 1 , `+value+`,`+value+` ,2]}`), func(dec *Decoder) error {
 			return DecodeList(dec, func(dec *Decoder) error {
-				raw, err := Attempt(dec, func(dec *Decoder) error {
-					if dec.Kind() == '{' || dec.Kind() == '[' { // half of it
-						dec.enter()
-						dec.Value()
-						return errors.New("odd")
-					}
-					return Decode(dec, new(int))
-				})
-				values = append(values, string(raw))
+				kind, mark := dec.Kind(), dec.Mark()
+				var err error
+				if kind == '{' || kind == '[' { // half of it
+					dec.enter()
+					dec.Value()
+					err = errors.New("odd")
+				} else {
+					err = Decode(dec, new(int))
+				}
+				values = append(values, string(dec.Past(mark, err)))
 				if err != nil {
 					failures++
 				}
