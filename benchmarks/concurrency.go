@@ -50,7 +50,7 @@ func measureScaling(e effort) (scaling, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	result := scaling{cores: runtime.NumCPU()}
 	transport := newStub(answerOne())
-	hand := getByHand(stubURL, transport)
+	hand := getByHand(newByHand(stubURL, transport))
 	client := withClient("drift", stubURL, transport, getOne, drift.WithRateLimit(2*callsTogether))
 	slices := []struct {
 		candidate

@@ -20,6 +20,7 @@ type byHand struct {
 	base   string // without a slash at its end
 	token  string
 	client *http.Client
+	decode func(data []byte, out any) error
 }
 
 func (h *byHand) get(ctx context.Context, path string, out any) error {
@@ -58,7 +59,7 @@ func (h *byHand) do(req *http.Request, out any) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s %s: %s", req.Method, req.URL.Path, resp.Status)
 	}
-	return json.Unmarshal(body, out)
+	return h.decode(body, out)
 }
 
 func (h *byHand) conversation(ctx context.Context, id int64) (*handConversation, error) {

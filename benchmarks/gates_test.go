@@ -18,17 +18,17 @@ func TestAllocationBounds(t *testing.T) {
 	require.NoError(t, err)
 	defer end()
 	for _, row := range all {
-		if row.allocations == 0 && row.bytes == 0 {
+		if row.most.allocations == 0 && row.most.bytes == 0 {
 			continue
 		}
 		t.Run(row.name, func(t *testing.T) {
-			hand, client := countAlone(t, row.hand, row.calls), countAlone(t, row.client, row.calls)
+			hand, client := countAlone(t, row.hand, row.calls), countAlone(t, row.other, row.calls)
 			t.Logf("allocations %.1f of %.1f, bytes %.0f of %.0f", client.allocations, hand.allocations, client.bytes, hand.bytes)
-			if row.allocations > 0 {
-				assert.LessOrEqual(t, client.allocations/hand.allocations, row.allocations, "allocations")
+			if row.most.allocations > 0 {
+				assert.LessOrEqual(t, client.allocations/hand.allocations, row.most.allocations, "allocations")
 			}
-			if row.bytes > 0 {
-				assert.LessOrEqual(t, client.bytes/hand.bytes, row.bytes, "bytes")
+			if row.most.bytes > 0 {
+				assert.LessOrEqual(t, client.bytes/hand.bytes, row.most.bytes, "bytes")
 			}
 		})
 	}
@@ -46,13 +46,16 @@ func TestTimeBounds(t *testing.T) {
 	require.NoError(t, err)
 	defer end()
 	for _, row := range all {
+		if row.most.time == 0 {
+			continue
+		}
 		t.Run(row.name, func(t *testing.T) {
 			c, err := row.measure(short)
 			require.NoError(t, err)
 			requireQuiet(t, c)
 			time := c.ratio(c.others[us], c.floor)
 			t.Logf("time over that by hand: %s", time)
-			assert.LessOrEqual(t, time.median, row.time)
+			assert.LessOrEqual(t, time.median, row.most.time)
 		})
 	}
 }

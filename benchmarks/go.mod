@@ -8,6 +8,7 @@ require (
 	github.com/digitalocean/godo v1.236.0
 	github.com/driftsdk/drift v0.0.0-00010101000000-000000000000
 	github.com/go-resty/resty/v2 v2.17.2
+	github.com/goccy/go-json v0.12.0
 	github.com/google/go-github/v88 v88.0.0
 	github.com/hetznercloud/hcloud-go/v2 v2.52.0
 	github.com/openai/openai-go/v3 v3.96.0

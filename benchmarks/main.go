@@ -22,6 +22,7 @@ func run() error {
 	busy := flag.Bool("busy", false, "compare the time on the processor instead of that on the wall: for a machine with other work")
 	only := flag.String("only", "", "a regular expression: measure only the rows with such a name")
 	write := flag.Bool("write", false, "put what was measured into "+document)
+	asJSON := flag.Bool("json", false, "measure only what depends on the JSON engine of this build, and print it as JSON")
 	flag.Parse()
 	pattern, err := regexp.Compile("(?i)" + *only)
 	if err != nil {
@@ -30,26 +31,32 @@ func run() error {
 	if *write && (*quick || *only != "") {
 		return errors.New("-write is for all of it: without -quick and -only")
 	}
-	r := report{effort: effort{*quick, 5, onTheWall}, wanted: pattern.MatchString, tables: map[string]string{}}
+	r := report{effort: effort{*quick, 5, onTheWall}, wanted: pattern.MatchString, out: os.Stdout,
+		findings: findings{Tables: map[string]string{}},
+		args:     []string{fmt.Sprintf("-quick=%t", *quick), fmt.Sprintf("-busy=%t", *busy), "-only=" + *only}}
 	if *quick {
 		r.tries = 1
 	}
 	if *busy {
 		r.clock = onProcessors
 	}
-	if err := r.measure(); err != nil {
+	if *asJSON {
+		return r.printJSON()
+	}
+	if err := r.everything(); err != nil {
 		return err
 	}
-	if len(r.disturbed) > 0 {
-		return fmt.Errorf("the run does not count, because the floor did not match itself: %s", strings.Join(r.disturbed, ", "))
+	if len(r.Disturbed) > 0 {
+		return fmt.Errorf("the run does not count, because the floor did not match itself: %s",
+			strings.Join(r.Disturbed, ", "))
 	}
 	if *write {
 		if err := r.write(); err != nil {
 			return err
 		}
 	}
-	if len(r.missed) > 0 {
-		return fmt.Errorf("out of bounds:\n  %s", strings.Join(slices.Compact(r.missed), "\n  "))
+	if len(r.Missed) > 0 {
+		return fmt.Errorf("out of bounds:\n  %s", strings.Join(slices.Compact(r.Missed), "\n  "))
 	}
 	return nil
 }

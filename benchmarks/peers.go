@@ -33,7 +33,8 @@ type peer struct {
 func (p peer) measure(e effort) (comparison, error) {
 	ours, theirs := newStub(answerOne()), newStub(mustBeJSON(p.answer()))
 	hand := newByHand(stubURL, theirs)
-	return compareUntil(ahead, e.tries, e.plan(200, callsOfSlice), getByHand(stubURL, ours), getWithClient(stubURL, ours),
+	return compareUntil(ahead, e.tries, e.plan(200, callsOfSlice),
+		getByHand(newByHand(stubURL, ours)), getWithClient(stubURL, ours),
 		candidate{p.name, sync.OnceValues(func() (func() error, error) { return p.open(theirs) })},
 		candidate{p.name + " by hand", always(func() error { return p.intoItsType(hand) })})
 }

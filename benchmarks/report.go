@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
+	"maps"
 	"math"
 	"os"
 	"regexp"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,39 +23,79 @@ const (
 	chartFile = "../docs/performance.svg"
 )
 
-// report is what was measured, as the tables of the document.
-type report struct {
-	effort
-	wanted func(row string) bool
-
-	tables    map[string]string // by the name in the markers
-	bars      []bar             // of the chart
-	missed    []string          // bounds that do not hold
-	disturbed []string          // rows whose control does not hold
+// findings are the tables of the document, and what is wrong with them. A process hands them to another as JSON.
+type findings struct {
+	Tables    map[string]string // by the name in the markers
+	Missed    []string          // bounds that do not hold
+	Disturbed []string          // rows whose control does not hold
 }
 
-// measure measures everything that is wanted, and prints each table when it is ready.
-func (r *report) measure() error {
-	start := time.Now()
-	load := loadAverage()
-	for _, section := range []struct {
-		name    string
-		measure func() (string, error)
-	}{
-		{"calls", r.calls}, {"peers", r.peers}, {"memory", r.memory}, {"rest", r.rest},
-	} {
-		table, err := section.measure()
+// report measures what is wanted, and prints each table when it is ready.
+type report struct {
+	effort
+	findings
+	wanted func(row string) bool
+	args   []string // that make another process measure the same
+	out    io.Writer
+	bars   []bar // of the chart
+}
+
+// section is a table and how to measure it.
+type section struct {
+	name    string
+	measure func() (string, error)
+}
+
+func (r *report) everything() error {
+	start, load := time.Now(), loadAverage()
+	if err := r.comparisons(); err != nil {
+		return err
+	}
+	if err := r.measureOther(); err != nil {
+		return err
+	}
+	if err := r.measure(section{"memory", r.memory}, section{"rest", r.rest}); err != nil {
+		return err
+	}
+	r.enter("machine", r.machine(start, load))
+	return nil
+}
+
+// comparisons measures what depends on the JSON engine.
+func (r *report) comparisons() error {
+	return r.measure(section{tableOf("calls", engine), r.calls}, section{tableOf("peers", engine), r.peers})
+}
+
+func (r *report) measure(sections ...section) error {
+	for _, s := range sections {
+		table, err := s.measure()
 		if err != nil {
 			return err
 		}
-		r.tables[section.name] = table
-		if strings.Count(table, "\n") > 2 {
-			fmt.Println(table)
-		}
+		r.enter(s.name, table)
 	}
-	r.tables["machine"] = r.machine(start, load)
-	fmt.Println(r.tables["machine"])
 	return nil
+}
+
+// enter adds a table, and prints it if it has rows.
+func (r *report) enter(name, table string) {
+	r.Tables[name] = table
+	if !strings.HasSuffix(table, "---|\n") {
+		fmt.Fprintf(r.out, "%s\n\n%s\n", name, table)
+	}
+}
+
+// add adds the findings of another process.
+func (r *report) add(other findings, engine string) {
+	for _, name := range slices.Sorted(maps.Keys(other.Tables)) {
+		r.enter(name, other.Tables[name])
+	}
+	for _, text := range other.Missed {
+		r.Missed = append(r.Missed, engine+": "+text)
+	}
+	for _, text := range other.Disturbed {
+		r.Disturbed = append(r.Disturbed, engine+": "+text)
+	}
 }
 
 // calls is the table of the calls against the floor.
@@ -62,7 +105,8 @@ func (r *report) calls() (string, error) {
 		return "", err
 	}
 	defer end()
-	t := newTable("what", "time over that by hand", "at most", "allocations", "at most", "bytes", "at most", "by hand", "by hand over itself")
+	t := newTable("what", "time over that by hand", "at most", "allocations", "at most", "bytes", "at most",
+		"by hand", "by hand over itself")
 	for _, row := range all {
 		if !r.wanted(row.name) {
 			continue
@@ -72,14 +116,15 @@ func (r *report) calls() (string, error) {
 			return "", err
 		}
 		r.control(row.name, c)
-		client := c.others[us]
-		time, allocations, bytes := c.ratio(client, c.floor), client.cost.allocations/c.floor.cost.allocations, client.cost.bytes/c.floor.cost.bytes
-		r.atMost(row.name+", time", time.median, row.time)
-		r.atMost(row.name+", allocations", allocations, row.allocations)
-		r.atMost(row.name+", bytes", bytes, row.bytes)
-		t.add(row.name, time.String(), bound(row.time),
-			fmt.Sprintf("%.2f (%s of %s)", allocations, whole(client.cost.allocations), whole(c.floor.cost.allocations)), bound(row.allocations),
-			fmt.Sprintf("%.2f (%s of %s)", bytes, whole(client.cost.bytes), whole(c.floor.cost.bytes)), bound(row.bytes),
+		other, byHand := c.others[us], c.floor.cost
+		time := c.ratio(other, c.floor)
+		allocations, bytes := other.cost.allocations/byHand.allocations, other.cost.bytes/byHand.bytes
+		r.atMost(row.name+", time", time.median, row.most.time)
+		r.atMost(row.name+", allocations", allocations, row.most.allocations)
+		r.atMost(row.name+", bytes", bytes, row.most.bytes)
+		t.add(row.name, time.String(), bound(row.most.time),
+			share(other.cost.allocations, byHand.allocations), bound(row.most.allocations),
+			share(other.cost.bytes, byHand.bytes), bound(row.most.bytes),
 			duration(c.floor.microseconds()), c.ratio(c.control, c.floor).String())
 		if row.name == all[0].name {
 			r.bars = append(r.bars, bar{"by hand", 1, 1}, bar{"drift", time.median, allocations})
@@ -102,7 +147,7 @@ func (r *report) peers() (string, error) {
 		r.control(p.name, c)
 		peer := c.others[them]
 		if !ahead(c) {
-			r.missed = append(r.missed, fmt.Sprintf("drift over %s: %s, below 1", p.name, c.ratio(c.others[us], peer)))
+			r.Missed = append(r.Missed, fmt.Sprintf("drift over %s: %s, below 1", p.name, c.ratio(c.others[us], peer)))
 		}
 		time := c.ratio(peer, c.floor)
 		t.add(p.name, time.String(), c.ratio(c.others[us], peer).String(),
@@ -180,7 +225,7 @@ func (r *report) scaling(t *table) error {
 	}
 	const name = "256 goroutines, throughput per core"
 	if s.client.median < leastPerCore && !s.counts() {
-		r.disturbed = append(r.disturbed, fmt.Sprintf("%s %s by hand", name, s.hand))
+		r.Disturbed = append(r.Disturbed, fmt.Sprintf("%s %s by hand", name, s.hand))
 	}
 	r.atLeast(name, s.client.median, leastPerCore)
 	t.add(fmt.Sprintf("256 goroutines on one client and %d cores, stubbed: throughput per core over that of one goroutine on one core", s.cores),
@@ -226,19 +271,19 @@ func (r *report) size(t *table) error {
 
 func (r *report) control(name string, c comparison) {
 	if !c.counts() {
-		r.disturbed = append(r.disturbed, fmt.Sprintf("%s %s", name, c.ratio(c.control, c.floor)))
+		r.Disturbed = append(r.Disturbed, fmt.Sprintf("%s %s", name, c.ratio(c.control, c.floor)))
 	}
 }
 
 func (r *report) atMost(what string, got, most float64) {
 	if most > 0 && got > most {
-		r.missed = append(r.missed, fmt.Sprintf("%s: %.3f, at most %.2f", what, got, most))
+		r.Missed = append(r.Missed, fmt.Sprintf("%s: %.3f, at most %.2f", what, got, most))
 	}
 }
 
 func (r *report) atLeast(what string, got, least float64) {
 	if got < least {
-		r.missed = append(r.missed, fmt.Sprintf("%s: %.3f, at least %.2f", what, got, least))
+		r.Missed = append(r.Missed, fmt.Sprintf("%s: %.3f, at least %.2f", what, got, least))
 	}
 }
 
@@ -248,20 +293,28 @@ func (r *report) write() error {
 	if err != nil {
 		return err
 	}
-	for name, table := range r.tables {
+	if text, err = fill(text, r.Tables); err != nil {
+		return err
+	}
+	if err := os.WriteFile(document, text, 0o644); err != nil {
+		return err
+	}
+	return drawBars(r.bars, chartFile)
+}
+
+// fill puts tables between their markers.
+func fill(text []byte, tables map[string]string) ([]byte, error) {
+	for name, table := range tables {
 		marked := regexp.MustCompile(`(?s)(<!-- measured:begin ` + name + ` -->\n).*?(<!-- measured:end -->)`)
 		if len(marked.FindAll(text, 2)) != 1 {
-			return fmt.Errorf("%s must have the markers of %q once", document, name)
+			return nil, fmt.Errorf("%s must have the markers of %q once", document, name)
 		}
 		text = marked.ReplaceAllFunc(text, func(old []byte) []byte {
 			parts := marked.FindSubmatch(old)
 			return bytes.Join([][]byte{parts[1], []byte(table), parts[2]}, nil)
 		})
 	}
-	if err := os.WriteFile(document, text, 0o644); err != nil {
-		return err
-	}
-	return drawBars(r.bars, chartFile)
+	return text, nil
 }
 
 // table is a table of Markdown.
@@ -291,6 +344,10 @@ func duration(microseconds float64) string {
 		return fmt.Sprintf("%.1f ms", microseconds/1000)
 	}
 	return fmt.Sprintf("%.1f µs", microseconds)
+}
+
+func share(of, all float64) string {
+	return fmt.Sprintf("%.2f (%s of %s)", of/all, whole(of), whole(all))
 }
 
 func whole(f float64) string { return thousands(int64(math.Round(f))) }

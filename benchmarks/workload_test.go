@@ -18,10 +18,13 @@ func TestWorkload(t *testing.T) {
 	}
 }
 
-// Both sides of the comparison decode every field, and to the same values.
-func TestBothReadTheSame(t *testing.T) {
+// Everything that is compared decodes every field, and to the same values.
+func TestAllReadTheSame(t *testing.T) {
 	byHand, err := newByHand(stubURL, newStub(answerOne())).conversation(t.Context(), conversationID)
 	require.NoError(t, err)
+	goccy, err := newByHandGoccy(stubURL, newStub(answerOne())).conversation(t.Context(), conversationID)
+	require.NoError(t, err)
+	assert.Equal(t, byHand, goccy)
 	client := newTestClient(t, newStub(answerOne()))
 	got, err := client.Conversations.Get(t.Context(), conversationID)
 	require.NoError(t, err)

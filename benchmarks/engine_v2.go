@@ -1,0 +1,9 @@
+//go:build goexperiment.jsonv2
+
+package main
+
+// The JSON engine of this build, and the GOEXPERIMENT that builds the other one.
+const (
+	engine          = jsonV2
+	otherExperiment = "nojsonv2"
+)
