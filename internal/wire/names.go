@@ -2,9 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"cmp"
-	"maps"
-	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -145,8 +142,12 @@ func (n *names) choose(s *scanner, foreign func(name int)) []candidate {
 			best[c.member] = c
 		}
 	}
-	chosen := slices.Collect(maps.Values(best))
-	slices.SortFunc(chosen, func(a, b candidate) int { return cmp.Compare(a.name, b.name) })
+	chosen := all[:0]
+	for _, c := range all {
+		if best[c.member].name == c.name {
+			chosen = append(chosen, c)
+		}
+	}
 	return chosen
 }
 
