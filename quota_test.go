@@ -114,7 +114,7 @@ func TestQuotaRefusesARetry(t *testing.T) {
 		err := get(t.Context(), client)
 		assert.ErrorIs(t, err, drift.ErrQuotaExceeded)
 		assert.Len(t, network.requests(), 2)
-		assert.Equal(t, []drift.Outcome{drift.Answered, drift.Answered, drift.NotSent}, limiter.outcomes)
+		assert.Equal(t, []drift.Outcome{drift.OutcomeAnswered, drift.OutcomeAnswered, drift.OutcomeNotSent}, limiter.outcomes)
 		assert.Equal(t, 2, used(t, client))
 	})
 }
@@ -327,7 +327,7 @@ func TestStoreThatFails(t *testing.T) {
 			assert.LessOrEqual(t, s.reserved, 1, "not tried again")
 			assert.Zero(t, s.refunded, "nothing was counted")
 			for _, outcome := range limiter.outcomes {
-				assert.Equal(t, drift.NotSent, outcome)
+				assert.Equal(t, drift.OutcomeNotSent, outcome)
 			}
 			assert.Zero(t, limiter.taken)
 		})

@@ -19,8 +19,8 @@ type Class int
 
 // The classes of calls.
 const (
-	Interactive Class = iota
-	Bulk              // WithBulk: leaves slots free for the others
+	ClassInteractive Class = iota
+	ClassBulk              // WithBulk: leaves slots free for the others
 )
 
 // Outcome tells a limiter what became of a call.
@@ -28,9 +28,9 @@ type Outcome int
 
 // The outcomes of an attempt.
 const (
-	NotSent  Outcome = iota // provably not sent: the service has not counted it
-	Answered                // the answer's headers have come
-	Unknown                 // sent, or may have been, and no answer came
+	OutcomeNotSent  Outcome = iota // provably not sent: the service has not counted it
+	OutcomeAnswered                // the answer's headers have come
+	OutcomeUnknown                 // sent, or may have been, and no answer came
 )
 
 // Limiter decides when an attempt may go out. Implementations must be safe for concurrent use. [WindowLimiter] is the one
@@ -88,7 +88,7 @@ func (l *WindowLimiter) Acquire(ctx context.Context, class Class) (Slot, error) 
 	if l == nil || l.window == nil {
 		return nil, errors.New("drift: this limiter was not made by NewLimiter")
 	}
-	slot, err := l.window.Acquire(ctx, class == Bulk)
+	slot, err := l.window.Acquire(ctx, class == ClassBulk)
 	if err != nil {
 		return nil, limitError(err)
 	}
@@ -113,7 +113,7 @@ func (l *WindowLimiter) Pause(until time.Time) {
 type windowSlot struct{ slot *window.Slot }
 
 func (s windowSlot) Done(o Outcome) {
-	if o == NotSent {
+	if o == OutcomeNotSent {
 		s.slot.Free()
 		return
 	}

@@ -124,8 +124,8 @@ func TestLimiterOptions(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				assert.Equal(t, test.interactive, slotsAtOnce(t, test.limiter(), drift.Interactive))
-				assert.Equal(t, test.bulk, slotsAtOnce(t, test.limiter(), drift.Bulk))
+				assert.Equal(t, test.interactive, slotsAtOnce(t, test.limiter(), drift.ClassInteractive))
+				assert.Equal(t, test.bulk, slotsAtOnce(t, test.limiter(), drift.ClassBulk))
 			})
 		})
 	}
@@ -135,7 +135,7 @@ func TestLimiterOptions(t *testing.T) {
 func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
 	first, err := limiter.Acquire(t.Context(), class)
 	require.NoError(t, err)
-	first.Done(drift.Answered)
+	first.Done(drift.OutcomeAnswered)
 	for n := 0; ; n++ {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 		_, err := limiter.Acquire(ctx, class)
@@ -153,13 +153,17 @@ func assertTook(t *testing.T, want time.Duration, start time.Time) {
 }
 
 func TestOutcomes(t *testing.T) {
-	for outcome, wait := range map[drift.Outcome]time.Duration{drift.NotSent: 0, drift.Answered: time.Minute, drift.Unknown: time.Minute} {
+	for outcome, wait := range map[drift.Outcome]time.Duration{
+		drift.OutcomeNotSent:  0,
+		drift.OutcomeAnswered: time.Minute,
+		drift.OutcomeUnknown:  time.Minute,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			limiter, start := drift.NewLimiter(1), time.Now()
-			slot, err := limiter.Acquire(t.Context(), drift.Interactive)
+			slot, err := limiter.Acquire(t.Context(), drift.ClassInteractive)
 			require.NoError(t, err)
 			slot.Done(outcome)
-			_, err = limiter.Acquire(t.Context(), drift.Interactive)
+			_, err = limiter.Acquire(t.Context(), drift.ClassInteractive)
 			require.NoError(t, err)
 			assertTook(t, wait, start)
 		})
@@ -289,21 +293,22 @@ func (s *slots) Pause(until time.Time) {
 }
 
 func TestWhatTheLimiterIsTold(t *testing.T) {
+	const answered, unknown, unsent = drift.OutcomeAnswered, drift.OutcomeUnknown, drift.OutcomeNotSent
 	tests := map[string]struct {
 		answers  []respondWith
 		outcomes []drift.Outcome
 		pauses   []time.Duration
 	}{
-		"answered":               {[]respondWith{answer(200)}, []drift.Outcome{drift.Answered}, nil},
-		"not sent":               {[]respondWith{notSent, answer(404)}, []drift.Outcome{drift.NotSent, drift.Answered}, nil},
-		"no answer":              {[]respondWith{noAnswer, answer(200)}, []drift.Outcome{drift.Unknown, drift.Answered}, nil},
-		"broken answer":          {[]respondWith{brokenBody, answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, nil},
-		"429":                    {[]respondWith{answer(429), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{time.Second}},
-		"429 with Retry-After":   {[]respondWith{answer(429, "Retry-After", "7"), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{7 * time.Second}},
-		"429 with an absurd one": {[]respondWith{answer(429, "Retry-After", "99999999999")}, []drift.Outcome{drift.Answered}, []time.Duration{5 * time.Minute}},
-		"503":                    {[]respondWith{answer(503), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, nil},
-		"503 with Retry-After":   {[]respondWith{answer(503, "Retry-After", "7"), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{7 * time.Second}},
-		"401":                    {[]respondWith{answer(401)}, []drift.Outcome{drift.Answered}, nil},
+		"answered":               {[]respondWith{answer(200)}, []drift.Outcome{answered}, nil},
+		"not sent":               {[]respondWith{notSent, answer(404)}, []drift.Outcome{unsent, answered}, nil},
+		"no answer":              {[]respondWith{noAnswer, answer(200)}, []drift.Outcome{unknown, answered}, nil},
+		"broken answer":          {[]respondWith{brokenBody, answer(200)}, []drift.Outcome{answered, answered}, nil},
+		"429":                    {[]respondWith{answer(429), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{time.Second}},
+		"429 with Retry-After":   {[]respondWith{answer(429, "Retry-After", "7"), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{7 * time.Second}},
+		"429 with an absurd one": {[]respondWith{answer(429, "Retry-After", "99999999999")}, []drift.Outcome{answered}, []time.Duration{5 * time.Minute}},
+		"503":                    {[]respondWith{answer(503), answer(200)}, []drift.Outcome{answered, answered}, nil},
+		"503 with Retry-After":   {[]respondWith{answer(503, "Retry-After", "7"), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{7 * time.Second}},
+		"401":                    {[]respondWith{answer(401)}, []drift.Outcome{answered}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -324,7 +329,7 @@ func TestClassOfACall(t *testing.T) {
 	client := through(t, net.serve, drift.WithLimiter(limiter))
 	require.NoError(t, get(t.Context(), client))
 	require.NoError(t, get(t.Context(), client, drift.WithBulk()))
-	assert.Equal(t, []drift.Class{drift.Interactive, drift.Bulk}, limiter.classes)
+	assert.Equal(t, []drift.Class{drift.ClassInteractive, drift.ClassBulk}, limiter.classes)
 }
 
 func TestLimiterThatFails(t *testing.T) {
@@ -364,7 +369,7 @@ func TestPanicsGiveTheSlotBack(t *testing.T) {
 		client := through(t, func(*http.Request) (*http.Response, error) { panic("transport") }, drift.WithLimiter(limiter))
 		assert.PanicsWithValue(t, "transport", func() { _ = get(t.Context(), client) })
 		assert.Zero(t, limiter.taken)
-		assert.Equal(t, []drift.Outcome{drift.Unknown}, limiter.outcomes)
+		assert.Equal(t, []drift.Outcome{drift.OutcomeUnknown}, limiter.outcomes)
 	})
 }
 
@@ -398,6 +403,6 @@ func TestDialThatOutlastsItsTimeoutIsNotSent(t *testing.T) {
 		require.ErrorAs(t, err, &failed)
 		assert.False(t, failed.Sent)
 		assert.EqualValues(t, 3, attempts.Load(), "nothing was sent, so it is safe")
-		assert.Equal(t, []drift.Outcome{drift.NotSent, drift.NotSent, drift.NotSent}, limiter.outcomes)
+		assert.Equal(t, []drift.Outcome{drift.OutcomeNotSent, drift.OutcomeNotSent, drift.OutcomeNotSent}, limiter.outcomes)
 	})
 }

@@ -179,7 +179,7 @@ func (c *call) attempt(req *http.Request) error {
 	return nil
 }
 
-// turn gives a slot back once, whatever happens. Until something is sent its outcome is NotSent.
+// turn gives a slot back once, whatever happens. Until something is sent its outcome is OutcomeNotSent.
 type turn struct {
 	slot    Slot
 	outcome Outcome
@@ -194,9 +194,9 @@ func (t *turn) end() {
 
 // acquire waits for a slot, and returns when it got one.
 func (c *call) acquire(ctx context.Context, turn *turn) (at time.Time, err error) {
-	class := Interactive
+	class := ClassInteractive
 	if c.options.bulk {
-		class = Bulk
+		class = ClassBulk
 	}
 	start := time.Now()
 	turn.slot, err = c.limiter.Acquire(ctx, class)
@@ -251,7 +251,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) {
 		c.last.stale = c.last.err == errBroken && c.protocol.Load() == 1 || closedIdle(err) || nothingWritten(err)
 		cancel(nil) // so that a transport that has given up does not connect after all
 		if c.last.sent = trace.sent(err); !c.last.sent {
-			turn.outcome = NotSent
+			turn.outcome = OutcomeNotSent
 		}
 		turn.end()
 		return
@@ -260,7 +260,7 @@ func (c *call) exchangeOnce(req *http.Request, turn *turn) {
 	c.last.sent, c.last.status, c.last.header = true, resp.StatusCode, resp.Header
 	c.noteProtocol(resp)
 	c.pauseIfAsked()
-	turn.outcome = Answered
+	turn.outcome = OutcomeAnswered
 	turn.end()
 	if err = c.read(req.Context(), resp, timer, cancel); err != nil {
 		c.last.err = transportCause(req.Context(), ctx, err)
@@ -278,7 +278,7 @@ func (c *call) send(req *http.Request, ctx context.Context, trace *sendTrace, tu
 	if !sameOrigin(out.URL, c.base) {
 		return nil, errForeignOrigin
 	}
-	turn.outcome = Unknown
+	turn.outcome = OutcomeUnknown
 	out.Header = c.header(&trace.header, c.body != nil)
 	trace.userAgent = out.Header.Get("User-Agent")
 	trace.setBody(out, c.body, c.protocol.Load())
