@@ -167,6 +167,22 @@ func TestServersWordIsBelievedUntilItProvesOtherwise(t *testing.T) {
 	})
 }
 
+// While the call that tries again is under way, the others are still refused.
+func TestOneCallTriesAgainAfterTheServersWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &network{answers: []respondWith{quotaGone}, delay: time.Second}
+		client := through(t, network.serve)
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
+		time.Sleep(15 * time.Minute)
+		var group sync.WaitGroup
+		for range 5 {
+			group.Go(func() { assert.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded) })
+		}
+		group.Wait()
+		assert.Len(t, network.requests(), 2)
+	})
+}
+
 func TestServersWordEndsWithTheMonth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := through(t, (&network{answers: []respondWith{quotaGone, answer(200)}}).serve)
