@@ -41,7 +41,7 @@ func (u Usage) crossed() bool {
 	return false
 }
 
-// QuotaStore counts the calls of a month; [WithQuotaStore] sets it. Without one, a client counts in memory, and the count
+// QuotaStore counts the calls of a month; see [WithQuotaStore]. Without one, a client counts in memory, and the count
 // starts over in each process. Implementations must be safe for concurrent use.
 type QuotaStore interface {
 	// Reserve counts one call at the given time, just before an attempt goes out, and returns the usage with that call
@@ -101,12 +101,12 @@ func (q *memoryQuota) usage(at time.Time) Usage {
 	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.ends}
 }
 
-// serviceQuota remembers that the service has refused a call because the month is used up. Further calls are refused here,
-// until the month ends or a call succeeds: every quarter of an hour one goes out to try.
+// serviceQuota remembers that the service has refused a call because the month is used up. Until the month ends or a
+// call succeeds, the client refuses further calls itself, except for one every quarter of an hour that tries again.
 type serviceQuota struct {
 	mu    sync.Mutex
 	ends  time.Time // of the month that is used up; zero: none is
-	retry time.Time // when the next call goes out to try
+	retry time.Time // when the next call tries again
 }
 
 const quotaCooldown = 15 * time.Minute

@@ -18,7 +18,7 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// minuteServer answers with bookkeeping of its own: 429 to a call that is one too many in a minute.
+// minuteServer answers 429 to calls beyond the limit in any minute, by its own count.
 type minuteServer struct {
 	limit    int
 	delay    func() time.Duration // each way
@@ -85,7 +85,9 @@ func TestClientsShareALimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, start := &minuteServer{limit: 100, delay: delays20to120}, time.Now()
 		limiter := drift.NewLimiter(100)
-		callAll(t, 125, 20, through(t, server.serve, drift.WithLimiter(limiter)), through(t, server.serve, drift.WithLimiter(limiter)))
+		a := through(t, server.serve, drift.WithLimiter(limiter))
+		b := through(t, server.serve, drift.WithLimiter(limiter))
+		callAll(t, 125, 20, a, b)
 		assert.Zero(t, server.refused)
 		assert.GreaterOrEqual(t, time.Since(start), 2*time.Minute)
 	})
@@ -106,7 +108,7 @@ func TestWithRateLimit(t *testing.T) {
 func TestLimiterOptions(t *testing.T) {
 	tests := map[string]struct {
 		limiter           func() *drift.WindowLimiter
-		interactive, bulk int // how many can go at once, after the first call
+		interactive, bulk int // how many can go out at once after the first call
 	}{
 		"default":            {func() *drift.WindowLimiter { return drift.NewLimiter(100) }, 99, 89},
 		"large":              {func() *drift.WindowLimiter { return drift.NewLimiter(1000) }, 999, 989},
@@ -131,7 +133,7 @@ func TestLimiterOptions(t *testing.T) {
 	}
 }
 
-// slotsAtOnce is how many calls can go at once after a first one was answered.
+// slotsAtOnce returns how many calls can go out at once after the first one was answered.
 func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
 	first, err := limiter.Acquire(t.Context(), class)
 	require.NoError(t, err)
@@ -146,13 +148,13 @@ func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
 	}
 }
 
-// assertTook allows for the nanosecond by which the bucket rounds up.
+// assertTook allows for the nanosecond that the bucket rounds away.
 func assertTook(t *testing.T, want time.Duration, start time.Time) {
 	t.Helper()
 	assert.InDelta(t, want.Seconds(), time.Since(start).Seconds(), 1e-6)
 }
 
-func TestOutcomes(t *testing.T) {
+func TestOutcomesOfAWindowLimiter(t *testing.T) {
 	for outcome, wait := range map[drift.Outcome]time.Duration{
 		drift.OutcomeNotSent:  0,
 		drift.OutcomeAnswered: time.Minute,
@@ -199,7 +201,10 @@ func TestLocalRateLimitError(t *testing.T) {
 		require.NoError(t, get(t.Context(), client))
 		time.Sleep(10 * time.Second)
 		asked := time.Now()
-		for name, opts := range map[string][]drift.CallOption{"context": nil, "WithTimeout": {drift.WithTimeout(20 * time.Second)}} {
+		for name, opts := range map[string][]drift.CallOption{
+			"context":     nil,
+			"WithTimeout": {drift.WithTimeout(20 * time.Second)},
+		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			_, err := client.Conversations.Get(ctx, 42, opts...)
 			cancel()
@@ -221,7 +226,8 @@ func TestLocalRateLimitError(t *testing.T) {
 
 func TestThrottledCallPausesEveryCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := &network{answers: []respondWith{answer(200), answer(429, "Retry-After", "30"), answer(200)}, delay: 100 * time.Millisecond}
+		answers := []respondWith{answer(200), answer(429, "Retry-After", "30"), answer(200)}
+		net := &network{answers: answers, delay: 100 * time.Millisecond}
 		client := through(t, net.serve)
 		view := client.With(drift.WithBulk())
 		require.NoError(t, get(t.Context(), client))
@@ -242,7 +248,7 @@ func TestThrottledCallPausesEveryCaller(t *testing.T) {
 		sent := net.requests()
 		require.Len(t, sent, 13)
 		resumed := sent[1].at.Add(100*time.Millisecond + 30*time.Second)
-		assert.Equal(t, resumed, sent[2].at, "one goes first, when the pause is over")
+		assert.Equal(t, resumed, sent[2].at, "one goes out alone when the pause is over")
 		for i, r := range sent[3:] {
 			assert.GreaterOrEqual(t, r.at.Sub(sent[2+i].at), 500*time.Millisecond, "the rest at an even pace")
 		}
@@ -258,7 +264,7 @@ func requireLocalLimit(t *testing.T, err error, atLeast time.Duration) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// slots is a limiter that lets everybody through and keeps books about it.
+// slots is a limiter that never waits and records what it is asked.
 type slots struct {
 	mu       sync.Mutex
 	taken    int
@@ -292,7 +298,7 @@ func (s *slots) Pause(until time.Time) {
 	s.pauses = append(s.pauses, time.Until(until))
 }
 
-func TestWhatTheLimiterIsTold(t *testing.T) {
+func TestOutcomesAndPausesOfCalls(t *testing.T) {
 	const answered, unknown, unsent = drift.OutcomeAnswered, drift.OutcomeUnknown, drift.OutcomeNotSent
 	tests := map[string]struct {
 		answers  []respondWith
