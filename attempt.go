@@ -84,7 +84,7 @@ func (a *attempt) run(req *http.Request) error {
 	return nil
 }
 
-// heldSlot gives a slot back once, whatever happens. Until something is sent its outcome is NotSent.
+// heldSlot gives a slot back once, whatever happens. Until something is sent its outcome is OutcomeNotSent.
 type heldSlot struct {
 	slot    Slot
 	outcome Outcome
@@ -99,9 +99,9 @@ func (h *heldSlot) free() {
 
 // acquire waits for a slot, and returns when it got one.
 func (a *attempt) acquire(ctx context.Context, held *heldSlot) (at time.Time, err error) {
-	class := Interactive
+	class := ClassInteractive
 	if a.options.bulk {
-		class = Bulk
+		class = ClassBulk
 	}
 	start := time.Now()
 	held.slot, err = a.limiter.Acquire(ctx, class)
@@ -144,7 +144,7 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 		a.refused = a.err == trace.ErrBroken || trace.Refused(err)
 		cancel(nil) // so that a transport that has given up does not connect after all
 		if a.sent = err != errForeignOrigin && request.Sent(err); !a.sent {
-			slot.outcome = NotSent
+			slot.outcome = OutcomeNotSent
 		}
 		slot.free()
 		return
@@ -153,7 +153,7 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 	a.sent, a.status, a.header = true, resp.StatusCode, resp.Header
 	a.noteProtocol(resp)
 	a.pauseIfAsked()
-	slot.outcome = Answered
+	slot.outcome = OutcomeAnswered
 	slot.free()
 	if err = a.read(req.Context(), resp, timer, cancel); err != nil {
 		a.err = transportCause(req.Context(), ctx, err)
@@ -170,7 +170,7 @@ func (a *attempt) send(out *http.Request, request *trace.Request, slot *heldSlot
 	if !sameOrigin(out.URL, a.base) {
 		return nil, errForeignOrigin
 	}
-	slot.outcome = Unknown
+	slot.outcome = OutcomeUnknown
 	out.Header = a.requestHeader()
 	request.Prepare(out, a.payload, int(a.protocol.Load()))
 	return roundTrip(a.transport, out)

@@ -184,9 +184,9 @@ func BenchmarkStepBody(b *testing.B) {
 func BenchmarkStepLimiter(b *testing.B) {
 	limiter := &freshLimiter{}
 	benchmark(b, func() error {
-		slot, err := limiter.Acquire(b.Context(), Interactive)
+		slot, err := limiter.Acquire(b.Context(), ClassInteractive)
 		if err == nil {
-			slot.Done(Answered)
+			slot.Done(OutcomeAnswered)
 		}
 		return err
 	})

@@ -90,9 +90,9 @@ func TestAllocationBudgetsOfSteps(t *testing.T) {
 	t.Run("limiter", func(t *testing.T) {
 		limiter := &freshLimiter{}
 		requireBudget(t, budgetLimiter, func() error {
-			slot, err := limiter.Acquire(t.Context(), Interactive)
+			slot, err := limiter.Acquire(t.Context(), ClassInteractive)
 			if err == nil {
-				slot.Done(Answered)
+				slot.Done(OutcomeAnswered)
 			}
 			return err
 		})

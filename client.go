@@ -51,7 +51,7 @@ type core struct {
 	timeout      time.Duration   // of an attempt
 	tokens       tokens
 	protocol     atomic.Int32 // major version of HTTP of the service's last answer; 0: none has come
-	fruitless    fruitless
+	cooldown     tokenCooldown
 	limiter      Limiter
 	quota        QuotaStore
 	serviceQuota serviceQuota

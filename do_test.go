@@ -249,7 +249,7 @@ func TestDoPassesLimiterQuotaAndRetries(t *testing.T) {
 		require.ErrorIs(t, err, drift.ErrServer)
 		assert.Equal(t, method != "GET" && method != "HEAD", errors.Is(err, drift.ErrAmbiguous), method)
 		assert.EqualValues(t, attempts, network.requests.Load(), method)
-		assert.Equal(t, attempts, limiter.classes[drift.Interactive])
+		assert.Equal(t, attempts, limiter.classes[drift.ClassInteractive])
 		usage, err := client.Quota(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, attempts, usage.Used)

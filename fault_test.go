@@ -155,7 +155,7 @@ func (l *countedLimiter) spent() (n int) {
 	l.books.mu.Lock()
 	defer l.books.mu.Unlock()
 	for _, outcome := range l.books.outcomes {
-		if outcome != drift.NotSent {
+		if outcome != drift.OutcomeNotSent {
 			n++
 		}
 	}
@@ -217,7 +217,7 @@ func TestFaultClientSees(t *testing.T) {
 		"nothing":            {func(c *faultClient) { _ = c.get(t.Context()) }, false},
 		"a mark in an error": {func(c *faultClient) { _ = c.saw(quotingError(markedBody)) }, true},
 		"a mark in a log":    {func(c *faultClient) { _, _ = c.watch.Write([]byte("token=" + markedToken)) }, true},
-		"a slot":             {func(c *faultClient) { _, _ = c.limiter.Acquire(t.Context(), drift.Interactive) }, true},
+		"a slot":             {func(c *faultClient) { _, _ = c.limiter.Acquire(t.Context(), drift.ClassInteractive) }, true},
 		"a body": {func(c *faultClient) {
 			_, _ = c.bodies.count(answer(http.StatusOK))(new(http.Request))
 		}, true},

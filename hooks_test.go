@@ -209,7 +209,7 @@ func TestPanicOfTheQuotaHookGivesTheSlotBack(t *testing.T) {
 	hooks := drift.Hooks{Quota: func(drift.Usage) { panic("hook") }}
 	client := through(t, new(network).serve, drift.WithLimiter(limiter), drift.WithHooks(hooks), drift.WithPlan(1))
 	assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
-	assert.Equal(t, []drift.Outcome{drift.Answered}, limiter.outcomes)
+	assert.Equal(t, []drift.Outcome{drift.OutcomeAnswered}, limiter.outcomes)
 	assert.Equal(t, 1, used(t, client), "the call was sent and counts")
 }
 

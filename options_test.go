@@ -306,7 +306,7 @@ func TestBulkIsTheCallsClass(t *testing.T) {
 	require.NoError(t, client.Tags.Delete(t.Context(), 1))
 	require.NoError(t, client.Tags.Delete(t.Context(), 1, drift.WithBulk()))
 	require.NoError(t, client.With(drift.WithBulk()).Tags.Delete(t.Context(), 1))
-	assert.Equal(t, map[drift.Class]int{drift.Interactive: 1, drift.Bulk: 2}, limiter.classes)
+	assert.Equal(t, map[drift.Class]int{drift.ClassInteractive: 1, drift.ClassBulk: 2}, limiter.classes)
 }
 
 func TestIdempotentWriteIsSentAgain(t *testing.T) {

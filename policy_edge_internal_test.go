@@ -9,18 +9,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A clock that is set back must not keep new tokens away for as long as it was set back.
-func TestVainTokensAndAClockThatIsSetBack(t *testing.T) {
+// A clock that is set back must not prolong the cooldown.
+func TestTokenCooldown(t *testing.T) {
 	now := time.Now()
-	var f fruitless
-	assert.False(t, f.refuses(now), "nothing was refused yet")
-	f.refused(now)
-	assert.True(t, f.refuses(now))
-	assert.True(t, f.refuses(now.Add(fruitlessPause-1)))
-	assert.False(t, f.refuses(now.Add(fruitlessPause)))
-	assert.False(t, f.refuses(now.Add(-time.Hour)), "an hour back")
-	f.succeeded()
-	assert.False(t, f.refuses(now))
+	var c tokenCooldown
+	assert.False(t, c.active(now), "nothing was refused yet")
+	c.start(now)
+	assert.True(t, c.active(now))
+	assert.True(t, c.active(now.Add(tokenCooldownTime-1)))
+	assert.False(t, c.active(now.Add(tokenCooldownTime)))
+	assert.False(t, c.active(now.Add(-time.Hour)), "an hour back")
+	c.end()
+	assert.False(t, c.active(now))
 }
 
 func TestBoundDoublesUpToAnyMaximum(t *testing.T) {
@@ -67,7 +67,7 @@ func TestFullBudgetEarnsNothing(t *testing.T) {
 		b.earn()
 	}
 	assert.True(t, b.spend())
-	for range attemptCost - 1 {
+	for range retryCost - 1 {
 		b.earn()
 	}
 	assert.False(t, b.spend())

@@ -3,7 +3,6 @@ package drift
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,142 +16,19 @@ const (
 	PlanEnterprise   Plan = 50_000
 )
 
-// Usage is what has been used of a month's calls.
+// Usage is how many of a month's calls have been used.
 type Usage struct {
 	Used     int
-	Limit    int       // 0: no limit is known, calls are counted and never refused
+	Limit    int       // 0: the limit is not known, and calls are counted but never refused
 	ResetsAt time.Time // the start of the next month
 }
 
-// Remaining returns how many calls are left, never less than 0; without a limit it is 0 too, so look at Limit first.
+// Remaining returns how many calls are left, never less than 0. It returns 0 without a limit too, so check Limit first.
 func (u Usage) Remaining() int { return max(0, u.Limit-u.Used) }
 
 func (u Usage) exhausted() bool { return u.Limit > 0 && u.Used >= u.Limit }
 
-// QuotaStore counts the calls of a month. A client asks it before every attempt. The one that a client makes itself is in
-// memory, so it begins at 0 with each process. Implementations must be safe for concurrent use.
-type QuotaStore interface {
-	// Reserve counts one call at this time and returns the usage with it. A month that is used up is a *QuotaError, and then
-	// nothing is counted.
-	Reserve(ctx context.Context, at time.Time) (Usage, error)
-
-	// Refund takes back a call that was reserved at this time and provably not sent. The caller's context may have ended by
-	// then; the one given here ends after a second.
-	Refund(ctx context.Context, at time.Time) error
-
-	// Usage returns what is used at this time. It counts nothing.
-	Usage(ctx context.Context, at time.Time) (Usage, error)
-}
-
-// memoryQuota is the QuotaStore of a client that was given none. Its months are those of UTC. Every call asks it twice, so it
-// takes no lock.
-type memoryQuota struct {
-	limit int
-	month atomic.Pointer[countedMonth]
-}
-
-type countedMonth struct {
-	begins, ends time.Time
-	used         atomic.Int64
-}
-
-func newMemoryQuota(plan Plan) *memoryQuota {
-	q := &memoryQuota{limit: int(plan)}
-	q.month.Store(new(countedMonth)) // one that is long over
-	return q
-}
-
-func (q *memoryQuota) Reserve(_ context.Context, at time.Time) (Usage, error) {
-	month := q.at(at)
-	for {
-		used := month.used.Load()
-		if usage := q.usage(month, used); usage.exhausted() {
-			return usage, &QuotaError{Usage: usage}
-		}
-		if month.used.CompareAndSwap(used, used+1) {
-			return q.usage(month, used+1), nil
-		}
-	}
-}
-
-func (q *memoryQuota) Refund(_ context.Context, at time.Time) error {
-	if month := q.month.Load(); !at.Before(month.begins) && at.Before(month.ends) && month.used.Add(-1) < 0 {
-		month.used.Add(1)
-	}
-	return nil
-}
-
-func (q *memoryQuota) Usage(_ context.Context, at time.Time) (Usage, error) {
-	month := q.at(at)
-	return q.usage(month, month.used.Load()), nil
-}
-
-// at returns the month that counts. It never goes back: a clock that was set back must not open a used one again.
-func (q *memoryQuota) at(at time.Time) *countedMonth {
-	for {
-		month := q.month.Load()
-		if at.Before(month.ends) {
-			return month
-		}
-		next := &countedMonth{begins: monthOf(at)}
-		next.ends = next.begins.AddDate(0, 1, 0)
-		q.month.CompareAndSwap(month, next)
-	}
-}
-
-func (q *memoryQuota) usage(month *countedMonth, used int64) Usage {
-	return Usage{Used: int(used), Limit: q.limit, ResetsAt: month.ends}
-}
-
-// serviceQuota is whether the service says that the month is used up. It is believed until the month ends or a call
-// succeeds; so that one can, a call goes out every quarter of an hour.
-type serviceQuota struct {
-	usedUp atomic.Bool // read on the path of every call
-
-	mu    sync.Mutex
-	month time.Time
-	ask   time.Time
-}
-
-const askAgain = 15 * time.Minute
-
-func (q *serviceQuota) exhausted(at time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.month, q.ask = monthOf(at), at.Add(askAgain)
-	q.usedUp.Store(true)
-}
-
-func (q *serviceQuota) succeeded() {
-	if q.usedUp.Load() {
-		q.usedUp.Store(false)
-	}
-}
-
-// refuses reports whether a call at this time would only be refused again.
-func (q *serviceQuota) refuses(at time.Time) bool {
-	if !q.usedUp.Load() {
-		return false
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if monthOf(at).After(q.month) {
-		q.usedUp.Store(false)
-		return false
-	}
-	if at.Before(q.ask) {
-		return true
-	}
-	q.ask = at.Add(askAgain)
-	return false
-}
-
-func monthOf(at time.Time) time.Time {
-	at = at.UTC()
-	return time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
-}
-
-// quotaWarnings are the parts of a month's calls, in percent, at which Hooks.Quota is called.
+// quotaWarnings are the percentages of a month's calls at which Hooks.Quota is called.
 var quotaWarnings = [...]int{80, 90, 100}
 
 // crossed reports whether the last call of u reached one of the warnings.
@@ -163,4 +39,105 @@ func (u Usage) crossed() bool {
 		}
 	}
 	return false
+}
+
+// QuotaStore counts the calls of a month; see [WithQuotaStore]. Without one, a client counts in memory, and the count
+// starts over in each process. Implementations must be safe for concurrent use.
+type QuotaStore interface {
+	// Reserve counts one call at the given time, just before an attempt goes out, and returns the usage with that call
+	// included. If the month is used up, it counts nothing and returns a *QuotaError.
+	Reserve(ctx context.Context, at time.Time) (Usage, error)
+
+	// Refund takes back the call that was reserved at the given time: it was provably not sent. The context outlives the
+	// caller's and ends after a second.
+	Refund(ctx context.Context, at time.Time) error
+
+	// Usage returns the usage at the given time and counts nothing. A client asks for it before every call.
+	Usage(ctx context.Context, at time.Time) (Usage, error)
+}
+
+// memoryQuota is the QuotaStore of a client that was given none. Its months are those of UTC.
+type memoryQuota struct {
+	limit int
+
+	mu           sync.Mutex
+	used         int // between begins and ends
+	begins, ends time.Time
+}
+
+func newMemoryQuota(plan Plan) *memoryQuota { return &memoryQuota{limit: int(plan)} }
+
+func (q *memoryQuota) Reserve(_ context.Context, at time.Time) (Usage, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if usage := q.usage(at); usage.exhausted() {
+		return usage, &QuotaError{Usage: usage}
+	}
+	q.used++
+	return q.usage(at), nil
+}
+
+func (q *memoryQuota) Refund(_ context.Context, at time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !at.Before(q.begins) {
+		q.used = max(0, q.used-1)
+	}
+	return nil
+}
+
+func (q *memoryQuota) Usage(_ context.Context, at time.Time) (Usage, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.usage(at), nil
+}
+
+// usage starts the month of this time if it is a later one. A clock that was set back does not reopen an earlier month.
+func (q *memoryQuota) usage(at time.Time) Usage {
+	if !at.Before(q.ends) {
+		q.used, q.begins = 0, monthOf(at)
+		q.ends = q.begins.AddDate(0, 1, 0)
+	}
+	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.ends}
+}
+
+// serviceQuota remembers that the service has refused a call because the month is used up. Until the month ends or a
+// call succeeds, the client refuses further calls itself, except for one every quarter of an hour that tries again.
+type serviceQuota struct {
+	mu    sync.Mutex
+	ends  time.Time // of the month that is used up; zero: none is
+	retry time.Time // when the next call tries again
+}
+
+const quotaCooldown = 15 * time.Minute
+
+func (q *serviceQuota) exhausted(at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ends, q.retry = monthOf(at).AddDate(0, 1, 0), at.Add(quotaCooldown)
+}
+
+func (q *serviceQuota) succeeded() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ends = time.Time{}
+}
+
+// refuses reports whether the service would refuse a call at this time.
+func (q *serviceQuota) refuses(at time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case !at.Before(q.ends):
+		return false
+	case at.Before(q.retry):
+		return true
+	}
+	q.retry = at.Add(quotaCooldown)
+	return false
+}
+
+func monthOf(at time.Time) time.Time {
+	at = at.UTC()
+	return time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// used is what a client has counted.
+// used returns how many calls a client has counted.
 func used(t *testing.T, client *drift.Client) int {
 	t.Helper()
 	usage, err := client.Quota(t.Context())
@@ -25,14 +25,15 @@ func used(t *testing.T, client *drift.Client) int {
 	return usage.Used
 }
 
-// until lets the clock of a bubble run.
+// until sleeps until the given time.
 func until(at time.Time) { time.Sleep(time.Until(at)) }
 
 var february = time.Date(2000, time.February, 1, 0, 0, 0, 0, time.UTC)
 
 func TestPlans(t *testing.T) {
-	assert.Equal(t, []drift.Plan{10_000, 25_000, 50_000}, []drift.Plan{drift.PlanStarter, drift.PlanProfessional, drift.PlanEnterprise})
-	for _, plan := range []drift.Plan{drift.PlanStarter, drift.PlanProfessional, drift.PlanEnterprise} {
+	plans := []drift.Plan{drift.PlanStarter, drift.PlanProfessional, drift.PlanEnterprise}
+	assert.Equal(t, []drift.Plan{10_000, 25_000, 50_000}, plans)
+	for _, plan := range plans {
 		synctest.Test(t, func(t *testing.T) {
 			client := through(t, new(network).serve, drift.WithPlan(plan))
 			usage, err := client.Quota(t.Context())
@@ -101,7 +102,7 @@ func TestQuotaRefusesBeforeSending(t *testing.T) {
 		assert.ErrorIs(t, err, drift.ErrQuotaExceeded)
 		assert.Equal(t, drift.Usage{Used: 3, Limit: 3, ResetsAt: february}, exceeded.Usage)
 		assert.Equal(t, "tests.call", exceeded.Operation)
-		assert.NoError(t, exceeded.Err, "the service said nothing")
+		assert.NoError(t, exceeded.Err, "the service was not asked")
 		assert.Len(t, network.requests(), 3)
 		assert.Len(t, limiter.outcomes, 3, "it did not wait for the limiter")
 	})
@@ -114,7 +115,7 @@ func TestQuotaRefusesARetry(t *testing.T) {
 		err := get(t.Context(), client)
 		assert.ErrorIs(t, err, drift.ErrQuotaExceeded)
 		assert.Len(t, network.requests(), 2)
-		assert.Equal(t, []drift.Outcome{drift.Answered, drift.Answered, drift.NotSent}, limiter.outcomes)
+		assert.Equal(t, []drift.Outcome{drift.OutcomeAnswered, drift.OutcomeAnswered, drift.OutcomeNotSent}, limiter.outcomes)
 		assert.Equal(t, 2, used(t, client))
 	})
 }
@@ -129,8 +130,12 @@ func TestQuotaRefusesARetryOfAWrite(t *testing.T) {
 	})
 }
 
-func TestQuotaByTheServersWord(t *testing.T) {
-	for name, respond := range map[string]respondWith{"402": answer(402), "429": quotaGone, "403": answerBody(403, `{"code":"QUOTA-9"}`)} {
+func TestQuotaExhaustedAtTheService(t *testing.T) {
+	for name, respond := range map[string]respondWith{
+		"402": answer(402),
+		"429": quotaGone,
+		"403": answerBody(403, `{"code":"QUOTA-9"}`),
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			client := through(t, (&network{answers: []respondWith{respond}}).serve, drift.WithPlan(100))
 			var exceeded *drift.QuotaError
@@ -142,8 +147,8 @@ func TestQuotaByTheServersWord(t *testing.T) {
 	}
 }
 
-// The service is believed, but asked again: the plan may have changed.
-func TestServersWordIsBelievedUntilItProvesOtherwise(t *testing.T) {
+// The client asks the service again after a while, because the plan may have changed.
+func TestQuotaExhaustedAtTheServiceUntilACallSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := &network{answers: []respondWith{quotaGone, quotaGone, answer(200)}}
 		client := through(t, network.serve)
@@ -156,7 +161,7 @@ func TestServersWordIsBelievedUntilItProvesOtherwise(t *testing.T) {
 		require.Len(t, network.sent, 1)
 
 		time.Sleep(time.Minute)
-		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded, "asked again, and told again")
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded, "tried again, and refused again")
 		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
 		require.Len(t, network.sent, 2)
 
@@ -167,7 +172,23 @@ func TestServersWordIsBelievedUntilItProvesOtherwise(t *testing.T) {
 	})
 }
 
-func TestServersWordEndsWithTheMonth(t *testing.T) {
+// While the call that tries again is under way, the others are still refused.
+func TestOneCallTriesAgainAfterTheServiceRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &network{answers: []respondWith{quotaGone}, delay: time.Second}
+		client := through(t, network.serve)
+		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
+		time.Sleep(15 * time.Minute)
+		var group sync.WaitGroup
+		for range 5 {
+			group.Go(func() { assert.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded) })
+		}
+		group.Wait()
+		assert.Len(t, network.requests(), 2)
+	})
+}
+
+func TestQuotaExhaustedAtTheServiceUntilTheMonthEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := through(t, (&network{answers: []respondWith{quotaGone, answer(200)}}).serve)
 		until(february.Add(-time.Minute))
@@ -207,7 +228,7 @@ func TestMonthTurnsInTheQueue(t *testing.T) {
 	})
 }
 
-// A call that is not sent is refunded in the month in which it was counted: the next one owes it nothing.
+// A call that is not sent is refunded in the month in which it was counted, not in the next one.
 func TestRefundAcrossTheMonth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := &network{answers: []respondWith{notSent, answer(200)}, delay: 2 * time.Second}
@@ -327,7 +348,7 @@ func TestStoreThatFails(t *testing.T) {
 			assert.LessOrEqual(t, s.reserved, 1, "not tried again")
 			assert.Zero(t, s.refunded, "nothing was counted")
 			for _, outcome := range limiter.outcomes {
-				assert.Equal(t, drift.NotSent, outcome)
+				assert.Equal(t, drift.OutcomeNotSent, outcome)
 			}
 			assert.Zero(t, limiter.taken)
 		})
@@ -352,7 +373,7 @@ func TestRefundIsMadeOnceAndInTheMonthOfTheReservation(t *testing.T) {
 	})
 }
 
-// The caller has gone, but the count must be right all the same.
+// The count must be right even if the caller has given up.
 func TestRefundAfterTheContextEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(store)
@@ -378,7 +399,7 @@ func TestQuotaErrorOfAStore(t *testing.T) {
 	assert.Empty(t, network.requests())
 }
 
-// The count is right whatever happens: what was sent is counted, and nothing else.
+// What was sent is counted, and nothing else.
 func TestQuotaIsWhatTheServerSaw(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := 0
@@ -388,8 +409,8 @@ func TestQuotaIsWhatTheServerSaw(t *testing.T) {
 				return respond(r)
 			}
 		}
-		outcomes := []respondWith{notSent, noHost, badCert, seeing(answer(200)), seeing(noAnswer), seeing(brokenBody), seeing(answer(500)),
-			seeing(answer(429)), seeing(answer(404)), seeing(answer(302))}
+		outcomes := []respondWith{notSent, noHost, badCert, seeing(answer(200)), seeing(noAnswer), seeing(brokenBody),
+			seeing(answer(500)), seeing(answer(429)), seeing(answer(404)), seeing(answer(302))}
 		for _, a := range outcomes {
 			for _, b := range outcomes {
 				seen = 0

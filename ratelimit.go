@@ -8,70 +8,70 @@ import (
 	"github.com/driftsdk/drift/internal/window"
 )
 
-// DefaultRateLimit is how many calls the product allows per user in a minute.
+// DefaultRateLimit is how many calls a minute the product allows each user.
 const DefaultRateLimit = 100
 
-// defaultReserve is how many slots calls with WithBulk leave free, of a limit of 100 or more.
+// defaultReserve is how many slots bulk calls leave free if the limit is 100 or more.
 const defaultReserve = 10
 
-// Class tells a limiter what kind of call waits.
+// Class is the priority of a call.
 type Class int
 
 // The classes of calls.
 const (
-	Interactive Class = iota
-	Bulk              // WithBulk: leaves slots free for the others
+	ClassInteractive Class = iota // goes before bulk calls
+	ClassBulk                     // leaves slots free for interactive calls; see WithBulk
 )
 
-// Outcome tells a limiter what became of a call.
+// Outcome is how an attempt ended.
 type Outcome int
 
 // The outcomes of an attempt.
 const (
-	NotSent  Outcome = iota // provably not sent: the service has not counted it
-	Answered                // the answer's headers have come
-	Unknown                 // sent, or may have been, and no answer came
+	OutcomeNotSent  Outcome = iota // provably not sent, so the service has not counted it
+	OutcomeAnswered                // the headers of the answer have arrived
+	OutcomeUnknown                 // possibly sent, but no answer arrived
 )
 
-// Limiter decides when an attempt may go out. Implementations must be safe for concurrent use. [WindowLimiter] is the one
-// that clients have by default.
+// Limiter decides when an attempt may go out; see [WithLimiter]. Without one, a client has a [WindowLimiter].
+// Implementations must be safe for concurrent use.
 type Limiter interface {
-	// Acquire waits for the right to one attempt. It returns when the context ends, with the context's error, and at once,
-	// with a *RateLimitError, where the wait would outlast the context's deadline.
+	// Acquire waits for the right to make one attempt. If the wait would outlast the context's deadline, it returns a
+	// *RateLimitError at once. If the context ends, it returns the context's error.
 	Acquire(ctx context.Context, class Class) (Slot, error)
 
-	// Pause keeps every attempt back until then: the service has asked for it.
+	// Pause holds back every attempt until the given time, because the service has asked for it.
 	Pause(until time.Time)
 }
 
-// Slot is the right to one attempt.
+// Slot is the right to make one attempt.
 type Slot interface {
-	// Done gives the slot back. It must be called once, as soon as the outcome is known.
+	// Done gives the slot back. A client calls it once, as soon as it knows the outcome.
 	Done(Outcome)
 }
 
-// WindowLimiter allows a number of calls in any 60 seconds, measured where it counts: at the service. Callers of a class are
-// served in order, interactive ones before bulk. Its first call goes alone, because nobody knows what an earlier process has
-// used. [NewLimiter] makes one.
+// WindowLimiter allows a number of calls in any 60 seconds, as the service sees them. It serves interactive callers
+// before bulk callers, and each class in order of arrival. Its first call goes out alone, because an earlier process
+// may have used up the minute. [NewLimiter] makes one.
 type WindowLimiter struct{ window *window.Window }
 
 // LimiterOption configures a [WindowLimiter].
 type LimiterOption struct{ apply func(*window.Config) }
 
-// WithBurst sets how many calls may go out at once, perMinute by default; a smaller number gives a smoother pace. Numbers
-// out of range are moved into it.
+// WithBurst sets how many calls may go out at once, by default as many as in a minute. A smaller number gives a
+// smoother pace. A number outside 1 to perMinute becomes the nearest one inside.
 func WithBurst(calls int) LimiterOption {
 	return LimiterOption{func(c *window.Config) { c.Burst = min(max(calls, 1), c.Limit) }}
 }
 
-// WithReserve sets how many calls of each minute [WithBulk] leaves free: by default a tenth of perMinute, at most 10.
-// Numbers out of range are moved into it.
+// WithReserve sets how many of a minute's calls [WithBulk] leaves to interactive callers, by default a tenth of
+// perMinute, but at most 10. A number outside 0 to perMinute-1 becomes the nearest one inside.
 func WithReserve(calls int) LimiterOption {
 	return LimiterOption{func(c *window.Config) { c.Reserve = min(max(calls, 0), c.Limit-1) }}
 }
 
-// NewLimiter returns a limiter for clients that act for the same user; a number below 1 counts as 1. Give it to each of them
-// with [WithLimiter].
+// NewLimiter returns a limiter that allows perMinute calls a minute, at least 1. All clients that act for the same user
+// should share one: pass it to each with [WithLimiter].
 func NewLimiter(perMinute int, opts ...LimiterOption) *WindowLimiter {
 	perMinute = max(perMinute, 1)
 	c := window.Config{Limit: perMinute, Burst: perMinute, Reserve: min(perMinute/10, defaultReserve)}
@@ -86,9 +86,9 @@ func NewLimiter(perMinute int, opts ...LimiterOption) *WindowLimiter {
 // Acquire implements [Limiter].
 func (l *WindowLimiter) Acquire(ctx context.Context, class Class) (Slot, error) {
 	if l == nil || l.window == nil {
-		return nil, errors.New("drift: this limiter was not made by NewLimiter")
+		return nil, errors.New("drift: the limiter was not made by NewLimiter")
 	}
-	slot, err := l.window.Acquire(ctx, class == Bulk)
+	slot, err := l.window.Acquire(ctx, class == ClassBulk)
 	if err != nil {
 		return nil, limitError(err)
 	}
@@ -113,7 +113,7 @@ func (l *WindowLimiter) Pause(until time.Time) {
 type windowSlot struct{ slot *window.Slot }
 
 func (s windowSlot) Done(o Outcome) {
-	if o == NotSent {
+	if o == OutcomeNotSent {
 		s.slot.Free()
 		return
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// minuteServer answers with bookkeeping of its own: 429 to a call that is one too many in a minute.
+// minuteServer answers 429 to calls beyond the limit in any minute, by its own count.
 type minuteServer struct {
 	limit    int
 	delay    func() time.Duration // each way
@@ -85,7 +85,9 @@ func TestClientsShareALimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, start := &minuteServer{limit: 100, delay: delays20to120}, time.Now()
 		limiter := drift.NewLimiter(100)
-		callAll(t, 125, 20, through(t, server.serve, drift.WithLimiter(limiter)), through(t, server.serve, drift.WithLimiter(limiter)))
+		a := through(t, server.serve, drift.WithLimiter(limiter))
+		b := through(t, server.serve, drift.WithLimiter(limiter))
+		callAll(t, 125, 20, a, b)
 		assert.Zero(t, server.refused)
 		assert.GreaterOrEqual(t, time.Since(start), 2*time.Minute)
 	})
@@ -106,7 +108,7 @@ func TestWithRateLimit(t *testing.T) {
 func TestLimiterOptions(t *testing.T) {
 	tests := map[string]struct {
 		limiter           func() *drift.WindowLimiter
-		interactive, bulk int // how many can go at once, after the first call
+		interactive, bulk int // how many can go out at once after the first call
 	}{
 		"default":            {func() *drift.WindowLimiter { return drift.NewLimiter(100) }, 99, 89},
 		"large":              {func() *drift.WindowLimiter { return drift.NewLimiter(1000) }, 999, 989},
@@ -124,18 +126,18 @@ func TestLimiterOptions(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				assert.Equal(t, test.interactive, slotsAtOnce(t, test.limiter(), drift.Interactive))
-				assert.Equal(t, test.bulk, slotsAtOnce(t, test.limiter(), drift.Bulk))
+				assert.Equal(t, test.interactive, slotsAtOnce(t, test.limiter(), drift.ClassInteractive))
+				assert.Equal(t, test.bulk, slotsAtOnce(t, test.limiter(), drift.ClassBulk))
 			})
 		})
 	}
 }
 
-// slotsAtOnce is how many calls can go at once after a first one was answered.
+// slotsAtOnce returns how many calls can go out at once after the first one was answered.
 func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
 	first, err := limiter.Acquire(t.Context(), class)
 	require.NoError(t, err)
-	first.Done(drift.Answered)
+	first.Done(drift.OutcomeAnswered)
 	for n := 0; ; n++ {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 		_, err := limiter.Acquire(ctx, class)
@@ -146,20 +148,24 @@ func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
 	}
 }
 
-// assertTook allows for the nanosecond by which the bucket rounds up.
+// assertTook allows for the nanosecond that the bucket rounds away.
 func assertTook(t *testing.T, want time.Duration, start time.Time) {
 	t.Helper()
 	assert.InDelta(t, want.Seconds(), time.Since(start).Seconds(), 1e-6)
 }
 
-func TestOutcomes(t *testing.T) {
-	for outcome, wait := range map[drift.Outcome]time.Duration{drift.NotSent: 0, drift.Answered: time.Minute, drift.Unknown: time.Minute} {
+func TestOutcomesOfAWindowLimiter(t *testing.T) {
+	for outcome, wait := range map[drift.Outcome]time.Duration{
+		drift.OutcomeNotSent:  0,
+		drift.OutcomeAnswered: time.Minute,
+		drift.OutcomeUnknown:  time.Minute,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			limiter, start := drift.NewLimiter(1), time.Now()
-			slot, err := limiter.Acquire(t.Context(), drift.Interactive)
+			slot, err := limiter.Acquire(t.Context(), drift.ClassInteractive)
 			require.NoError(t, err)
 			slot.Done(outcome)
-			_, err = limiter.Acquire(t.Context(), drift.Interactive)
+			_, err = limiter.Acquire(t.Context(), drift.ClassInteractive)
 			require.NoError(t, err)
 			assertTook(t, wait, start)
 		})
@@ -195,7 +201,10 @@ func TestLocalRateLimitError(t *testing.T) {
 		require.NoError(t, get(t.Context(), client))
 		time.Sleep(10 * time.Second)
 		asked := time.Now()
-		for name, opts := range map[string][]drift.CallOption{"context": nil, "WithTimeout": {drift.WithTimeout(20 * time.Second)}} {
+		for name, opts := range map[string][]drift.CallOption{
+			"context":     nil,
+			"WithTimeout": {drift.WithTimeout(20 * time.Second)},
+		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			_, err := client.Conversations.Get(ctx, 42, opts...)
 			cancel()
@@ -217,7 +226,8 @@ func TestLocalRateLimitError(t *testing.T) {
 
 func TestThrottledCallPausesEveryCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := &network{answers: []respondWith{answer(200), answer(429, "Retry-After", "30"), answer(200)}, delay: 100 * time.Millisecond}
+		answers := []respondWith{answer(200), answer(429, "Retry-After", "30"), answer(200)}
+		net := &network{answers: answers, delay: 100 * time.Millisecond}
 		client := through(t, net.serve)
 		view := client.With(drift.WithBulk())
 		require.NoError(t, get(t.Context(), client))
@@ -238,7 +248,7 @@ func TestThrottledCallPausesEveryCaller(t *testing.T) {
 		sent := net.requests()
 		require.Len(t, sent, 13)
 		resumed := sent[1].at.Add(100*time.Millisecond + 30*time.Second)
-		assert.Equal(t, resumed, sent[2].at, "one goes first, when the pause is over")
+		assert.Equal(t, resumed, sent[2].at, "one goes out alone when the pause is over")
 		for i, r := range sent[3:] {
 			assert.GreaterOrEqual(t, r.at.Sub(sent[2+i].at), 500*time.Millisecond, "the rest at an even pace")
 		}
@@ -254,7 +264,7 @@ func requireLocalLimit(t *testing.T, err error, atLeast time.Duration) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// slots is a limiter that lets everybody through and keeps books about it.
+// slots is a limiter that never waits and records what it is asked.
 type slots struct {
 	mu       sync.Mutex
 	taken    int
@@ -288,22 +298,23 @@ func (s *slots) Pause(until time.Time) {
 	s.pauses = append(s.pauses, time.Until(until))
 }
 
-func TestWhatTheLimiterIsTold(t *testing.T) {
+func TestOutcomesAndPausesOfCalls(t *testing.T) {
+	const answered, unknown, unsent = drift.OutcomeAnswered, drift.OutcomeUnknown, drift.OutcomeNotSent
 	tests := map[string]struct {
 		answers  []respondWith
 		outcomes []drift.Outcome
 		pauses   []time.Duration
 	}{
-		"answered":               {[]respondWith{answer(200)}, []drift.Outcome{drift.Answered}, nil},
-		"not sent":               {[]respondWith{notSent, answer(404)}, []drift.Outcome{drift.NotSent, drift.Answered}, nil},
-		"no answer":              {[]respondWith{noAnswer, answer(200)}, []drift.Outcome{drift.Unknown, drift.Answered}, nil},
-		"broken answer":          {[]respondWith{brokenBody, answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, nil},
-		"429":                    {[]respondWith{answer(429), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{time.Second}},
-		"429 with Retry-After":   {[]respondWith{answer(429, "Retry-After", "7"), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{7 * time.Second}},
-		"429 with an absurd one": {[]respondWith{answer(429, "Retry-After", "99999999999")}, []drift.Outcome{drift.Answered}, []time.Duration{5 * time.Minute}},
-		"503":                    {[]respondWith{answer(503), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, nil},
-		"503 with Retry-After":   {[]respondWith{answer(503, "Retry-After", "7"), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{7 * time.Second}},
-		"401":                    {[]respondWith{answer(401)}, []drift.Outcome{drift.Answered}, nil},
+		"answered":               {[]respondWith{answer(200)}, []drift.Outcome{answered}, nil},
+		"not sent":               {[]respondWith{notSent, answer(404)}, []drift.Outcome{unsent, answered}, nil},
+		"no answer":              {[]respondWith{noAnswer, answer(200)}, []drift.Outcome{unknown, answered}, nil},
+		"broken answer":          {[]respondWith{brokenBody, answer(200)}, []drift.Outcome{answered, answered}, nil},
+		"429":                    {[]respondWith{answer(429), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{time.Second}},
+		"429 with Retry-After":   {[]respondWith{answer(429, "Retry-After", "7"), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{7 * time.Second}},
+		"429 with an absurd one": {[]respondWith{answer(429, "Retry-After", "99999999999")}, []drift.Outcome{answered}, []time.Duration{5 * time.Minute}},
+		"503":                    {[]respondWith{answer(503), answer(200)}, []drift.Outcome{answered, answered}, nil},
+		"503 with Retry-After":   {[]respondWith{answer(503, "Retry-After", "7"), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{7 * time.Second}},
+		"401":                    {[]respondWith{answer(401)}, []drift.Outcome{answered}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -324,7 +335,7 @@ func TestClassOfACall(t *testing.T) {
 	client := through(t, net.serve, drift.WithLimiter(limiter))
 	require.NoError(t, get(t.Context(), client))
 	require.NoError(t, get(t.Context(), client, drift.WithBulk()))
-	assert.Equal(t, []drift.Class{drift.Interactive, drift.Bulk}, limiter.classes)
+	assert.Equal(t, []drift.Class{drift.ClassInteractive, drift.ClassBulk}, limiter.classes)
 }
 
 func TestLimiterThatFails(t *testing.T) {
@@ -364,7 +375,7 @@ func TestPanicsGiveTheSlotBack(t *testing.T) {
 		client := through(t, func(*http.Request) (*http.Response, error) { panic("transport") }, drift.WithLimiter(limiter))
 		assert.PanicsWithValue(t, "transport", func() { _ = get(t.Context(), client) })
 		assert.Zero(t, limiter.taken)
-		assert.Equal(t, []drift.Outcome{drift.Unknown}, limiter.outcomes)
+		assert.Equal(t, []drift.Outcome{drift.OutcomeUnknown}, limiter.outcomes)
 	})
 }
 
@@ -398,6 +409,6 @@ func TestDialThatOutlastsItsTimeoutIsNotSent(t *testing.T) {
 		require.ErrorAs(t, err, &failed)
 		assert.False(t, failed.Sent)
 		assert.EqualValues(t, 3, attempts.Load(), "nothing was sent, so it is safe")
-		assert.Equal(t, []drift.Outcome{drift.NotSent, drift.NotSent, drift.NotSent}, limiter.outcomes)
+		assert.Equal(t, []drift.Outcome{drift.OutcomeNotSent, drift.OutcomeNotSent, drift.OutcomeNotSent}, limiter.outcomes)
 	})
 }

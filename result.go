@@ -42,7 +42,7 @@ func (c *call) outcome(ctx context.Context) error {
 		return c.apiError()
 	}
 	c.serviceQuota.succeeded()
-	c.fruitless.succeeded()
+	c.cooldown.end()
 	if c.decode == nil {
 		return nil
 	}

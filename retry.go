@@ -8,7 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/driftsdk/drift/internal/trace"
@@ -27,9 +27,9 @@ type RetryPolicy struct {
 	MaxBackoff    time.Duration // 20 s: the longest bound
 	MaxRetryAfter time.Duration // 60 s: a longer Retry-After is handed to the caller as a *RateLimitError
 
-	// Budget is how many further attempts a client may spend at once, 10 by default, so that an outage is not tripled.
-	// Five successes earn one back. Attempts after 429, with a new token, after a kept connection turned out to be closed,
-	// or after HTTP/2 refused a request are free. Negative: no bound.
+	// Budget is how many retries a client may spend, 10 by default, so that retries do not triple the load of a service
+	// that fails. Five successes earn one back. Retries are free after 429, with a new token, after a kept connection
+	// turned out to be closed, and after HTTP/2 refused a request. Negative: no bound.
 	Budget int
 }
 
@@ -196,10 +196,10 @@ func (c *call) countedAttempts() int {
 // too, more of them would not help, and each could use up the refresh token before it.
 func (c *call) getNewToken(ctx context.Context) verdict {
 	if c.refreshed {
-		c.fruitless.refused(time.Now())
+		c.cooldown.start(time.Now())
 		return finish
 	}
-	if c.fruitless.refuses(time.Now()) {
+	if c.cooldown.active(time.Now()) {
 		return finish
 	}
 	token, err := c.newToken(ctx)
@@ -217,23 +217,28 @@ func (c *call) getNewToken(ctx context.Context) verdict {
 	return withNewToken
 }
 
-// fruitless is when the service last refused a new token. No other is asked for until a call succeeds, or for a while.
-type fruitless struct{ at atomic.Int64 } // by the wall clock in ns; 0: it has not
-
-const fruitlessPause = 10 * time.Second
-
-func (f *fruitless) refused(now time.Time) { f.at.Store(now.UnixNano()) }
-
-func (f *fruitless) refuses(now time.Time) bool {
-	at := f.at.Load()
-	passed := now.UnixNano() - at
-	return at != 0 && passed >= 0 && passed < int64(fruitlessPause) // a clock that was set back ends it
+// tokenCooldown keeps the client from asking for another token after the service has refused a new one. It ends after a
+// while, or when a call succeeds.
+type tokenCooldown struct {
+	mu   sync.Mutex
+	from time.Time // zero: it is over
 }
 
-func (f *fruitless) succeeded() {
-	if f.at.Load() != 0 {
-		f.at.Store(0)
-	}
+const tokenCooldownTime = 10 * time.Second
+
+func (c *tokenCooldown) start(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.from = now
+}
+
+func (c *tokenCooldown) end() { c.start(time.Time{}) }
+
+func (c *tokenCooldown) active(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	passed := now.Sub(c.from)
+	return passed >= 0 && passed < tokenCooldownTime // a clock that was set back ends it
 }
 
 // schedule sets the delay before the next attempt, and reports whether the call should wait for it.
@@ -279,38 +284,35 @@ func (c *call) endBackoff() {
 	}
 }
 
-// budget bounds how many further attempts a client makes while the service fails. Every call that succeeds looks at it, so it
-// takes no lock.
+// budget bounds the retries of a client while the service fails.
 type budget struct {
-	full  int64 // in fifths of an attempt; negative: no bound
-	fifth atomic.Int64
+	retries int // negative: no bound
+
+	mu    sync.Mutex
+	spent int // in successes that earn them back
 }
 
-const attemptCost = 5
+const retryCost = 5 // successes
 
-func newBudget(attempts int) *budget {
-	b := &budget{full: int64(attempts) * attemptCost}
-	b.fifth.Store(b.full)
-	return b
-}
+func newBudget(retries int) *budget { return &budget{retries: retries} }
 
+// spend takes a retry, and reports whether one was left.
 func (b *budget) spend() bool {
-	for {
-		left := b.fifth.Load()
-		if b.full >= 0 && left < attemptCost {
-			return false
-		}
-		if b.fifth.CompareAndSwap(left, left-attemptCost) {
-			return true
-		}
+	if b.retries < 0 {
+		return true
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if (b.spent+retryCost-1)/retryCost >= b.retries {
+		return false
+	}
+	b.spent += retryCost
+	return true
 }
 
+// earn counts a success.
 func (b *budget) earn() {
-	for {
-		left := b.fifth.Load()
-		if left >= b.full || b.fifth.CompareAndSwap(left, left+1) {
-			return
-		}
-	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spent = max(0, b.spent-1)
 }

@@ -53,18 +53,18 @@ type attemptEffect struct {
 }
 
 var (
-	neverSent = attemptEffect{slot: drift.NotSent}
-	vanished  = attemptEffect{slot: drift.Unknown, sent: true, changed: true}
+	neverSent = attemptEffect{slot: drift.OutcomeNotSent}
+	vanished  = attemptEffect{slot: drift.OutcomeUnknown, sent: true, changed: true}
 )
 
 // answeredWith is the effect of an answer that tells what the service did.
 func answeredWith(status int) attemptEffect {
-	return attemptEffect{status: status, slot: drift.Answered, sent: true}
+	return attemptEffect{status: status, slot: drift.OutcomeAnswered, sent: true}
 }
 
 // changedWith is the effect of an answer after which the service may have done what it was asked for.
 func changedWith(status int) attemptEffect {
-	return attemptEffect{status: status, slot: drift.Answered, sent: true, changed: true}
+	return attemptEffect{status: status, slot: drift.OutcomeAnswered, sent: true, changed: true}
 }
 
 func attemptTable() []attemptRow {

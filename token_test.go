@@ -119,7 +119,7 @@ func TestPlainSourceIsAskedAgain(t *testing.T) {
 					assert.Zero(t, time.Since(start), "no backoff")
 					assert.Equal(t, []string{"old", "new"}, tokensOf(network.sent))
 					assert.Equal(t, network.sent[0].body, network.sent[1].body)
-					assert.Equal(t, []drift.Outcome{drift.Answered, drift.Answered}, limiter.outcomes)
+					assert.Equal(t, []drift.Outcome{drift.OutcomeAnswered, drift.OutcomeAnswered}, limiter.outcomes)
 					usage, err := client.Quota(t.Context())
 					require.NoError(t, err)
 					assert.Equal(t, 2, usage.Used)

@@ -26,14 +26,14 @@ func BenchmarkUsage(b *testing.B) {
 func BenchmarkAcquireDone(b *testing.B) {
 	l := open(b, newPath(b)).Limiter(100)
 	call := func(outcome drift.Outcome) {
-		slot, err := l.Acquire(b.Context(), drift.Interactive)
+		slot, err := l.Acquire(b.Context(), drift.ClassInteractive)
 		require.NoError(b, err)
 		slot.Done(outcome)
 	}
 	for range 50 {
-		call(drift.Answered)
+		call(drift.OutcomeAnswered)
 	}
 	for b.Loop() {
-		call(drift.NotSent)
+		call(drift.OutcomeNotSent)
 	}
 }

@@ -70,7 +70,7 @@ func (l *limiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, e
 		return nil, err
 	}
 	deadline, _ := ctx.Deadline()
-	me := &caller{bulk: class == drift.Bulk, deadline: deadline, ready: make(chan struct{})}
+	me := &caller{bulk: class == drift.ClassBulk, deadline: deadline, ready: make(chan struct{})}
 	l.join(me)
 	defer l.leave(me)
 	if err := l.comeFirst(ctx, me); err != nil {
@@ -346,7 +346,7 @@ type slot struct {
 // Done implements [drift.Slot].
 func (s *slot) Done(o drift.Outcome) {
 	s.once.Do(func() {
-		if o != drift.NotSent {
+		if o != drift.OutcomeNotSent {
 			s.local.Used()
 			s.limiter.quota.give(s.serial, true)
 			return

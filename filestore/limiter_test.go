@@ -30,7 +30,7 @@ func acquire(t *testing.T, l drift.Limiter, class drift.Class) drift.Slot {
 func use(t *testing.T, l drift.Limiter, n int) {
 	t.Helper()
 	for range n {
-		acquire(t, l, drift.Interactive).Done(drift.Answered)
+		acquire(t, l, drift.ClassInteractive).Done(drift.OutcomeAnswered)
 	}
 }
 
@@ -92,14 +92,14 @@ func TestNoMoreThanTheLimitInAnyMinute(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 120 {
 			wg.Go(func() {
-				slot := acquire(t, limiters[i%len(limiters)], drift.Interactive)
+				slot := acquire(t, limiters[i%len(limiters)], drift.ClassInteractive)
 				served.add()
 				time.Sleep(time.Duration(i%7) * 300 * time.Millisecond)
 				switch i % 10 {
 				case 3:
-					slot.Done(drift.Unknown)
+					slot.Done(drift.OutcomeUnknown)
 				default:
-					slot.Done(drift.Answered)
+					slot.Done(drift.OutcomeAnswered)
 				}
 			})
 		}
@@ -123,7 +123,7 @@ func TestRestartKeepsTheWindow(t *testing.T) {
 		start := time.Now()
 		use(t, l, 40)
 		assert.Zero(t, time.Since(start), "no call goes first alone, and 40 slots are free")
-		late(t, l, drift.Interactive, 29*time.Second)
+		late(t, l, drift.ClassInteractive, 29*time.Second)
 		assert.InDelta(t, 30, waits(t, l).Seconds(), 0.001)
 	})
 }
@@ -132,16 +132,16 @@ func TestLimitsOutOfRange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := open(t, newPath(t)).Limiter(-1)
 		use(t, l, 1)
-		late(t, l, drift.Interactive, 59*time.Second)
-		late(t, l, drift.Bulk, 59*time.Second)
+		late(t, l, drift.ClassInteractive, 59*time.Second)
+		late(t, l, drift.ClassBulk, 59*time.Second)
 
 		l = open(t, newPath(t)).Limiter(1_000_000)
 		for range 999 {
-			acquire(t, l, drift.Interactive)
+			acquire(t, l, drift.ClassInteractive)
 		}
-		slot := acquire(t, l, drift.Interactive)
-		late(t, l, drift.Interactive, 59*time.Second)
-		slot.Done(drift.NotSent)
+		slot := acquire(t, l, drift.ClassInteractive)
+		late(t, l, drift.ClassInteractive, 59*time.Second)
+		slot.Done(drift.OutcomeNotSent)
 		assert.Zero(t, waits(t, l))
 	})
 }
@@ -151,18 +151,18 @@ func TestSlotsComeBack(t *testing.T) {
 		outcome drift.Outcome
 		after   time.Duration // from Done
 	}{
-		{drift.Answered, time.Minute},
-		{drift.Unknown, time.Minute},
-		{drift.NotSent, 0},
+		{drift.OutcomeAnswered, time.Minute},
+		{drift.OutcomeUnknown, time.Minute},
+		{drift.OutcomeNotSent, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			path := newPath(t)
 			here, there := open(t, path).Limiter(1), open(t, path).Limiter(1)
-			slot := acquire(t, here, drift.Interactive)
+			slot := acquire(t, here, drift.ClassInteractive)
 			time.Sleep(5 * time.Minute)
-			late(t, there, drift.Interactive, 59*time.Second) // it stays taken while the call is under way
+			late(t, there, drift.ClassInteractive, 59*time.Second) // it stays taken while the call is under way
 			slot.Done(test.outcome)
-			slot.Done(drift.NotSent)
+			slot.Done(drift.OutcomeNotSent)
 			assert.InDelta(t, test.after.Seconds(), waits(t, there).Seconds(), 0.001)
 		})
 	}
@@ -173,25 +173,25 @@ func TestSlotGivenBackUnusedWakesTheNext(t *testing.T) {
 		path := newPath(t)
 		here, there := open(t, path).Limiter(10), open(t, path).Limiter(10)
 		use(t, there, 9)
-		slot := acquire(t, here, drift.Interactive)
+		slot := acquire(t, here, drift.ClassInteractive)
 		start := time.Now()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			acquire(t, here, drift.Interactive).Done(drift.NotSent)
+			acquire(t, here, drift.ClassInteractive).Done(drift.OutcomeNotSent)
 			assert.Equal(t, 700*time.Millisecond, time.Since(start), "of this process: at once")
 		})
 		time.Sleep(700 * time.Millisecond)
-		slot.Done(drift.NotSent)
+		slot.Done(drift.OutcomeNotSent)
 		wg.Wait()
 
-		slot = acquire(t, here, drift.Interactive)
+		slot = acquire(t, here, drift.ClassInteractive)
 		start = time.Now()
 		wg.Go(func() {
-			acquire(t, there, drift.Interactive).Done(drift.NotSent)
+			acquire(t, there, drift.ClassInteractive).Done(drift.OutcomeNotSent)
 			assert.LessOrEqual(t, time.Since(start), 1800*time.Millisecond, "of another one: within a second")
 		})
 		time.Sleep(800 * time.Millisecond)
-		slot.Done(drift.NotSent)
+		slot.Done(drift.OutcomeNotSent)
 		wg.Wait()
 	})
 }
@@ -214,13 +214,13 @@ func TestCallersAreServedInOrder(t *testing.T) {
 				mu.Lock()
 				order = append(order, name)
 				mu.Unlock()
-				slot.Done(drift.Answered)
+				slot.Done(drift.OutcomeAnswered)
 			})
 			synctest.Wait()
 		}
 		for i := range 5 {
-			call(100+i, drift.Bulk)
-			call(i, drift.Interactive)
+			call(100+i, drift.ClassBulk)
+			call(i, drift.ClassInteractive)
 		}
 		wg.Wait()
 		assert.Equal(t, []int{0, 1, 2, 3, 4, 100, 101, 102, 103}, order[:9])
@@ -246,23 +246,24 @@ func TestInteractiveCallersGoFirst(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range limit {
 			wg.Go(func() {
-				class := drift.Bulk
+				class := drift.ClassBulk
 				if i < limit-1 {
-					class = drift.Interactive
+					class = drift.ClassInteractive
 				}
 				slot := acquire(t, l, class)
 				mu.Lock()
 				served[class] = append(served[class], time.Since(start).Seconds())
 				mu.Unlock()
-				slot.Done(drift.Answered)
+				slot.Done(drift.OutcomeAnswered)
 			})
 		}
 		synctest.Wait()
-		late(t, l, drift.Interactive, 59*time.Second)
-		late(t, l, drift.Bulk, 59*time.Second)
+		late(t, l, drift.ClassInteractive, 59*time.Second)
+		late(t, l, drift.ClassBulk, 59*time.Second)
 		wg.Wait()
-		assert.InDeltaSlice(t, []float64{52.7, 53.7, 54.7, 55.7, 56.7, 57.7, 58.7, 59.7}, served[drift.Interactive], 0.01)
-		assert.InDeltaSlice(t, []float64{59.7}, served[drift.Bulk], 0.01)
+		assert.InDeltaSlice(t,
+			[]float64{52.7, 53.7, 54.7, 55.7, 56.7, 57.7, 58.7, 59.7}, served[drift.ClassInteractive], 0.01)
+		assert.InDeltaSlice(t, []float64{59.7}, served[drift.ClassBulk], 0.01)
 	})
 }
 
@@ -275,12 +276,12 @@ func TestBulkCallerKnowsWhoIsAhead(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				_, err := l.Acquire(ctx, drift.Interactive)
+				_, err := l.Acquire(ctx, drift.ClassInteractive)
 				assert.ErrorIs(t, err, context.Canceled)
 			})
 		}
 		synctest.Wait()
-		assert.Equal(t, 3*time.Minute, late(t, l, drift.Bulk, 179*time.Second).Round(time.Second))
+		assert.Equal(t, 3*time.Minute, late(t, l, drift.ClassBulk, 179*time.Second).Round(time.Second))
 		cancel()
 		wg.Wait()
 	})
@@ -291,16 +292,16 @@ func TestBulkCallsLeaveSlotsFree(t *testing.T) {
 		path := newPath(t)
 		a, b := open(t, path).Limiter(100), open(t, path).Limiter(100)
 		for range 45 {
-			acquire(t, a, drift.Bulk).Done(drift.Answered)
-			acquire(t, b, drift.Bulk).Done(drift.Answered)
+			acquire(t, a, drift.ClassBulk).Done(drift.OutcomeAnswered)
+			acquire(t, b, drift.ClassBulk).Done(drift.OutcomeAnswered)
 		}
-		late(t, a, drift.Bulk, 59*time.Second)
-		late(t, b, drift.Bulk, 59*time.Second)
+		late(t, a, drift.ClassBulk, 59*time.Second)
+		late(t, b, drift.ClassBulk, 59*time.Second)
 		start := time.Now()
 		use(t, a, 5)
 		use(t, b, 5)
 		assert.Zero(t, time.Since(start))
-		late(t, a, drift.Interactive, 59*time.Second)
+		late(t, a, drift.ClassInteractive, 59*time.Second)
 	})
 }
 
@@ -309,13 +310,13 @@ func TestBulkCallerDoesNotHoldUpOthers(t *testing.T) {
 		path := newPath(t)
 		other, l := open(t, path).Limiter(10), open(t, path).Limiter(10)
 		for range 9 {
-			acquire(t, other, drift.Bulk).Done(drift.Answered)
+			acquire(t, other, drift.ClassBulk).Done(drift.OutcomeAnswered)
 		}
 		var wg sync.WaitGroup
 		start := time.Now()
 		for range 3 {
 			wg.Go(func() {
-				acquire(t, l, drift.Bulk).Done(drift.Answered)
+				acquire(t, l, drift.ClassBulk).Done(drift.OutcomeAnswered)
 				assert.GreaterOrEqual(t, time.Since(start), time.Minute)
 			})
 		}
@@ -334,19 +335,20 @@ func TestDeadlineThatCannotBeMet(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		l := open(t, path).Limiter(10) // slots come back in 50, 51, ... 59 seconds
-		assert.Equal(t, 50*time.Second, late(t, l, drift.Interactive, 50*time.Second).Round(time.Millisecond))
+		assert.Equal(t, 50*time.Second, late(t, l, drift.ClassInteractive, 50*time.Second).Round(time.Millisecond))
 
 		var wg sync.WaitGroup
 		start := time.Now()
 		for range 3 {
-			wg.Go(func() { acquire(t, l, drift.Interactive).Done(drift.Answered) })
+			wg.Go(func() { acquire(t, l, drift.ClassInteractive).Done(drift.OutcomeAnswered) })
 			synctest.Wait()
 		}
-		assert.Equal(t, 53*time.Second, late(t, l, drift.Interactive, 52*time.Second).Round(time.Millisecond), "with three ahead")
+		wait := late(t, l, drift.ClassInteractive, 52*time.Second)
+		assert.Equal(t, 53*time.Second, wait.Round(time.Millisecond), "with three ahead")
 		wg.Go(func() {
-			slot, err := l.Acquire(within(t, 54*time.Second), drift.Interactive)
+			slot, err := l.Acquire(within(t, 54*time.Second), drift.ClassInteractive)
 			if assert.NoError(t, err) {
-				slot.Done(drift.Answered)
+				slot.Done(drift.OutcomeAnswered)
 				assert.InDelta(t, 53, time.Since(start).Seconds(), 0.01)
 			}
 		})
@@ -359,18 +361,18 @@ func TestNobodyIsRefusedForOldNews(t *testing.T) {
 		path := newPath(t)
 		other, l := open(t, path).Limiter(10), open(t, path).Limiter(10)
 		use(t, other, 8)
-		slots := []drift.Slot{acquire(t, other, drift.Interactive), acquire(t, other, drift.Interactive)}
+		slots := []drift.Slot{acquire(t, other, drift.ClassInteractive), acquire(t, other, drift.ClassInteractive)}
 		start := time.Now()
 		var wg sync.WaitGroup
-		wg.Go(func() { acquire(t, l, drift.Interactive).Done(drift.Answered) })
+		wg.Go(func() { acquire(t, l, drift.ClassInteractive).Done(drift.OutcomeAnswered) })
 		time.Sleep(300 * time.Millisecond)
 		for _, slot := range slots {
-			slot.Done(drift.NotSent)
+			slot.Done(drift.OutcomeNotSent)
 		}
 		time.Sleep(100 * time.Millisecond)
-		slot, err := l.Acquire(within(t, 10*time.Second), drift.Interactive)
+		slot, err := l.Acquire(within(t, 10*time.Second), drift.ClassInteractive)
 		require.NoError(t, err)
-		slot.Done(drift.Answered)
+		slot.Done(drift.OutcomeAnswered)
 		assert.LessOrEqual(t, time.Since(start), 1100*time.Millisecond)
 		wg.Wait()
 	})
@@ -385,12 +387,12 @@ func TestManyMinutesAhead(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
-				_, err := l.Acquire(ctx, drift.Interactive)
+				_, err := l.Acquire(ctx, drift.ClassInteractive)
 				assert.ErrorIs(t, err, context.Canceled)
 			})
 			synctest.Wait()
 		}
-		assert.Equal(t, 3*time.Minute, late(t, l, drift.Interactive, 179*time.Second).Round(time.Second))
+		assert.Equal(t, 3*time.Minute, late(t, l, drift.ClassInteractive, 179*time.Second).Round(time.Second))
 		cancel()
 		wg.Wait()
 	})
@@ -406,7 +408,7 @@ func TestDeadlineThatCannotBeMetAnyMore(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 { // the first in line, and those behind
 			wg.Go(func() {
-				_, err := l.Acquire(within(t, 90*time.Second), drift.Interactive)
+				_, err := l.Acquire(within(t, 90*time.Second), drift.ClassInteractive)
 				assert.ErrorIs(t, err, drift.ErrRateLimited)
 				assert.LessOrEqual(t, time.Since(start), 11*time.Second)
 			})
@@ -423,7 +425,7 @@ func TestDeadlineThatCannotBeMetAnyMore(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				_, err := l.Acquire(within(t, 90*time.Second), drift.Interactive)
+				_, err := l.Acquire(within(t, 90*time.Second), drift.ClassInteractive)
 				assert.ErrorIs(t, err, drift.ErrRateLimited)
 				assert.Equal(t, 10500*time.Millisecond, time.Since(start), "a pause of this process: at once")
 			})
@@ -452,7 +454,7 @@ func TestContextEndsTheWaitAtOnce(t *testing.T) {
 					assert.Equal(t, 333*time.Millisecond, time.Since(start))
 					return
 				}
-				slots[i] = acquire(t, l, drift.Interactive)
+				slots[i] = acquire(t, l, drift.ClassInteractive)
 				assert.InDelta(t, 60, time.Since(start).Seconds(), 0.001, "nobody's slot is lost with those who left")
 			})
 		}
@@ -460,11 +462,11 @@ func TestContextEndsTheWaitAtOnce(t *testing.T) {
 		cancel(gone)
 		wg.Wait()
 
-		_, err := l.Acquire(ctx, drift.Interactive)
+		_, err := l.Acquire(ctx, drift.ClassInteractive)
 		require.ErrorIs(t, err, context.Canceled)
 		for i, slot := range slots {
 			if i%2 == 1 {
-				slot.Done(drift.NotSent)
+				slot.Done(drift.OutcomeNotSent)
 			}
 		}
 		assert.Zero(t, waits(t, l))
@@ -481,25 +483,25 @@ func TestPauseHoldsForAll(t *testing.T) {
 
 		here.Pause(time.Now().Add(30 * time.Second))
 		here.Pause(time.Now().Add(10 * time.Second)) // a shorter one changes nothing
-		late(t, here, drift.Interactive, 29*time.Second)
-		late(t, there, drift.Interactive, 29*time.Second)
+		late(t, here, drift.ClassInteractive, 29*time.Second)
+		late(t, there, drift.ClassInteractive, 29*time.Second)
 		restarted := open(t, path).Limiter(60)
-		late(t, restarted, drift.Bulk, 29*time.Second)
+		late(t, restarted, drift.ClassBulk, 29*time.Second)
 
 		start := time.Now()
 		var wg sync.WaitGroup
 		for _, l := range []drift.Limiter{here, there, restarted} {
 			wg.Go(func() {
-				slot := acquire(t, l, drift.Interactive)
+				slot := acquire(t, l, drift.ClassInteractive)
 				assert.InDelta(t, 30, time.Since(start).Seconds(), 0.01)
 				time.Sleep(3 * time.Second)
-				slot.Done(drift.Answered)
+				slot.Done(drift.OutcomeAnswered)
 			})
 			synctest.Wait()
 			wg.Go(func() {
-				slot := acquire(t, l, drift.Interactive)
+				slot := acquire(t, l, drift.ClassInteractive)
 				assert.InDelta(t, 33, time.Since(start).Seconds(), 0.01, "one call goes first")
-				slot.Done(drift.Answered)
+				slot.Done(drift.OutcomeAnswered)
 			})
 			synctest.Wait()
 		}
@@ -517,7 +519,7 @@ func TestPaceAfterAPause(t *testing.T) {
 		var wg sync.WaitGroup
 		call := func(ctx context.Context, outcome drift.Outcome) {
 			wg.Go(func() {
-				slot, err := l.Acquire(ctx, drift.Interactive)
+				slot, err := l.Acquire(ctx, drift.ClassInteractive)
 				if assert.NoError(t, err) {
 					served.add()
 					slot.Done(outcome)
@@ -526,17 +528,17 @@ func TestPaceAfterAPause(t *testing.T) {
 			synctest.Wait()
 		}
 		for i := range 8 {
-			outcome := drift.Answered
+			outcome := drift.OutcomeAnswered
 			if i < 2 {
-				outcome = drift.NotSent
+				outcome = drift.OutcomeNotSent
 			}
 			call(t.Context(), outcome)
 		}
-		late(t, l, drift.Interactive, 17*time.Second) // eight are ahead, one a second
-		call(within(t, 18500*time.Millisecond), drift.Answered)
-		time.Sleep(10500 * time.Millisecond)         // two were not sent, and one was
-		late(t, l, drift.Interactive, 6*time.Second) // six are ahead
-		call(within(t, 7*time.Second), drift.Answered)
+		late(t, l, drift.ClassInteractive, 17*time.Second) // eight are ahead, one a second
+		call(within(t, 18500*time.Millisecond), drift.OutcomeAnswered)
+		time.Sleep(10500 * time.Millisecond)              // two were not sent, and one was
+		late(t, l, drift.ClassInteractive, 6*time.Second) // six are ahead
+		call(within(t, 7*time.Second), drift.OutcomeAnswered)
 		wg.Wait()
 		for i, want := range []float64{10, 10, 10, 11, 12, 13, 14, 15, 16, 17} {
 			assert.InDelta(t, want, served.times[i].Sub(start).Seconds(), 0.01, "call %d", i)
@@ -555,14 +557,14 @@ func TestClockThatIsSet(t *testing.T) {
 
 		shift = -time.Hour
 		l := limiter()
-		late(t, l, drift.Interactive, 59*time.Second)
+		late(t, l, drift.ClassInteractive, 59*time.Second)
 		assert.InDelta(t, 60, waits(t, l).Seconds(), 0.001, "back: a minute at most")
 
 		l = limiter()
 		use(t, l, 9)
 		shift = time.Hour
 		use(t, l, 1)
-		late(t, l, drift.Interactive, 54*time.Second) // forward: a process still keeps its own calls apart
+		late(t, l, drift.ClassInteractive, 54*time.Second) // forward: a process still keeps its own calls apart
 	})
 }
 
@@ -583,8 +585,8 @@ func TestDamagedWindowIsTakenForFull(t *testing.T) {
 				path := newPath(t)
 				q := open(t, path)
 				l := q.Limiter(10)
-				long := acquire(t, l, drift.Interactive)
-				short := acquire(t, l, drift.Interactive)
+				long := acquire(t, l, drift.ClassInteractive)
+				short := acquire(t, l, drift.ClassInteractive)
 				use(t, l, 3)
 				reserve(t, q, noon)
 
@@ -593,16 +595,17 @@ func TestDamagedWindowIsTakenForFull(t *testing.T) {
 				require.NoError(t, damage(f))
 				require.NoError(t, f.Close())
 
-				late(t, open(t, path).Limiter(10), drift.Interactive, 59*time.Second)
-				late(t, open(t, path).Limiter(1000), drift.Interactive, 59*time.Second)
+				late(t, open(t, path).Limiter(10), drift.ClassInteractive, 59*time.Second)
+				late(t, open(t, path).Limiter(1000), drift.ClassInteractive, 59*time.Second)
 				time.Sleep(30 * time.Second)
-				short.Done(drift.Answered)
+				short.Done(drift.OutcomeAnswered)
 				fresh := open(t, path).Limiter(10)
 				assert.InDelta(t, 30, waits(t, fresh).Seconds(), 0.001)
 				use(t, fresh, 7)
-				late(t, fresh, drift.Interactive, 29*time.Second) // the one under way has its slot again, and the other's is coming
+				// the one under way has its slot again, and the other's is coming
+				late(t, fresh, drift.ClassInteractive, 29*time.Second)
 				assert.Equal(t, 2, reserve(t, q, noon).Used)
-				long.Done(drift.Answered)
+				long.Done(drift.OutcomeAnswered)
 			})
 		})
 	}
@@ -618,14 +621,14 @@ func TestDoneDoesNotWaitForTheFile(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, locked)
 		start := time.Now()
-		slots[0].Done(drift.Answered)
-		slots[1].Done(drift.NotSent)
+		slots[0].Done(drift.OutcomeAnswered)
+		slots[1].Done(drift.OutcomeNotSent)
 		here.Pause(time.Now().Add(3 * time.Second))
 		assert.Less(t, time.Since(start), time.Second)
 		require.NoError(t, other.Unlock())
 
 		time.Sleep(2 * time.Second) // by then the file knows, though nobody here has used it
-		late(t, there, drift.Interactive, 500*time.Millisecond)
+		late(t, there, drift.ClassInteractive, 500*time.Millisecond)
 		time.Sleep(2 * time.Second)
 		assert.Zero(t, waits(t, there))
 		time.Sleep(20 * time.Second)
@@ -640,10 +643,10 @@ func TestCloseGivesSlotsBack(t *testing.T) {
 		path := newPath(t)
 		q, err := filestore.OpenQuota(path)
 		require.NoError(t, err)
-		acquire(t, q.Limiter(1), drift.Interactive)
+		acquire(t, q.Limiter(1), drift.ClassInteractive)
 		l := open(t, path).Limiter(1)
 		time.Sleep(time.Hour)
-		late(t, l, drift.Interactive, 59*time.Second)
+		late(t, l, drift.ClassInteractive, 59*time.Second)
 		require.NoError(t, q.Close())
 		assert.InDelta(t, 60, waits(t, l).Seconds(), 0.001)
 	})
@@ -653,11 +656,11 @@ func TestLimiterWithoutItsFile(t *testing.T) {
 	q, err := filestore.OpenQuota(newPath(t))
 	require.NoError(t, err)
 	l := q.Limiter(10)
-	slot := acquire(t, l, drift.Interactive)
+	slot := acquire(t, l, drift.ClassInteractive)
 	require.NoError(t, os.RemoveAll(filepath.Dir(filestore.PathOf(q))))
-	_, err = l.Acquire(t.Context(), drift.Interactive)
+	_, err = l.Acquire(t.Context(), drift.ClassInteractive)
 	var named *filestore.Error
 	require.ErrorAs(t, err, &named)
-	slot.Done(drift.Answered)
+	slot.Done(drift.OutcomeAnswered)
 	require.Error(t, q.Close())
 }

@@ -77,7 +77,7 @@ func callUntilKilled(path string) error {
 	for {
 		l := q.Limiter(1000)
 		for range 1000 {
-			slot, err := l.Acquire(background, drift.Interactive)
+			slot, err := l.Acquire(background, drift.ClassInteractive)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func callUntilKilled(path string) error {
 			if _, err := fmt.Println("sent"); err != nil {
 				return err
 			}
-			slot.Done(drift.Answered)
+			slot.Done(drift.OutcomeAnswered)
 		}
 	}
 }
@@ -142,12 +142,12 @@ func callAsOneOfMany(path string) error {
 
 func callSome(q *filestore.Quota, l drift.Limiter, log io.Writer, n int) error {
 	for range n {
-		slot, err := l.Acquire(background, drift.Interactive)
+		slot, err := l.Acquire(background, drift.ClassInteractive)
 		if err != nil {
 			return err
 		}
 		if _, err := q.Reserve(background, noon); err != nil {
-			slot.Done(drift.NotSent)
+			slot.Done(drift.OutcomeNotSent)
 			if errors.Is(err, drift.ErrQuotaExceeded) {
 				return nil
 			}
@@ -157,7 +157,7 @@ func callSome(q *filestore.Quota, l drift.Limiter, log io.Writer, n int) error {
 		if _, err := log.Write(now); err != nil {
 			return err
 		}
-		slot.Done(drift.Answered)
+		slot.Done(drift.OutcomeAnswered)
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func holdSlots(path string) error {
 	}
 	l := q.Limiter(10)
 	for range 3 {
-		if _, err := l.Acquire(background, drift.Interactive); err != nil {
+		if _, err := l.Acquire(background, drift.ClassInteractive); err != nil {
 			return err
 		}
 	}
@@ -184,14 +184,14 @@ func TestSlotsOfAKilledProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := open(t, path).Limiter(10)
 		use(t, l, 7)
-		late(t, l, drift.Interactive, 59*time.Second)
+		late(t, l, drift.ClassInteractive, 59*time.Second)
 		time.Sleep(10 * time.Minute)
 		use(t, l, 7)
-		late(t, l, drift.Interactive, 59*time.Second) // it still runs, and so do its calls
+		late(t, l, drift.ClassInteractive, 59*time.Second) // it still runs, and so do its calls
 
 		p.kill()
 		start := time.Now()
-		late(t, l, drift.Interactive, 59*time.Second)
+		late(t, l, drift.ClassInteractive, 59*time.Second)
 		time.Sleep(10 * time.Second)
 		use(t, l, 10)
 		assert.InDelta(t, 60, time.Since(start).Seconds(), 0.01)

@@ -381,7 +381,10 @@ func TestNobodyWaitsLongerThanTheContext(t *testing.T) {
 		"Reserve": func(ctx context.Context) error { _, err := q.Reserve(ctx, noon); return err },
 		"Usage":   func(ctx context.Context) error { _, err := q.Usage(ctx, noon); return err },
 		"Refund":  func(ctx context.Context) error { return q.Refund(ctx, noon) },
-		"Acquire": func(ctx context.Context) error { _, err := q.Limiter(10).Acquire(ctx, drift.Interactive); return err },
+		"Acquire": func(ctx context.Context) error {
+			_, err := q.Limiter(10).Acquire(ctx, drift.ClassInteractive)
+			return err
+		},
 	}
 	for name, call := range wait {
 		t.Run(name, func(t *testing.T) {
@@ -428,7 +431,7 @@ func TestLockIsFreeAgain(t *testing.T) {
 func TestClosed(t *testing.T) {
 	q := open(t, newPath(t))
 	limiter := q.Limiter(10)
-	slot, err := limiter.Acquire(t.Context(), drift.Interactive)
+	slot, err := limiter.Acquire(t.Context(), drift.ClassInteractive)
 	require.NoError(t, err)
 	reserve(t, q, noon)
 	require.NoError(t, q.Close())
@@ -439,11 +442,11 @@ func TestClosed(t *testing.T) {
 	_, err = q.Usage(t.Context(), noon)
 	require.ErrorIs(t, err, fs.ErrClosed)
 	require.ErrorIs(t, q.Refund(t.Context(), noon), fs.ErrClosed)
-	_, err = limiter.Acquire(t.Context(), drift.Interactive)
+	_, err = limiter.Acquire(t.Context(), drift.ClassInteractive)
 	require.ErrorIs(t, err, fs.ErrClosed)
 	var named *filestore.Error
 	require.ErrorAs(t, err, &named)
-	slot.Done(drift.Answered)
+	slot.Done(drift.OutcomeAnswered)
 	limiter.Pause(time.Now().Add(time.Minute))
 }
 

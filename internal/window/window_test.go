@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,13 +15,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/time/rate"
 
 	"github.com/driftsdk/drift/internal/window"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server counts calls as they arrive, with bookkeeping of its own.
+// server counts calls as they arrive, independently of the window.
 type server struct {
 	limit int
 
@@ -84,7 +87,7 @@ func requireLate(t *testing.T, err error, wait time.Duration) {
 	require.NotEmpty(t, late.Error())
 }
 
-// free is how many calls can go at this moment.
+// free returns how many calls can go out now.
 func free(t *testing.T, w *window.Window, bulk bool) int {
 	t.Helper()
 	var slots []*window.Slot
@@ -108,7 +111,8 @@ func requireOneOf(t *testing.T, err error) {
 	require.True(t, errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded), "%v", err)
 }
 
-// queue starts n callers, one after the other, each of which holds its slot for a time, and returns when each was admitted.
+// queue starts n callers one after another, each of which holds its slot for a while, and returns when each was
+// admitted.
 func queue(t *testing.T, w *window.Window, n int, bulk bool, hold time.Duration) []time.Duration {
 	start := time.Now()
 	admitted := make([]time.Duration, n)
@@ -140,7 +144,7 @@ func TestAThousandCalls(t *testing.T) {
 				assert.Zero(t, s.refused)
 				assert.LessOrEqual(t, s.busiest(), 100)
 				assert.GreaterOrEqual(t, took, 540*time.Second)
-				slowest := 2 * 120 * time.Millisecond // there and back, once for the probe and once in each window
+				slowest := 2 * 120 * time.Millisecond // both ways, once for the probe and once in each window
 				if name != "20 to 120 ms" {
 					slowest = 2 * 3 * time.Second
 				}
@@ -260,7 +264,7 @@ func TestCancelledCallerFreesItsPlace(t *testing.T) {
 		}
 		assert.Zero(t, time.Since(start), "they left at once")
 		assert.Equal(t, time.Minute, <-patient)
-		assert.Equal(t, time.Minute, <-patient, "behind two who left, as if they had not been there")
+		assert.Equal(t, time.Minute, <-patient, "the two ahead left no trace")
 	})
 }
 
@@ -275,7 +279,7 @@ func TestEndedContextGetsNoSlot(t *testing.T) {
 	})
 }
 
-// Whichever comes first wakes the caller, and the other happens before it runs.
+// The first of the two wakes the caller, and the second happens before the caller runs.
 func TestCancelThatMeetsAdmissionGivesTheSlotBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := window.New(full(1))
@@ -333,7 +337,7 @@ func TestDeadlineBeforeTheSlot(t *testing.T) {
 		requireLate(t, err, 60*time.Second)
 
 		(<-waiting).Used()
-		assert.Equal(t, 50*time.Second, time.Since(start), "those who were refused took nothing")
+		assert.Equal(t, 50*time.Second, time.Since(start), "refused callers took no slot")
 		slot, err := w.Acquire(within(t, 11*time.Second), false)
 		require.NoError(t, err)
 		assert.Equal(t, 60*time.Second, time.Since(start))
@@ -360,7 +364,7 @@ func TestDeadlineBehindALongQueue(t *testing.T) {
 	})
 }
 
-// Slots under way tell nothing about when they come back, but not sooner than in a minute.
+// The slot of a call under way comes back at an unknown time, but not within a minute.
 func TestDeadlineBehindCallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := window.New(full(2))
@@ -388,16 +392,16 @@ func TestDeadlineBeforeTheBucketsTurn(t *testing.T) {
 	})
 }
 
-func TestPauseHoldsEverybody(t *testing.T) {
+func TestPauseHoldsAllCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := window.New(full(100))
 		use(t, w)
 		w.Pause(time.Now().Add(10 * time.Second))
-		w.Pause(time.Now().Add(5 * time.Second)) // no shorter
+		w.Pause(time.Now().Add(5 * time.Second)) // does not shorten the pause
 		w.Pause(time.Now())
 		admitted := queue(t, w, 30, false, 100*time.Millisecond)
 		for i, at := range admitted {
-			assert.InDelta(t, 10+0.6*float64(i), at.Seconds(), 0.001, "one goes first, the rest at the pace of the bucket")
+			assert.InDelta(t, 10+0.6*float64(i), at.Seconds(), 0.001, "one goes out alone, the rest at the pace of the bucket")
 		}
 	})
 }
@@ -412,7 +416,7 @@ func TestCallAfterAPauseGoesAlone(t *testing.T) {
 	})
 }
 
-func TestPauseRefusesThoseWhomItMakesLate(t *testing.T) {
+func TestPauseRefusesWaitersThatItMakesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := window.New(full(10))
 		probe := acquire(t, w, false)
@@ -443,8 +447,8 @@ func TestPauseRefusesThoseWhomItMakesLate(t *testing.T) {
 	})
 }
 
-// After a pause the bucket is empty, so whoever stands far behind comes late even if the pause itself is short enough.
-func TestPauseRefusesThoseFarBehind(t *testing.T) {
+// After a pause the bucket is empty, so a waiter far behind can be late even if the pause itself ends in time.
+func TestPauseRefusesWaitersFarBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := window.New(full(100))
 		probe := acquire(t, w, false)
@@ -507,13 +511,13 @@ func TestFreedSlotIsFreeAtOnce(t *testing.T) {
 				slot.Free()
 				slot.Used()
 			}
-			assert.Equal(t, time.Minute, time.Since(start), "limit %d: nobody waited", limit)
+			assert.Equal(t, time.Minute, time.Since(start), "limit %d: no call waited", limit)
 			assert.Equal(t, limit, free(t, w, false))
 		})
 	}
 }
 
-// A token must not find its way into the bucket that a pause has emptied.
+// The token of a call before the pause must not go into the bucket that the pause has emptied.
 func TestSlotFreedDuringAPauseDoesNotFillTheBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := window.New(full(100))
@@ -604,6 +608,199 @@ func TestInteractiveCallsBesideAJob(t *testing.T) {
 	}
 }
 
+// At the instant at which a slot comes back, a waiter goes before a newcomer.
+func TestNewcomerAtTheInstantOfAReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 300 {
+			w := window.New(full(1))
+			use(t, w)
+			start := time.Now()
+			waited, came := make(chan time.Duration, 1), make(chan time.Duration, 1)
+			time.AfterFunc(time.Minute, func() { // set before the window's own timer
+				acquire(t, w, false).Used()
+				came <- time.Since(start)
+			})
+			go func() {
+				acquire(t, w, false).Used()
+				waited <- time.Since(start)
+			}()
+			if !assert.Equal(t, time.Minute, <-waited) || !assert.InDelta(t, 120, (<-came).Seconds(), 0.001) {
+				return
+			}
+		}
+	})
+}
+
+// A probe goes out without a token only if there is none, so a token in the bucket is not an additional one.
+func TestProbeTakesATokenIfThereIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := window.New(full(2))
+		use(t, w)
+		use(t, w)
+		w.Pause(time.Now().Add(time.Second))
+		time.Sleep(31 * time.Second) // at 2 a minute, the empty bucket now has exactly one token
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _, _ = w.Acquire(ctx, false) }() // goes first, when the slots come back at 60 s
+		synctest.Wait()
+		_, err := w.Acquire(within(t, 29500*time.Millisecond), false) // at 60 s there is a slot, and a token only at 61 s
+		requireLate(t, err, 30*time.Second+1)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// A slot given back before a pause counts for a caller that arrives during the pause.
+func TestSlotGivenBackBeforeAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, start := window.New(full(1)), time.Now()
+		use(t, w)
+		w.Pause(start.Add(time.Second))
+		_, err := w.Acquire(within(t, 30*time.Second), false)
+		requireLate(t, err, time.Minute)
+		use(t, w) // hangs, which synctest reports, if there is no timer
+		assert.Equal(t, time.Minute, time.Since(start))
+	})
+}
+
+// A probe whose slot is given back twice must not end the next probe.
+func TestProbeThatEndsTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := window.New(full(100))
+		first := acquire(t, w, false)
+		first.Used()
+		w.Pause(time.Now().Add(time.Second))
+		time.Sleep(10 * time.Second)
+		second := acquire(t, w, false)
+		first.Used()
+		first.Free()
+		assert.Zero(t, free(t, w, false), "the call after the pause is still under way")
+		second.Used()
+		assert.NotZero(t, free(t, w, false))
+	})
+}
+
+// A slot given back during a pause counts for a caller that waits already.
+func TestSlotGivenBackDuringAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, start := window.New(full(1)), time.Now()
+		slot := acquire(t, w, false)
+		w.Pause(start.Add(10 * time.Second))
+		time.AfterFunc(time.Second, slot.Used)
+		use(t, w)
+		assert.Equal(t, 61*time.Second, time.Since(start))
+	})
+}
+
+// twoBehindAPause returns a paused window of three slots, with one call under way and two waiting.
+func twoBehindAPause(t *testing.T, pause time.Duration) (*window.Window, *window.Slot, *sync.WaitGroup) {
+	t.Helper()
+	w, waiting := window.New(window.Config{Limit: 3, Burst: 3, Kept: true}), new(sync.WaitGroup)
+	t.Cleanup(waiting.Wait)
+	underWay := acquire(t, w, false)
+	w.Pause(time.Now().Add(pause))
+	for range 2 {
+		waiting.Go(func() { use(t, w) })
+		synctest.Wait()
+	}
+	return w, underWay, waiting
+}
+
+// The wait of a caller behind others is computed from the slots given back, which come back before that of a new call.
+func TestDeadlineBehindASlotGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		w, first, _ := twoBehindAPause(t, 21*time.Second)
+		time.Sleep(time.Second)
+		first.Used() // comes back at 61 s
+		time.Sleep(19 * time.Second)
+		slot, err := w.Acquire(within(t, 50*time.Second), false)
+		require.NoError(t, err)
+		slot.Used()
+		assert.InDelta(t, 61, time.Since(start).Seconds(), 0.001, "the bucket has a token at 21 s, and one more every 20 s")
+	})
+}
+
+// The same holds when a second pause recomputes the waits.
+func TestPauseBehindASlotGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		w, slot, waiting := twoBehindAPause(t, 5*time.Second)
+		waiting.Go(func() {
+			slot, err := w.Acquire(within(t, 61500*time.Millisecond), false)
+			if assert.NoError(t, err) {
+				slot.Used()
+			}
+		})
+		time.Sleep(time.Second)
+		slot.Used() // comes back at 61 s
+		time.Sleep(time.Second)
+		w.Pause(start.Add(6 * time.Second))
+		waiting.Wait()
+		assert.Equal(t, 61*time.Second, time.Since(start))
+	})
+}
+
+// For a minute after a pause the bucket sets the pace, however many slots are free.
+func TestPaceForAMinuteAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := window.New(full(600))
+		w.Pause(time.Now().Add(time.Second))
+		for i, at := range queue(t, w, 600, false, 0) {
+			assert.InDelta(t, 1+0.1*float64(i), at.Seconds(), 0.001)
+		}
+	})
+}
+
+// A window made in real time serves a test in virtual time, which is years behind.
+func TestWindowFromAnotherTime(t *testing.T) {
+	w := window.New(window.Config{Limit: 1, Burst: 1, Kept: true})
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		acquire(t, w, false).Free()
+		use(t, w)
+		use(t, w)
+		assert.Equal(t, time.Minute, time.Since(start))
+	})
+}
+
+// A limit that is never reached must not cost memory.
+func TestMemoryOfALimitThatIsNeverReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := window.New(full(1 << 30))
+		use(t, w)
+		before := heap()
+		for range 100 {
+			for range 1000 {
+				use(t, w)
+			}
+			time.Sleep(time.Minute)
+		}
+		assert.Less(t, heap()-before, int64(100_000), "bytes, after 100,000 calls")
+		runtime.KeepAlive(w)
+	})
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// A deadline without a monotonic clock reading goes by the wall clock, which may have been set since the slot was given
+// back.
+func TestDeadlineByAWallClockThatHasBeenSet(t *testing.T) {
+	w := window.New(window.Config{Limit: 1, Burst: 1, Kept: true})
+	use(t, w)
+	w.MoveReturns(time.Hour)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(10*time.Minute).Round(0))
+	defer cancel()
+	time.AfterFunc(10*time.Millisecond, cancel)
+	_, err := w.Acquire(ctx, false)
+	assert.ErrorIs(t, err, context.Canceled, "the slot comes back in a minute")
+}
+
 func TestInvariants(t *testing.T) {
 	for range 20 {
 		seed := rand.Uint64()
@@ -614,15 +811,16 @@ func TestInvariants(t *testing.T) {
 	}
 }
 
-// caller is what became of one caller.
+// caller records the fate of one caller.
 type caller struct {
 	bulk           bool
 	came, admitted time.Time
-	patient        bool // it has neither a deadline nor another end
+	patient        bool // it has no deadline and is not cancelled
 }
 
 func (a *caller) overtakenBy(b *caller) bool {
-	return a.bulk == b.bulk && !a.admitted.IsZero() && !b.admitted.IsZero() && a.came.Before(b.came) && b.admitted.Before(a.admitted)
+	return a.bulk == b.bulk && !a.admitted.IsZero() && !b.admitted.IsZero() &&
+		a.came.Before(b.came) && b.admitted.Before(a.admitted)
 }
 
 type pause struct{ from, until time.Time }
@@ -645,7 +843,7 @@ func invariants(t *testing.T, seed uint64) {
 		pauses = append(pauses, p)
 		w.Pause(p.until)
 	}
-	group.Wait() // hangs, which synctest reports, if somebody is never served
+	group.Wait() // hangs, which synctest reports, if a caller is never served
 
 	assert.LessOrEqual(t, s.busiest(), limit)
 	assert.Zero(t, s.refused)
@@ -691,6 +889,125 @@ func (a *caller) call(t *testing.T, w *window.Window, s *server, r *rand.Rand) {
 	s.arrive()
 	time.Sleep(jitterWithOutliers(r))
 	slot.Used()
+}
+
+// The oracle decides from a plain list of all slots.
+func TestAgainstAnOracle(t *testing.T) {
+	for range 200 {
+		seed := rand.Uint64()
+		synctest.Test(t, func(t *testing.T) { compare(t, rand.New(rand.NewPCG(seed, 0))) })
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+type oracle struct {
+	window.Config
+	bucket         *rate.Limiter
+	held           []*held
+	paused         time.Time
+	alone, probing bool
+}
+
+// held is a slot as the oracle sees it.
+type held struct {
+	slot        *window.Slot
+	back        time.Time // zero: the call is under way
+	paid, probe bool
+	bucket      *rate.Limiter
+}
+
+func (o *oracle) newBucket() *rate.Limiter { return rate.NewLimiter(rate.Limit(o.Limit)/60, o.Burst) }
+
+// admit returns the slot that a caller gets now, or nil.
+func (o *oracle) admit(bulk bool) *held {
+	now, limit := time.Now(), o.Limit
+	if bulk {
+		limit -= o.Reserve
+	}
+	o.held = slices.DeleteFunc(o.held, func(h *held) bool { return !h.back.IsZero() && !h.back.After(now) })
+	if o.probing || now.Before(o.paused) || len(o.held) >= limit {
+		return nil
+	}
+	h := &held{bucket: o.bucket, probe: o.alone, paid: o.bucket.AllowN(now, 1)}
+	if !h.paid && !o.alone {
+		return nil
+	}
+	o.probing, o.alone = o.alone, false
+	o.held = append(o.held, h)
+	return h
+}
+
+func (o *oracle) used(h *held) {
+	h.back = time.Now().Add(time.Minute)
+	o.probing = o.probing && !h.probe
+}
+
+func (o *oracle) free(h *held) {
+	h.back = time.Now()
+	if h.paid {
+		h.bucket.AllowN(time.Now(), -1)
+	}
+	if h.probe {
+		o.probing, o.alone = false, true
+	}
+}
+
+func (o *oracle) pause(until time.Time) {
+	if !until.After(o.paused) {
+		return
+	}
+	o.paused, o.alone, o.bucket = until, true, o.newBucket()
+	o.bucket.AllowN(until, o.Burst)
+}
+
+// compare sends callers that do not wait, and checks that the window admits those that the oracle admits.
+func compare(t *testing.T, r *rand.Rand) {
+	limit := []int{1, 2, 5, 10, 40, 100}[r.IntN(6)]
+	o := &oracle{Config: window.Config{Limit: limit, Burst: limit, Reserve: r.IntN(limit), Kept: r.IntN(2) == 0}}
+	o.alone = !o.Kept
+	if r.IntN(4) == 0 {
+		o.Burst = 1 + r.IntN(limit)
+	}
+	o.bucket = o.newBucket()
+	w := window.New(o.Config)
+	longest := time.Duration(1+r.IntN(2*limit)) * time.Minute / time.Duration(limit)
+	var under []*held
+	for range 8 * limit {
+		if r.IntN(3) > 0 {
+			time.Sleep(time.Duration(r.Int64N(int64(longest))))
+		}
+		if r.IntN(8*limit) < 3 {
+			until := time.Now().Add(1 + time.Duration(r.Int64N(int64(90*time.Second))))
+			w.Pause(until)
+			o.pause(until)
+		}
+		bulk := r.IntN(3) == 0
+		expected := o.admit(bulk)
+		slot, err := w.Acquire(within(t, time.Nanosecond), bulk)
+		if expected == nil != (err != nil) {
+			t.Errorf("limit %d, burst %d, reserve %d: the oracle admits: %t, the window: %v",
+				limit, o.Burst, o.Reserve, expected != nil, err)
+			return
+		}
+		if expected != nil {
+			expected.slot = slot
+			under = append(under, expected)
+		}
+		for len(under) > 0 && r.IntN(3) > 0 {
+			i := r.IntN(len(under))
+			h := under[i]
+			under = slices.Delete(under, i, i+1)
+			if r.IntN(6) == 0 {
+				o.free(h)
+				h.slot.Free()
+			} else {
+				o.used(h)
+				h.slot.Used()
+			}
+		}
+	}
 }
 
 func BenchmarkAcquire(b *testing.B) {
