@@ -27,8 +27,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/drifttest"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/raw"
 )
 
 // connectionFaults: what can go wrong with connections.
@@ -45,7 +45,7 @@ func connectionFaults() faults.Cases {
 // wired is a client for one row, and the server that it is wired to, which sends what the row says.
 type wired struct {
 	*faultClient
-	raw       *drifttest.RawServer
+	raw       *raw.Server
 	transport *http.Transport
 }
 
@@ -55,10 +55,10 @@ const patience = 20 * time.Second
 // briefly is enough for an answer on loopback.
 const briefly = 250 * time.Millisecond
 
-func wire(t *testing.T, raw *drifttest.RawServer) *wired {
+func wire(t *testing.T, server *raw.Server) *wired {
 	t.Helper()
-	w := wireTo(t, raw.URL, raw.HTTPClient())
-	w.raw = raw
+	w := wireTo(t, server.URL, server.HTTPClient())
+	w.raw = server
 	return w
 }
 
@@ -123,9 +123,9 @@ func forBoth(t *testing.T, check func(t *testing.T, call func(*wired, context.Co
 }
 
 // whole is the right answer to read and to write.
-func whole(c *drifttest.RawConn) { c.JSON(http.StatusOK, wholeFor(c)) }
+func whole(c *raw.Conn) { c.JSON(http.StatusOK, wholeFor(c)) }
 
-func wholeFor(c *drifttest.RawConn) string {
+func wholeFor(c *raw.Conn) string {
 	if len(c.Request.Body) == 0 {
 		return wholeList
 	}
@@ -133,8 +133,8 @@ func wholeFor(c *drifttest.RawConn) string {
 }
 
 // sends is an answer of these bytes, after which the connection is closed.
-func sends(text string) drifttest.RawAnswer {
-	return func(c *drifttest.RawConn) {
+func sends(text string) raw.Answer {
+	return func(c *raw.Conn) {
 		c.Send(text)
 		c.Close()
 	}
@@ -180,7 +180,7 @@ func checkUnsent(t *testing.T, w *wired, err error, attempts int) {
 
 // checkBrokenAnswer: the request was sent, and of its answer no more came than perhaps a status. A read goes out again; a
 // write does not, because it may have been applied. start starts the server.
-func checkBrokenAnswer(t *testing.T, start func(*testing.T) *wired, broken drifttest.RawAnswer, status int) {
+func checkBrokenAnswer(t *testing.T, start func(*testing.T) *wired, broken raw.Answer, status int) {
 	t.Helper()
 	t.Run("read once more", func(t *testing.T) {
 		w := start(t)
@@ -212,24 +212,24 @@ func checkBrokenAnswer(t *testing.T, start func(*testing.T) *wired, broken drift
 
 func wireTCP(t *testing.T) *wired {
 	t.Helper()
-	return wire(t, drifttest.StartRaw(t))
+	return wire(t, raw.Start(t))
 }
 
 func wireHTTP2(t *testing.T) *wired {
 	t.Helper()
-	return wire(t, drifttest.StartRaw(t, drifttest.RawHTTP2()))
+	return wire(t, raw.Start(t, raw.HTTP2()))
 }
 
 func connectionRefused(t *testing.T) {
 	forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
-		raw := drifttest.StartRaw(t)
-		raw.Close() // so that nobody listens there
-		w := wireTo(t, raw.URL, &http.Client{Transport: new(http.Transport)})
+		server := raw.Start(t)
+		server.Close() // so that nobody listens there
+		w := wireTo(t, server.URL, &http.Client{Transport: new(http.Transport)})
 		err := call(w, t.Context())
 		checkUnsent(t, w, err, 3)
 		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 		require.ErrorContains(t, err, "connection refused")
-		assert.NotContains(t, err.Error(), raw.URL)
+		assert.NotContains(t, err.Error(), server.URL)
 	})
 }
 
@@ -256,14 +256,14 @@ func hostNotFound(t *testing.T) {
 }
 
 func untrustedCertificate(t *testing.T) {
-	for certificate, reason := range map[drifttest.Certificate]any{
-		drifttest.UntrustedCertificate: new(x509.UnknownAuthorityError),
-		drifttest.ExpiredCertificate:   new(x509.CertificateInvalidError),
-		drifttest.WrongHostCertificate: new(x509.HostnameError),
+	for certificate, reason := range map[raw.Certificate]any{
+		raw.Untrusted: new(x509.UnknownAuthorityError),
+		raw.Expired:   new(x509.CertificateInvalidError),
+		raw.WrongHost: new(x509.HostnameError),
 	} {
 		t.Run(fmt.Sprintf("%T", reason), func(t *testing.T) {
 			forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
-				w := wire(t, drifttest.StartRaw(t, drifttest.RawTLS(certificate)))
+				w := wire(t, raw.Start(t, raw.TLS(certificate)))
 				w.raw.Answer(whole)
 				err := call(w, t.Context())
 				checkUnsent(t, w, err, 1)
@@ -278,14 +278,14 @@ func untrustedCertificate(t *testing.T) {
 
 func handshakeStalls(t *testing.T) {
 	start := func(t *testing.T, timeout time.Duration) *wired {
-		w := wire(t, drifttest.StartRaw(t, drifttest.RawTLS(drifttest.TrustedCertificate)))
+		w := wire(t, raw.Start(t, raw.TLS(raw.Trusted)))
 		w.transport.TLSHandshakeTimeout = timeout
 		w.raw.Answer(whole)
 		return w
 	}
 	forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
 		w := start(t, 50*time.Millisecond)
-		w.raw.Accept((*drifttest.RawConn).Silence)
+		w.raw.Accept((*raw.Conn).Silence)
 		err := call(w, t.Context())
 		checkUnsent(t, w, err, 3)
 		require.ErrorContains(t, err, "timeout")
@@ -294,7 +294,7 @@ func handshakeStalls(t *testing.T) {
 		w.requireSent(0)
 
 		w = start(t, 500*time.Millisecond)
-		w.raw.Accept((*drifttest.RawConn).Silence, nil)
+		w.raw.Accept((*raw.Conn).Silence, nil)
 		checkSentOnce(t, w, call)
 	})
 }
@@ -320,16 +320,16 @@ func checkSentOnce(t *testing.T, w *wired, call func(*wired, context.Context) er
 
 // In TLS nothing of a request is written before the server has answered, so that it is certain that nothing was.
 func resetBeforeHeaders(t *testing.T) {
-	for name, broken := range map[string]drifttest.RawAnswer{"reset": (*drifttest.RawConn).Reset, "closed": (*drifttest.RawConn).Close} {
-		for protocol, option := range map[string]drifttest.RawOption{"HTTP/1.1": drifttest.RawTLS(drifttest.TrustedCertificate), "HTTP/2": drifttest.RawHTTP2()} {
+	for name, broken := range map[string]raw.Answer{"reset": (*raw.Conn).Reset, "closed": (*raw.Conn).Close} {
+		for protocol, option := range map[string]raw.Option{"HTTP/1.1": raw.TLS(raw.Trusted), "HTTP/2": raw.HTTP2()} {
 			t.Run(protocol+" "+name, func(t *testing.T) {
 				forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
-					w := wire(t, drifttest.StartRaw(t, option))
+					w := wire(t, raw.Start(t, option))
 					w.raw.Accept(broken, nil)
 					w.raw.Answer(whole)
 					checkSentOnce(t, w, call)
 
-					w = wire(t, drifttest.StartRaw(t, option))
+					w = wire(t, raw.Start(t, option))
 					w.raw.Accept(broken)
 					checkUnsent(t, w, call(w, t.Context()), 3)
 					assert.Equal(t, 3, w.raw.Connections())
@@ -340,10 +340,10 @@ func resetBeforeHeaders(t *testing.T) {
 }
 
 func resetBeforeAnswer(t *testing.T) {
-	checkBrokenAnswer(t, wireTCP, (*drifttest.RawConn).Reset, 0)
+	checkBrokenAnswer(t, wireTCP, (*raw.Conn).Reset, 0)
 	t.Run("reason", func(t *testing.T) {
 		w := wireTCP(t)
-		w.raw.Answer((*drifttest.RawConn).Reset)
+		w.raw.Answer((*raw.Conn).Reset)
 		require.ErrorIs(t, w.write(t.Context()), syscall.ECONNRESET)
 	})
 }
@@ -352,7 +352,7 @@ func resetBeforeAnswer(t *testing.T) {
 func staleConnection(t *testing.T) {
 	t.Run("read", func(t *testing.T) {
 		w := wireTCP(t)
-		w.raw.Answer(whole, (*drifttest.RawConn).Close, whole)
+		w.raw.Answer(whole, (*raw.Conn).Close, whole)
 		require.NoError(t, w.read(t.Context()))
 		require.NoError(t, w.read(t.Context()))
 		w.requireSent(3)
@@ -360,7 +360,7 @@ func staleConnection(t *testing.T) {
 	})
 	t.Run("write", func(t *testing.T) {
 		w := wireTCP(t)
-		w.raw.Answer(whole, (*drifttest.RawConn).Close, whole)
+		w.raw.Answer(whole, (*raw.Conn).Close, whole)
 		require.NoError(t, w.write(t.Context()))
 		err := w.write(t.Context())
 		require.ErrorIs(t, err, drift.ErrAmbiguous)
@@ -384,9 +384,9 @@ func idempotencyKey(t *testing.T) {
 }
 
 func resetInHeaders(t *testing.T) {
-	for name, end := range map[string]drifttest.RawAnswer{"reset": (*drifttest.RawConn).Reset, "closed": (*drifttest.RawConn).Close} {
+	for name, end := range map[string]raw.Answer{"reset": (*raw.Conn).Reset, "closed": (*raw.Conn).Close} {
 		t.Run(name, func(t *testing.T) {
-			checkBrokenAnswer(t, wireTCP, func(c *drifttest.RawConn) {
+			checkBrokenAnswer(t, wireTCP, func(c *raw.Conn) {
 				c.Send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-" + markedAnswer)
 				end(c)
 			}, 0)
@@ -395,9 +395,9 @@ func resetInHeaders(t *testing.T) {
 }
 
 func resetInBody(t *testing.T) {
-	for name, end := range map[string]drifttest.RawAnswer{"reset": (*drifttest.RawConn).Reset, "closed": (*drifttest.RawConn).Close} {
+	for name, end := range map[string]raw.Answer{"reset": (*raw.Conn).Reset, "closed": (*raw.Conn).Close} {
 		t.Run(name, func(t *testing.T) {
-			checkBrokenAnswer(t, wireTCP, func(c *drifttest.RawConn) {
+			checkBrokenAnswer(t, wireTCP, func(c *raw.Conn) {
 				body := wholeFor(c) // valid JSON: only its length tells that something is missing
 				c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body)+1, body))
 				end(c)
@@ -409,7 +409,7 @@ func resetInBody(t *testing.T) {
 func chunksCutOff(t *testing.T) {
 	for name, end := range map[string]string{"between chunks": "\r\n", "in a chunk": "", "in the last chunk": "\r\n0\r\n", "in a chunk's length": "\r\n1"} {
 		t.Run(name, func(t *testing.T) {
-			checkBrokenAnswer(t, wireTCP, func(c *drifttest.RawConn) {
+			checkBrokenAnswer(t, wireTCP, func(c *raw.Conn) {
 				body := wholeFor(c)
 				c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s%s", len(body), body, end))
 				c.Close()
@@ -422,7 +422,7 @@ func chunksCutOff(t *testing.T) {
 func gzipCutOff(t *testing.T) {
 	for _, missing := range []int{1, 8, 20} {
 		t.Run(fmt.Sprintf("%d bytes missing", missing), func(t *testing.T) {
-			checkBrokenAnswer(t, wireTCP, func(c *drifttest.RawConn) {
+			checkBrokenAnswer(t, wireTCP, func(c *raw.Conn) {
 				body := compressed(wholeFor(c))
 				sendCompressed(c, body[:len(body)-missing])
 			}, http.StatusOK)
@@ -430,7 +430,7 @@ func gzipCutOff(t *testing.T) {
 	}
 	t.Run("nothing missing", func(t *testing.T) {
 		w := wireTCP(t)
-		w.raw.Answer(func(c *drifttest.RawConn) { sendCompressed(c, compressed(wholeFor(c))) })
+		w.raw.Answer(func(c *raw.Conn) { sendCompressed(c, compressed(wholeFor(c))) })
 		require.NoError(t, w.read(t.Context()))
 	})
 }
@@ -443,7 +443,7 @@ func compressed(text string) string {
 	return data.String()
 }
 
-func sendCompressed(c *drifttest.RawConn, body string) {
+func sendCompressed(c *raw.Conn, body string) {
 	c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 }
 
@@ -454,7 +454,7 @@ func extraBytes(t *testing.T) {
 	forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
 		w := wireTCP(t)
 		closed := make(chan struct{})
-		w.raw.Answer(func(c *drifttest.RawConn) {
+		w.raw.Answer(func(c *raw.Conn) {
 			whole(c)
 			c.Send(foreign)
 			c.Silence()
@@ -479,8 +479,8 @@ func extraBytes(t *testing.T) {
 }
 
 // dripped is the right answer, from some byte on much too slow.
-func dripped(from func(answer string) int) drifttest.RawAnswer {
-	return func(c *drifttest.RawConn) {
+func dripped(from func(answer string) int) raw.Answer {
+	return func(c *raw.Conn) {
 		body := wholeFor(c)
 		answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		n := from(answer)
@@ -504,16 +504,16 @@ func wireImpatient(t *testing.T) *wired {
 // wireImpatientInAll has a short timeout for an attempt.
 func wireImpatientInAll(t *testing.T) *wired {
 	t.Helper()
-	raw := drifttest.StartRaw(t)
-	client := raw.HTTPClient()
+	server := raw.Start(t)
+	client := server.HTTPClient()
 	client.Timeout = briefly
-	w := wireTo(t, raw.URL, client)
-	w.raw = raw
+	w := wireTo(t, server.URL, client)
+	w.raw = server
 	return w
 }
 
 // checkContext: the end of the caller's context comes first, ends the call at once, and is what the error says.
-func checkContext(t *testing.T, slow drifttest.RawAnswer) {
+func checkContext(t *testing.T, slow raw.Answer) {
 	t.Helper()
 	t.Run("deadline", func(t *testing.T) {
 		forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
@@ -544,7 +544,7 @@ func slowAnswerBody(t *testing.T) {
 	t.Run("context of several attempts", func(t *testing.T) {
 		w := wireImpatientInAll(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		w.raw.Answer(slowFromTheBody, func(c *drifttest.RawConn) {
+		w.raw.Answer(slowFromTheBody, func(c *raw.Conn) {
 			cancel()
 			c.Silence()
 		})
@@ -554,17 +554,17 @@ func slowAnswerBody(t *testing.T) {
 }
 
 func neverAnswers(t *testing.T) {
-	checkBrokenAnswer(t, wireImpatient, (*drifttest.RawConn).Silence, 0)
-	checkContext(t, (*drifttest.RawConn).Silence)
+	checkBrokenAnswer(t, wireImpatient, (*raw.Conn).Silence, 0)
+	checkContext(t, (*raw.Conn).Silence)
 	t.Run("timeout", func(t *testing.T) {
 		w := wireImpatient(t)
-		w.raw.Answer((*drifttest.RawConn).Silence)
+		w.raw.Answer((*raw.Conn).Silence)
 		requireTimeout(t, w.write(t.Context()))
 	})
 	t.Run("others go on", func(t *testing.T) {
 		w := wireTCP(t)
 		silent := make(chan struct{})
-		w.raw.Answer(whole, func(c *drifttest.RawConn) {
+		w.raw.Answer(whole, func(c *raw.Conn) {
 			close(silent)
 			c.Silence()
 		}, whole)
@@ -584,10 +584,10 @@ func neverAnswers(t *testing.T) {
 
 // The service says that it has not looked at the request.
 func goAwayAbove(t *testing.T) {
-	above := func(code drifttest.HTTP2Code) drifttest.RawAnswer {
-		return func(c *drifttest.RawConn) { c.GoAway(c.Request.Stream-1, code) }
+	above := func(code raw.HTTP2Code) raw.Answer {
+		return func(c *raw.Conn) { c.GoAway(c.Request.Stream-1, code) }
 	}
-	for _, code := range []drifttest.HTTP2Code{drifttest.HTTP2NoError, drifttest.HTTP2InternalError} {
+	for _, code := range []raw.HTTP2Code{raw.HTTP2NoError, raw.HTTP2InternalError} {
 		w := checkNotLookedAt(t, above(code))
 		requests := w.raw.Requests()
 		assert.NotEqual(t, requests[0].Connection, requests[1].Connection)
@@ -595,13 +595,13 @@ func goAwayAbove(t *testing.T) {
 }
 
 func refusedStream(t *testing.T) {
-	w := checkNotLookedAt(t, func(c *drifttest.RawConn) { c.ResetStream(drifttest.HTTP2RefusedStream) })
+	w := checkNotLookedAt(t, func(c *raw.Conn) { c.ResetStream(raw.HTTP2RefusedStream) })
 	assert.Equal(t, 1, w.raw.Connections())
 }
 
 // checkNotLookedAt: a write that the service has not looked at is another attempt, and the first costs nothing. Of a read
 // net/http does not tell why it failed, so it counts as sent.
-func checkNotLookedAt(t *testing.T, answer drifttest.RawAnswer) (write *wired) {
+func checkNotLookedAt(t *testing.T, answer raw.Answer) (write *wired) {
 	t.Helper()
 	read := wireHTTP2(t)
 	read.raw.Answer(answer, whole)
@@ -618,8 +618,8 @@ func checkNotLookedAt(t *testing.T, answer drifttest.RawAnswer) (write *wired) {
 }
 
 func goAwayBelow(t *testing.T) {
-	checkBrokenAnswer(t, wireHTTP2, func(c *drifttest.RawConn) {
-		c.GoAway(c.Request.Stream, drifttest.HTTP2NoError)
+	checkBrokenAnswer(t, wireHTTP2, func(c *raw.Conn) {
+		c.GoAway(c.Request.Stream, raw.HTTP2NoError)
 		c.Close()
 	}, 0)
 }
@@ -631,10 +631,10 @@ func deadPeer(t *testing.T) {
 		w.transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 20 * time.Millisecond, PingTimeout: briefly}
 		return w
 	}
-	checkBrokenAnswer(t, start, (*drifttest.RawConn).Blackhole, 0)
+	checkBrokenAnswer(t, start, (*raw.Conn).Blackhole, 0)
 	t.Run("another connection", func(t *testing.T) {
 		w := start(t)
-		w.raw.Answer(whole, (*drifttest.RawConn).Blackhole, whole)
+		w.raw.Answer(whole, (*raw.Conn).Blackhole, whole)
 		for _, want := range []error{nil, drift.ErrAmbiguous, nil, nil} {
 			require.ErrorIs(t, w.write(t.Context()), want)
 		}
@@ -648,15 +648,15 @@ func deadPeer(t *testing.T) {
 }
 
 func streamResetInBody(t *testing.T) {
-	checkBrokenAnswer(t, wireHTTP2, func(c *drifttest.RawConn) {
+	checkBrokenAnswer(t, wireHTTP2, func(c *raw.Conn) {
 		c.Headers(http.StatusOK, http.Header{"Content-Type": {"application/json"}}, false)
 		c.Data(wholeFor(c), false)
-		c.ResetStream(drifttest.HTTP2InternalError)
+		c.ResetStream(raw.HTTP2InternalError)
 	}, http.StatusOK)
 }
 
 func informationalAnswers(t *testing.T) {
-	interim := func(c *drifttest.RawConn, status int) bool {
+	interim := func(c *raw.Conn, status int) bool {
 		if c.Request.Stream != 0 {
 			return c.Headers(status, http.Header{"Link": {"</" + markedAnswer + ">"}}, false)
 		}
@@ -666,7 +666,7 @@ func informationalAnswers(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
 				w := start(t)
-				w.raw.Answer(func(c *drifttest.RawConn) {
+				w.raw.Answer(func(c *raw.Conn) {
 					for _, status := range slices.Concat([]int{http.StatusContinue, http.StatusProcessing}, slices.Repeat([]int{http.StatusEarlyHints}, 20)) {
 						interim(c, status)
 					}
@@ -681,7 +681,7 @@ func informationalAnswers(t *testing.T) {
 					w := start(t)
 					w.transport.MaxResponseHeaderBytes = 64 << 10
 					return w
-				}, func(c *drifttest.RawConn) {
+				}, func(c *raw.Conn) {
 					for interim(c, http.StatusEarlyHints) {
 					}
 				}, 0)
@@ -691,7 +691,7 @@ func informationalAnswers(t *testing.T) {
 	t.Run("another protocol", func(t *testing.T) {
 		forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
 			w := wireTCP(t)
-			w.raw.Answer(func(c *drifttest.RawConn) {
+			w.raw.Answer(func(c *raw.Conn) {
 				c.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + markedAnswer + "\r\n\r\n")
 				c.Pause(patience)
 				c.Close()
@@ -707,7 +707,7 @@ func informationalAnswers(t *testing.T) {
 
 // Whether the client learns of the end of its connection before or after it sends is a matter of luck, so this is tried often.
 func restartBetweenCalls(t *testing.T) {
-	closing := func(c *drifttest.RawConn) {
+	closing := func(c *raw.Conn) {
 		whole(c)
 		c.Close()
 	}
@@ -740,8 +740,8 @@ func restartBetweenCalls(t *testing.T) {
 }
 
 func poolIsKept(t *testing.T) {
-	for name, broken := range map[string]drifttest.RawAnswer{
-		"reset": (*drifttest.RawConn).Reset,
+	for name, broken := range map[string]raw.Answer{
+		"reset": (*raw.Conn).Reset,
 		"error": sends("HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -761,10 +761,10 @@ func poolIsKept(t *testing.T) {
 }
 
 // together are answers that wait for each other, so that each request needs a connection of its own.
-func together(n int) []drifttest.RawAnswer {
+func together(n int) []raw.Answer {
 	var all sync.WaitGroup
 	all.Add(n)
-	return slices.Repeat([]drifttest.RawAnswer{func(c *drifttest.RawConn) {
+	return slices.Repeat([]raw.Answer{func(c *raw.Conn) {
 		all.Done()
 		all.Wait()
 		whole(c)
@@ -786,8 +786,8 @@ func proxyRefuses(t *testing.T) {
 	for _, status := range []int{http.StatusProxyAuthRequired, http.StatusBadGateway} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
-				proxy := drifttest.StartRaw(t)
-				proxy.Answer(func(c *drifttest.RawConn) {
+				proxy := raw.Start(t)
+				proxy.Answer(func(c *raw.Conn) {
 					c.Send(fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Length: 9\r\n\r\n%s", status, http.StatusText(status), markedAnswer[:9]))
 				})
 				address := &url.URL{Scheme: "http", Host: strings.TrimPrefix(proxy.URL, "http://"), User: credentials}
@@ -813,7 +813,7 @@ func proxyLoginPage(t *testing.T) {
 		t.Run(contentType, func(t *testing.T) {
 			forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
 				w := wireTCP(t)
-				w.raw.Answer(func(c *drifttest.RawConn) {
+				w.raw.Answer(func(c *raw.Conn) {
 					c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", contentType, len(page), page))
 				})
 				err := call(w, t.Context())
@@ -829,9 +829,9 @@ func proxyLoginPage(t *testing.T) {
 // A dial of the first address, which is one of IPv6, hangs until it is given up.
 func brokenIPv6(t *testing.T) {
 	forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
-		raw := drifttest.StartRaw(t)
-		raw.Answer(whole)
-		_, port, err := net.SplitHostPort(strings.TrimPrefix(raw.URL, "http://"))
+		server := raw.Start(t)
+		server.Answer(whole)
+		_, port, err := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
 		require.NoError(t, err)
 		dialer := &net.Dialer{
 			Timeout:       patience,
@@ -845,7 +845,7 @@ func brokenIPv6(t *testing.T) {
 			},
 		}
 		w := wireTo(t, "http://drift.localhost:"+port, &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext}})
-		w.raw = raw
+		w.raw = server
 		start := time.Now()
 		require.NoError(t, call(w, t.Context()))
 		assert.Less(t, time.Since(start), patience/2)

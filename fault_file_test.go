@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/drifttest"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/raw"
 )
 
 // fileFaults are the rows about answers that Do writes into an io.Writer.
@@ -130,7 +130,7 @@ func breakAtTheLimit(t *testing.T) {
 		"chunks that go on":      {"Transfer-Encoding: chunked", limit + 1, drift.ErrTooLarge},
 	} {
 		w := wireTCP(t)
-		w.raw.Answer(func(c *drifttest.RawConn) {
+		w.raw.Answer(func(c *raw.Conn) {
 			text := strings.Repeat("x", test.sends)
 			if strings.HasPrefix(test.length, "Transfer") {
 				text = fmt.Sprintf("%x\r\n%s\r\n", test.sends, text)

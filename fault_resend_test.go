@@ -27,8 +27,8 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/drifttest"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/raw"
 )
 
 // resendFaults are the rows about one attempt being one request, and about what ends or repeats a call.
@@ -40,17 +40,17 @@ func resendFaults() faults.Cases {
 }
 
 const (
-	protocolError = drifttest.HTTP2Code(0x1)
-	cancelStream  = drifttest.HTTP2Code(0x8)
+	protocolError = raw.HTTP2Code(0x1)
+	cancelStream  = raw.HTTP2Code(0x8)
 )
 
 // speakers start a server for each way of speaking HTTP.
-var speakers = map[string]func(*testing.T) *drifttest.RawServer{
-	"HTTP/1": func(t *testing.T) *drifttest.RawServer { return drifttest.StartRaw(t) },
-	"HTTP/2": func(t *testing.T) *drifttest.RawServer { return drifttest.StartRaw(t, drifttest.RawHTTP2()) },
-	"h2c":    func(t *testing.T) *drifttest.RawServer { return drifttest.StartRaw(t, drifttest.RawHTTP2Cleartext()) },
-	"HTTP/1 TLS": func(t *testing.T) *drifttest.RawServer {
-		return drifttest.StartRaw(t, drifttest.RawTLS(drifttest.TrustedCertificate))
+var speakers = map[string]func(*testing.T) *raw.Server{
+	"HTTP/1": func(t *testing.T) *raw.Server { return raw.Start(t) },
+	"HTTP/2": func(t *testing.T) *raw.Server { return raw.Start(t, raw.HTTP2()) },
+	"h2c":    func(t *testing.T) *raw.Server { return raw.Start(t, raw.HTTP2Cleartext()) },
+	"HTTP/1 TLS": func(t *testing.T) *raw.Server {
+		return raw.Start(t, raw.TLS(raw.Trusted))
 	},
 }
 
@@ -63,12 +63,12 @@ func forHTTP2(t *testing.T, check func(t *testing.T, start func() *wired)) {
 	}
 }
 
-func resets(code drifttest.HTTP2Code) drifttest.RawAnswer {
-	return func(c *drifttest.RawConn) { c.ResetStream(code) }
+func resets(code raw.HTTP2Code) raw.Answer {
+	return func(c *raw.Conn) { c.ResetStream(code) }
 }
 
-func goesAway(below uint32, code drifttest.HTTP2Code) drifttest.RawAnswer {
-	return func(c *drifttest.RawConn) { c.GoAway(c.Request.Stream-below, code) }
+func goesAway(below uint32, code raw.HTTP2Code) raw.Answer {
+	return func(c *raw.Conn) { c.GoAway(c.Request.Stream-below, code) }
 }
 
 func resetWrites(t *testing.T) {
@@ -92,7 +92,7 @@ func resetWrites(t *testing.T) {
 
 // checkResetsOnce: a write that was reset is on the wire once, and the caller is told.
 func checkResetsOnce(t *testing.T, start func() *wired) {
-	for _, code := range []drifttest.HTTP2Code{drifttest.HTTP2NoError, protocolError, drifttest.HTTP2InternalError, cancelStream, 0xd, 0xff} {
+	for _, code := range []raw.HTTP2Code{raw.HTTP2NoError, protocolError, raw.HTTP2InternalError, cancelStream, 0xd, 0xff} {
 		for name, opts := range map[string][]drift.CallOption{"": nil, "without retry": {drift.WithoutRetry()}} {
 			w := start()
 			w.raw.Answer(resets(code))
@@ -107,9 +107,9 @@ func checkResetsOnce(t *testing.T, start func() *wired) {
 
 // checkRefusedThrice: a write that the service has not looked at is repeated by the client, with a slot for each attempt.
 func checkRefusedThrice(t *testing.T, start func() *wired) {
-	for name, answer := range map[string]drifttest.RawAnswer{
-		"refused": resets(drifttest.HTTP2RefusedStream), "going away": goesAway(1, drifttest.HTTP2NoError),
-		"going away with an error": goesAway(1, drifttest.HTTP2InternalError),
+	for name, answer := range map[string]raw.Answer{
+		"refused": resets(raw.HTTP2RefusedStream), "going away": goesAway(1, raw.HTTP2NoError),
+		"going away with an error": goesAway(1, raw.HTTP2InternalError),
 	} {
 		w := start()
 		w.raw.Answer(answer)
@@ -130,7 +130,7 @@ func checkRefusedThrice(t *testing.T, start func() *wired) {
 
 // checkResetReads: the reads that net/http would have sent again are the client's own attempts.
 func checkResetReads(t *testing.T, start func() *wired) {
-	for _, answer := range []drifttest.RawAnswer{resets(protocolError), resets(drifttest.HTTP2RefusedStream), goesAway(1, drifttest.HTTP2NoError)} {
+	for _, answer := range []raw.Answer{resets(protocolError), resets(raw.HTTP2RefusedStream), goesAway(1, raw.HTTP2NoError)} {
 		w := start()
 		w.raw.Answer(answer)
 		requireAttempts(t, w.get(t.Context()), 3, true, 0)
@@ -168,16 +168,16 @@ func (i insistent) RoundTrip(req *http.Request) (resp *http.Response, err error)
 
 func checkInsistentTransport(t *testing.T) {
 	for name, start := range speakers {
-		for _, bad := range []drifttest.RawAnswer{(*drifttest.RawConn).Reset, func(c *drifttest.RawConn) { c.JSON(http.StatusServiceUnavailable, "{}") }} {
+		for _, bad := range []raw.Answer{(*raw.Conn).Reset, func(c *raw.Conn) { c.JSON(http.StatusServiceUnavailable, "{}") }} {
 			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-				raw := start(t)
-				raw.Answer(whole, bad)
-				client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: insistent{raw.HTTPClient().Transport}}))
+				server := start(t)
+				server.Answer(whole, bad)
+				client := newFaultClient(t, server.URL, drift.WithHTTPClient(&http.Client{Transport: insistent{server.HTTPClient().Transport}}))
 				require.NoError(t, client.get(t.Context()))
 				err := client.call(t.Context(), method, drift.WithoutRetry())
 				require.Error(t, err)
 				assert.Equal(t, method != http.MethodGet, errors.Is(err, drift.ErrAmbiguous), "%s %s", name, method)
-				assert.Len(t, raw.Requests(), 2, "%s %s", name, method)
+				assert.Len(t, server.Requests(), 2, "%s %s", name, method)
 			}
 		}
 	}
@@ -217,17 +217,17 @@ func (f fetching) fetch(ctx context.Context) error {
 func checkTransportOfItsOwn(t *testing.T) {
 	for name, proxied := range map[string]bool{"directly": false, "through a proxy": true} {
 		t.Run(name, func(t *testing.T) {
-			raw, other := drifttest.StartRaw(t), drifttest.StartRaw(t)
-			raw.Answer(whole)
+			server, other := raw.Start(t), raw.Start(t)
+			server.Answer(whole)
 			other.Answer(whole)
-			transport := raw.HTTPClient().Transport.(*http.Transport)
-			requests := func() int { return len(raw.Requests()) }
+			transport := server.HTTPClient().Transport.(*http.Transport)
+			requests := func() int { return len(server.Requests()) }
 			if proxied { // it plays the service and the other server
-				transport.Proxy = http.ProxyURL(must(url.Parse(raw.URL)))
+				transport.Proxy = http.ProxyURL(must(url.Parse(server.URL)))
 			}
 			client := newFaultClient(t, "http://127.0.0.1:1", drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL}}))
 			if !proxied {
-				client = newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL}}))
+				client = newFaultClient(t, server.URL, drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL}}))
 			}
 			for range 3 {
 				require.NoError(t, client.get(t.Context()))
@@ -277,14 +277,14 @@ func (r refetching) RoundTrip(req *http.Request) (*http.Response, error) {
 func checkRefetchingTransport(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPost, http.MethodPut} {
 		for name, body := range map[string]any{"with a body": map[string]int{"a": 1}, "without": nil} {
-			raw, other := drifttest.StartRaw(t), drifttest.StartRaw(t)
-			raw.Answer(func(c *drifttest.RawConn) { c.JSON(http.StatusServiceUnavailable, "{}") })
+			server, other := raw.Start(t), raw.Start(t)
+			server.Answer(func(c *raw.Conn) { c.JSON(http.StatusServiceUnavailable, "{}") })
 			other.Answer(whole)
-			client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: refetching{fetching{raw.HTTPClient().Transport, other.URL}}}))
+			client := newFaultClient(t, server.URL, drift.WithHTTPClient(&http.Client{Transport: refetching{fetching{server.HTTPClient().Transport, other.URL}}}))
 			err := client.Do(t.Context(), drift.Request{Name: "tests.fault", Method: method, Path: "things", Body: body}, nil, drift.WithoutRetry())
 			require.Error(t, client.saw(err))
 			assert.Equal(t, method != http.MethodGet, errors.Is(err, drift.ErrAmbiguous), "%s %s", method, name)
-			assert.Len(t, raw.Requests(), 1, "%s %s", method, name)
+			assert.Len(t, server.Requests(), 1, "%s %s", method, name)
 		}
 	}
 }
@@ -307,12 +307,12 @@ func (k keyed) RoundTrip(req *http.Request) (*http.Response, error) {
 func checkKeyedTransport(t *testing.T) {
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
 		for _, none := range []bool{false, true} {
-			raw := drifttest.StartRaw(t)
-			raw.Answer(whole, (*drifttest.RawConn).Close, whole)
-			client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: keyed{raw.HTTPClient().Transport, name, none}}))
+			server := raw.Start(t)
+			server.Answer(whole, (*raw.Conn).Close, whole)
+			client := newFaultClient(t, server.URL, drift.WithHTTPClient(&http.Client{Transport: keyed{server.HTTPClient().Transport, name, none}}))
 			require.NoError(t, client.post(t.Context()))
 			require.ErrorIs(t, client.post(t.Context()), drift.ErrAmbiguous)
-			assert.Len(t, raw.Requests(), 2)
+			assert.Len(t, server.Requests(), 2)
 		}
 	}
 }
@@ -322,7 +322,7 @@ func checkKeyedTransport(t *testing.T) {
 func checkWritesWithoutBody(t *testing.T) {
 	forHTTP2(t, func(t *testing.T, start func() *wired) {
 		archive := drift.Request{Name: "tests.fault", Method: http.MethodPost, Path: "archive"}
-		for name, answer := range map[string]drifttest.RawAnswer{"refused": resets(drifttest.HTTP2RefusedStream), "going away": goesAway(1, drifttest.HTTP2NoError)} {
+		for name, answer := range map[string]raw.Answer{"refused": resets(raw.HTTP2RefusedStream), "going away": goesAway(1, raw.HTTP2NoError)} {
 			w := start()
 			w.raw.Answer(whole, answer, whole)
 			require.NoError(t, w.get(t.Context()))
@@ -406,7 +406,7 @@ const (
 )
 
 // decide notes the request, and returns how it is answered and what to wait for.
-func (s *storm) decide(r drifttest.RawRequest) (way int, pause time.Duration) {
+func (s *storm) decide(r raw.Request) (way int, pause time.Duration) {
 	key := string(stormKey.Find(append(bytes.Clone(r.Head), r.Body...)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -430,7 +430,7 @@ func (s *storm) decide(r drifttest.RawRequest) (way int, pause time.Duration) {
 	return way, time.Duration(s.random.IntN(300)) * time.Microsecond
 }
 
-func (s *storm) answer(c *drifttest.RawConn) {
+func (s *storm) answer(c *raw.Conn) {
 	way, pause := s.decide(c.Request)
 	if way <= answersAndClosesLater {
 		c.JSON(http.StatusOK, `{"data": {"id": 1}}`)
@@ -448,18 +448,18 @@ func (s *storm) answer(c *drifttest.RawConn) {
 	case breaksTheAnswer:
 		s.breakAnswer(c)
 	case goesAwayWithIt:
-		c.GoAway(c.Request.Stream, drifttest.HTTP2NoError)
+		c.GoAway(c.Request.Stream, raw.HTTP2NoError)
 		c.Close()
 	case refusesIt:
-		c.ResetStream(drifttest.HTTP2RefusedStream)
+		c.ResetStream(raw.HTTP2RefusedStream)
 	case goesAwayWithoutIt:
-		c.GoAway(c.Request.Stream-1, drifttest.HTTP2NoError)
+		c.GoAway(c.Request.Stream-1, raw.HTTP2NoError)
 	}
 }
 
-func (s *storm) breakAnswer(c *drifttest.RawConn) {
+func (s *storm) breakAnswer(c *raw.Conn) {
 	if s.http2 {
-		c.ResetStream([]drifttest.HTTP2Code{protocolError, drifttest.HTTP2InternalError, cancelStream}[c.Request.Stream%3])
+		c.ResetStream([]raw.HTTP2Code{protocolError, raw.HTTP2InternalError, cancelStream}[c.Request.Stream%3])
 		return
 	}
 	c.Send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"data\"")
@@ -477,16 +477,16 @@ func stormCalls(t *testing.T) int {
 	return n
 }
 
-func checkStorm(t *testing.T, raw *drifttest.RawServer, http2, foreign bool) {
+func checkStorm(t *testing.T, server *raw.Server, http2, foreign bool) {
 	seed := firstSeed(t)
 	s := &storm{random: rand.New(rand.NewPCG(seed, 1)), http2: http2, arrived: map[string]int{}, applied: map[string]int{},
 		highest: map[int]uint32{}, gone: map[int]bool{}}
-	raw.Answer(s.answer)
+	server.Answer(s.answer)
 	limiter := &countedLimiter{Limiter: openLimiter{}}
-	opts := []drift.Option{drift.WithBaseURL(raw.URL), drift.WithToken(markedToken), drift.WithLimiter(limiter),
+	opts := []drift.Option{drift.WithBaseURL(server.URL), drift.WithToken(markedToken), drift.WithLimiter(limiter),
 		drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1})}
 	if foreign {
-		opts = append(opts, drift.WithHTTPClient(raw.HTTPClient()))
+		opts = append(opts, drift.WithHTTPClient(server.HTTPClient()))
 	}
 	client, err := drift.NewClient(opts...)
 	require.NoError(t, err)
@@ -604,40 +604,40 @@ func (c deaf) Write(p []byte) (int, error) {
 // nothingIsWritten: a kept connection takes not a byte, so that the request is not sent until it has another one.
 func nothingIsWritten(t *testing.T) {
 	t.Run("by a client that has made no call", func(t *testing.T) {
-		raw := drifttest.StartRaw(t)
-		raw.Answer(whole)
+		server := raw.Start(t)
+		server.Answer(whole)
 		stopped := new(atomic.Bool)
-		transport := raw.HTTPClient().Transport.(*http.Transport)
+		transport := server.HTTPClient().Transport.(*http.Transport)
 		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 			return deaf{conn, stopped}, err
 		}
-		resp, err := transport.RoundTrip(must(http.NewRequest(http.MethodGet, raw.URL, nil)))
+		resp, err := transport.RoundTrip(must(http.NewRequest(http.MethodGet, server.URL, nil)))
 		require.NoError(t, err)
 		_, _ = io.Copy(io.Discard, resp.Body)
 		stopped.Store(true)
-		client := newFaultClient(t, raw.URL, drift.WithHTTPClient(&http.Client{Transport: transport}))
+		client := newFaultClient(t, server.URL, drift.WithHTTPClient(&http.Client{Transport: transport}))
 		require.NoError(t, client.post(t.Context()))
-		assert.Len(t, raw.Requests(), 2)
+		assert.Len(t, server.Requests(), 2)
 		client.requireSpent(1, 1)
 	})
 	for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodGet} {
-		raw := drifttest.StartRaw(t)
-		raw.Answer(whole)
+		server := raw.Start(t)
+		server.Answer(whole)
 		stopped := new(atomic.Bool)
-		transport := raw.HTTPClient().Transport.(*http.Transport)
+		transport := server.HTTPClient().Transport.(*http.Transport)
 		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 			return deaf{conn, stopped}, err
 		}
-		w := wireTo(t, raw.URL, &http.Client{Transport: transport})
+		w := wireTo(t, server.URL, &http.Client{Transport: transport})
 		require.NoError(t, w.call(t.Context(), method))
 		stopped.Store(true)
 		var response drift.Response
 		require.NoError(t, w.call(t.Context(), method, drift.WithResponse(&response)))
-		assert.Len(t, raw.Requests(), 2)
+		assert.Len(t, server.Requests(), 2)
 		if method != http.MethodGet { // a read may be sent again in any case, so that nothing more is known of it
-			assert.Equal(t, 2, raw.Connections())
+			assert.Equal(t, 2, server.Connections())
 			assert.Len(t, response.Attempts, 1)
 			w.requireSpent(2, 2)
 		}
@@ -646,10 +646,10 @@ func nothingIsWritten(t *testing.T) {
 
 // closedAtRandom looks at what the client's own sockets were given: that is certain whatever the network did with it.
 func closedAtRandom(t *testing.T) {
-	raw := drifttest.StartRaw(t)
+	server := raw.Start(t)
 	random := rand.New(rand.NewPCG(firstSeed(t), 2))
 	var mu sync.Mutex
-	raw.Answer(func(c *drifttest.RawConn) {
+	server.Answer(func(c *raw.Conn) {
 		mu.Lock()
 		closes, pause := random.IntN(3) == 0, time.Duration(random.IntN(400))*time.Microsecond
 		mu.Unlock()
@@ -662,7 +662,7 @@ func closedAtRandom(t *testing.T) {
 	taps := &taps{written: map[string]int{}}
 	transport := taps.client()
 	defer transport.CloseIdleConnections()
-	client, err := drift.NewClient(drift.WithBaseURL(raw.URL), drift.WithToken(markedToken), drift.WithLimiter(openLimiter{}), drift.WithHTTPClient(transport),
+	client, err := drift.NewClient(drift.WithBaseURL(server.URL), drift.WithToken(markedToken), drift.WithLimiter(openLimiter{}), drift.WithHTTPClient(transport),
 		drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1}))
 	require.NoError(t, err)
 	ambiguous := 0
@@ -690,8 +690,8 @@ func closedPool(t *testing.T) {
 	const kept = 8
 	for name, own := range map[string]bool{"of the client's own": true, "of the caller's": false} {
 		t.Run(name, func(t *testing.T) {
-			raw := drifttest.StartRaw(t)
-			raw.Answer(append(together(kept), func(c *drifttest.RawConn) {
+			server := raw.Start(t)
+			server.Answer(append(together(kept), func(c *raw.Conn) {
 				if c.Request.Connection <= kept {
 					c.Close()
 					return
@@ -700,11 +700,11 @@ func closedPool(t *testing.T) {
 			})...)
 			opts := []drift.Option{drift.WithLimiter(openLimiter{})}
 			if !own {
-				transport := raw.HTTPClient()
+				transport := server.HTTPClient()
 				transport.Transport.(*http.Transport).MaxIdleConnsPerHost = kept
 				opts = append(opts, drift.WithHTTPClient(transport))
 			}
-			client := newFaultClient(t, raw.URL, opts...)
+			client := newFaultClient(t, server.URL, opts...)
 			client.limiter.Limiter = openLimiter{}
 			var all sync.WaitGroup
 			for range kept {
@@ -715,7 +715,7 @@ func closedPool(t *testing.T) {
 				var response drift.Response
 				require.NoError(t, client.get(t.Context(), drift.WithResponse(&response)))
 			}
-			sent := len(raw.Requests())
+			sent := len(server.Requests())
 			client.requireSpent(sent, sent)
 			if own {
 				assert.Equal(t, kept+1+3, sent, "the others are not tried")
@@ -727,7 +727,7 @@ func closedPool(t *testing.T) {
 // readsWithABody: net/http would send them again after they were written, if it could.
 func readsWithABody(t *testing.T) {
 	w := wireTCP(t)
-	w.raw.Answer(whole, (*drifttest.RawConn).Close, whole)
+	w.raw.Answer(whole, (*raw.Conn).Close, whole)
 	search := drift.Request{Name: "tests.fault", Path: "search", Body: map[string]string{markedBody: markedBody}}
 	for i, fails := range []bool{false, true, false} {
 		err := w.saw(w.Do(t.Context(), search, nil, drift.WithoutRetry()))
@@ -744,7 +744,7 @@ func keptConnectionsAside(t *testing.T) {
 		w := wireTCP(t)
 		w.limiter.Limiter = openLimiter{} // the client's own lets its first call go alone
 		w.transport.MaxIdleConnsPerHost = kept
-		w.raw.Answer(append(together(kept), func(c *drifttest.RawConn) { c.Close() })...)
+		w.raw.Answer(append(together(kept), func(c *raw.Conn) { c.Close() })...)
 		w.atOnce(kept)
 		require.Error(t, w.get(t.Context(), drift.WithoutRetry()))
 		w.requireSent(kept + 1)
@@ -764,7 +764,7 @@ func closedAtTheSecondRequest(t *testing.T) {
 				w.limiter.Limiter = openLimiter{}
 				var seen sync.Map
 				closed := new(atomic.Int32)
-				w.raw.Answer(func(c *drifttest.RawConn) {
+				w.raw.Answer(func(c *raw.Conn) {
 					if _, again := seen.LoadOrStore(c.Request.Connection, true); again {
 						closed.Add(1)
 						c.Close()
@@ -803,7 +803,7 @@ func redirectedWrites(t *testing.T) {
 	t.Run("a slow body", func(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			w := wireTCP(t)
-			w.raw.Answer(func(c *drifttest.RawConn) {
+			w.raw.Answer(func(c *raw.Conn) {
 				c.Send("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 100\r\n\r\nslow")
 				c.Silence()
 			})
@@ -855,19 +855,19 @@ func lastAnswerThatCame(t *testing.T) {
 
 func largeErrorBodies(t *testing.T) {
 	for name, start := range speakers {
-		if strings.HasPrefix(name, "HTTP/2") || name == "h2c" { // RawServer has no flow control, and a stream costs no connection
+		if strings.HasPrefix(name, "HTTP/2") || name == "h2c" { // raw.Server has no flow control, and a stream costs no connection
 			continue
 		}
 		for _, size := range []int{64<<10 + 1, 200 << 10, 1 << 20} {
 			w := wire(t, start(t))
-			w.raw.Answer(func(c *drifttest.RawConn) { c.JSON(http.StatusNotFound, strings.Repeat("x", size)) })
+			w.raw.Answer(func(c *raw.Conn) { c.JSON(http.StatusNotFound, strings.Repeat("x", size)) })
 			for range 10 {
 				require.ErrorIs(t, w.get(t.Context()), drift.ErrNotFound)
 			}
 			assert.Equal(t, 1, w.raw.Connections(), "%s, %d bytes", name, size)
 		}
 		w := wire(t, start(t))
-		w.raw.Answer(func(c *drifttest.RawConn) {
+		w.raw.Answer(func(c *raw.Conn) {
 			c.Send("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n" + strings.Repeat("x", 1<<16) + "\r\n1\r\nx\r\n")
 			c.Silence()
 		})
@@ -883,7 +883,7 @@ func strayAnswer(t *testing.T) {
 	log.SetOutput(&printed)
 	defer log.SetOutput(os.Stderr)
 	w := wireTCP(t)
-	w.raw.Answer(func(c *drifttest.RawConn) {
+	w.raw.Answer(func(c *raw.Conn) {
 		whole(c)
 		c.Pause(10 * time.Millisecond)
 		c.Send("HTTP/1.1 200 OK\r\nX-Stray: text\r\n")
@@ -1136,9 +1136,9 @@ func createMessage(t *testing.T) func(*drift.Client) error {
 
 // proxyOutOfStep answers each request with the answer to the one before, on its connection.
 func proxyOutOfStep(t *testing.T) {
-	raw := drifttest.StartRaw(t)
+	server := raw.Start(t)
 	var before sync.Map
-	raw.Answer(func(c *drifttest.RawConn) {
+	server.Answer(func(c *raw.Conn) {
 		path, _, _ := strings.Cut(strings.TrimPrefix(string(c.Request.Head), "GET /v2/tags/"), " ")
 		answered, late := before.Swap(c.Request.Connection, path)
 		if !late {
@@ -1146,7 +1146,7 @@ func proxyOutOfStep(t *testing.T) {
 		}
 		c.JSON(http.StatusOK, fmt.Sprintf(`{"data":{"id":%s}}`, answered))
 	})
-	client, err := drift.NewClient(drift.WithBaseURL(raw.URL), drift.WithToken(markedToken), drift.WithLimiter(openLimiter{}))
+	client, err := drift.NewClient(drift.WithBaseURL(server.URL), drift.WithToken(markedToken), drift.WithLimiter(openLimiter{}))
 	require.NoError(t, err)
 	defer client.Close()
 	foreign := 0

@@ -40,7 +40,7 @@ func (c *faultClient) meeting(network *memoryNetwork, members string) (*drift.Me
 	return meeting, c.saw(err)
 }
 
-func raw(text string) json.RawMessage { return json.RawMessage(text) }
+func rawJSON(text string) json.RawMessage { return json.RawMessage(text) }
 
 func faultNumbersForTextIDs(t *testing.T) {
 	client, network := bodyFault(t)
@@ -69,9 +69,9 @@ func faultNumbersForTextIDs(t *testing.T) {
 func faultForeignNames(t *testing.T) {
 	client, network := bodyFault(t)
 	for foreign, want := range map[string]map[string]json.RawMessage{
-		`"_id":7`: {"_id": raw(`7`)}, `"__id__":7`: {"__id__": raw(`7`)}, `"i-d":7`: {"i-d": raw(`7`)}, `"id_":7`: {"id_": raw(`7`)}, `"-id":7`: {"-id": raw(`7`)},
-		`"_id":"5f1a"`: {"_id": raw(`"5f1a"`)}, `"_created_at":"soon"`: {"_created_at": raw(`"soon"`)}, `"Created-At":5`: {"Created-At": raw(`5`)},
-		`"_attachment":{}`: {"_attachment": raw(`{}`)}, `"i_d":7`: nil, `"ID":7`: nil, `"i__d":{}`: nil, `"Id":"soon"`: nil,
+		`"_id":7`: {"_id": rawJSON(`7`)}, `"__id__":7`: {"__id__": rawJSON(`7`)}, `"i-d":7`: {"i-d": rawJSON(`7`)}, `"id_":7`: {"id_": rawJSON(`7`)}, `"-id":7`: {"-id": rawJSON(`7`)},
+		`"_id":"5f1a"`: {"_id": rawJSON(`"5f1a"`)}, `"_created_at":"soon"`: {"_created_at": rawJSON(`"soon"`)}, `"Created-At":5`: {"Created-At": rawJSON(`5`)},
+		`"_attachment":{}`: {"_attachment": rawJSON(`{}`)}, `"i_d":7`: nil, `"ID":7`: nil, `"i__d":{}`: nil, `"Id":"soon"`: nil,
 	} {
 		for _, members := range []string{`"id":1,` + foreign, foreign + `,"id":1`, foreign + `,"id":1,` + foreign} {
 			message, err := client.message(network, members)
@@ -90,7 +90,7 @@ func faultForeignNames(t *testing.T) {
 	network.body = `{"_data":1,"id":1}`
 	conversation, err := client.conversation()
 	require.NoError(t, err)
-	assert.Equal(t, &drift.Conversation{ID: 1, Extra: map[string]json.RawMessage{"_data": raw(`1`)}}, conversation)
+	assert.Equal(t, &drift.Conversation{ID: 1, Extra: map[string]json.RawMessage{"_data": rawJSON(`1`)}}, conversation)
 	for rest, want := range map[string]string{
 		`"pagination":{"next":"a","_next":"b","Next":"c","ne-xt":{}}`: "a", `"Pagination":{"next":"b"},"pagination":{"next":"a"}`: "a",
 		`"_pagination":7,"pagination":{"next":"b","next":"a","more":true,"More":false}`: "a", `"pag-ination":{"next":"b"}`: "",
@@ -136,7 +136,7 @@ func faultNamesThatComeTwice(t *testing.T) {
 	client, network := bodyFault(t)
 	for members, want := range map[string]*drift.Message{
 		`"author":{"id":1,"bot":true},"author":{"id":2}`:                       {Author: &drift.Author{ID: 2}},
-		`"author":{"id":1,"x":1},"author":{"id":2,"y":2}`:                      {Author: &drift.Author{ID: 2, Extra: map[string]json.RawMessage{"y": raw(`2`)}}},
+		`"author":{"id":1,"x":1},"author":{"id":2,"y":2}`:                      {Author: &drift.Author{ID: 2, Extra: map[string]json.RawMessage{"y": rawJSON(`2`)}}},
 		`"author":{"id":1,"bot":true},"author":{}`:                             {Author: &drift.Author{}},
 		`"author":{"id":"x"},"author":{"id":2}`:                                {Author: &drift.Author{ID: 2}},
 		`"author":[],"AUTHOR":7,"author":{"id":2}`:                             {Author: &drift.Author{ID: 2}},
@@ -146,7 +146,7 @@ func faultNamesThatComeTwice(t *testing.T) {
 		`"attributes":{"a":1},"attributes":{"b":{"c":1},"b":{"d":2}}`:          {Attributes: drift.Attributes{"b": map[string]any{"d": json.Number("2")}}},
 		`"buttons":[{"label":"a","value":"v"},{}],"buttons":[{"label":"b"}]`:   {Buttons: []drift.Button{{Label: "b"}}},
 		`"buttons":[{"reaction":{"type":"a"},"reaction":{"message":"b"}}]`:     {Buttons: []drift.Button{{Reaction: &drift.ButtonReaction{Message: "b"}}}},
-		`"context":{"ip":"a","x":1},"context":{"user_agent":"b"},"x":1,"x":2`:  {Context: &drift.MessageContext{UserAgent: "b"}, Extra: map[string]json.RawMessage{"x": raw(`2`)}},
+		`"context":{"ip":"a","x":1},"context":{"user_agent":"b"},"x":1,"x":2`:  {Context: &drift.MessageContext{UserAgent: "b"}, Extra: map[string]json.RawMessage{"x": rawJSON(`2`)}},
 		`"attachment":{"id":3,"url":"a"},"attachment":{"id":4},"body":"a"`:     {Attachments: []drift.Attachment{{ID: 4}}, Body: "a"},
 		`"attachment":{"id":3},"attachments":[{"id":4}],"attachment":{"id":5}`: {Attachments: []drift.Attachment{{ID: 4}}},
 	} {
@@ -173,7 +173,7 @@ func faultNamesThatComeTwice(t *testing.T) {
 
 func faultUnknownMembers(t *testing.T) {
 	client, network := bodyFault(t)
-	x := map[string]json.RawMessage{"x_new": raw(`{"a":[1,2.50],"b":"é"}`)}
+	x := map[string]json.RawMessage{"x_new": rawJSON(`{"a":[1,2.50],"b":"é"}`)}
 	const unknown = `"x_new":{"a":[1,2.50],"b":"é"}`
 	message, err := client.message(network, `"id":1,"author":{"id":2,`+unknown+`},"buttons":[{"label":"a","reaction":{"type":"b",`+unknown+`},`+unknown+`}],`+
 		`"attachment":{"id":3,`+unknown+`},"context":{`+unknown+`},`+unknown)

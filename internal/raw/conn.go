@@ -1,4 +1,4 @@
-package drifttest
+package raw
 
 import (
 	"crypto/tls"
@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// RawConn is a connection of a [RawServer], in the hands of a [RawAnswer]. What sends reports whether all of it went out: it does
-// not once the client is gone, the connection was closed, or the server closes.
+// A Conn is a connection of a [Server], in the hands of an [Answer]. The methods that send report whether everything
+// went out: they return false once the client is gone, the connection is closed or the server closes.
 //
-// Send and Drip write bytes, on whatever connection. Headers, Data, ResetStream and GoAway write a frame of HTTP/2. Nobody checks
-// that it makes sense.
-type RawConn struct {
-	// Request is the one to answer; in [RawServer.Accept] it is empty.
-	Request RawRequest
+// Send and Drip write bytes on any connection. Headers, Data, ResetStream and GoAway write a frame of HTTP/2, whether
+// or not it makes sense.
+type Conn struct {
+	// Request is the one to answer; in [Server.Accept] it is empty.
+	Request Request
 
-	conn *rawConnection
+	conn *connection
 }
 
-// rawConnection is what the answers to the requests of a connection share.
-type rawConnection struct {
-	server *RawServer
+// connection is what the answers to the requests of a connection share.
+type connection struct {
+	server *Server
 	number int
 	tcp    net.Conn
 	stream net.Conn      // tcp, or TLS over it
@@ -39,10 +39,10 @@ type rawConnection struct {
 //
 //	for c.Send("X-Filler: and so on\r\n") {
 //	}
-func (c *RawConn) Send(text string) bool { return c.conn.write([]byte(text)) }
+func (c *Conn) Send(text string) bool { return c.conn.write([]byte(text)) }
 
 // Drip writes text byte by byte, with a pause before each.
-func (c *RawConn) Drip(text string, pause time.Duration) bool {
+func (c *Conn) Drip(text string, pause time.Duration) bool {
 	for _, b := range []byte(text) {
 		if !c.Pause(pause) || !c.conn.write([]byte{b}) {
 			return false
@@ -51,8 +51,8 @@ func (c *RawConn) Drip(text string, pause time.Duration) bool {
 	return true
 }
 
-// JSON sends a whole and right answer with this body, in the server's version of HTTP.
-func (c *RawConn) JSON(status int, body string) bool {
+// JSON sends a complete, correct answer with this body, in the server's version of HTTP.
+func (c *Conn) JSON(status int, body string) bool {
 	if c.conn.server.settings.http2 {
 		header := http.Header{"Content-Type": {"application/json"}, "Content-Length": {strconv.Itoa(len(body))}}
 		return c.Headers(status, header, body == "") && (body == "" || c.Data(body, true))
@@ -61,8 +61,8 @@ func (c *RawConn) JSON(status int, body string) bool {
 		status, http.StatusText(status), len(body), body))
 }
 
-// Pause waits, and reports whether it came to the end of it: it does not when the server closes.
-func (c *RawConn) Pause(d time.Duration) bool {
+// Pause waits. It returns false if the client goes or the server closes first.
+func (c *Conn) Pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -75,9 +75,9 @@ func (c *RawConn) Pause(d time.Duration) bool {
 	}
 }
 
-// Silence keeps the connection open and sends nothing, until the client closes it. What the client sends meanwhile is thrown away
-// in HTTP/1.1. In HTTP/2 only the stream is silent: pings and other requests are answered.
-func (c *RawConn) Silence() {
+// Silence keeps the connection open and sends nothing until the client closes it. HTTP/1.1: it discards what the client
+// sends meanwhile. HTTP/2: only the stream is silent, and pings and other requests are answered.
+func (c *Conn) Silence() {
 	if c.conn.server.settings.http2 && c.Request.Stream != 0 {
 		<-c.conn.gone
 		return
@@ -85,17 +85,16 @@ func (c *RawConn) Silence() {
 	_, _ = io.Copy(io.Discard, c.conn.stream)
 }
 
-// Blackhole is Silence for the whole connection: as if the peer's machine were gone, nothing is sent on it any more, not even the
-// answer to a ping.
-func (c *RawConn) Blackhole() {
+// Blackhole is Silence for the whole connection, as if the server's machine were gone: not even a ping is answered.
+func (c *Conn) Blackhole() {
 	c.conn.mu.Lock()
 	c.conn.muted = true
 	c.conn.mu.Unlock()
 	c.Silence()
 }
 
-// Reset breaks the connection off: the client sees that it was reset. It may come before bytes that were just sent.
-func (c *RawConn) Reset() {
+// Reset resets the connection. The client may see the reset before it has read the bytes that were just sent.
+func (c *Conn) Reset() {
 	if tcp, ok := c.conn.tcp.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
@@ -103,10 +102,10 @@ func (c *RawConn) Reset() {
 }
 
 // Close ends the connection: the client sees the end of the data.
-func (c *RawConn) Close() { _ = c.conn.stream.Close() }
+func (c *Conn) Close() { _ = c.conn.stream.Close() }
 
 // CloseWrite half-closes the connection: the client sees the end of the data, and can still send.
-func (c *RawConn) CloseWrite() {
+func (c *Conn) CloseWrite() {
 	if secured, ok := c.conn.stream.(*tls.Conn); ok {
 		_ = secured.CloseWrite()
 	}
@@ -115,7 +114,7 @@ func (c *RawConn) CloseWrite() {
 	}
 }
 
-func (c *rawConnection) write(data []byte) bool {
+func (c *connection) write(data []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.muted {

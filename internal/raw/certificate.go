@@ -1,4 +1,4 @@
-package drifttest
+package raw
 
 import (
 	"crypto/ecdsa"
@@ -7,37 +7,33 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"fmt"
 	"math/big"
 	"net"
 	"time"
 )
 
-// Certificate is the kind of certificate that [RawTLS] makes. It belongs to the server's address and no authority has signed it;
-// the clients of [RawServer.Client] and [RawServer.HTTPClient] trust it unless it is an UntrustedCertificate, which nobody trusts.
+// Certificate is the kind of certificate that [TLS] makes. It is self-signed, for the server's address, and clients of
+// [Server.HTTPClient] trust it unless it is Untrusted.
 type Certificate int
 
 // The kinds of certificates.
 const (
-	TrustedCertificate Certificate = iota
-	UntrustedCertificate
-	ExpiredCertificate
-	WrongHostCertificate // for another name
+	Trusted Certificate = iota
+	Untrusted
+	Expired
+	WrongHost // for another name
 )
 
 const certificateLife = 24 * time.Hour
 
 // newTLS returns what the server uses and what its clients use.
-func newTLS(set rawSettings) (server, client *tls.Config, err error) {
-	if set.certificate < TrustedCertificate || set.certificate > WrongHostCertificate {
-		return nil, nil, fmt.Errorf("RawTLS: there is no certificate %d", set.certificate)
-	}
+func newTLS(set settings) (server, client *tls.Config, err error) {
 	certificate, err := newCertificate(set.certificate)
 	if err != nil {
 		return nil, nil, err
 	}
 	roots := x509.NewCertPool()
-	if set.certificate != UntrustedCertificate {
+	if set.certificate != Untrusted {
 		roots.AddCert(certificate.Leaf)
 	}
 	server = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
@@ -56,7 +52,7 @@ func newCertificate(kind Certificate) (tls.Certificate, error) {
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "drifttest"},
+		Subject:               pkix.Name{CommonName: "raw"},
 		NotBefore:             now.Add(-certificateLife),
 		NotAfter:              now.Add(certificateLife),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
@@ -66,9 +62,9 @@ func newCertificate(kind Certificate) (tls.Certificate, error) {
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	switch kind {
-	case ExpiredCertificate:
+	case Expired:
 		template.NotAfter = now.Add(-time.Hour)
-	case WrongHostCertificate:
+	case WrongHost:
 		template.IPAddresses, template.DNSNames = nil, []string{"elsewhere.invalid"}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

@@ -1,4 +1,4 @@
-package drifttest
+package raw
 
 import (
 	"bufio"
@@ -22,9 +22,9 @@ const (
 	HTTP2RefusedStream HTTP2Code = 0x7
 )
 
-// Headers sends a status and headers on the stream of the request. A status below 200 is an interim answer: further Headers follow
-// it. end tells that no Data follows.
-func (c *RawConn) Headers(status int, header http.Header, end bool) bool {
+// Headers sends a status and headers on the stream of the request. A status below 200 is an interim answer: further
+// Headers follow it. end tells that no Data follows.
+func (c *Conn) Headers(status int, header http.Header, end bool) bool {
 	block := appendField(nil, ":status", strconv.Itoa(status))
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for _, value := range header[name] {
@@ -45,7 +45,7 @@ func (c *RawConn) Headers(status int, header http.Header, end bool) bool {
 }
 
 // Data sends a part of the body on the stream of the request, the last one if end is set.
-func (c *RawConn) Data(text string, end bool) bool {
+func (c *Conn) Data(text string, end bool) bool {
 	var frames []byte
 	for len(text) > maxFrame {
 		frames = appendFrame(frames, frameData, 0, c.Request.Stream, []byte(text[:maxFrame]))
@@ -58,15 +58,15 @@ func (c *RawConn) Data(text string, end bool) bool {
 	return c.conn.write(appendFrame(frames, frameData, flags, c.Request.Stream, []byte(text)))
 }
 
-// ResetStream breaks off the stream of the request (RST_STREAM), and leaves the connection as it is. [HTTP2RefusedStream] says that
-// the request was not looked at.
-func (c *RawConn) ResetStream(code HTTP2Code) bool {
+// ResetStream resets the stream of the request (RST_STREAM) and leaves the connection open. [HTTP2RefusedStream] says
+// that the server has not looked at the request.
+func (c *Conn) ResetStream(code HTTP2Code) bool {
 	return c.conn.write(appendFrame(nil, frameReset, 0, c.Request.Stream, binary.BigEndian.AppendUint32(nil, uint32(code))))
 }
 
-// GoAway tells the client to open no more streams on this connection, and that streams above last were not looked at. With
-// c.Request.Stream as last the server has taken the request, with c.Request.Stream-1 it has not.
-func (c *RawConn) GoAway(last uint32, code HTTP2Code) bool {
+// GoAway tells the client to open no more streams on this connection, and that the server has not looked at streams
+// above last. With c.Request.Stream as last the server has taken the request, with c.Request.Stream-1 it has not.
+func (c *Conn) GoAway(last uint32, code HTTP2Code) bool {
 	payload := binary.BigEndian.AppendUint32(nil, last)
 	payload = binary.BigEndian.AppendUint32(payload, uint32(code))
 	return c.conn.write(appendFrame(nil, frameGoAway, 0, 0, payload))
@@ -101,7 +101,8 @@ func appendFrame(to []byte, kind, flags byte, stream uint32, payload []byte) []b
 	return append(to, payload...)
 }
 
-// appendField appends a header field in the plainest form of HPACK: a new name and a value, neither indexed nor compressed.
+// appendField appends a header field in the plainest form of HPACK: a new name and a value, neither indexed nor
+// compressed.
 func appendField(to []byte, name, value string) []byte {
 	to = append(to, 0)
 	for _, text := range []string{name, value} {
@@ -137,7 +138,8 @@ func readFrame(r io.Reader) (frame, error) {
 	if size > maxFrame {
 		return frame{}, io.ErrUnexpectedEOF
 	}
-	f := frame{kind: header[3], flags: header[4], stream: binary.BigEndian.Uint32(header[5:]) &^ (1 << 31), payload: make([]byte, size)}
+	stream := binary.BigEndian.Uint32(header[5:]) &^ (1 << 31)
+	f := frame{kind: header[3], flags: header[4], stream: stream, payload: make([]byte, size)}
 	_, err := io.ReadFull(r, f.payload)
 	return f, err
 }
@@ -157,17 +159,17 @@ func (f frame) content() []byte {
 
 // http2Reader reads the requests of one connection.
 type http2Reader struct {
-	server  *RawServer
-	conn    *rawConnection
-	streams map[uint32]*RawRequest // those that the client has not ended
+	server  *Server
+	conn    *connection
+	streams map[uint32]*Request // those that the client has not ended
 	answers sync.WaitGroup
 
-	head    RawRequest // while its headers arrive
-	headEnd bool       // the stream ends with them
+	head    Request // while its headers arrive
+	headEnd bool    // the stream ends with them
 }
 
-func (s *RawServer) serveHTTP2(c *rawConnection) {
-	r := &http2Reader{server: s, conn: c, streams: map[uint32]*RawRequest{}}
+func (s *Server) serveHTTP2(c *connection) {
+	r := &http2Reader{server: s, conn: c, streams: map[uint32]*Request{}}
 	r.readAll(bufio.NewReader(c.stream))
 	_ = c.stream.Close()
 	close(c.gone)
@@ -196,7 +198,7 @@ func (r *http2Reader) take(f frame) {
 			r.acknowledge(f)
 		}
 	case frameHeaders:
-		r.head = RawRequest{Connection: r.conn.number, Stream: f.stream, Head: f.content()}
+		r.head = Request{Connection: r.conn.number, Stream: f.stream, Head: f.content()}
 		r.headEnd = f.has(flagEndStream)
 		r.headersEnd(f)
 	case frameContinuation:
