@@ -105,7 +105,7 @@ func faultNoRecord(t *testing.T) {
 				want = shape.page
 			}
 			body = shape.body
-			assert.Equal(t, want, call.outcome(t, client), body)
+			assert.Equal(t, want, outcomeOfCall(t, client, call), body)
 		}
 		for _, shape := range noIDShapes {
 			want := undecodable
@@ -113,13 +113,13 @@ func faultNoRecord(t *testing.T) {
 				want = gives
 			}
 			body = shape
-			assert.Equal(t, want, call.outcome(t, client), body)
+			assert.Equal(t, want, outcomeOfCall(t, client, call), body)
 		}
 	})
 }
 
-// outcome calls the method and checks that there is a value, or an error, or of a page both.
-func (i invocation) outcome(t *testing.T, client *faultClient) outcome {
+// outcomeOfCall calls the method and checks that there is a value, or an error, or of a page both.
+func outcomeOfCall(t *testing.T, client *faultClient, i invocation) outcome {
 	t.Helper()
 	results := i.results(t.Context(), client.Client)
 	if i.ranges() {

@@ -203,7 +203,7 @@ func faultRefreshTokenRotated(t *testing.T) {
 
 func faultTokenNotStored(t *testing.T) {
 	f := newOAuthFault(t, expired())
-	f.store.save = errFull
+	f.store.saveErr = errFull
 	f.callMany(f.succeed)
 	require.Equal(t, 1, f.told.count())
 	assert.ErrorIs(t, f.told.errs[0], errFull)
@@ -211,7 +211,7 @@ func faultTokenNotStored(t *testing.T) {
 	f.callMany(f.succeed)
 	synctest.Wait()
 	assert.Equal(t, 2, f.told.count())
-	f.store.set(func() { f.store.save = nil })
+	f.store.set(func() { f.store.saveErr = nil })
 	time.Sleep(2 * time.Second)
 	f.callMany(f.succeed)
 	synctest.Wait()

@@ -144,23 +144,10 @@ func (l *countedLimiter) Pause(until time.Time) {
 }
 
 // held is how many slots are out.
-func (l *countedLimiter) held() int {
-	l.books.mu.Lock()
-	defer l.books.mu.Unlock()
-	return l.books.taken
-}
+func (l *countedLimiter) held() int { return l.books.held() }
 
 // spent is how many slots were used.
-func (l *countedLimiter) spent() (n int) {
-	l.books.mu.Lock()
-	defer l.books.mu.Unlock()
-	for _, outcome := range l.books.outcomes {
-		if outcome != drift.NotSent {
-			n++
-		}
-	}
-	return n
-}
+func (l *countedLimiter) spent() int { return l.books.spent() }
 
 type countedSlot struct {
 	drift.Slot

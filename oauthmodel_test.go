@@ -114,10 +114,10 @@ func (m *tokenModel) check(ctx context.Context, start time.Time, patience time.D
 	switch {
 	case err == nil:
 		assert.True(m.t, token.Valid())
-		m.store.mu.Lock()
-		defer m.store.mu.Unlock()
-		stored := must(m.store.TokenStore.Load(context.Background()))
-		assert.LessOrEqual(m.t, serialOf(token), serialOf(stored), "stored before it is used")
+		m.store.set(func() {
+			stored := must(m.store.TokenStore.Load(context.Background()))
+			assert.LessOrEqual(m.t, serialOf(token), serialOf(stored), "stored before it is used")
+		})
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 	case errors.Is(err, drift.ErrReauthRequired):
 		assert.True(m.t, ended, "logged out: %v", err)
@@ -147,15 +147,15 @@ func (m *tokenModel) failAuthority() {
 func (m *tokenModel) failStore() {
 	failure := m.rand.IntN(4)
 	if failure == 3 {
-		m.store.set(func() { m.store.load, m.store.lock, m.store.slow = nil, nil, 0 })
+		m.store.set(func() { m.store.loadErr, m.store.lockErr, m.store.slow = nil, nil, 0 })
 		return
 	}
 	m.trouble(1000 * time.Hour) // before it fails: a caller may notice at once
 	switch failure {
 	case 0:
-		m.store.set(func() { m.store.load = errFull })
+		m.store.set(func() { m.store.loadErr = errFull })
 	case 1:
-		m.store.set(func() { m.store.lock = errFull })
+		m.store.set(func() { m.store.lockErr = errFull })
 	case 2:
 		m.store.set(func() { m.store.slow = time.Duration(m.rand.Int64N(int64(5 * time.Second))) })
 	}
@@ -176,9 +176,8 @@ func (m *tokenModel) rotateElsewhere() {
 }
 
 func (m *tokenModel) saveCurrent() {
-	m.authority.mu.Lock()
-	serial := m.authority.serial
-	m.authority.mu.Unlock()
+	var serial int
+	m.authority.set(func() { serial = m.authority.serial })
 	_ = m.store.TokenStore.Save(context.Background(), issued(serial, time.Now().Add(2*time.Hour)))
 }
 
@@ -235,14 +234,12 @@ func runTokenModel(t *testing.T, seed uint64) {
 	for range 200 {
 		m.happen()
 		if _, ended := m.state(); !ended {
-			m.authority.mu.Lock()
-			assert.False(t, m.authority.killed, "a refresh token was used twice")
-			m.authority.mu.Unlock()
+			m.authority.set(func() { assert.False(t, m.authority.killed, "a refresh token was used twice") })
 		}
 	}
 	m.callers.Wait()
 	m.authority.set(func() { m.authority.answers, m.authority.delay = nil, 0 })
-	m.store.set(func() { m.store.load, m.store.lock, m.store.slow = nil, nil, 0 })
+	m.store.set(func() { m.store.loadErr, m.store.lockErr, m.store.slow = nil, nil, 0 })
 	time.Sleep(3 * time.Hour)
 	if _, ended := m.state(); ended {
 		m.begin()

@@ -25,12 +25,12 @@ import (
 type troubledStore struct {
 	drift.TokenStore
 
-	mu                sync.Mutex
-	load, save, lock  error
-	slow              time.Duration // saving takes so long
-	deaf              chan struct{} // nothing comes back before it is closed, whatever the context says
-	loads, saved      int
-	locked, mostLocks int
+	mu                        sync.Mutex
+	loadErr, saveErr, lockErr error
+	slow                      time.Duration // saving takes so long
+	deaf                      chan struct{} // nothing comes back before it is closed, whatever the context says
+	loads, saved              int
+	locked, mostLocks         int
 }
 
 func newTroubledStore(token *oauth2.Token) *troubledStore {
@@ -40,7 +40,7 @@ func newTroubledStore(token *oauth2.Token) *troubledStore {
 func (s *troubledStore) Load(ctx context.Context) (*oauth2.Token, error) {
 	s.mu.Lock()
 	s.loads++
-	err, deaf := s.load, s.deaf
+	err, deaf := s.loadErr, s.deaf
 	s.mu.Unlock()
 	if deaf != nil {
 		<-deaf
@@ -53,7 +53,7 @@ func (s *troubledStore) Load(ctx context.Context) (*oauth2.Token, error) {
 
 func (s *troubledStore) Save(ctx context.Context, t *oauth2.Token) error {
 	s.mu.Lock()
-	err, slow := s.save, s.slow
+	err, slow := s.saveErr, s.slow
 	s.mu.Unlock()
 	time.Sleep(slow)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *troubledStore) Save(ctx context.Context, t *oauth2.Token) error {
 
 func (s *troubledStore) Lock(ctx context.Context) (func(), error) {
 	s.mu.Lock()
-	err := s.lock
+	err := s.lockErr
 	s.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -383,7 +383,7 @@ func (s *savesThatFail) count() int {
 func TestTokenThatCannotBeStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, store, told := newAuthority(), newTroubledStore(expired()), new(savesThatFail)
-		store.save = errFull
+		store.saveErr = errFull
 		config := authority.config()
 		config.SaveFailed = told.tell
 		source := newSource(t, config, store)
@@ -400,7 +400,7 @@ func TestTokenThatCannotBeStored(t *testing.T) {
 		}
 		assert.Greater(t, told.count(), 5)
 		assert.Less(t, told.count(), 10)
-		store.set(func() { store.save = nil })
+		store.set(func() { store.saveErr = nil })
 		for range 31 {
 			_, _ = source.Token()
 			time.Sleep(time.Second)
@@ -417,7 +417,7 @@ var errFull = fmt.Errorf("no space left for %s", markedRefresh)
 func TestRefreshOfATokenThatIsNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, store := newAuthority(), newTroubledStore(expired())
-		store.save = errFull
+		store.saveErr = errFull
 		source := newSource(t, authority.config(), store)
 		for serial := 1; serial < 5; serial++ {
 			token, err := source.Token()
@@ -425,35 +425,35 @@ func TestRefreshOfATokenThatIsNotStored(t *testing.T) {
 			time.Sleep(3 * time.Hour)
 		}
 		assert.False(t, authority.killed)
-		store.set(func() { store.save = nil })
+		store.set(func() { store.saveErr = nil })
 	})
 }
 
 func TestCloseStoresWhatCouldNotBeStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, store := newAuthority(), newTroubledStore(expired())
-		store.save = errFull
+		store.saveErr = errFull
 		source := authority.config().TokenSource(store)
 		_, err := source.Token()
 		require.NoError(t, err)
-		store.set(func() { store.save = nil })
+		store.set(func() { store.saveErr = nil })
 		require.NoError(t, source.Close())
 		assert.Equal(t, accessToken(1), store.access(t))
 		require.NoError(t, source.Close())
 		assert.Zero(t, store.locked)
 	})
 	for name, fail := range map[string]func(*troubledStore){
-		"saving":  func(s *troubledStore) { s.save = errFull },
-		"loading": func(s *troubledStore) { s.load = errFull },
-		"locking": func(s *troubledStore) { s.lock = errFull },
+		"saving":  func(s *troubledStore) { s.saveErr = errFull },
+		"loading": func(s *troubledStore) { s.loadErr = errFull },
+		"locking": func(s *troubledStore) { s.lockErr = errFull },
 	} {
 		t.Run(name, func(t *testing.T) {
 			authority, store := newAuthority(), newTroubledStore(expired())
-			store.save = errors.New("at first")
+			store.saveErr = errors.New("at first")
 			source := authority.config().TokenSource(store)
 			_, err := source.Token()
 			require.NoError(t, err)
-			store.set(func() { store.save = nil; fail(store) })
+			store.set(func() { store.saveErr = nil; fail(store) })
 			err = source.Close()
 			require.ErrorIs(t, err, errFull)
 			assert.NotContains(t, err.Error(), markedPrefix)
@@ -467,11 +467,11 @@ func TestTokenThatIsNotStoredMakesWay(t *testing.T) {
 	for _, other := range []*oauth2.Token{{AccessToken: "other"}, nil} {
 		synctest.Test(t, func(t *testing.T) {
 			authority, store := newAuthority(), newTroubledStore(expired())
-			store.save = errFull
+			store.saveErr = errFull
 			source := authority.config().TokenSource(store)
 			_, err := source.Token()
 			require.NoError(t, err)
-			store.set(func() { store.save = nil })
+			store.set(func() { store.saveErr = nil })
 			require.NoError(t, store.TokenStore.Save(t.Context(), other))
 			if other != nil {
 				time.Sleep(time.Minute)
@@ -634,9 +634,7 @@ func TestPassingFailures(t *testing.T) {
 				assert.Equal(t, accessToken(0), store.access(t))
 
 				authority := newAuthority()
-				network.mu.Lock()
-				network.answers = []respondWith{authority.grant(url.Values{})}
-				network.mu.Unlock()
+				network.set(authority.grant(url.Values{}))
 				time.Sleep(30 * time.Second)
 				token, err := source.Token()
 				requireToken(t, 1, token, err)
@@ -713,8 +711,8 @@ func TestStoredTokenThatCannotBeUsed(t *testing.T) {
 
 func TestTokenStoreThatFails(t *testing.T) {
 	for name, fail := range map[string]func(*troubledStore, error){
-		"loading": func(s *troubledStore, err error) { s.load = err },
-		"locking": func(s *troubledStore, err error) { s.lock = err },
+		"loading": func(s *troubledStore, err error) { s.loadErr = err },
+		"locking": func(s *troubledStore, err error) { s.lockErr = err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -973,7 +971,7 @@ func TestUnusableAnswersOneAfterTheOther(t *testing.T) {
 func TestSaveFailedMayLockTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, store := newAuthority(), newTroubledStore(expired())
-		store.save = errFull
+		store.saveErr = errFull
 		config, told := authority.config(), 0
 		config.SaveFailed = func(error) {
 			told++
@@ -983,7 +981,7 @@ func TestSaveFailedMayLockTheStore(t *testing.T) {
 		token, err := source.Token()
 		requireToken(t, 1, token, err)
 		assert.Equal(t, 1, told)
-		store.set(func() { store.save = nil })
+		store.set(func() { store.saveErr = nil })
 		require.NoError(t, source.Close())
 		assert.Equal(t, 1, told)
 	})

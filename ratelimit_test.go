@@ -288,6 +288,25 @@ func (s *slots) Pause(until time.Time) {
 	s.pauses = append(s.pauses, time.Until(until))
 }
 
+// held is how many slots are out.
+func (s *slots) held() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken
+}
+
+// spent is how many slots were used.
+func (s *slots) spent() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, outcome := range s.outcomes {
+		if outcome != drift.NotSent {
+			n++
+		}
+	}
+	return n
+}
+
 func TestWhatTheLimiterIsTold(t *testing.T) {
 	tests := map[string]struct {
 		answers  []respondWith

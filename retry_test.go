@@ -59,6 +59,13 @@ func (n *network) next(r *http.Request) respondWith {
 	return n.answers[min(len(n.sent), len(n.answers))-1]
 }
 
+// set replaces the answers.
+func (n *network) set(answers ...respondWith) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answers = answers
+}
+
 func (n *network) requests() []sentRequest {
 	n.mu.Lock()
 	defer n.mu.Unlock()
