@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -19,21 +21,21 @@ const attemptTimeout = time.Minute // by default
 // takes is the key of how long the service takes in a context. Without one it hangs.
 type takes struct{}
 
-var hangingNetwork roundTripper = func(req *http.Request) (*http.Response, error) {
+var hangingNetwork testkit.Responder = func(req *http.Request) (*http.Response, error) {
 	var answers <-chan time.Time
 	if d, ok := req.Context().Value(takes{}).(time.Duration); ok {
 		answers = time.After(d)
 	}
 	select {
 	case <-answers:
-		return memoryAnswer(req, http.StatusOK, "application/json", `{"data":{"id":1}}`), nil
+		return testkit.MemoryAnswer(req, http.StatusOK, "application/json", `{"data":{"id":1}}`), nil
 	case <-req.Context().Done():
 		return nil, context.Cause(req.Context())
 	}
 }
 
 func hangingClient(t *testing.T) *drift.Client {
-	return through(t, hangingNetwork, drift.WithoutRetry())
+	return testkit.Through(t, hangingNetwork, drift.WithoutRetry())
 }
 
 func getThatTakes(ctx context.Context, client *drift.Client, d time.Duration) error {
@@ -88,7 +90,7 @@ func TestAttemptsThatOverlap(t *testing.T) {
 
 // Virtual time has a clock of its own: a timer that was set by it is of no use outside, and the reverse.
 func TestAttemptTimersOfAnotherClock(t *testing.T) {
-	client, err := drift.NewClient(drift.WithToken(testToken), drift.WithoutRetry(), drift.WithHTTPClient(&http.Client{Transport: hangingNetwork, Timeout: 20 * time.Millisecond}))
+	client, err := drift.NewClient(drift.WithToken(testkit.Token), drift.WithoutRetry(), drift.WithHTTPClient(&http.Client{Transport: hangingNetwork, Timeout: 20 * time.Millisecond}))
 	require.NoError(t, err)
 	hangs := func(t *testing.T) {
 		_, err := client.Tags.Get(t.Context(), 1)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -20,37 +22,27 @@ import (
 // getMessage, getConversation, getMeeting and listContacts decode a body as the answer of an operation.
 func getMessage(t testing.TB, body string) (*drift.Message, error) {
 	t.Helper()
-	return serve(t, respond(http.StatusOK, body)).Messages.Get(t.Context(), 42, 1)
+	return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Messages.Get(t.Context(), 42, 1)
 }
 
 func getConversation(t testing.TB, body string) (*drift.Conversation, error) {
 	t.Helper()
-	return serve(t, respond(http.StatusOK, body)).Conversations.Get(t.Context(), 1)
+	return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Conversations.Get(t.Context(), 1)
 }
 
 func getMeeting(t testing.TB, body string) (*drift.Meeting, error) {
 	t.Helper()
-	return serve(t, respond(http.StatusOK, body)).Meetings.Get(t.Context(), 1)
+	return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Meetings.Get(t.Context(), 1)
 }
 
 func listContacts(t testing.TB, body string) (*drift.Page[drift.Contact], error) {
 	t.Helper()
-	return serve(t, respond(http.StatusOK, body)).Contacts.List(t.Context(), drift.ContactListOptions{})
+	return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Contacts.List(t.Context(), drift.ContactListOptions{})
 }
 
 func matchEmail(t testing.TB, body string) (*drift.Contact, error) {
 	t.Helper()
-	return serve(t, respond(http.StatusOK, body)).Contacts.MatchEmail(t.Context(), "ann@example.com")
-}
-
-// requireDecodeError fails unless err is a *DecodeError at path.
-func requireDecodeError(t testing.TB, err error, path string) {
-	t.Helper()
-	var e *drift.DecodeError
-	require.ErrorAs(t, err, &e)
-	assert.Equal(t, path, e.Path, "%v", err)
-	assert.NotEmpty(t, e.Operation)
-	assert.Error(t, e.Err)
+	return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Contacts.MatchEmail(t.Context(), "ann@example.com")
 }
 
 const maxID = 9223372036854775807
@@ -62,31 +54,24 @@ func TestDecodeID(t *testing.T) {
 		`0.00000000000000000000000000000000007e35`: 7,
 	} {
 		t.Run(value, func(t *testing.T) {
-			c, err := serve(t, respond(http.StatusOK, `{"data":{"id":`+value+`}}`)).Conversations.Get(t.Context(), want)
+			c, err := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"id":`+value+`}}`)).Conversations.Get(t.Context(), want)
 			require.NoError(t, err)
 			assert.Equal(t, want, c.ID)
 		})
 	}
 }
 
-// refusedIntegers are refused wherever an integer belongs.
-var refusedIntegers = []string{
-	`1.5`, `1e-1`, `15e-1`, `"1.5"`, `1e19`, `9223372036854775807.5`, `9.2233720368547758075e18`, `1e999999999`, `1e-999999999`, `1e9223372036854775808`,
-	`9223372036854775808`, `-9223372036854775809`, `"9223372036854775808"`, `"1."`, `".5"`, `"1e"`, `"1e+"`, `"e1"`, `"-"`, `"1.0.0"`, `"1,0"`,
-	`"+7"`, `" 7"`, `"7 "`, `"0x7"`, `"1_000"`, `"seven"`, `" "`, `"NaN"`, `true`, `false`, `[7]`, `{"id":7}`,
-}
-
 func TestDecodeRefusedIDs(t *testing.T) {
-	for _, value := range append([]string{`0`, `"0"`, `-0`, `0.0`, `"0e5"`, `0e999999999`, `null`, `""`, `-7`, `"-7"`, `-7.0`}, refusedIntegers...) {
+	for _, value := range append([]string{`0`, `"0"`, `-0`, `0.0`, `"0e5"`, `0e999999999`, `null`, `""`, `-7`, `"-7"`, `-7.0`}, testkit.RefusedIntegers...) {
 		t.Run(value, func(t *testing.T) {
 			_, err := getConversation(t, `{"id":`+value+`}`)
-			requireDecodeError(t, err, "/id")
+			testkit.RequireDecodeError(t, err, "/id")
 			_, err = getConversation(t, `{"data":{"title":"a","id":`+value+`}}`)
-			requireDecodeError(t, err, "/id")
+			testkit.RequireDecodeError(t, err, "/id")
 			_, err = listContacts(t, `{"data":[{"id":1},{"id":2},{"id":3},{"id":`+value+`}]}`)
-			requireRecordError(t, err, 3, "/id")
+			testkit.RequireRecordError(t, err, 3, "/id")
 			_, err = listContacts(t, `[{"id":1},{"id":2},{"id":3},{"id":`+value+`},{"id":5}]`)
-			requireRecordError(t, err, 3, "/id")
+			testkit.RequireRecordError(t, err, 3, "/id")
 		})
 	}
 }
@@ -95,12 +80,12 @@ func TestDecodeRefusedIDs(t *testing.T) {
 func TestDecodeMissingID(t *testing.T) {
 	for _, body := range []string{`{}`, `{"title":"a"}`, `{"data":{}}`, `{"DATA":{"title":"a"}}`, `{"Da_ta":{"title":"a"}}`} {
 		_, err := getConversation(t, body)
-		requireDecodeError(t, err, "/id")
+		testkit.RequireDecodeError(t, err, "/id")
 	}
 	_, err := listContacts(t, `{"DATA":[{"id":1},{"email":"ann@example.com"}]}`)
-	requireRecordError(t, err, 1, "/id")
-	_, err = serve(t, respond(http.StatusOK, `{"email":"a@b"}`)).Meetings.AddParticipant(t.Context(), 1, drift.MeetingAddParticipantRequest{Email: "a@b"})
-	requireDecodeError(t, err, "/id")
+	testkit.RequireRecordError(t, err, 1, "/id")
+	_, err = testkit.Serve(t, testkit.Respond(http.StatusOK, `{"email":"a@b"}`)).Meetings.AddParticipant(t.Context(), 1, drift.MeetingAddParticipantRequest{Email: "a@b"})
+	testkit.RequireDecodeError(t, err, "/id")
 	require.ErrorIs(t, err, drift.ErrAmbiguous, "the participant was added all the same")
 }
 
@@ -111,17 +96,17 @@ func TestDecodeNestedIDs(t *testing.T) {
 		require.NoError(t, err, value)
 		assert.Equal(t, want, c.ContactID, value)
 	}
-	for _, value := range refusedIntegers {
+	for _, value := range testkit.RefusedIntegers {
 		_, err := getConversation(t, `{"id":1,"contact_id":`+value+`}`)
-		requireDecodeError(t, err, "/contact_id")
+		testkit.RequireDecodeError(t, err, "/contact_id")
 		_, err = getConversation(t, `{"data":{"id":1,"participants":[1,`+value+`]}}`)
-		requireDecodeError(t, err, "/participants/1")
+		testkit.RequireDecodeError(t, err, "/participants/1")
 	}
 	m, err := getMeeting(t, `{"id":1,"participants":[{"email":"a@b"},{"id":0},{"id":null,"first_name":"Eve"},{"id":"5"}]}`)
 	require.NoError(t, err)
 	assert.Equal(t, []drift.Participant{{Email: "a@b"}, {}, {FirstName: "Eve"}, {ID: 5}}, m.Participants)
 
-	i, err := serve(t, respond(http.StatusOK, `{"data":{"status":"done"}}`)).Driftbot.Trigger(t.Context(), 1, drift.DriftbotTriggerRequest{})
+	i, err := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"status":"done"}}`)).Driftbot.Trigger(t.Context(), 1, drift.DriftbotTriggerRequest{})
 	require.NoError(t, err)
 	assert.Equal(t, &drift.DriftbotInteraction{Status: "done"}, i)
 }
@@ -132,9 +117,9 @@ func TestDecodePlainIDs(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &drift.Author{ID: 77}, m.Author)
 	assert.Equal(t, []drift.Attachment{{ID: 78}, {}, {ID: 79}}, m.Attachments)
-	for _, value := range refusedIntegers {
+	for _, value := range testkit.RefusedIntegers {
 		_, err := getMessage(t, `{"id":1,"author":{"id":`+value+`}}`)
-		requireDecodeError(t, err, "/author/id")
+		testkit.RequireDecodeError(t, err, "/author/id")
 	}
 }
 
@@ -142,12 +127,12 @@ func TestDecodeCompanyID(t *testing.T) {
 	for value, want := range map[string]drift.CompanyID{
 		`"1_a.com"`: "1_a.com", `12`: "12", `12.50`: "12.50", `9007199254740993`: "9007199254740993", `null`: "", `""`: "", `"a\ud83d"`: "a\ufffd", `true`: "true",
 	} {
-		page, err := serve(t, respond(http.StatusOK, `[{"id":1,"company_id":`+value+`}]`)).Companies.ListPeople(t.Context(), "x", drift.CompanyListPeopleOptions{})
+		page, err := testkit.Serve(t, testkit.Respond(http.StatusOK, `[{"id":1,"company_id":`+value+`}]`)).Companies.ListPeople(t.Context(), "x", drift.CompanyListPeopleOptions{})
 		require.NoError(t, err, value)
 		assert.Equal(t, want, page.Items[0].CompanyID, value)
 	}
-	_, err := serve(t, respond(http.StatusOK, `[{"id":1,"company_id":["1_a.com"]}]`)).Companies.ListPeople(t.Context(), "x", drift.CompanyListPeopleOptions{})
-	requireRecordError(t, err, 0, "/company_id")
+	_, err := testkit.Serve(t, testkit.Respond(http.StatusOK, `[{"id":1,"company_id":["1_a.com"]}]`)).Companies.ListPeople(t.Context(), "x", drift.CompanyListPeopleOptions{})
+	testkit.RequireRecordError(t, err, 0, "/company_id")
 }
 
 func TestDecodeInstants(t *testing.T) {
@@ -190,7 +175,7 @@ func TestDecodeRefusedInstants(t *testing.T) {
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := getConversation(t, `{"id":1,"created_at":`+value+`}`)
-			requireDecodeError(t, err, "/created_at")
+			testkit.RequireDecodeError(t, err, "/created_at")
 		})
 	}
 }
@@ -201,9 +186,9 @@ func TestDecodeDurations(t *testing.T) {
 		require.NoError(t, err, value)
 		assert.Equal(t, want, m.Duration, value)
 	}
-	for _, value := range append([]string{`30.5`, `"30.5"`, `"30m"`, `"PT30M"`, `153722868`, `-153722868`}, refusedIntegers...) {
+	for _, value := range append([]string{`30.5`, `"30.5"`, `"30m"`, `"PT30M"`, `153722868`, `-153722868`}, testkit.RefusedIntegers...) {
 		_, err := getMeeting(t, `{"id":1,"duration":`+value+`}`)
-		requireDecodeError(t, err, "/duration")
+		testkit.RequireDecodeError(t, err, "/duration")
 	}
 }
 
@@ -215,11 +200,11 @@ func TestDecodeBooleansAndCounts(t *testing.T) {
 	}
 	for _, value := range []string{`"TRUE"`, `"yes"`, `" true"`, `"1"`, `1`, `0`, `[]`, `[true]`, `{}`} {
 		_, err := getConversation(t, `{"id":1,"archived":`+value+`}`)
-		requireDecodeError(t, err, "/archived")
+		testkit.RequireDecodeError(t, err, "/archived")
 	}
 	for _, value := range []string{`3.5`, `true`, `9223372036854775808`} {
 		_, err := getConversation(t, `{"id":1,"member_count":`+value+`}`)
-		requireDecodeError(t, err, "/member_count")
+		testkit.RequireDecodeError(t, err, "/member_count")
 	}
 }
 
@@ -329,19 +314,19 @@ func TestDecodeRefusedEnvelopes(t *testing.T) {
 				require.ErrorIs(t, err, drift.ErrUnexpectedContent)
 				return
 			}
-			requireDecodeError(t, err, "")
+			testkit.RequireDecodeError(t, err, "")
 		})
 	}
 }
 
 // A write whose answer does not fit was applied all the same.
 func TestDecodeErrorOfAWriteIsAmbiguous(t *testing.T) {
-	client := serve(t, respond(http.StatusOK, `{"data":{"id":0}}`))
+	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"id":0}}`))
 	_, err := client.Messages.Create(t.Context(), 1, drift.MessageCreateRequest{Body: "a", ClientMessageID: "key"})
 	var ambiguous *drift.AmbiguousError
 	require.ErrorAs(t, err, &ambiguous)
 	assert.Equal(t, "key", ambiguous.ClientID)
-	requireDecodeError(t, err, "/id")
+	testkit.RequireDecodeError(t, err, "/id")
 }
 
 // A status of success does not make a success of an error. A member named "error" that says nothing is none.
@@ -365,24 +350,24 @@ func TestDecodeErrorsUnderSuccess(t *testing.T) {
 	}
 	for _, body := range []string{`{"error":null}`, `{"errors":[]}`, `{"error":""}`, `{"error":false}`, `{"errors":{}}`} {
 		_, err := getConversation(t, body)
-		requireDecodeError(t, err, "/id")
+		testkit.RequireDecodeError(t, err, "/id")
 	}
 }
 
 // A record may come with any status of success, and a deletion may say what it likes.
 func TestDecodeAnyStatusOfSuccess(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNonAuthoritativeInfo} {
-		client := serve(t, respond(status, `{"id":1}`))
+		client := testkit.Serve(t, testkit.Respond(status, `{"id":1}`))
 		c, err := client.Contacts.UpsertByEmail(t.Context(), "a@b")
 		require.NoError(t, err, status)
 		assert.Equal(t, &drift.Contact{ID: 1}, c)
 	}
 	for _, body := range []string{``, `{}`, `{"data":null}`, `[]`, `no JSON`, `{"broken`} {
 		for _, status := range []int{http.StatusOK, http.StatusAccepted} {
-			require.NoError(t, serve(t, respond(status, body)).Tags.Delete(t.Context(), 1), body)
+			require.NoError(t, testkit.Serve(t, testkit.Respond(status, body)).Tags.Delete(t.Context(), 1), body)
 		}
 	}
-	require.NoError(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }).Tags.Delete(t.Context(), 1))
+	require.NoError(t, testkit.Serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }).Tags.Delete(t.Context(), 1))
 }
 
 func TestDecodeLists(t *testing.T) {
@@ -411,7 +396,7 @@ func TestDecodeLists(t *testing.T) {
 	} {
 		page, err := listContacts(t, body)
 		assert.Nil(t, page)
-		requireDecodeError(t, err, path)
+		testkit.RequireDecodeError(t, err, path)
 	}
 	for _, body := range []string{`{"errors":[{"message":"broken"}]}`, `{"data":null,"errors":[{"message":"broken"}]}`, `{"data":[],"error":"broken"}`} {
 		_, err := listContacts(t, body)
@@ -474,7 +459,7 @@ func TestDecodeCursors(t *testing.T) {
 	} {
 		t.Run(body, func(t *testing.T) {
 			_, err := listContacts(t, `{"data":[{"id":1}],`+body+`}`)
-			requireDecodeError(t, err, path)
+			testkit.RequireDecodeError(t, err, path)
 		})
 	}
 }
@@ -482,13 +467,13 @@ func TestDecodeCursors(t *testing.T) {
 // A link is only read. The next page comes from the base URL, wherever the link points.
 func TestLinksAreNeverFollowed(t *testing.T) {
 	var uris []string
-	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		uris = append(uris, r.RequestURI)
 		if len(uris) == 1 {
-			respond(http.StatusOK, `{"data":[{"id":1}],"links":{"next":"https://elsewhere.example/steal?next=c2&token=t"}}`)(w, r)
+			testkit.Respond(http.StatusOK, `{"data":[{"id":1}],"links":{"next":"https://elsewhere.example/steal?next=c2&token=t"}}`)(w, r)
 			return
 		}
-		respond(http.StatusOK, `[{"id":2}]`)(w, r)
+		testkit.Respond(http.StatusOK, `[{"id":2}]`)(w, r)
 	})
 	contacts, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{Search: "a", Limit: 1}), 0)
 	require.NoError(t, err)
@@ -509,7 +494,7 @@ func TestDecodeMatchEmail(t *testing.T) {
 	}
 	for body, path := range map[string]string{`{}`: "/id", `{"data":{"id":0}}`: "/id", `{"data":[{"id":0}]}`: "/0/id", `{"data":"a"}`: "", ``: ""} {
 		_, err := matchEmail(t, body)
-		requireDecodeError(t, err, path)
+		testkit.RequireDecodeError(t, err, path)
 		assert.NotErrorIs(t, err, drift.ErrNotFound)
 	}
 	_, err := matchEmail(t, `{"error":{"message":"broken"}}`)
@@ -584,7 +569,7 @@ func TestDecodeTags(t *testing.T) {
 		`"conversation_tags":["a",{"id":"x"}]`: "/conversation_tags/1/id",
 	} {
 		_, err := getConversation(t, `{"data":{"id":1,`+body+`}}`)
-		requireDecodeError(t, err, path)
+		testkit.RequireDecodeError(t, err, path)
 	}
 }
 
@@ -606,9 +591,9 @@ func TestDecodeAttachments(t *testing.T) {
 		assert.Nil(t, m.Extra)
 	}
 	_, err := getMessage(t, `{"id":1,"attachment":{"id":true}}`)
-	requireDecodeError(t, err, "/attachment/id")
+	testkit.RequireDecodeError(t, err, "/attachment/id")
 	_, err = getMessage(t, `{"id":1,"attachment":"a.pdf"}`)
-	requireDecodeError(t, err, "/attachment")
+	testkit.RequireDecodeError(t, err, "/attachment")
 }
 
 func TestDecodeMessageParts(t *testing.T) {
@@ -627,7 +612,7 @@ func TestDecodeMessageParts(t *testing.T) {
 
 // Free maps keep their keys and every digit.
 func TestDecodeFreeMaps(t *testing.T) {
-	client := serve(t, respond(http.StatusOK, `{"id":1,"customAttributes":{"Seats_Used":9007199254740993,"big":1e400,"exact":0.10,"list":[1,{"Keep_Me":2}],"none":null},`+
+	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"id":1,"customAttributes":{"Seats_Used":9007199254740993,"big":1e400,"exact":0.10,"list":[1,{"Keep_Me":2}],"none":null},`+
 		`"attributes":{"start_date":1,"startDate":2}}`))
 	c, err := client.Contacts.Get(t.Context(), 1)
 	require.NoError(t, err)
@@ -639,10 +624,10 @@ func TestDecodeFreeMaps(t *testing.T) {
 
 	for _, value := range []string{`[]`, `"a"`, `7`, `true`} {
 		_, err := getConversation(t, `{"id":1,"custom_attributes":`+value+`}`)
-		requireDecodeError(t, err, "/custom_attributes")
+		testkit.RequireDecodeError(t, err, "/custom_attributes")
 	}
 	for _, payload := range []string{`{"Slot_At":1.50}`, `[1,2]`, `"a"`, `7`, `true`} {
-		i, err := serve(t, respond(http.StatusOK, `{"id":"a","payload":`+payload+`}`)).Driftbot.Trigger(t.Context(), 1, drift.DriftbotTriggerRequest{})
+		i, err := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"id":"a","payload":`+payload+`}`)).Driftbot.Trigger(t.Context(), 1, drift.DriftbotTriggerRequest{})
 		require.NoError(t, err)
 		assert.Equal(t, payload, string(i.Payload))
 	}

@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -39,7 +41,7 @@ func TestStatusBelow200EndsTheCall(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 		_, _ = io.Copy(io.Discard, conn) // until the client closes
 	}()
-	client := newClient(t, "http://"+listener.Addr().String())
+	client := testkit.NewClient(t, "http://"+listener.Addr().String())
 	_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{Name: "a"})
 	require.ErrorAs(t, err, new(*drift.TransportError))
 	assert.ErrorIs(t, err, drift.ErrAmbiguous)
@@ -47,22 +49,10 @@ func TestStatusBelow200EndsTheCall(t *testing.T) {
 	<-served
 }
 
-// stalled is a body that breaks off when the request's context ends.
-type stalled struct{ ctx context.Context }
-
-func (s stalled) Read([]byte) (int, error) {
-	<-s.ctx.Done()
-	return 0, s.ctx.Err()
-}
-
-func (stalled) Close() error { return nil }
-
 func TestContextEndsWhileAnErrorIsRead(t *testing.T) {
 	for _, status := range []int{400, 429, 500} {
 		synctest.Test(t, func(t *testing.T) {
-			client := through(t, func(r *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: status, Body: stalled{r.Context()}, Request: r, ContentLength: -1}, nil
-			})
+			client := testkit.Through(t, testkit.Stalled(status))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
@@ -78,7 +68,7 @@ func TestContextEndsWhileAnErrorIsRead(t *testing.T) {
 // Between getting a connection and writing the headers nobody knows whether a request whose context ends is still written.
 func TestContextEndsBeforeTheHeadersAreWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := through(t, func(r *http.Request) (*http.Response, error) {
+		client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
 			trace := httptrace.ContextClientTrace(r.Context())
 			trace.GetConn("drift.test:443")
 			trace.GotConn(httptrace.GotConnInfo{})
@@ -95,64 +85,40 @@ func TestContextEndsBeforeTheHeadersAreWritten(t *testing.T) {
 	})
 }
 
-// slowStore takes its time, whatever the context says.
-type slowStore struct {
-	reserve time.Duration
-	refund  time.Duration
-	refunds int
-}
-
-func (s *slowStore) Reserve(_ context.Context, _ time.Time) (drift.Usage, error) {
-	time.Sleep(s.reserve)
-	return drift.Usage{}, nil
-}
-
-func (s *slowStore) Refund(ctx context.Context, _ time.Time) error {
-	s.refunds++
-	select {
-	case <-time.After(s.refund):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *slowStore) Usage(context.Context, time.Time) (drift.Usage, error) { return drift.Usage{}, nil }
-
 func TestContextEndsWhileTheQuotaIsReserved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &slowStore{reserve: 2 * time.Second}
-		network := new(network)
-		client := through(t, network.serve, drift.WithQuotaStore(store))
+		store := &testkit.SlowStore{Reserving: 2 * time.Second}
+		network := new(testkit.Network)
+		client := testkit.Through(t, network.Serve, drift.WithQuotaStore(store))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.NotErrorIs(t, err, drift.ErrAmbiguous, "nothing was sent")
-		assert.Empty(t, network.sent)
-		assert.Equal(t, 1, store.refunds)
+		assert.Empty(t, network.Sent)
+		assert.Equal(t, 1, store.Refunds)
 	})
 }
 
 func TestRefundHoldsNobodyUpForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &slowStore{refund: time.Hour}
-		client := through(t, (&network{answers: []respondWith{noHost}}).serve, drift.WithQuotaStore(store))
+		store := &testkit.SlowStore{Refunding: time.Hour}
+		client := testkit.Through(t, (&testkit.Network{Answers: []testkit.Responder{testkit.NoHost}}).Serve, drift.WithQuotaStore(store))
 		start := time.Now()
-		require.Error(t, get(t.Context(), client))
+		require.Error(t, testkit.Get(t.Context(), client))
 		assert.LessOrEqual(t, time.Since(start), time.Second)
 	})
 }
 
 func TestNoLimitOfTheResponseSize(t *testing.T) {
-	client := serve(t, respond(http.StatusOK, `{"data":{"id":1}}`), drift.WithMaxResponseBytes(math.MaxInt64))
+	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"id":1}}`), drift.WithMaxResponseBytes(math.MaxInt64))
 	_, err := client.Tags.Get(t.Context(), 1)
 	assert.NoError(t, err)
 }
 
 func TestContentLengthIsNotTrusted(t *testing.T) {
-	client := through(t, func(r *http.Request) (*http.Response, error) {
-		resp := memoryAnswer(r, http.StatusOK, "application/json", `{"data":{"id":1}}`)
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+		resp := testkit.MemoryAnswer(r, http.StatusOK, "application/json", `{"data":{"id":1}}`)
 		resp.ContentLength = 1 << 50
 		return resp, nil
 	}, drift.WithMaxResponseBytes(math.MaxInt64))
@@ -167,7 +133,7 @@ func TestFailuresOfSeamsQuoteNothing(t *testing.T) {
 		"store":   drift.WithQuotaStore(&store{reserveErr: leak}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := get(t.Context(), through(t, new(network).serve, option))
+			err := testkit.Get(t.Context(), testkit.Through(t, new(testkit.Network).Serve, option))
 			require.ErrorIs(t, err, leak)
 			assert.NotContains(t, err.Error(), "MARKER")
 			assert.NotContains(t, err.Error(), "connection")
@@ -185,17 +151,17 @@ func TestFurtherAttemptsAreLogged(t *testing.T) {
 	var log strings.Builder
 	logger := slog.New(slog.NewTextHandler(&log, nil)) // level info
 	synctest.Test(t, func(t *testing.T) {
-		client := through(t, (&network{answers: []respondWith{answer(503), answer(200)}}).serve, drift.WithLogger(logger))
-		require.NoError(t, get(t.Context(), client))
+		client := testkit.Through(t, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(503), testkit.Answer(200)}}).Serve, drift.WithLogger(logger))
+		require.NoError(t, testkit.Get(t.Context(), client))
 	})
 	assert.Equal(t, 1, strings.Count(log.String(), "sending again"))
 }
 
 func TestZeroValuesAreErrors(t *testing.T) {
-	client := through(t, new(network).serve, drift.WithLimiter(new(drift.WindowLimiter)))
-	assert.ErrorContains(t, get(t.Context(), client), "limiter")
-	client = through(t, new(network).serve, drift.WithLimiter(drift.NewLimiter(100, drift.LimiterOption{})))
-	assert.NoError(t, get(t.Context(), client))
+	client := testkit.Through(t, new(testkit.Network).Serve, drift.WithLimiter(new(drift.WindowLimiter)))
+	assert.ErrorContains(t, testkit.Get(t.Context(), client), "limiter")
+	client = testkit.Through(t, new(testkit.Network).Serve, drift.WithLimiter(drift.NewLimiter(100, drift.LimiterOption{})))
+	assert.NoError(t, testkit.Get(t.Context(), client))
 	items, err := drift.Collect[drift.Tag](nil, 0)
 	assert.NoError(t, err)
 	assert.Empty(t, items)
@@ -203,7 +169,7 @@ func TestZeroValuesAreErrors(t *testing.T) {
 }
 
 func TestQuotaAfterClose(t *testing.T) {
-	client := through(t, new(network).serve)
+	client := testkit.Through(t, new(testkit.Network).Serve)
 	require.NoError(t, client.Close())
 	_, err := client.Quota(t.Context())
 	assert.ErrorIs(t, err, drift.ErrClosed)
@@ -211,7 +177,7 @@ func TestQuotaAfterClose(t *testing.T) {
 
 func TestZeroTimeOfAnyLocationIsNotSent(t *testing.T) {
 	var query string
-	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		query = r.URL.RawQuery
 		_, _ = io.WriteString(w, `{"data":[]}`)
 	})
@@ -222,7 +188,7 @@ func TestZeroTimeOfAnyLocationIsNotSent(t *testing.T) {
 }
 
 func TestFiltersByAttributesAreRefused(t *testing.T) {
-	client := serve(t, respond(http.StatusOK, `{"data":[]}`))
+	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":[]}`))
 	for _, value := range []any{time.Minute, time.Now(), "\xff", []int{1}, nil} {
 		_, err := client.Contacts.List(t.Context(), drift.ContactListOptions{CustomAttributes: drift.Attributes{"a": value}})
 		assert.ErrorIs(t, err, drift.ErrInvalid, "%v", value)
@@ -230,10 +196,10 @@ func TestFiltersByAttributesAreRefused(t *testing.T) {
 }
 
 func TestDoReportsAnErrorUnderSuccess(t *testing.T) {
-	client := answeringClient(t, http.StatusOK, `{"error":{"type":"validation_error","message":"no"}}`)
+	client := testkit.AnsweringClient(t, http.StatusOK, `{"error":{"type":"validation_error","message":"no"}}`)
 	err := client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "a"}, nil)
 	assert.ErrorIs(t, err, drift.ErrInvalid)
-	assert.NoError(t, answeringClient(t, http.StatusOK, "fine").Do(t.Context(), drift.Request{Path: "a"}, nil))
+	assert.NoError(t, testkit.AnsweringClient(t, http.StatusOK, "fine").Do(t.Context(), drift.Request{Path: "a"}, nil))
 }
 
 // closer is a body that tells whether it was closed.
@@ -249,10 +215,10 @@ func (c *closer) Close() error {
 
 func TestBodyBesideAnErrorIsClosed(t *testing.T) {
 	body := &closer{Reader: strings.NewReader("")}
-	client := through(t, func(*http.Request) (*http.Response, error) {
+	client := testkit.Through(t, func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: body}, errors.New("both")
 	}, drift.WithoutRetry())
-	require.Error(t, get(t.Context(), client))
+	require.Error(t, testkit.Get(t.Context(), client))
 	assert.True(t, body.closed)
 }
 
@@ -277,15 +243,15 @@ func TestErrorAnswerThatStalls(t *testing.T) {
 	for status, target := range map[int]error{http.StatusNotFound: drift.ErrNotFound, http.StatusUnauthorized: drift.ErrUnauthorized, http.StatusServiceUnavailable: nil, http.StatusTooManyRequests: nil} {
 		synctest.Test(t, func(t *testing.T) {
 			requests := 0
-			client := through(t, func(r *http.Request) (*http.Response, error) {
+			client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
 				if requests++; requests > 1 {
-					return answer(http.StatusOK)(r)
+					return testkit.Answer(http.StatusOK)(r)
 				}
-				resp, err := answer(status)(r)
+				resp, err := testkit.Answer(status)(r)
 				resp.Body, resp.ContentLength = &stallingBody{r.Context(), strings.NewReader(`{"a`)}, -1
 				return resp, err
 			})
-			err := get(t.Context(), client)
+			err := testkit.Get(t.Context(), client)
 			if target == nil {
 				require.NoError(t, err, "%d is sent again", status)
 				assert.Equal(t, 2, requests)
@@ -303,25 +269,25 @@ func TestErrorAnswerThatStalls(t *testing.T) {
 // A transport that changes what it should leave alone does so to its own request only.
 func TestHeadersOfAnAttemptAreItsOwn(t *testing.T) {
 	var seen []http.Header
-	client := through(t, func(r *http.Request) (*http.Response, error) {
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
 		seen = append(seen, r.Header.Clone())
 		for _, values := range r.Header {
 			values[0] = "changed"
 		}
-		return answer(http.StatusOK)(r)
+		return testkit.Answer(http.StatusOK)(r)
 	})
 	for range 2 {
-		require.NoError(t, call(t.Context(), client, http.MethodPost))
+		require.NoError(t, testkit.Call(t.Context(), client, http.MethodPost))
 	}
 	require.Len(t, seen, 2)
-	assert.Equal(t, "Bearer "+testToken, seen[0].Get("Authorization"))
+	assert.Equal(t, "Bearer "+testkit.Token, seen[0].Get("Authorization"))
 	assert.Equal(t, seen[0], seen[1])
 }
 
 // Of data that come twice the last count, also where they are fewer.
 func TestLastDataCount(t *testing.T) {
 	match := func(body string) (*drift.Contact, error) {
-		return serve(t, respond(http.StatusOK, body)).Contacts.MatchEmail(t.Context(), "a@example.com")
+		return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Contacts.MatchEmail(t.Context(), "a@example.com")
 	}
 	contact, err := match(`{"data":[{"id":1}],"data":[{"id":2}]}`)
 	require.NoError(t, err)
@@ -329,7 +295,7 @@ func TestLastDataCount(t *testing.T) {
 	_, err = match(`{"data":[{"id":1}],"data":[]}`)
 	require.ErrorIs(t, err, drift.ErrNotFound)
 
-	page, err := serve(t, respond(http.StatusOK, `{"data":[{"id":1}],"data":null}`)).Contacts.List(t.Context(), drift.ContactListOptions{})
+	page, err := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":[{"id":1}],"data":null}`)).Contacts.List(t.Context(), drift.ContactListOptions{})
 	require.NoError(t, err)
 	assert.Empty(t, page.Items)
 }

@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -36,11 +38,11 @@ func bodyFaults() faults.Cases {
 }
 
 // bodyFault returns a client, and the network that answers it, for answers that a test changes from call to call.
-func bodyFault(t *testing.T) (*faultClient, *memoryNetwork) {
+func bodyFault(t *testing.T) (*faultClient, *testkit.MemoryNetwork) {
 	t.Helper()
-	network := &memoryNetwork{status: http.StatusOK, contentType: "application/json"}
-	client := throughFault(t, network.roundTrip)
-	client.limiter.Limiter = openLimiter{}
+	network := &testkit.MemoryNetwork{Status: http.StatusOK, ContentType: "application/json"}
+	client := throughFault(t, network.RoundTrip)
+	client.limiter.Limiter = testkit.OpenLimiter{}
 	return client, network
 }
 
@@ -51,26 +53,26 @@ func (c *faultClient) conversation() (*drift.Conversation, error) {
 }
 
 func (c *faultClient) createConversation() error {
-	_, err := c.Conversations.CreateFromScratch(c.t.Context(), drift.ConversationCreateFromScratchRequest{Email: markedAddress, Title: markedBody})
+	_, err := c.Conversations.CreateFromScratch(c.t.Context(), drift.ConversationCreateFromScratchRequest{Email: testkit.MarkedAddress, Title: testkit.MarkedBody})
 	return c.saw(err)
 }
 
 // requireAllSpent: every request took a slot and a call of the month, and none was sent twice.
-func (c *faultClient) requireAllSpent(calls int, network *memoryNetwork) {
+func (c *faultClient) requireAllSpent(calls int, network *testkit.MemoryNetwork) {
 	c.t.Helper()
-	assert.EqualValues(c.t, calls, network.requests.Load())
+	assert.EqualValues(c.t, calls, network.Requests.Load())
 	c.requireSpent(calls, calls)
 }
 
 func faultTruncatedJSON(t *testing.T) {
 	client, network := bodyFault(t)
-	whole := `{"data":{"id":1,"title":"` + markedAnswer + `","labels":["a"],"custom_attributes":{"a":1.5}}}`
+	whole := `{"data":{"id":1,"title":"` + testkit.MarkedAnswer + `","labels":["a"],"custom_attributes":{"a":1.5}}}`
 	for cut := range len(whole) {
-		network.body = whole[:cut]
+		network.Body = whole[:cut]
 		_, err := client.conversation()
-		requireDecodeError(t, err, "")
+		testkit.RequireDecodeError(t, err, "")
 		err = client.createConversation()
-		requireDecodeError(t, err, "")
+		testkit.RequireDecodeError(t, err, "")
 		require.ErrorIs(t, err, drift.ErrAmbiguous)
 	}
 	client.requireAllSpent(2*len(whole), network)
@@ -78,10 +80,10 @@ func faultTruncatedJSON(t *testing.T) {
 
 func faultWrongContentType(t *testing.T) {
 	client, network := bodyFault(t)
-	network.body = `{"data":{"id":1}}`
+	network.Body = `{"data":{"id":1}}`
 	lenient := []string{"", "text/plain", "application/octet-stream", "text/json; charset=UTF-8", "application/problem+json", "///", "a; b; c"}
 	for _, contentType := range lenient {
-		network.contentType = contentType
+		network.ContentType = contentType
 		conversation, err := client.conversation()
 		require.NoError(t, err, contentType)
 		assert.Equal(t, &drift.Conversation{ID: 1}, conversation)
@@ -94,12 +96,12 @@ func faultWrongContentType(t *testing.T) {
 		require.ErrorIs(t, err, drift.ErrAmbiguous)
 	}
 	for _, contentType := range []string{"text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml"} {
-		network.contentType = contentType
+		network.ContentType = contentType
 		refuse()
 	}
-	network.contentType = "application/json"
-	for _, body := range []string{"<!doctype html><title>" + markedAnswer, " \r\n<html>", "Log in, " + markedAnswer, "\x1f\x8b\x08"} {
-		network.body = body
+	network.ContentType = "application/json"
+	for _, body := range []string{"<!doctype html><title>" + testkit.MarkedAnswer, " \r\n<html>", "Log in, " + testkit.MarkedAnswer, "\x1f\x8b\x08"} {
+		network.Body = body
 		refuse()
 	}
 	client.requireAllSpent(len(lenient)+14, network)
@@ -107,21 +109,21 @@ func faultWrongContentType(t *testing.T) {
 
 func faultWrongCharset(t *testing.T) {
 	client, network := bodyFault(t)
-	network.body = "{\"data\":{\"id\":1,\"title\":\"\xe9\"}}"
-	for _, charset := range []string{"iso-8859-1", "latin1", "windows-1252", "utf-16", "UTF-16LE", markedAnswer} {
-		network.contentType = "application/json; charset=" + charset
+	network.Body = "{\"data\":{\"id\":1,\"title\":\"\xe9\"}}"
+	for _, charset := range []string{"iso-8859-1", "latin1", "windows-1252", "utf-16", "UTF-16LE", testkit.MarkedAnswer} {
+		network.ContentType = "application/json; charset=" + charset
 		_, err := client.conversation()
 		require.ErrorIs(t, err, drift.ErrUnexpectedContent, charset)
 	}
-	network.contentType = "application/json"
+	network.ContentType = "application/json"
 	for _, body := range []string{"\xff\xfe{\x00}\x00", "\xfe\xff\x00{\x00}"} { // UTF-16 that does not say so
-		network.body = body
+		network.Body = body
 		_, err := client.conversation()
 		require.ErrorIs(t, err, drift.ErrUnexpectedContent)
 	}
-	network.body = `{"data":{"id":1,"title":"é"}}`
+	network.Body = `{"data":{"id":1,"title":"é"}}`
 	for _, charset := range []string{"utf-8", "UTF-8", `"utf-8"`, "utf8", "us-ascii"} {
-		network.contentType = "application/json; charset=" + charset
+		network.ContentType = "application/json; charset=" + charset
 		conversation, err := client.conversation()
 		require.NoError(t, err, charset)
 		assert.Equal(t, "é", conversation.Title)
@@ -182,7 +184,7 @@ func faultHugeBody(t *testing.T) {
 func checkHugeBody(t *testing.T, announced int64, size, piece, read int) {
 	var body *longBody
 	client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-		resp := memoryAnswer(r, http.StatusOK, "application/json", "")
+		resp := testkit.MemoryAnswer(r, http.StatusOK, "application/json", "")
 		body = &longBody{left: size, piece: piece}
 		resp.Body, resp.ContentLength = body, announced
 		return resp, nil
@@ -206,7 +208,7 @@ func checkHugeErrorBody(t *testing.T) {
 	for announced, most := range map[int64]int{-1: 64<<10 + 1<<20 + 1, gibibyte: 64<<10 + 1} {
 		body := &longBody{left: gibibyte, piece: 1 << 20}
 		client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-			resp := memoryAnswer(r, http.StatusNotFound, "application/json", "")
+			resp := testkit.MemoryAnswer(r, http.StatusNotFound, "application/json", "")
 			resp.Body, resp.ContentLength = body, announced
 			return resp, nil
 		})
@@ -282,7 +284,7 @@ func faultUnaskedEncoding(t *testing.T) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, sent)
 	})
-	for _, encoding = range []string{"br", "deflate", "zstd", "gzip, gzip", "x-gzip", markedAnswer} {
+	for _, encoding = range []string{"br", "deflate", "zstd", "gzip, gzip", "x-gzip", testkit.MarkedAnswer} {
 		sent = body
 		_, err := client.conversation()
 		require.ErrorIs(t, err, drift.ErrUnexpectedContent, encoding)
@@ -307,7 +309,7 @@ func faultUnaskedEncoding(t *testing.T) {
 }
 
 func faultHugeHeaders(t *testing.T) {
-	for name, piece := range map[string]string{"one": strings.Repeat("x", 1<<10), "many": markedAnswer + "\r\nX-More: "} {
+	for name, piece := range map[string]string{"one": strings.Repeat("x", 1<<10), "many": testkit.MarkedAnswer + "\r\nX-More: "} {
 		t.Run(name, func(t *testing.T) {
 			client := serveFault(t, func(w http.ResponseWriter, _ *http.Request) {
 				conn, _, err := w.(http.Hijacker).Hijack()
@@ -333,7 +335,7 @@ func faultInvalidUTF8(t *testing.T) {
 	for text, want := range map[string]string{
 		"a\xffb": "a\ufffdb", `a\ud83db`: "a\ufffdb", `a\ude00b`: "a\ufffdb", `a\u0000b`: "a\x00b", `a\ud83d\ude00b`: "a😀b", "a\xc0\x80b": "a\ufffdb", "a\xed\xa0\x80b": "a\ufffdb",
 	} {
-		network.status, network.body = http.StatusOK, `{"data":{"id":1,"title":"`+text+`","`+text+`":"`+text+`"}}`
+		network.Status, network.Body = http.StatusOK, `{"data":{"id":1,"title":"`+text+`","`+text+`":"`+text+`"}}`
 		conversation, err := client.conversation()
 		require.NoError(t, err, text)
 		for strings.Contains(conversation.Title, "\ufffd\ufffd") { // how many stand for what is missing is of no interest
@@ -343,10 +345,10 @@ func faultInvalidUTF8(t *testing.T) {
 		_, err = json.Marshal(conversation)
 		require.NoError(t, err)
 
-		network.status, network.body = http.StatusNotFound, `{"error":{"type":"`+text+`","message":"`+text+`","param":"`+text+`"}}`
+		network.Status, network.Body = http.StatusNotFound, `{"error":{"type":"`+text+`","message":"`+text+`","param":"`+text+`"}}`
 		_, err = client.conversation()
 		require.ErrorIs(t, err, drift.ErrNotFound)
-		requirePrintableError(t, err)
+		testkit.RequirePrintableError(t, err)
 	}
 }
 
@@ -354,7 +356,7 @@ func faultLargeID(t *testing.T) {
 	client, network := bodyFault(t)
 	for _, digits := range []string{"9007199254740993", "9223372036854775807"} {
 		for _, value := range []string{digits, `"` + digits + `"`} {
-			network.body = `{"data":{"id":` + value + `,"contact_id":` + value + `,"custom_attributes":{"n":` + digits + `}}}`
+			network.Body = `{"data":{"id":` + value + `,"contact_id":` + value + `,"custom_attributes":{"n":` + digits + `}}}`
 			id, err := strconv.ParseInt(digits, 10, 64)
 			require.NoError(t, err)
 			conversation, err := client.Conversations.Get(t.Context(), drift.ConversationID(id))
@@ -371,21 +373,21 @@ func faultLargeID(t *testing.T) {
 
 func faultNumberOutOfRange(t *testing.T) {
 	client, network := bodyFault(t)
-	for _, value := range append([]string{"1e400", "1e-1", "-0", "9223372036854775808"}, refusedIntegers...) {
-		network.body = `{"data":{"id":` + value + `}}`
+	for _, value := range append([]string{"1e400", "1e-1", "-0", "9223372036854775808"}, testkit.RefusedIntegers...) {
+		network.Body = `{"data":{"id":` + value + `}}`
 		_, err := client.conversation()
-		requireDecodeError(t, err, "/id")
+		testkit.RequireDecodeError(t, err, "/id")
 	}
-	for _, value := range refusedIntegers {
-		network.body = `{"data":{"id":1,"duration":` + value + `}}`
+	for _, value := range testkit.RefusedIntegers {
+		network.Body = `{"data":{"id":1,"duration":` + value + `}}`
 		_, err := client.Meetings.Get(t.Context(), 1)
-		requireDecodeError(t, client.saw(err), "/duration")
+		testkit.RequireDecodeError(t, client.saw(err), "/duration")
 	}
 }
 
 // decodedRecord is an operation that answers with a record, or with a list of them, and the record's type.
 type decodedRecord struct {
-	call invocation
+	call testkit.Invocation
 	of   reflect.Type
 	list bool
 }
@@ -402,7 +404,7 @@ func (d decodedRecord) answer(object any) string {
 // fields are those of the record by name, with good values.
 func (d decodedRecord) fields(t *testing.T) (fields map[string]json.RawMessage) {
 	t.Helper()
-	record := filled(t, d.of)
+	record := testkit.Filled(t, d.of)
 	if extra := record.Elem().FieldByName("Extra"); extra.IsValid() {
 		extra.SetZero()
 	}
@@ -420,10 +422,10 @@ func (d decodedRecord) fields(t *testing.T) (fields map[string]json.RawMessage) 
 // decodedRecords lists the operations that answer with records. Those that range over a list read its pages in the same way.
 func decodedRecords(t *testing.T) (found []decodedRecord) {
 	t.Helper()
-	client := reflect.ValueOf(newClient(t, "https://drift.test")).Elem()
-	for _, call := range invocations(t) {
-		of := client.FieldByName(call.service).Type().Method(call.index).Type.Out(0)
-		if call.ranges() || of.Kind() != reflect.Pointer {
+	client := reflect.ValueOf(testkit.NewClient(t, "https://drift.test")).Elem()
+	for _, call := range testkit.Invocations(t) {
+		of := client.FieldByName(call.Service).Type().Method(call.Index).Type.Out(0)
+		if call.Ranges() || of.Kind() != reflect.Pointer {
 			continue
 		}
 		of = of.Elem()
@@ -446,17 +448,17 @@ func faultNullEverywhere(t *testing.T) {
 		for name := range record.fields(t) {
 			nulls[name] = nil
 		}
-		network.body = record.answer(nulls)
-		err := client.saw(record.call.on(t.Context(), client.Client))
+		network.Body = record.answer(nulls)
+		err := client.saw(record.call.On(t.Context(), client.Client))
 		if record.mayLackID() {
 			require.NoError(t, err)
 			continue
 		}
-		requireDecodeError(t, err, "/id")
+		testkit.RequireDecodeError(t, err, "/id")
 		nulls["id"] = "1"
-		network.body = record.answer(nulls)
-		results := record.call.results(t.Context(), client.Client)
-		require.True(t, results[1].IsNil(), "%s: %v", record.call.operation.name, results[1])
+		network.Body = record.answer(nulls)
+		results := record.call.Results(t.Context(), client.Client)
+		require.True(t, results[1].IsNil(), "%s: %v", record.call.Operation.Name, results[1])
 		got := results[0].Elem()
 		if record.list {
 			got = got.FieldByName("Items").Index(0).Elem()
@@ -470,24 +472,24 @@ func faultNullEverywhere(t *testing.T) {
 func faultWrongTopLevel(t *testing.T) {
 	client, network := bodyFault(t)
 	for _, record := range decodedRecords(t) {
-		wrong := []string{`"` + markedAnswer + `"`, `7`, `true`, `{"data":"` + markedAnswer + `"}`, `{"data":7}`, `{"data":false}`, `[7]`, `{"data":["` + markedAnswer + `"]}`}
+		wrong := []string{`"` + testkit.MarkedAnswer + `"`, `7`, `true`, `{"data":"` + testkit.MarkedAnswer + `"}`, `{"data":7}`, `{"data":false}`, `[7]`, `{"data":["` + testkit.MarkedAnswer + `"]}`}
 		switch {
 		case record.list: // no list is an empty one
 			wrong = append(wrong, `{}`, `{"data":{}}`)
-		case record.call.method != "MatchEmail": // which finds nothing then
+		case record.call.Method != "MatchEmail": // which finds nothing then
 			wrong = append(wrong, `null`, `[]`, `{"data":null}`, `{"data":[]}`)
 		}
-		for _, network.body = range wrong {
-			err := client.saw(record.call.on(t.Context(), client.Client))
-			require.ErrorAs(t, err, new(*drift.DecodeError), "%s %s", record.call.operation.name, network.body)
-			assert.Equal(t, !record.call.reads(), errors.Is(err, drift.ErrAmbiguous))
+		for _, network.Body = range wrong {
+			err := client.saw(record.call.On(t.Context(), client.Client))
+			require.ErrorAs(t, err, new(*drift.DecodeError), "%s %s", record.call.Operation.Name, network.Body)
+			assert.Equal(t, !record.call.Reads(), errors.Is(err, drift.ErrAmbiguous))
 		}
 	}
 }
 
 func faultUnknownEnum(t *testing.T) {
 	client, network := bodyFault(t)
-	network.body = `{"data":{"id":1,"status":"snoozed","direction":"Sideways"}}`
+	network.Body = `{"data":{"id":1,"status":"snoozed","direction":"Sideways"}}`
 	conversation, err := client.conversation()
 	require.NoError(t, err)
 	assert.Equal(t, drift.ConversationStatus("snoozed"), conversation.Status)
@@ -506,9 +508,9 @@ func faultUnknownField(t *testing.T) {
 		for name, value := range unknown {
 			fields[name] = value
 		}
-		network.body = record.answer(fields)
-		results := record.call.results(t.Context(), client.Client)
-		require.True(t, results[1].IsNil(), "%s: %v", record.call.operation.name, results[1])
+		network.Body = record.answer(fields)
+		results := record.call.Results(t.Context(), client.Client)
+		require.True(t, results[1].IsNil(), "%s: %v", record.call.Operation.Name, results[1])
 		got := results[0].Elem()
 		if record.list {
 			got = got.FieldByName("Items").Index(0).Elem()
@@ -535,28 +537,28 @@ func faultWrongType(t *testing.T) {
 			for other, value := range fields {
 				wrong[other] = value
 			}
-			wrong[name] = json.RawMessage(`[["` + markedAnswer + `"]]`)
-			network.body = record.answer(wrong)
-			err := client.saw(record.call.on(t.Context(), client.Client))
+			wrong[name] = json.RawMessage(`[["` + testkit.MarkedAnswer + `"]]`)
+			network.Body = record.answer(wrong)
+			err := client.saw(record.call.On(t.Context(), client.Client))
 			var decode *drift.DecodeError
 			require.ErrorAs(t, err, &decode, "%s of %s", name, record.of.Name())
 			assert.True(t, decode.Path == "/"+name || decode.Path == "/"+name+"/0", "%s of %s: %s", name, record.of.Name(), decode.Path)
 			assert.Equal(t, record.list, errors.As(err, new(*drift.RecordError)))
-			assert.Equal(t, !record.call.reads(), errors.Is(err, drift.ErrAmbiguous))
+			assert.Equal(t, !record.call.Reads(), errors.Is(err, drift.ErrAmbiguous))
 		}
 	}
 }
 
 func faultNumberOrText(t *testing.T) {
 	client, network := bodyFault(t)
-	for _, network.body = range []string{
+	for _, network.Body = range []string{
 		`{"data":[{"id":7,"company_id":"12"}]}`, `{"data":[{"id":"7","company_id":12}]}`,
 	} {
-		page, err := client.Companies.ListPeople(t.Context(), markedPath, drift.CompanyListPeopleOptions{})
+		page, err := client.Companies.ListPeople(t.Context(), testkit.MarkedPath, drift.CompanyListPeopleOptions{})
 		require.NoError(t, client.saw(err))
 		assert.Equal(t, []*drift.Person{{ID: 7, CompanyID: "12"}}, page.Items)
 	}
-	for _, network.body = range []string{`{"data":{"id":7,"created_at":1767225600000}}`, `{"data":{"id":"7","created_at":"1767225600000"}}`} {
+	for _, network.Body = range []string{`{"data":{"id":7,"created_at":1767225600000}}`, `{"data":{"id":"7","created_at":"1767225600000"}}`} {
 		conversation, err := client.Conversations.Get(t.Context(), 7)
 		require.NoError(t, client.saw(err))
 		assert.Equal(t, &drift.Conversation{ID: 7, CreatedAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, conversation)
@@ -565,7 +567,7 @@ func faultNumberOrText(t *testing.T) {
 
 func faultDuplicateNames(t *testing.T) {
 	client, network := bodyFault(t)
-	for _, network.body = range []string{
+	for _, network.Body = range []string{
 		`{"data":{"id":9,"id":1,"title":"b","Title":"a","assignedUserId":8,"assigned_user_id":7}}`,
 		`{"DATA":{"id":9,"title":"c"},"data":{"ID":2,"Id":1,"TITLE":"b","AssignedUserID":7}}`,
 	} {
@@ -584,12 +586,12 @@ func faultDeepNesting(t *testing.T) {
 			"lists": lists, "closed": lists + strings.Repeat("]", levels), "objects": objects, "unknown field": `{"data":{"id":1,"x":` + lists,
 			"attributes": `{"data":{"id":1,"custom_attributes":` + objects, "beside the data": `{"data":{"id":1},"x":` + objects, "pagination": `{"data":{"id":1},"pagination":` + lists,
 		} {
-			network.status, network.body = http.StatusOK, body
+			network.Status, network.Body = http.StatusOK, body
 			requireBounded(t, func() {
 				_, err := client.conversation()
 				require.ErrorAs(t, err, new(*drift.DecodeError), name)
 			})
-			network.status, network.body = http.StatusNotFound, `{"error":`+body
+			network.Status, network.Body = http.StatusNotFound, `{"error":`+body
 			requireBounded(t, func() {
 				_, err := client.conversation()
 				require.ErrorIs(t, err, drift.ErrNotFound, name)
@@ -601,15 +603,15 @@ func faultDeepNesting(t *testing.T) {
 func faultTrailingData(t *testing.T) {
 	client, network := bodyFault(t)
 	const document = `{"data":{"id":1}}`
-	for _, network.body = range []string{
-		document + " x", document + document, document + "]", document + "\x00", document + " " + markedAnswer, document + "\ufeff", `{"id":1} null`, `{"id":1},`,
+	for _, network.Body = range []string{
+		document + " x", document + document, document + "]", document + "\x00", document + " " + testkit.MarkedAnswer, document + "\ufeff", `{"id":1} null`, `{"id":1},`,
 	} {
 		_, err := client.conversation()
-		requireDecodeError(t, err, "")
+		testkit.RequireDecodeError(t, err, "")
 	}
-	for _, network.body = range []string{document + " \r\n\t", "\n\t " + document, "\ufeff" + document, "\ufeff \r\n" + document} {
+	for _, network.Body = range []string{document + " \r\n\t", "\n\t " + document, "\ufeff" + document, "\ufeff \r\n" + document} {
 		conversation, err := client.conversation()
-		require.NoError(t, err, "%q", network.body)
+		require.NoError(t, err, "%q", network.Body)
 		assert.Equal(t, &drift.Conversation{ID: 1}, conversation)
 	}
 }
@@ -621,7 +623,7 @@ func faultOddDates(t *testing.T) {
 		`"2026-01-01T00:00:00+00:00"`: newYear, `"2026-01-01T00:00:00Z"`: newYear, `"2025-12-31T14:00:00-10:00"`: newYear, `"2026-01-01T05:45:00.000000+05:45"`: newYear,
 		`1767225600000`: newYear, `"1767225600000"`: newYear, `1.7672256e12`: newYear, `0`: {}, `"0"`: {}, `""`: {}, `-1`: time.UnixMilli(-1).UTC(), `null`: {},
 	} {
-		network.body = `{"data":{"id":1,"created_at":` + value + `}}`
+		network.Body = `{"data":{"id":1,"created_at":` + value + `}}`
 		conversation, err := client.conversation()
 		require.NoError(t, err, value)
 		assert.Equal(t, want, conversation.CreatedAt, value)
@@ -630,52 +632,52 @@ func faultOddDates(t *testing.T) {
 		`" "`, `"2026-01-01T00:00:00"`, `"2026-01-01 00:00:00"`, `"2026-01-01"`, `"0000-00-00"`, `"0000-00-00 00:00:00"`, `"2026-02-30T00:00:00Z"`, `"2026-01-01T24:00:00Z"`,
 		`"2026-01-01T00:00:00 CET"`, `"2026-01-01T00:00:00+2500"`, `"Thu, 01 Jan 2026 00:00:00 GMT"`, `1767225600.5`, `1.7672256001234e12`, `true`,
 	} {
-		network.body = `{"data":{"id":1,"created_at":` + value + `}}`
+		network.Body = `{"data":{"id":1,"created_at":` + value + `}}`
 		_, err := client.conversation()
-		requireDecodeError(t, err, "/created_at")
+		testkit.RequireDecodeError(t, err, "/created_at")
 	}
 }
 
 // throughPages returns a client of a list of contacts in pages.
-func throughPages(t *testing.T, pages *pagedContacts) *faultClient {
+func throughPages(t *testing.T, pages *testkit.PagedContacts) *faultClient {
 	t.Helper()
-	return throughFault(t, pages.roundTrip)
+	return throughFault(t, pages.RoundTrip)
 }
 
 // collect reads a list of contacts from a cursor on.
 func (c *faultClient) collect(ctx context.Context, cursor string, opts ...drift.CallOption) ([]int, *drift.PageError) {
-	contacts, err := drift.Collect(c.Contacts.All(ctx, drift.ContactListOptions{Search: markedQuery, Cursor: cursor}, opts...), 0)
+	contacts, err := drift.Collect(c.Contacts.All(ctx, drift.ContactListOptions{Search: testkit.MarkedQuery, Cursor: cursor}, opts...), 0)
 	var failed *drift.PageError
 	if c.saw(err) != nil {
 		require.ErrorAs(c.t, err, &failed)
 	}
-	return idsOf(contacts), failed
+	return testkit.IDsOf(contacts), failed
 }
 
 func faultOddPages(t *testing.T) {
 	t.Run("a cursor repeats", func(t *testing.T) {
-		pages := &pagedContacts{pages: map[string]contactPage{"": {ids: []int{1}, next: "a"}, "a": {ids: []int{2}, next: "b"}, "b": {ids: []int{3}, next: "a"}}}
+		pages := &testkit.PagedContacts{Pages: map[string]testkit.ContactPage{"": {IDs: []int{1}, Next: "a"}, "a": {IDs: []int{2}, Next: "b"}, "b": {IDs: []int{3}, Next: "a"}}}
 		ids, failed := throughPages(t, pages).collect(t.Context(), "")
 		assert.Equal(t, []int{1, 2, 3}, ids)
 		require.ErrorIs(t, failed, drift.ErrCursorLoop)
-		assert.Equal(t, []string{"", "a", "b"}, pages.cursors())
+		assert.Equal(t, []string{"", "a", "b"}, pages.Cursors())
 	})
 	t.Run("empty pages", func(t *testing.T) {
-		pages := &pagedContacts{pages: map[string]contactPage{"": {next: "a"}, "a": {next: "b"}, "b": {ids: []int{1}, next: "c"}, "c": {}}}
+		pages := &testkit.PagedContacts{Pages: map[string]testkit.ContactPage{"": {Next: "a"}, "a": {Next: "b"}, "b": {IDs: []int{1}, Next: "c"}, "c": {}}}
 		ids, failed := throughPages(t, pages).collect(t.Context(), "")
 		require.Nil(t, failed)
 		assert.Equal(t, []int{1}, ids)
 	})
 	t.Run("a link to another host", func(t *testing.T) {
-		trap, calls := trapServer(t)
+		trap, calls := testkit.TrapServer(t)
 		requests := 0
 		client := serveFault(t, func(w http.ResponseWriter, r *http.Request) {
 			requests++
 			links := ""
 			if requests == 1 {
-				links = fmt.Sprintf(`,"links":{"next":%q}`, trap+"/v2/contacts?next=second&token="+markedAnswer)
+				links = fmt.Sprintf(`,"links":{"next":%q}`, trap+"/v2/contacts?next=second&token="+testkit.MarkedAnswer)
 			}
-			respond(http.StatusOK, fmt.Sprintf(`{"data":[{"id":%d}]%s}`, requests, links))(w, r)
+			testkit.Respond(http.StatusOK, fmt.Sprintf(`{"data":[{"id":%d}]%s}`, requests, links))(w, r)
 		})
 		ids, failed := client.collect(t.Context(), "")
 		require.Nil(t, failed)
@@ -696,7 +698,7 @@ func checkEndlessList(t *testing.T) {
 			case <-r.Context().Done():
 				return nil, r.Context().Err()
 			}
-			return memoryAnswer(r, http.StatusOK, "application/json", contactPage{ids: []int{requests}, next: fmt.Sprint(requests)}.json()), nil
+			return testkit.MemoryAnswer(r, http.StatusOK, "application/json", testkit.ContactPage{IDs: []int{requests}, Next: fmt.Sprint(requests)}.JSON()), nil
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 10500*time.Millisecond)
 		defer cancel()
@@ -719,8 +721,8 @@ func faultPageFails(t *testing.T) {
 		for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
 			t.Run(fmt.Sprint(status, len(opts)), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					pages := &pagedContacts{pages: map[string]contactPage{
-						"": {ids: []int{1, 2}, next: "b"}, "b": {ids: []int{3, 4}, next: "c"}, "c": {status: status}, "d": {ids: []int{7, 8}, next: "e"}, "e": {ids: []int{9}},
+					pages := &testkit.PagedContacts{Pages: map[string]testkit.ContactPage{
+						"": {IDs: []int{1, 2}, Next: "b"}, "b": {IDs: []int{3, 4}, Next: "c"}, "c": {Status: status}, "d": {IDs: []int{7, 8}, Next: "e"}, "e": {IDs: []int{9}},
 					}}
 					client := throughPages(t, pages)
 					ids, failed := client.collect(t.Context(), "", opts...)
@@ -730,10 +732,10 @@ func faultPageFails(t *testing.T) {
 					var api *drift.APIError
 					require.ErrorAs(t, failed, &api)
 					assert.Equal(t, status, api.StatusCode)
-					assert.Equal(t, 2+len(api.Attempts), pages.requests())
-					assert.False(t, slices.Contains(pages.cursors(), "d"), "nothing after the failure")
+					assert.Equal(t, 2+len(api.Attempts), pages.Requests())
+					assert.False(t, slices.Contains(pages.Cursors(), "d"), "nothing after the failure")
 
-					pages.pages["c"] = contactPage{ids: []int{5, 6}, next: "d"}
+					pages.Pages["c"] = testkit.ContactPage{IDs: []int{5, 6}, Next: "d"}
 					ids, failed = client.collect(t.Context(), failed.Cursor, opts...)
 					require.Nil(t, failed)
 					assert.Equal(t, []int{5, 6, 7, 8, 9}, ids)

@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -76,7 +78,7 @@ func wireTo(t *testing.T, baseURL string, client *http.Client) *wired {
 
 // pooled is a transport whose pool the client could empty, as it could that of an http.Transport.
 type pooled struct {
-	roundTripper
+	testkit.Responder
 	pool *http.Transport
 }
 
@@ -84,14 +86,14 @@ func (p pooled) CloseIdleConnections() { p.pool.CloseIdleConnections() }
 
 // The answers to read and write.
 const (
-	wholeList   = `{"data": [{"id": 1, "title": "` + markedAnswer + `"}, {"id": 2}]}`
-	wholeRecord = `{"data": {"id": 1, "title": "` + markedAnswer + `"}}`
+	wholeList   = `{"data": [{"id": 1, "title": "` + testkit.MarkedAnswer + `"}, {"id": 2}]}`
+	wholeRecord = `{"data": {"id": 1, "title": "` + testkit.MarkedAnswer + `"}}`
 )
 
 // read fetches a list: the whole list or nothing.
 func (w *wired) read(ctx context.Context) error {
 	w.t.Helper()
-	page, err := w.Conversations.List(ctx, drift.ConversationListOptions{Title: markedQuery, Email: markedAddress})
+	page, err := w.Conversations.List(ctx, drift.ConversationListOptions{Title: testkit.MarkedQuery, Email: testkit.MarkedAddress})
 	if err != nil {
 		assert.Nil(w.t, page)
 		return w.saw(err)
@@ -103,7 +105,7 @@ func (w *wired) read(ctx context.Context) error {
 // write creates a record: the whole record or nothing.
 func (w *wired) write(ctx context.Context) error {
 	w.t.Helper()
-	record, err := w.Conversations.CreateFromScratch(ctx, drift.ConversationCreateFromScratchRequest{Email: markedAddress, Title: markedBody})
+	record, err := w.Conversations.CreateFromScratch(ctx, drift.ConversationCreateFromScratchRequest{Email: testkit.MarkedAddress, Title: testkit.MarkedBody})
 	if err != nil {
 		assert.Nil(w.t, record)
 		return w.saw(err)
@@ -147,9 +149,9 @@ func (w *wired) requireSent(requests int) {
 	require.Len(w.t, arrived, requests)
 	for _, r := range arrived {
 		if r.Stream == 0 {
-			assert.Contains(w.t, string(r.Head), "Authorization: Bearer "+markedToken+"\r\n")
+			assert.Contains(w.t, string(r.Head), "Authorization: Bearer "+testkit.MarkedToken+"\r\n")
 		}
-		assert.True(w.t, len(r.Body) == 0 || strings.Contains(string(r.Body), markedBody), "%s", r.Body)
+		assert.True(w.t, len(r.Body) == 0 || strings.Contains(string(r.Body), testkit.MarkedBody), "%s", r.Body)
 	}
 }
 
@@ -289,7 +291,7 @@ func handshakeStalls(t *testing.T) {
 		err := call(w, t.Context())
 		checkUnsent(t, w, err, 3)
 		require.ErrorContains(t, err, "timeout")
-		requireTimeout(t, err)
+		testkit.RequireTimeout(t, err)
 		assert.Equal(t, 3, w.raw.Connections())
 		w.requireSent(0)
 
@@ -297,16 +299,6 @@ func handshakeStalls(t *testing.T) {
 		w.raw.Accept((*raw.Conn).Silence, nil)
 		checkSentOnce(t, w, call)
 	})
-}
-
-func requireTimeout(t *testing.T, err error) {
-	t.Helper()
-	var timeout net.Error
-	require.ErrorAs(t, err, &timeout)
-	assert.True(t, timeout.Timeout())
-	var transport *drift.TransportError
-	require.ErrorAs(t, err, &transport)
-	assert.True(t, transport.Timeout())
 }
 
 // checkSentOnce: the first attempt meets a connection that is no use and sends nothing, the second one succeeds.
@@ -375,9 +367,9 @@ func idempotencyKey(t *testing.T) {
 	w := wireTCP(t)
 	w.raw.Answer(whole)
 	for _, name := range []string{"Idempotency-Key", "idempotency-key", "X-Idempotency-Key"} {
-		_, err := drift.NewClient(drift.WithToken(markedToken), drift.WithHeader(name, markedHeader))
+		_, err := drift.NewClient(drift.WithToken(testkit.MarkedToken), drift.WithHeader(name, testkit.MarkedHeader))
 		require.ErrorIs(t, w.saw(err), drift.ErrInvalid)
-		require.ErrorIs(t, w.post(t.Context(), drift.WithHeader(name, markedHeader)), drift.ErrInvalid)
+		require.ErrorIs(t, w.post(t.Context(), drift.WithHeader(name, testkit.MarkedHeader)), drift.ErrInvalid)
 	}
 	w.requireSent(0)
 	w.requireSpent(0, 0)
@@ -387,7 +379,7 @@ func resetInHeaders(t *testing.T) {
 	for name, end := range map[string]raw.Answer{"reset": (*raw.Conn).Reset, "closed": (*raw.Conn).Close} {
 		t.Run(name, func(t *testing.T) {
 			checkBrokenAnswer(t, wireTCP, func(c *raw.Conn) {
-				c.Send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-" + markedAnswer)
+				c.Send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-" + testkit.MarkedAnswer)
 				end(c)
 			}, 0)
 		})
@@ -559,7 +551,7 @@ func neverAnswers(t *testing.T) {
 	t.Run("timeout", func(t *testing.T) {
 		w := wireImpatient(t)
 		w.raw.Answer((*raw.Conn).Silence)
-		requireTimeout(t, w.write(t.Context()))
+		testkit.RequireTimeout(t, w.write(t.Context()))
 	})
 	t.Run("others go on", func(t *testing.T) {
 		w := wireTCP(t)
@@ -658,9 +650,9 @@ func streamResetInBody(t *testing.T) {
 func informationalAnswers(t *testing.T) {
 	interim := func(c *raw.Conn, status int) bool {
 		if c.Request.Stream != 0 {
-			return c.Headers(status, http.Header{"Link": {"</" + markedAnswer + ">"}}, false)
+			return c.Headers(status, http.Header{"Link": {"</" + testkit.MarkedAnswer + ">"}}, false)
 		}
-		return c.Send(fmt.Sprintf("HTTP/1.1 %d %s\r\nLink: </%s>\r\n\r\n", status, http.StatusText(status), markedAnswer))
+		return c.Send(fmt.Sprintf("HTTP/1.1 %d %s\r\nLink: </%s>\r\n\r\n", status, http.StatusText(status), testkit.MarkedAnswer))
 	}
 	for protocol, start := range map[string]func(*testing.T) *wired{"HTTP/1.1": wireTCP, "HTTP/2": wireHTTP2} {
 		t.Run(protocol, func(t *testing.T) {
@@ -692,7 +684,7 @@ func informationalAnswers(t *testing.T) {
 		forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
 			w := wireTCP(t)
 			w.raw.Answer(func(c *raw.Conn) {
-				c.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + markedAnswer + "\r\n\r\n")
+				c.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + testkit.MarkedAnswer + "\r\n\r\n")
 				c.Pause(patience)
 				c.Close()
 			})
@@ -781,14 +773,14 @@ func (w *wired) atOnce(calls int) {
 }
 
 func proxyRefuses(t *testing.T) {
-	credentials := url.UserPassword(markedAddress, markedSecret)
-	encoded := base64.StdEncoding.EncodeToString([]byte(markedAddress + ":" + markedSecret))
+	credentials := url.UserPassword(testkit.MarkedAddress, testkit.MarkedSecret)
+	encoded := base64.StdEncoding.EncodeToString([]byte(testkit.MarkedAddress + ":" + testkit.MarkedSecret))
 	for _, status := range []int{http.StatusProxyAuthRequired, http.StatusBadGateway} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
 				proxy := raw.Start(t)
 				proxy.Answer(func(c *raw.Conn) {
-					c.Send(fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Length: 9\r\n\r\n%s", status, http.StatusText(status), markedAnswer[:9]))
+					c.Send(fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Length: 9\r\n\r\n%s", status, http.StatusText(status), testkit.MarkedAnswer[:9]))
 				})
 				address := &url.URL{Scheme: "http", Host: strings.TrimPrefix(proxy.URL, "http://"), User: credentials}
 				w := wireTo(t, "https://drift.test", &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(address)}})
@@ -800,7 +792,7 @@ func proxyRefuses(t *testing.T) {
 				require.Len(t, proxy.Requests(), 3)
 				for _, request := range proxy.Requests() {
 					assert.Contains(t, string(request.Head), "Proxy-Authorization: Basic "+encoded)
-					assert.NotContains(t, string(request.Head), markedToken)
+					assert.NotContains(t, string(request.Head), testkit.MarkedToken)
 				}
 			})
 		})
@@ -808,7 +800,7 @@ func proxyRefuses(t *testing.T) {
 }
 
 func proxyLoginPage(t *testing.T) {
-	const page = "<!doctype html><title>" + markedAnswer + "</title>"
+	const page = "<!doctype html><title>" + testkit.MarkedAnswer + "</title>"
 	for _, contentType := range []string{"text/html; charset=utf-8", "application/json"} {
 		t.Run(contentType, func(t *testing.T) {
 			forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
@@ -54,37 +56,32 @@ func phases() []phase {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
-	stalls := func(status int) respondWith {
-		return func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: status, Body: stalled{r.Context()}, Request: r, ContentLength: -1}, nil
-		}
-	}
-	through := func(respond respondWith) func(*testing.T) *faultClient {
+	through := func(respond testkit.Responder) func(*testing.T) *faultClient {
 		return func(t *testing.T) *faultClient { return throughFault(t, respond) }
 	}
 	return []phase{
 		{name: "token", client: func(t *testing.T) *faultClient {
-			return throughFaultAs(t, drift.WithTokenSource(hangingSource{}), new(network).serve)
+			return throughFaultAs(t, drift.WithTokenSource(hangingSource{}), new(testkit.Network).Serve)
 		}},
 		{name: "queue", timely: true, client: func(t *testing.T) *faultClient {
-			c := throughFault(t, new(network).serve)
+			c := throughFault(t, new(testkit.Network).Serve)
 			c.limiter.Limiter = drift.NewLimiter(1)
 			require.NoError(t, c.get(t.Context()))
 			return c
 		}},
 		{name: "pause", timely: true, client: func(t *testing.T) *faultClient {
-			c := throughFault(t, answer(429, "Retry-After", "300"))
+			c := throughFault(t, testkit.Answer(429, "Retry-After", "300"))
 			require.ErrorIs(t, c.get(t.Context()), drift.ErrRateLimited)
 			return c
 		}},
-		{name: "backoff", timely: true, status: 503, sent: true, client: through(answerBody(503, markedErrorBody, "Retry-After", "50"))},
+		{name: "backoff", timely: true, status: 503, sent: true, client: through(testkit.AnswerBody(503, markedErrorBody, "Retry-After", "50"))},
 		{name: "quota", client: func(t *testing.T) *faultClient {
-			return throughFault(t, new(network).serve, drift.WithQuotaStore(new(hangingStore)))
+			return throughFault(t, new(testkit.Network).Serve, drift.WithQuotaStore(new(hangingStore)))
 		}},
-		{name: "dial", client: through(traced(0, hangs))},
-		{name: "headers", sent: true, client: through(traced(1, hangs))},
-		{name: "body", sent: true, client: through(stalls(200))},
-		{name: "body of an error", status: 500, sent: true, client: through(stalls(500))},
+		{name: "dial", client: through(testkit.Traced(0, hangs))},
+		{name: "headers", sent: true, client: through(testkit.Traced(1, hangs))},
+		{name: "body", sent: true, client: through(testkit.Stalled(200))},
+		{name: "body of an error", status: 500, sent: true, client: through(testkit.Stalled(500))},
 	}
 }
 
@@ -103,7 +100,7 @@ func (s hangingSource) Refresh(ctx context.Context, _ *oauth2.Token) (*oauth2.To
 }
 
 // hangingStore counts nothing until the caller gives up.
-type hangingStore struct{ slowStore }
+type hangingStore struct{ testkit.SlowStore }
 
 func (hangingStore) Reserve(ctx context.Context, _ time.Time) (drift.Usage, error) {
 	<-ctx.Done()
@@ -126,13 +123,13 @@ var endings = []ending{
 	}, []error{context.Canceled}},
 	{"cancel with a cause", false, func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithCancelCause(ctx)
-		time.AfterFunc(d, func() { cancel(errStopped) })
+		time.AfterFunc(d, func() { cancel(testkit.ErrStopped) })
 		return ctx, func() { cancel(nil) }
-	}, []error{context.Canceled, errStopped}},
+	}, []error{context.Canceled, testkit.ErrStopped}},
 	{"deadline", true, context.WithTimeout, []error{context.DeadlineExceeded}},
 	{"deadline with a cause", true, func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-		return context.WithTimeoutCause(ctx, d, errStopped)
-	}, []error{context.DeadlineExceeded, errStopped}},
+		return context.WithTimeoutCause(ctx, d, testkit.ErrStopped)
+	}, []error{context.DeadlineExceeded, testkit.ErrStopped}},
 }
 
 // checkEndings ends contexts in a phase, in virtual time: the call returns in that very moment.
@@ -175,7 +172,7 @@ func requireEnded(t *testing.T, err error, p phase, want []error) {
 	if p.status >= 500 {
 		sentinels = []error{want[0], drift.ErrServer}
 	}
-	requireSentinels(t, err, sentinels)
+	testkit.RequireSentinels(t, err, sentinels)
 	var transport *drift.TransportError
 	require.ErrorAs(t, err, &transport)
 	assert.Equal(t, p.sent, transport.Sent)
@@ -200,8 +197,8 @@ func named(name string) phase {
 
 func checkCancelledBefore(t *testing.T) {
 	for _, end := range endings {
-		network := new(network)
-		c := throughFault(t, network.serve)
+		network := new(testkit.Network)
+		c := throughFault(t, network.Serve)
 		ctx, cancel := end.of(t.Context(), 0)
 		time.Sleep(time.Nanosecond)
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
@@ -214,8 +211,8 @@ func checkCancelledBefore(t *testing.T) {
 		_, err := drift.Collect(c.Contacts.All(ctx, drift.ContactListOptions{}), 0)
 		requireEnded(t, c.saw(err), phase{}, end.want)
 		cancel()
-		assert.Empty(t, network.requests())
-		assert.Empty(t, c.limiter.books.outcomes)
+		assert.Empty(t, network.Requests())
+		assert.Empty(t, c.limiter.books.Outcomes)
 		c.requireSpent(0, 0)
 	}
 }
@@ -235,14 +232,14 @@ func checkCancelledInQueue(t *testing.T) {
 		synctest.Wait() // they are in the queue
 		group.Go(func() {
 			assert.NoError(t, c.get(t.Context()))
-			assertTook(t, time.Minute, start) // as if nobody had been before
+			testkit.AssertTook(t, time.Minute, start) // as if nobody had been before
 		})
 		group.Wait()
 		c.requireSpent(2, 2)
 	}))
 	t.Run("many who give up", inBubble(func(t *testing.T) {
 		c := named("queue").client(t)
-		c.watch.every = 1000
+		c.watch.Every = 1000
 		patience, done := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		for i := range 20 {
@@ -269,8 +266,8 @@ func checkDeadlineBeforeTurn(t *testing.T) {
 		c := named(name).client(t)
 		before, start := c.limiter.spent(), time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
-		requireLocalLimit(t, c.post(ctx), 59*time.Second)
-		requireLocalLimit(t, c.post(t.Context(), drift.WithTimeout(50*time.Second)), 59*time.Second)
+		testkit.RequireLocalLimit(t, c.post(ctx), 59*time.Second)
+		testkit.RequireLocalLimit(t, c.post(t.Context(), drift.WithTimeout(50*time.Second)), 59*time.Second)
 		cancel()
 		assert.Zero(t, time.Since(start), "at once")
 		c.requireSpent(before, before)
@@ -279,23 +276,23 @@ func checkDeadlineBeforeTurn(t *testing.T) {
 
 func checkCancelledInBackoff(t *testing.T) {
 	checkEndings(t, named("backoff"), endings)
-	for name, respond := range map[string]respondWith{"not sent": notSent, "no answer": noAnswer, "broken body": brokenBody} {
+	for name, respond := range map[string]testkit.Responder{"not sent": testkit.NotSent, "no answer": testkit.NoAnswer, "broken body": testkit.BrokenBody} {
 		t.Run(name, inBubble(func(t *testing.T) {
 			c := throughFault(t, respond, drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Hour, MaxBackoff: time.Hour}))
 			ctx, cancel := context.WithCancelCause(t.Context())
-			time.AfterFunc(time.Microsecond, func() { cancel(errStopped) })
+			time.AfterFunc(time.Microsecond, func() { cancel(testkit.ErrStopped) })
 			start := time.Now()
 			err := c.get(ctx)
 			assert.Equal(t, time.Microsecond, time.Since(start))
 			require.ErrorIs(t, err, context.Canceled)
-			require.ErrorIs(t, err, errStopped)
+			require.ErrorIs(t, err, testkit.ErrStopped)
 		}))
 	}
 }
 
 func checkDeadlineBeforeRetry(t *testing.T) {
 	for _, status := range []int{503, 429} {
-		c := throughFault(t, answerBody(status, markedErrorBody, "Retry-After", "30"))
+		c := throughFault(t, testkit.AnswerBody(status, markedErrorBody, "Retry-After", "30"))
 		start := time.Now()
 		err := c.get(t.Context(), drift.WithTimeout(20*time.Second))
 		assert.Zero(t, time.Since(start), "at once")
@@ -307,7 +304,7 @@ func checkDeadlineBeforeRetry(t *testing.T) {
 			assert.False(t, limited.Local)
 			assert.Equal(t, 30*time.Second, limited.RetryAfter)
 		}
-		requireLocalLimit(t, c.get(t.Context(), drift.WithTimeout(20*time.Second)), 30*time.Second)
+		testkit.RequireLocalLimit(t, c.get(t.Context(), drift.WithTimeout(20*time.Second)), 30*time.Second)
 		c.requireSpent(1, 1)
 	}
 }
@@ -335,7 +332,7 @@ func checkCancelledInBody(t *testing.T) {
 				requests.Add(1)
 				w.Header().Set("Content-Length", "100")
 				w.WriteHeader(status)
-				_, _ = io.WriteString(w, `{"data": "`+markedAnswer)
+				_, _ = io.WriteString(w, `{"data": "`+testkit.MarkedAnswer)
 				_ = http.NewResponseController(w).Flush()
 				close(half)
 				<-r.Context().Done()
@@ -347,11 +344,11 @@ func checkCancelledInBody(t *testing.T) {
 			<-half
 			time.Sleep(5 * time.Millisecond) // so that the call reads it
 			start := time.Now()
-			cancel(errStopped)
+			cancel(testkit.ErrStopped)
 			err := <-result
 			took := time.Since(start)
 			require.ErrorIs(t, err, context.Canceled)
-			require.ErrorIs(t, err, errStopped)
+			require.ErrorIs(t, err, testkit.ErrStopped)
 			<-dropped
 			assert.EqualValues(t, 1, requests.Load())
 			c.requireSpent(1, 1)
@@ -367,14 +364,14 @@ func checkCancelledWithCause(t *testing.T) {
 	}
 	for name, client := range map[string]func(*testing.T, func()) *faultClient{
 		"queue": func(t *testing.T, heldUp func()) *faultClient {
-			c := serveFault(t, respond(http.StatusOK, "{}"))
+			c := serveFault(t, testkit.Respond(http.StatusOK, "{}"))
 			c.limiter.Limiter = drift.NewLimiter(1)
 			require.NoError(t, c.get(t.Context()))
 			time.AfterFunc(10*time.Millisecond, heldUp)
 			return c
 		},
 		"pause": func(t *testing.T, heldUp func()) *faultClient {
-			c := serveFault(t, respond(http.StatusOK, "{}"))
+			c := serveFault(t, testkit.Respond(http.StatusOK, "{}"))
 			c.limiter.Pause(time.Now().Add(time.Hour))
 			time.AfterFunc(10*time.Millisecond, heldUp)
 			return c
@@ -382,7 +379,7 @@ func checkCancelledWithCause(t *testing.T) {
 		"backoff": func(t *testing.T, heldUp func()) *faultClient {
 			return serveFault(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Retry-After", "50")
-				respond(http.StatusServiceUnavailable, markedErrorBody)(w, r)
+				testkit.Respond(http.StatusServiceUnavailable, markedErrorBody)(w, r)
 				time.AfterFunc(10*time.Millisecond, heldUp)
 			})
 		},
@@ -413,11 +410,11 @@ func checkCancelledWithCause(t *testing.T) {
 				go func() { result <- c.get(ctx) }()
 				<-ready
 				start := time.Now()
-				cancel(errStopped)
+				cancel(testkit.ErrStopped)
 				err := <-result
 				took := time.Since(start)
 				require.ErrorIs(t, err, context.Canceled)
-				require.ErrorIs(t, err, errStopped)
+				require.ErrorIs(t, err, testkit.ErrStopped)
 				return took
 			})
 		})
@@ -453,9 +450,9 @@ func checkCloseDuringCalls(t *testing.T) {
 	c := serveFault(t, func(w http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
 		<-goOn
-		respond(http.StatusOK, `{"data": {"id": 7}}`)(w, r)
+		testkit.Respond(http.StatusOK, `{"data": {"id": 7}}`)(w, r)
 	})
-	c.limiter.Limiter = openLimiter{}
+	c.limiter.Limiter = testkit.OpenLimiter{}
 	var group sync.WaitGroup
 	for i := range calls {
 		method := []string{http.MethodGet, http.MethodPost}[i%2]
@@ -500,12 +497,12 @@ func checkWrongClock(t *testing.T) {
 		t.Run(name, inBubble(func(t *testing.T) {
 			// By the service's clock the token has 30 minutes to go, or has just expired.
 			source := &datedSource{expiry: time.Now().Add(30*time.Minute - apart)}
-			c := throughFaultAs(t, drift.WithTokenSource(source), refusesUpTo(0, answer(200)))
+			c := throughFaultAs(t, drift.WithTokenSource(source), refusesUpTo(0, testkit.Answer(200)))
 			require.NoError(t, c.get(t.Context()), "the service takes it")
 			assert.Zero(t, source.refreshes)
 
 			source = &datedSource{expiry: time.Now().Add(-apart)}
-			c = throughFaultAs(t, drift.WithTokenSource(source), refusesUpTo(1, answer(200)))
+			c = throughFaultAs(t, drift.WithTokenSource(source), refusesUpTo(1, testkit.Answer(200)))
 			require.NoError(t, c.get(t.Context()), "the service does not take it")
 			assert.Equal(t, 1, source.refreshes)
 		}))
@@ -518,8 +515,8 @@ func checkSkewedServerClock(t *testing.T) {
 		t.Run(skew.String(), func(t *testing.T) { checkSkew(t, skew) })
 	}
 	t.Run("no Date", inBubble(func(t *testing.T) {
-		network := &network{answers: []respondWith{answer(429, "Retry-After", time.Now().UTC().Add(7*time.Second).Format(http.TimeFormat)), answer(200)}}
-		c, start := throughFault(t, network.serve), time.Now()
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", time.Now().UTC().Add(7*time.Second).Format(http.TimeFormat)), testkit.Answer(200)}}
+		c, start := throughFault(t, network.Serve), time.Now()
 		require.NoError(t, c.post(t.Context()))
 		assert.GreaterOrEqual(t, time.Since(start), 7*time.Second)
 		assert.Less(t, time.Since(start), 8*time.Second)
@@ -531,8 +528,8 @@ func checkSkew(t *testing.T, skew time.Duration) {
 	t.Helper()
 	inBubble(func(t *testing.T) {
 		there := time.Now().UTC().Add(skew)
-		network := &network{answers: []respondWith{answer(429, "Date", there.Format(http.TimeFormat), "Retry-After", there.Add(7*time.Second).Format(http.TimeFormat)), answer(200)}}
-		c, start := throughFault(t, network.serve), time.Now()
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Date", there.Format(http.TimeFormat), "Retry-After", there.Add(7*time.Second).Format(http.TimeFormat)), testkit.Answer(200)}}
+		c, start := throughFault(t, network.Serve), time.Now()
 		require.NoError(t, c.post(t.Context()))
 		assert.GreaterOrEqual(t, time.Since(start), 7*time.Second)
 		assert.Less(t, time.Since(start), 8*time.Second)
@@ -542,7 +539,7 @@ func checkSkew(t *testing.T, skew time.Duration) {
 
 // sleeper is a service, and a network whose connections do not survive that the machine sleeps.
 type sleeper struct {
-	server *minuteServer
+	server *testkit.MinuteServer
 	life   time.Duration // of a token
 
 	mu      sync.Mutex
@@ -556,27 +553,27 @@ func (s *sleeper) serve(r *http.Request) (*http.Response, error) {
 	if dead {
 		s.dead--
 	}
-	issued, err := time.Parse(time.RFC3339Nano, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "+markedToken+"-"))
+	issued, err := time.Parse(time.RFC3339Nano, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "+testkit.MarkedToken+"-"))
 	if err != nil || time.Since(issued) >= s.life {
 		s.expired++
 	}
 	s.mu.Unlock()
 	if dead {
-		return noAnswer(r)
+		return testkit.NoAnswer(r)
 	}
-	return s.server.serve(r)
+	return s.server.Serve(r)
 }
 
 // Token makes a token of the time at which it was issued.
 func (s *sleeper) Token() (*oauth2.Token, error) {
-	return &oauth2.Token{AccessToken: fmt.Sprint(markedToken, "-", time.Now().UTC().Format(time.RFC3339Nano)), Expiry: time.Now().Add(s.life)}, nil
+	return &oauth2.Token{AccessToken: fmt.Sprint(testkit.MarkedToken, "-", time.Now().UTC().Format(time.RFC3339Nano)), Expiry: time.Now().Add(s.life)}, nil
 }
 
 func checkSuspended(t *testing.T) {
-	s := &sleeper{server: &minuteServer{limit: 100, delay: delays20to120}, life: time.Hour}
+	s := &sleeper{server: &testkit.MinuteServer{Limit: 100, Delay: testkit.Delays20To120}, life: time.Hour}
 	c := throughFaultAs(t, drift.WithTokenSource(oauth2.ReuseTokenSource(nil, s)), s.serve)
-	c.watch.every = 10
-	callAll(t, 100, 20, c.Client)
+	c.watch.Every = 10
+	testkit.CallAll(t, 100, 20, c.Client)
 	waiting := make(chan error)
 	go func() { waiting <- c.get(t.Context()) }() // behind a full minute
 	time.Sleep(8 * time.Hour)
@@ -586,8 +583,8 @@ func checkSuspended(t *testing.T) {
 	s.dead = 5
 	s.mu.Unlock()
 	start := time.Now()
-	callAll(t, 150, 150, c.Client)
-	assert.Zero(t, s.server.refused, "no burst above the limit")
+	testkit.CallAll(t, 150, 150, c.Client)
+	assert.Zero(t, s.server.Refused, "no burst above the limit")
 	assert.Zero(t, s.expired, "calls with an expired token")
 	assert.Less(t, time.Since(start), 2*time.Minute+10*time.Second)
 	c.requireSpent(100+1+150+5, 100+1+150+5)

@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -29,7 +31,7 @@ func fileFaults() faults.Cases {
 	return faults.Cases{189: filesStream, 190: fileThatFallsSilent, 191: partOfAFile}
 }
 
-var file = drift.Request{Name: "files.get", Path: "attachments/{attachmentId}/data", Values: map[string]string{"attachmentId": markedPath}}
+var file = drift.Request{Name: "files.get", Path: "attachments/{attachmentId}/data", Values: map[string]string{"attachmentId": testkit.MarkedPath}}
 
 // sink counts what it is given, and looks at the heap while it does.
 type sink struct {
@@ -52,7 +54,7 @@ func filesStream(t *testing.T) {
 	for name, announced := range map[string]int64{"announced": gibibyte, "not announced": -1} {
 		t.Run(name, func(t *testing.T) {
 			client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-				resp := memoryAnswer(r, http.StatusOK, "application/octet-stream", "")
+				resp := testkit.MemoryAnswer(r, http.StatusOK, "application/octet-stream", "")
 				resp.Body, resp.ContentLength = &longBody{left: gibibyte, piece: 1 << 20}, announced
 				return resp, nil
 			})
@@ -95,7 +97,7 @@ func limitOfAFile(t *testing.T) {
 	const size = 1000
 	answered := func(announced int64) *faultClient {
 		return throughFault(t, func(r *http.Request) (*http.Response, error) {
-			resp := memoryAnswer(r, http.StatusOK, "text/plain", strings.Repeat("x", size))
+			resp := testkit.MemoryAnswer(r, http.StatusOK, "text/plain", strings.Repeat("x", size))
 			resp.ContentLength = announced
 			return resp, nil
 		})
@@ -149,7 +151,7 @@ func breakAtTheLimit(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-			resp := memoryAnswer(r, http.StatusOK, "text/plain", "")
+			resp := testkit.MemoryAnswer(r, http.StatusOK, "text/plain", "")
 			resp.Body, resp.ContentLength = &timedBody{r.Context(), pauses(5, time.Second), nil}, -1
 			return resp, nil
 		})
@@ -180,7 +182,7 @@ func readerFroms(t *testing.T) {
 			requests := 0
 			client := throughFault(t, func(r *http.Request) (*http.Response, error) {
 				requests++
-				resp := memoryAnswer(r, http.StatusOK, "text/plain", "")
+				resp := testkit.MemoryAnswer(r, http.StatusOK, "text/plain", "")
 				resp.Body, resp.ContentLength = &timedBody{r.Context(), pauses(3, time.Second), test.err}, -1
 				return resp, nil
 			})
@@ -213,7 +215,7 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 
 func writerThatFails(t *testing.T) {
 	for _, room := range []int{0, 10} {
-		client := throughFault(t, answerBody(200, strings.Repeat("x", 1000)))
+		client := throughFault(t, testkit.AnswerBody(200, strings.Repeat("x", 1000)))
 		err := client.saw(client.Do(t.Context(), file, &fullDisk{room}))
 		require.ErrorIs(t, err, errNoRoom)
 		client.requireSpent(1, 1)
@@ -260,7 +262,7 @@ func pauses(n int, each time.Duration) (all []time.Duration) {
 }
 
 func fileThatFallsSilent(t *testing.T) {
-	broken := errors.New(markedAnswer)
+	broken := errors.New(testkit.MarkedAnswer)
 	for name, test := range map[string]struct {
 		pauses   []time.Duration
 		err      error
@@ -281,7 +283,7 @@ func fileThatFallsSilent(t *testing.T) {
 				requests := 0
 				client := throughFault(t, func(r *http.Request) (*http.Response, error) {
 					requests++
-					resp := memoryAnswer(r, http.StatusOK, "text/plain", "")
+					resp := testkit.MemoryAnswer(r, http.StatusOK, "text/plain", "")
 					resp.Body, resp.ContentLength = &timedBody{r.Context(), test.pauses, test.err}, -1
 					return resp, nil
 				}, drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
@@ -308,7 +310,7 @@ func fileThatFallsSilent(t *testing.T) {
 	t.Run("the caller leaves", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-				resp := memoryAnswer(r, http.StatusOK, "text/plain", "")
+				resp := testkit.MemoryAnswer(r, http.StatusOK, "text/plain", "")
 				resp.Body = &timedBody{r.Context(), pauses(3, time.Second), nil}
 				return resp, nil
 			})
@@ -336,7 +338,7 @@ func (w pausingWriter) Write(p []byte) (int, error) {
 func slowWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-			resp := memoryAnswer(r, http.StatusOK, "text/plain", "")
+			resp := testkit.MemoryAnswer(r, http.StatusOK, "text/plain", "")
 			resp.Body = &timedBody{r.Context(), pauses(3, 59*time.Second), io.EOF}
 			return resp, nil
 		})

@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -57,8 +59,8 @@ func failures() []http.HandlerFunc {
 		}
 	}
 	return []http.HandlerFunc{
-		respond(500, markedErrorBody), respond(404, markedErrorBody), respond(401, markedErrorBody), respond(200, `{"data": `), respond(200, markedHTML),
-		respond(200, `{"data": "`+strings.Repeat("x", 5000)+`"}`),
+		testkit.Respond(500, markedErrorBody), testkit.Respond(404, markedErrorBody), testkit.Respond(401, markedErrorBody), testkit.Respond(200, `{"data": `), testkit.Respond(200, markedHTML),
+		testkit.Respond(200, `{"data": "`+strings.Repeat("x", 5000)+`"}`),
 		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
 		func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
@@ -82,8 +84,8 @@ func checkManyFailures(t *testing.T) {
 	defer server.Close()
 	filesBefore, routinesBefore := openFiles(t), runtime.NumGoroutine()
 	c := newFaultClient(t, server.URL, drift.WithoutRetry(), drift.WithMaxResponseBytes(4000))
-	c.limiter.Limiter = openLimiter{}
-	c.watch.every = 100
+	c.limiter.Limiter = testkit.OpenLimiter{}
+	c.watch.Every = 100
 
 	fail := func(n int) {
 		var group sync.WaitGroup
@@ -131,35 +133,35 @@ func (b panickingBody) Close() error {
 }
 
 func checkOddTransports(t *testing.T) {
-	success := func(change func(*http.Response)) respondWith {
+	success := func(change func(*http.Response)) testkit.Responder {
 		return func(r *http.Request) (*http.Response, error) {
-			resp, err := answerBody(200, `{"data": {"id": 7}}`)(r)
+			resp, err := testkit.AnswerBody(200, `{"data": {"id": 7}}`)(r)
 			change(resp)
 			return resp, err
 		}
 	}
-	for name, respond := range map[string]respondWith{
+	for name, respond := range map[string]testkit.Responder{
 		"nothing": func(*http.Request) (*http.Response, error) { return nil, nil },
 		"both": func(r *http.Request) (*http.Response, error) {
-			resp, _ := answerBody(200, `{"data": {"id": 7}}`)(r)
-			return resp, errors.New(markedAnswer)
+			resp, _ := testkit.AnswerBody(200, `{"data": {"id": 7}}`)(r)
+			return resp, errors.New(testkit.MarkedAnswer)
 		},
-		"an error without a text":   fails(errors.New("")),
-		"a nil pointer as an error": fails((*http.MaxBytesError)(nil)),
+		"an error without a text":   testkit.Fails(errors.New("")),
+		"a nil pointer as an error": testkit.Fails((*http.MaxBytesError)(nil)),
 		"no body":                   success(func(r *http.Response) { r.Body = nil }),
 		"nothing at all":            func(*http.Request) (*http.Response, error) { return new(http.Response), nil },
-		"a body that fails":         success(func(r *http.Response) { r.Body = io.NopCloser(failingReader{}) }),
+		"a body that fails":         success(func(r *http.Response) { r.Body = io.NopCloser(testkit.FailingReader{}) }),
 		"a body that is too short":  success(func(r *http.Response) { r.Body = io.NopCloser(strings.NewReader(`{"data": {`)) }),
 	} {
 		t.Run(name, inBubble(func(t *testing.T) {
 			c := throughFault(t, respond)
-			_, err := c.Tags.Create(t.Context(), drift.TagCreateRequest{Name: markedBody})
+			_, err := c.Tags.Create(t.Context(), drift.TagCreateRequest{Name: testkit.MarkedBody})
 			require.ErrorIs(t, err, drift.ErrAmbiguous)
 			assert.True(t, errors.As(err, new(*drift.TransportError)) || errors.As(err, new(*drift.DecodeError)) || errors.As(err, new(*drift.APIError)))
 			c.requireSpent(1, 1)
 		}))
 	}
-	for name, respond := range map[string]respondWith{
+	for name, respond := range map[string]testkit.Responder{
 		"no headers":       success(func(r *http.Response) { r.Header = nil }),
 		"no request":       success(func(r *http.Response) { r.Request = nil }),
 		"a wrong length":   success(func(r *http.Response) { r.ContentLength = -7 }),
@@ -176,14 +178,14 @@ func checkOddTransports(t *testing.T) {
 			c.requireSpent(1, 1)
 		}))
 	}
-	for name, respond := range map[string]respondWith{
+	for name, respond := range map[string]testkit.Responder{
 		"panic":                func(*http.Request) (*http.Response, error) { panic("transport") },
 		"panic in the body":    success(func(r *http.Response) { r.Body = panickingBody{read: true} }),
 		"panic when it closes": success(func(r *http.Response) { r.Body = panickingBody{} }),
 	} {
 		t.Run(name, inBubble(func(t *testing.T) {
-			network := &network{answers: []respondWith{respond, answer(200)}}
-			c := throughFault(t, network.serve)
+			network := &testkit.Network{Answers: []testkit.Responder{respond, testkit.Answer(200)}}
+			c := throughFault(t, network.Serve)
 			assert.PanicsWithValue(t, "transport", func() { _ = c.get(t.Context()) })
 			c.requireSpent(1, 1)
 			requireUsable(t, c)
@@ -245,14 +247,14 @@ func oddHook(t *testing.T, name string, do func()) (c *faultClient, armed *atomi
 	t.Helper()
 	const before = 6
 	armed = new(atomic.Bool)
-	network := &network{answers: slices.Repeat([]respondWith{answer(200)}, before)}
-	network.answers = append(network.answers, answer(503), answer(429, "Retry-After", "1"), answer(200))
+	network := &testkit.Network{Answers: slices.Repeat([]testkit.Responder{testkit.Answer(200)}, before)}
+	network.Answers = append(network.Answers, testkit.Answer(503), testkit.Answer(429, "Retry-After", "1"), testkit.Answer(200))
 	option := interrupting(func() {
 		if armed.Load() {
 			do()
 		}
 	})[name]
-	c = throughFault(t, network.serve, drift.WithPlan(10), option)
+	c = throughFault(t, network.Serve, drift.WithPlan(10), option)
 	for range before {
 		require.NoError(t, c.get(t.Context()))
 	}
@@ -307,9 +309,9 @@ func checkManyCallers(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	synctest.Test(t, func(t *testing.T) {
-		server := &minuteServer{limit: 100, delay: delays20to120}
-		c := throughFault(t, server.serve)
-		c.watch.every = 500
+		server := &testkit.MinuteServer{Limit: 100, Delay: testkit.Delays20To120}
+		c := throughFault(t, server.Serve)
+		c.watch.Every = 500
 		var served, late, cancelled atomic.Int64
 		var group sync.WaitGroup
 		for i := range callers {
@@ -344,7 +346,7 @@ func checkManyCallers(t *testing.T) {
 		assert.GreaterOrEqual(t, served.Load(), int64(patient), "whoever stays is served")
 		assert.Positive(t, late.Load())
 		assert.Positive(t, cancelled.Load())
-		assert.Zero(t, server.refused, "more than 100 calls in a minute")
+		assert.Zero(t, server.Refused, "more than 100 calls in a minute")
 		c.requireSpent(int(served.Load()), int(served.Load()))
 	})
 	used := int64(during.HeapAlloc+during.StackInuse) - int64(before.HeapAlloc+before.StackInuse)

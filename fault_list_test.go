@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -89,19 +91,19 @@ var noIDShapes = []string{`{}`, `{"data":{}}`, `{"data":{},"errors":[]}`, `{"dat
 func faultNoRecord(t *testing.T) {
 	var body string
 	client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-		return memoryAnswer(r, http.StatusOK, "application/json", body), nil
+		return testkit.MemoryAnswer(r, http.StatusOK, "application/json", body), nil
 	})
-	client.limiter.Limiter = openLimiter{}
-	forEveryOperation(t, func(t *testing.T, call invocation) {
-		if call.deletes() {
+	client.limiter.Limiter = testkit.OpenLimiter{}
+	testkit.ForEveryOperation(t, func(t *testing.T, call testkit.Invocation) {
+		if call.Deletes() {
 			return
 		}
 		for _, shape := range noRecordShapes {
 			want := shape.one
 			switch {
-			case call.operation.name == "contacts.matchEmail":
+			case call.Operation.Name == "contacts.matchEmail":
 				want = shape.first
-			case strings.Contains(call.operation.name, ".list"):
+			case strings.Contains(call.Operation.Name, ".list"):
 				want = shape.page
 			}
 			body = shape.body
@@ -109,7 +111,7 @@ func faultNoRecord(t *testing.T) {
 		}
 		for _, shape := range noIDShapes {
 			want := undecodable
-			if call.operation.name == "driftbot.trigger" {
+			if call.Operation.Name == "driftbot.trigger" {
 				want = gives
 			}
 			body = shape
@@ -119,10 +121,10 @@ func faultNoRecord(t *testing.T) {
 }
 
 // outcomeOfCall calls the method and checks that there is a value, or an error, or of a page both.
-func outcomeOfCall(t *testing.T, client *faultClient, i invocation) outcome {
+func outcomeOfCall(t *testing.T, client *faultClient, i testkit.Invocation) outcome {
 	t.Helper()
-	results := i.results(t.Context(), client.Client)
-	if i.ranges() {
+	results := i.Results(t.Context(), client.Client)
+	if i.Ranges() {
 		for item, failure := range results[0].Seq2() {
 			require.NotEqual(t, item.IsNil(), failure.IsNil(), "one of both")
 			if !failure.IsNil() {
@@ -132,7 +134,7 @@ func outcomeOfCall(t *testing.T, client *faultClient, i invocation) outcome {
 		return gives
 	}
 	err, _ := results[1].Interface().(error)
-	isPage := strings.HasPrefix(i.method, "List")
+	isPage := strings.HasPrefix(i.Method, "List")
 	require.False(t, results[0].IsNil() && err == nil, "neither a value nor an error")
 	require.True(t, results[0].IsNil() || err == nil || isPage, "a record and an error")
 	if !results[0].IsNil() {
@@ -169,11 +171,11 @@ func outcomeOf(t *testing.T, err error) outcome {
 
 func faultFirstOfAList(t *testing.T) {
 	var body string
-	client := serveFault(t, func(w http.ResponseWriter, r *http.Request) { respond(http.StatusOK, body)(w, r) })
-	client.limiter.Limiter = openLimiter{}
+	client := serveFault(t, func(w http.ResponseWriter, r *http.Request) { testkit.Respond(http.StatusOK, body)(w, r) })
+	client.limiter.Limiter = testkit.OpenLimiter{}
 	match := func(answer string) (*drift.Contact, error) {
 		body = answer
-		contact, err := client.Contacts.MatchEmail(t.Context(), markedAddress)
+		contact, err := client.Contacts.MatchEmail(t.Context(), testkit.MarkedAddress)
 		return contact, client.saw(err)
 	}
 	for _, rest := range []string{
@@ -195,7 +197,7 @@ func faultFirstOfAList(t *testing.T) {
 	} {
 		contact, err := match(answer)
 		require.Nil(t, contact)
-		requireDecodeError(t, err, path)
+		testkit.RequireDecodeError(t, err, path)
 	}
 }
 
@@ -218,7 +220,7 @@ func numberedPages(records int) func(*http.Request) (*http.Response, error) {
 		if (page+1)*limit < records {
 			next = strconv.Itoa(page + 1)
 		}
-		return memoryAnswer(r, http.StatusOK, "application/json", contactPage{ids: ids, next: next}.json()), nil
+		return testkit.MemoryAnswer(r, http.StatusOK, "application/json", testkit.ContactPage{IDs: ids, Next: next}.JSON()), nil
 	}
 }
 
@@ -230,19 +232,19 @@ func faultCursorsGoOn(t *testing.T) {
 	}
 	for _, limit := range []int{0, 1, 7, 99, 100} {
 		client := throughFault(t, numberedPages(records))
-		client.limiter.Limiter = openLimiter{}
+		client.limiter.Limiter = testkit.OpenLimiter{}
 		page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{Limit: limit})
 		require.NoError(t, err)
 		all := client.Contacts.All(t.Context(), drift.ContactListOptions{Limit: limit, Cursor: page.Next})
 		rest, err := drift.Collect(all, 0)
 		require.NoError(t, err)
-		assert.Equal(t, want, append(idsOf(page.Items), idsOf(rest)...), "List, then All, with %d", limit)
+		assert.Equal(t, want, append(testkit.IDsOf(page.Items), testkit.IDsOf(rest)...), "List, then All, with %d", limit)
 
 		got, cursor := brokenOff(t, client, limit)
 		for cursor != "" {
 			page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{Limit: limit, Cursor: cursor})
 			require.NoError(t, err)
-			got, cursor = append(got, idsOf(page.Items)...), page.Next
+			got, cursor = append(got, testkit.IDsOf(page.Items)...), page.Next
 		}
 		assert.Equal(t, want, got, "All, then List, with %d", limit)
 	}
@@ -254,20 +256,20 @@ func brokenOff(t *testing.T, client *faultClient, limit int) ([]int, string) {
 	calls := 0
 	failing := throughFault(t, func(r *http.Request) (*http.Response, error) {
 		if calls++; calls == 2 {
-			return memoryAnswer(r, http.StatusForbidden, "application/json", `{}`), nil
+			return testkit.MemoryAnswer(r, http.StatusForbidden, "application/json", `{}`), nil
 		}
 		return numberedPages(230)(r)
 	})
 	contacts, err := drift.Collect(failing.Contacts.All(t.Context(), drift.ContactListOptions{Limit: limit}), 0)
 	var page *drift.PageError
 	require.ErrorAs(t, client.saw(err), &page)
-	return idsOf(contacts), page.Cursor
+	return testkit.IDsOf(contacts), page.Cursor
 }
 
 func faultOddRecords(t *testing.T) {
 	t.Run("every list", checkOddRecordsOfEveryList)
 	t.Run("the reports", checkReportsOfOddRecords)
-	for odd, path := range oddRecords {
+	for odd, path := range testkit.OddRecords {
 		for place := range 3 {
 			t.Run(fmt.Sprint(odd, place), func(t *testing.T) { checkOddRecord(t, odd, path, place) })
 		}
@@ -286,9 +288,9 @@ func oddPages(t *testing.T, odd string, place int) *faultClient {
 		"d": `{"data": [{"id": 5}]}`,
 	}
 	client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-		return memoryAnswer(r, http.StatusOK, "application/json", pages[r.URL.Query().Get("next")]), nil
+		return testkit.MemoryAnswer(r, http.StatusOK, "application/json", pages[r.URL.Query().Get("next")]), nil
 	})
-	client.limiter.Limiter = openLimiter{}
+	client.limiter.Limiter = testkit.OpenLimiter{}
 	return client
 }
 
@@ -296,13 +298,13 @@ func checkOddRecord(t *testing.T, odd, path string, place int) {
 	client := oddPages(t, odd, place)
 	page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{Cursor: "b"})
 	require.Len(t, drift.RecordErrors(client.saw(err)), 1)
-	record := requireRecordError(t, err, place, path)
+	record := testkit.RequireRecordError(t, err, place, path)
 	assert.Equal(t, "contacts.list", record.Operation)
 	assert.Equal(t, odd, string(record.Raw()))
-	assert.Equal(t, []int{3, 4}, idsOf(page.Items))
+	assert.Equal(t, []int{3, 4}, testkit.IDsOf(page.Items))
 	assert.Equal(t, "c", page.Next)
-	requirePrintableError(t, err)
-	requirePrintableError(t, record)
+	testkit.RequirePrintableError(t, err)
+	testkit.RequirePrintableError(t, record)
 
 	page, err = client.Contacts.List(t.Context(), drift.ContactListOptions{Cursor: "c"})
 	records := drift.RecordErrors(client.saw(err))
@@ -314,35 +316,35 @@ func checkOddRecord(t *testing.T, odd, path string, place int) {
 	want := append([]int{1, 2}, slices.Insert([]int{3, 4}, place, -1)...)
 	for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
 		all := client.Contacts.All(t.Context(), drift.ContactListOptions{}, opts...)
-		got, errs := yields(t, all)
+		got, errs := testkit.Yields(t, all)
 		assert.Equal(t, append(want, -1, -1, 5), got)
 		for _, err := range errs {
 			client.saw(err)
 		}
 		contacts, err := drift.Collect(all, 0)
-		assert.Equal(t, want[:2+place], idsOf(contacts), "Collect stops")
-		requireRecordError(t, err, place, path)
+		assert.Equal(t, want[:2+place], testkit.IDsOf(contacts), "Collect stops")
+		testkit.RequireRecordError(t, err, place, path)
 		contacts, err = drift.Collect(drift.SkipRecordErrors(all, nil), 0)
 		require.NoError(t, err)
-		assert.Equal(t, []int{1, 2, 3, 4, 5}, idsOf(contacts))
+		assert.Equal(t, []int{1, 2, 3, 4, 5}, testkit.IDsOf(contacts))
 	}
 }
 
 func checkOddRecordsOfEveryList(t *testing.T) {
 	client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-		body := `{"data": [{"id": 1}, {"id": "` + markedAnswer + `"}, {"id": 3}]}`
-		return memoryAnswer(r, http.StatusOK, "application/json", body), nil
+		body := `{"data": [{"id": 1}, {"id": "` + testkit.MarkedAnswer + `"}, {"id": 3}]}`
+		return testkit.MemoryAnswer(r, http.StatusOK, "application/json", body), nil
 	})
-	client.limiter.Limiter = openLimiter{}
-	forEveryOperation(t, func(t *testing.T, call invocation) {
-		if !strings.Contains(call.operation.name, ".list") {
+	client.limiter.Limiter = testkit.OpenLimiter{}
+	testkit.ForEveryOperation(t, func(t *testing.T, call testkit.Invocation) {
+		if !strings.Contains(call.Operation.Name, ".list") {
 			return
 		}
-		results := call.results(t.Context(), client.Client)
-		if !call.ranges() {
+		results := call.Results(t.Context(), client.Client)
+		if !call.Ranges() {
 			assert.Equal(t, 2, results[0].Elem().FieldByName("Items").Len())
 			err := client.saw(results[1].Interface().(error))
-			assert.Equal(t, call.operation.name, requireRecordError(t, err, 1, "/id").Operation)
+			assert.Equal(t, call.Operation.Name, testkit.RequireRecordError(t, err, 1, "/id").Operation)
 			return
 		}
 		var failed []bool
@@ -357,7 +359,7 @@ func checkOddRecordsOfEveryList(t *testing.T) {
 func checkReportsOfOddRecords(t *testing.T) {
 	var infos []drift.ResponseInfo
 	client := throughFault(t, func(r *http.Request) (*http.Response, error) {
-		return memoryAnswer(r, http.StatusOK, "application/json", `[{"id": 1}, {"id": 0}, null]`), nil
+		return testkit.MemoryAnswer(r, http.StatusOK, "application/json", `[{"id": 1}, {"id": 0}, null]`), nil
 	}, drift.WithHooks(drift.Hooks{Response: func(i drift.ResponseInfo) { infos = append(infos, i) }}))
 	var response drift.Response
 	page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{}, drift.WithResponse(&response))
@@ -377,19 +379,19 @@ func checkReportsOfOddRecords(t *testing.T) {
 
 // faultPaginate: an endpoint without a method in two styles of cursor, one of which points at another host.
 func faultPaginate(t *testing.T) {
-	trap, calls := trapServer(t)
+	trap, calls := testkit.TrapServer(t)
 	var seen []string
 	client := serveFault(t, func(w http.ResponseWriter, r *http.Request) {
 		cursor := r.URL.Query().Get("page_token")
 		seen = append(seen, cursor)
-		respond(http.StatusOK, map[string]string{
+		testkit.Respond(http.StatusOK, map[string]string{
 			"":   `{"data": [{"id": 1}, {"id": 2}], "pagination": {"more": true, "next": "b"}}`,
 			"b":  `{"data": [{"id": 3}, {"id": 0}, {"id": 4}], "links": {"next": "` + trap + `/x?page_token=c"}}`,
 			"c":  `{"data": [{"id": 5}], "pagination": {"next": "b2"}}`,
 			"b2": `{"error": "no"}`,
 		}[cursor])(w, r)
 	})
-	client.limiter.Limiter = openLimiter{}
+	client.limiter.Limiter = testkit.OpenLimiter{}
 	read := func(ctx context.Context, cursor string) (*drift.Page[drift.Contact], error) {
 		query := url.Values{}
 		if cursor != "" {
@@ -401,10 +403,10 @@ func faultPaginate(t *testing.T) {
 	for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
 		seen = nil
 		seq := drift.Paginate(t.Context(), "", read, opts...)
-		got, errs := yields(t, seq)
+		got, errs := testkit.Yields(t, seq)
 		assert.Equal(t, []int{1, 2, 3, -1, 4, 5, -2}, got)
 		require.Len(t, errs, 2)
-		assert.Equal(t, "crm.deals", requireRecordError(t, client.saw(errs[0]), 1, "/id").Operation)
+		assert.Equal(t, "crm.deals", testkit.RequireRecordError(t, client.saw(errs[0]), 1, "/id").Operation)
 		var page *drift.PageError
 		require.ErrorAs(t, client.saw(errs[1]), &page)
 		assert.Equal(t, "b2", page.Cursor)
@@ -418,7 +420,7 @@ func faultPaginate(t *testing.T) {
 		assert.Equal(t, []string{""}, seen, "nothing is sent after the range is left")
 		rest, err := drift.Collect(drift.SkipRecordErrors(drift.Paginate(t.Context(), "b", read, opts...), nil), 3)
 		require.NoError(t, err)
-		assert.Equal(t, []int{3, 4, 5}, idsOf(rest))
+		assert.Equal(t, []int{3, 4, 5}, testkit.IDsOf(rest))
 	}
 	assert.Zero(t, calls())
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -38,9 +40,9 @@ func requestFault(t *testing.T) (*faultClient, *[]*http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		seen = append(seen, r)
-		respond(http.StatusOK, `{"data":[]}`)(w, r)
+		testkit.Respond(http.StatusOK, `{"data":[]}`)(w, r)
 	})
-	client.limiter.Limiter = openLimiter{}
+	client.limiter.Limiter = testkit.OpenLimiter{}
 	return client, &seen
 }
 
@@ -57,7 +59,7 @@ func (c *faultClient) requireRefused(err error, argument string) {
 func (c *faultClient) requireNothingSent(seen *[]*http.Request) {
 	c.t.Helper()
 	assert.Empty(c.t, *seen)
-	assert.Empty(c.t, c.limiter.books.outcomes)
+	assert.Empty(c.t, c.limiter.books.Outcomes)
 	c.requireSpent(0, 0)
 }
 
@@ -94,7 +96,7 @@ func (c *faultClient) requireArrives(seen *[]*http.Request, id string) {
 		*seen = nil
 		require.NoError(c.t, call(id), "%.100q", id)
 		require.Len(c.t, *seen, 1)
-		assert.Equal(c.t, "people "+id, met(strings.TrimPrefix((*seen)[0].RequestURI, "/"+markedBase)))
+		assert.Equal(c.t, "people "+id, testkit.RouteOf(strings.TrimPrefix((*seen)[0].RequestURI, "/"+testkit.MarkedBase)))
 	}
 }
 
@@ -133,8 +135,8 @@ func faultHeaderInjection(t *testing.T) {
 		client.requireRefused(client.get(t.Context(), drift.WithHeader("X-"+bad, "a")), "WithHeader")
 		client.requireRefused(client.Do(t.Context(), drift.Request{Method: "GET" + bad, Path: "a"}, nil), "Method")
 		client.requireRefused(client.Do(t.Context(), drift.Request{Path: "a" + bad}, nil), "Path")
-		for _, option := range []drift.Option{drift.WithUserAgent(markedHeader + bad), drift.WithToken(markedToken + bad), drift.WithBaseURL("https://drift.test/" + bad)} {
-			_, err := drift.NewClient(drift.WithTokenSource(staticSource("a")), option)
+		for _, option := range []drift.Option{drift.WithUserAgent(testkit.MarkedHeader + bad), drift.WithToken(testkit.MarkedToken + bad), drift.WithBaseURL("https://drift.test/" + bad)} {
+			_, err := drift.NewClient(drift.WithTokenSource(testkit.StaticSource("a")), option)
 			require.ErrorIs(t, client.saw(err), drift.ErrInvalid)
 		}
 		client.requireNothingSent(seen)
@@ -155,15 +157,15 @@ func faultHeaderInjection(t *testing.T) {
 
 func faultOddBaseURL(t *testing.T) {
 	client, network := bodyFault(t) // for its watch
-	transport := drift.WithHTTPClient(&http.Client{Transport: roundTripper(network.roundTrip)})
+	transport := drift.WithHTTPClient(&http.Client{Transport: network})
 	for base, fine := range map[string]bool{
 		"https://drift.test": true, "https://drift.test/a/b/": true, "https://drift.test/a%2Fb": true, "http://localhost:1": true, "http://127.0.0.1": true, "http://[::1]/": true,
 		"": false, "drift.test": false, "//drift.test": false, "/v2": false, "https:drift.test": false, "https://": false, "ftp://drift.test": false, "file:///etc": false,
 		"http://drift.test": false, "http://192.168.0.1": false, "http://localhost.drift.test": false, "http://0.0.0.0": false,
-		"https://drift.test?": false, "https://drift.test/?q=" + markedQuery: false, "https://drift.test/#" + markedQuery: false, "https://drift.test/../x": false,
-		"https://ada@drift.test": false, "https://ada:" + markedToken + "@drift.test": false, "https://ada:" + markedToken + "@drift.test:port": false, "https://drift.test/%zz" + markedPath: false,
+		"https://drift.test?": false, "https://drift.test/?q=" + testkit.MarkedQuery: false, "https://drift.test/#" + testkit.MarkedQuery: false, "https://drift.test/../x": false,
+		"https://ada@drift.test": false, "https://ada:" + testkit.MarkedToken + "@drift.test": false, "https://ada:" + testkit.MarkedToken + "@drift.test:port": false, "https://drift.test/%zz" + testkit.MarkedPath: false,
 	} {
-		made, err := drift.NewClient(drift.WithToken(markedToken), drift.WithBaseURL(base), transport)
+		made, err := drift.NewClient(drift.WithToken(testkit.MarkedToken), drift.WithBaseURL(base), transport)
 		if fine {
 			require.NoError(t, err, base)
 			require.NoError(t, made.Close())
@@ -171,7 +173,7 @@ func faultOddBaseURL(t *testing.T) {
 		}
 		client.requireRefused(err, "WithBaseURL")
 	}
-	assert.Zero(t, network.requests.Load())
+	assert.Zero(t, network.Requests.Load())
 }
 
 func faultBodyCannotBeEncoded(t *testing.T) {
@@ -182,8 +184,8 @@ func faultBodyCannotBeEncoded(t *testing.T) {
 	closed := new(ring)
 	closed.Next = closed
 	for _, body := range []any{
-		math.NaN(), math.Inf(-1), map[string]any{markedBody: math.Inf(1)}, make(chan int), map[string]any{markedBody: make(chan int)}, func() {}, []any{func() {}}, complex(1, 1),
-		json.RawMessage(`{"` + markedBody), json.Number(markedBody), "\xff", circle, closed, (*ring)(nil), json.RawMessage(nil), json.RawMessage("null"),
+		math.NaN(), math.Inf(-1), map[string]any{testkit.MarkedBody: math.Inf(1)}, make(chan int), map[string]any{testkit.MarkedBody: make(chan int)}, func() {}, []any{func() {}}, complex(1, 1),
+		json.RawMessage(`{"` + testkit.MarkedBody), json.Number(testkit.MarkedBody), "\xff", circle, closed, (*ring)(nil), json.RawMessage(nil), json.RawMessage("null"),
 	} {
 		client.requireRefused(client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "v2/things", Body: body}, nil), "Body")
 	}
@@ -195,11 +197,11 @@ func faultBodyCannotBeEncoded(t *testing.T) {
 			return err
 		},
 		"custom_attributes": func() error {
-			_, err := client.Contacts.Update(ctx, 1, drift.ContactUpdateRequest{CustomAttributes: drift.Set(drift.Attributes{markedBody: math.NaN()})})
+			_, err := client.Contacts.Update(ctx, 1, drift.ContactUpdateRequest{CustomAttributes: drift.Set(drift.Attributes{testkit.MarkedBody: math.NaN()})})
 			return err
 		},
 		"payload": func() error {
-			_, err := client.Driftbot.Trigger(ctx, 1, drift.DriftbotTriggerRequest{Payload: map[string]any{markedBody: make(chan int)}})
+			_, err := client.Driftbot.Trigger(ctx, 1, drift.DriftbotTriggerRequest{Payload: map[string]any{testkit.MarkedBody: make(chan int)}})
 			return err
 		},
 		"start_at": func() error {
@@ -211,7 +213,7 @@ func faultBodyCannotBeEncoded(t *testing.T) {
 	} {
 		client.requireRefused(call(), argument)
 	}
-	_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: markedBody + "\xff"})
+	_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: testkit.MarkedBody + "\xff"})
 	require.ErrorIs(t, client.saw(err), drift.ErrInvalid)
 	client.requireNothingSent(seen)
 }
@@ -236,16 +238,16 @@ func faultRequestChangedMeanwhile(t *testing.T) {
 		sent = append(sent, r.URL.RequestURI()+" "+string(body))
 		if len(sent)%2 == 1 {
 			changes.Go(change) // beside the second attempt, and not before it
-			return memoryAnswer(r, http.StatusTooManyRequests, "application/json", `{}`), nil
+			return testkit.MemoryAnswer(r, http.StatusTooManyRequests, "application/json", `{}`), nil
 		}
 		data := `{"id":1}`
 		if r.Method == http.MethodGet {
 			data = `[]`
 		}
-		return memoryAnswer(r, http.StatusOK, "application/json", `{"data":`+data+`}`), nil
+		return testkit.MemoryAnswer(r, http.StatusOK, "application/json", `{"data":`+data+`}`), nil
 	}
 	client := throughFault(t, attempt, drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
-	client.limiter.Limiter = openLimiter{}
+	client.limiter.Limiter = testkit.OpenLimiter{}
 	for _, call := range []func() error{
 		func() error {
 			_, err := client.Conversations.Update(t.Context(), 1, drift.ConversationUpdateRequest{Labels: drift.Set(labels), CustomAttributes: drift.Set(attributes)})
@@ -280,8 +282,8 @@ func faultReaderAsBody(t *testing.T) {
 	require.NoError(t, err)
 	defer file.Close()
 	for _, body := range []any{
-		strings.NewReader(markedBody), bytes.NewBufferString(markedBody), bytes.NewReader([]byte(markedBody)), io.LimitReader(strings.NewReader(markedBody), 3),
-		io.NopCloser(strings.NewReader(markedBody)), io.MultiReader(strings.NewReader(markedBody)), file, map[string]any{"file": file},
+		strings.NewReader(testkit.MarkedBody), bytes.NewBufferString(testkit.MarkedBody), bytes.NewReader([]byte(testkit.MarkedBody)), io.LimitReader(strings.NewReader(testkit.MarkedBody), 3),
+		io.NopCloser(strings.NewReader(testkit.MarkedBody)), io.MultiReader(strings.NewReader(testkit.MarkedBody)), file, map[string]any{"file": file},
 	} {
 		err := client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "v2/things", Body: body}, nil)
 		client.requireRefused(fmt.Errorf("%T: %w", body, err), "Body")

@@ -22,6 +22,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
@@ -223,7 +225,7 @@ func checkTransportOfItsOwn(t *testing.T) {
 			transport := server.HTTPClient().Transport.(*http.Transport)
 			requests := func() int { return len(server.Requests()) }
 			if proxied { // it plays the service and the other server
-				transport.Proxy = http.ProxyURL(must(url.Parse(server.URL)))
+				transport.Proxy = http.ProxyURL(testkit.Must(url.Parse(server.URL)))
 			}
 			client := newFaultClient(t, "http://127.0.0.1:1", drift.WithHTTPClient(&http.Client{Transport: fetching{transport, other.URL}}))
 			if !proxied {
@@ -482,8 +484,8 @@ func checkStorm(t *testing.T, server *raw.Server, http2, foreign bool) {
 	s := &storm{random: rand.New(rand.NewPCG(seed, 1)), http2: http2, arrived: map[string]int{}, applied: map[string]int{},
 		highest: map[int]uint32{}, gone: map[int]bool{}}
 	server.Answer(s.answer)
-	limiter := &countedLimiter{Limiter: openLimiter{}}
-	opts := []drift.Option{drift.WithBaseURL(server.URL), drift.WithToken(markedToken), drift.WithLimiter(limiter),
+	limiter := &countedLimiter{Limiter: testkit.OpenLimiter{}}
+	opts := []drift.Option{drift.WithBaseURL(server.URL), drift.WithToken(testkit.MarkedToken), drift.WithLimiter(limiter),
 		drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1})}
 	if foreign {
 		opts = append(opts, drift.WithHTTPClient(server.HTTPClient()))
@@ -505,7 +507,7 @@ func checkStorm(t *testing.T, server *raw.Server, http2, foreign bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	assert.LessOrEqual(t, int64(s.requests), attempts.Load(), "no request without an attempt")
-	assert.Equal(t, attempts.Load(), int64(len(limiter.books.outcomes)), "no attempt without a slot")
+	assert.Equal(t, attempts.Load(), int64(len(limiter.books.Outcomes)), "no attempt without a slot")
 	t.Logf("%d calls, %d attempts, %d requests", stormCalls(t), attempts.Load(), s.requests)
 }
 
@@ -612,7 +614,7 @@ func nothingIsWritten(t *testing.T) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 			return deaf{conn, stopped}, err
 		}
-		resp, err := transport.RoundTrip(must(http.NewRequest(http.MethodGet, server.URL, nil)))
+		resp, err := transport.RoundTrip(testkit.Must(http.NewRequest(http.MethodGet, server.URL, nil)))
 		require.NoError(t, err)
 		_, _ = io.Copy(io.Discard, resp.Body)
 		stopped.Store(true)
@@ -662,7 +664,7 @@ func closedAtRandom(t *testing.T) {
 	taps := &taps{written: map[string]int{}}
 	transport := taps.client()
 	defer transport.CloseIdleConnections()
-	client, err := drift.NewClient(drift.WithBaseURL(server.URL), drift.WithToken(markedToken), drift.WithLimiter(openLimiter{}), drift.WithHTTPClient(transport),
+	client, err := drift.NewClient(drift.WithBaseURL(server.URL), drift.WithToken(testkit.MarkedToken), drift.WithLimiter(testkit.OpenLimiter{}), drift.WithHTTPClient(transport),
 		drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1}))
 	require.NoError(t, err)
 	ambiguous := 0
@@ -698,14 +700,14 @@ func closedPool(t *testing.T) {
 				}
 				whole(c)
 			})...)
-			opts := []drift.Option{drift.WithLimiter(openLimiter{})}
+			opts := []drift.Option{drift.WithLimiter(testkit.OpenLimiter{})}
 			if !own {
 				transport := server.HTTPClient()
 				transport.Transport.(*http.Transport).MaxIdleConnsPerHost = kept
 				opts = append(opts, drift.WithHTTPClient(transport))
 			}
 			client := newFaultClient(t, server.URL, opts...)
-			client.limiter.Limiter = openLimiter{}
+			client.limiter.Limiter = testkit.OpenLimiter{}
 			var all sync.WaitGroup
 			for range kept {
 				all.Go(func() { assert.NoError(t, client.get(t.Context())) })
@@ -728,7 +730,7 @@ func closedPool(t *testing.T) {
 func readsWithABody(t *testing.T) {
 	w := wireTCP(t)
 	w.raw.Answer(whole, (*raw.Conn).Close, whole)
-	search := drift.Request{Name: "tests.fault", Path: "search", Body: map[string]string{markedBody: markedBody}}
+	search := drift.Request{Name: "tests.fault", Path: "search", Body: map[string]string{testkit.MarkedBody: testkit.MarkedBody}}
 	for i, fails := range []bool{false, true, false} {
 		err := w.saw(w.Do(t.Context(), search, nil, drift.WithoutRetry()))
 		assert.Equal(t, fails, err != nil)
@@ -742,7 +744,7 @@ func keptConnectionsAside(t *testing.T) {
 	const kept = 8
 	for range 10 {
 		w := wireTCP(t)
-		w.limiter.Limiter = openLimiter{} // the client's own lets its first call go alone
+		w.limiter.Limiter = testkit.OpenLimiter{} // the client's own lets its first call go alone
 		w.transport.MaxIdleConnsPerHost = kept
 		w.raw.Answer(append(together(kept), func(c *raw.Conn) { c.Close() })...)
 		w.atOnce(kept)
@@ -761,7 +763,7 @@ func closedAtTheSecondRequest(t *testing.T) {
 			const calls = 100
 			second := func(t *testing.T) (*wired, *atomic.Int32) {
 				w := wire(t, speakers[name](t))
-				w.limiter.Limiter = openLimiter{}
+				w.limiter.Limiter = testkit.OpenLimiter{}
 				var seen sync.Map
 				closed := new(atomic.Int32)
 				w.raw.Answer(func(c *raw.Conn) {
@@ -815,7 +817,7 @@ func redirectedWrites(t *testing.T) {
 	})
 	for status := 300; status <= 303; status++ {
 		for method, ambiguous := range map[string]bool{"GET": false, "HEAD": false, "POST": true, "PATCH": true, "PUT": true, "DELETE": true} {
-			client := throughFault(t, answer(status, "Location", "/elsewhere"))
+			client := throughFault(t, testkit.Answer(status, "Location", "/elsewhere"))
 			err := client.call(t.Context(), method)
 			require.Error(t, err)
 			assert.Equal(t, ambiguous, errors.Is(err, drift.ErrAmbiguous), "%s %d", method, status)
@@ -826,25 +828,25 @@ func redirectedWrites(t *testing.T) {
 
 func lastAnswerThatCame(t *testing.T) {
 	for name, test := range map[string]struct {
-		answers []respondWith
+		answers []testkit.Responder
 		status  int
 	}{
-		"then a reset":         {[]respondWith{answerBody(503, markedAnswer, "X-Request-Id", "r1"), noAnswer}, 503},
-		"then nothing is sent": {[]respondWith{answerBody(503, markedAnswer, "X-Request-Id", "r1"), notSent}, 503},
-		"then a broken body":   {[]respondWith{answer(503), brokenBody}, 200},
-		"two":                  {[]respondWith{answer(502), answerBody(503, markedAnswer, "X-Request-Id", "r1"), noAnswer}, 503},
+		"then a reset":         {[]testkit.Responder{testkit.AnswerBody(503, testkit.MarkedAnswer, "X-Request-Id", "r1"), testkit.NoAnswer}, 503},
+		"then nothing is sent": {[]testkit.Responder{testkit.AnswerBody(503, testkit.MarkedAnswer, "X-Request-Id", "r1"), testkit.NotSent}, 503},
+		"then a broken body":   {[]testkit.Responder{testkit.Answer(503), testkit.BrokenBody}, 200},
+		"two":                  {[]testkit.Responder{testkit.Answer(502), testkit.AnswerBody(503, testkit.MarkedAnswer, "X-Request-Id", "r1"), testkit.NoAnswer}, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var told drift.ResponseInfo
-				client := through(t, (&network{answers: test.answers}).serve, drift.WithHooks(drift.Hooks{Response: func(r drift.ResponseInfo) { told = r }}))
+				client := testkit.Through(t, (&testkit.Network{Answers: test.answers}).Serve, drift.WithHooks(drift.Hooks{Response: func(r drift.ResponseInfo) { told = r }}))
 				var response drift.Response
-				require.Error(t, get(t.Context(), client, drift.WithResponse(&response)))
+				require.Error(t, testkit.Get(t.Context(), client, drift.WithResponse(&response)))
 				assert.Equal(t, test.status, response.StatusCode)
 				assert.Equal(t, test.status, told.StatusCode)
 				assert.Len(t, response.Attempts, 3)
 				if test.status == 503 {
-					assert.Equal(t, markedAnswer, string(response.Body))
+					assert.Equal(t, testkit.MarkedAnswer, string(response.Body))
 					assert.Equal(t, "r1", response.RequestID)
 					assert.Equal(t, "r1", response.Header.Get("X-Request-Id"))
 				}
@@ -929,10 +931,10 @@ func temporaryErrors(t *testing.T) {
 			times int
 			fails bool
 		}{
-			"temporary once": {passing{errors.New(markedAnswer)}, 1, false},
-			"timeout twice":  {late{errors.New(markedAnswer)}, 2, false},
-			"for ever":       {passing{errors.New(markedAnswer)}, 1000, true},
-			"permanent":      {errors.New(markedAnswer), 1, true},
+			"temporary once": {passing{errors.New(testkit.MarkedAnswer)}, 1, false},
+			"timeout twice":  {late{errors.New(testkit.MarkedAnswer)}, 2, false},
+			"for ever":       {passing{errors.New(testkit.MarkedAnswer)}, 1000, true},
+			"permanent":      {errors.New(testkit.MarkedAnswer), 1, true},
 		} {
 			t.Run(part+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -950,22 +952,22 @@ func checkTemporary(t *testing.T, f *flaky, fails bool) {
 	}
 	service := func(r *http.Request) (*http.Response, error) {
 		if r.Header.Get("Authorization") != "Bearer "+good {
-			return answer(401)(r)
+			return testkit.Answer(401)(r)
 		}
-		return answer(200)(r)
+		return testkit.Answer(200)(r)
 	}
 	times := f.times
 	limiter := &countedLimiter{Limiter: &flakyLimiter{flaky: f}}
 	client, err := drift.NewClient(drift.WithBaseURL("https://drift.test"), drift.WithTokenSource(&flakySource{flaky: f}), drift.WithLimiter(limiter),
-		drift.WithQuotaStore(&flakyStore{flaky: f}), drift.WithHTTPClient(&http.Client{Transport: roundTripper(service)}))
+		drift.WithQuotaStore(&flakyStore{flaky: f}), drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(service)}))
 	require.NoError(t, err)
 	var response drift.Response
-	err = call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
+	err = testkit.Call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
 	assert.Zero(t, limiter.held())
 	if fails {
 		require.Error(t, err)
 		assert.NotErrorIs(t, err, drift.ErrAmbiguous)
-		assert.NotContains(t, err.Error(), markedAnswer)
+		assert.NotContains(t, err.Error(), testkit.MarkedAnswer)
 		assert.Equal(t, min(times, 3), times-f.times, "as many attempts as a call has")
 		return
 	}
@@ -978,7 +980,7 @@ func checkTemporary(t *testing.T, f *flaky, fails bool) {
 }
 
 type flakyLimiter struct {
-	openLimiter
+	testkit.OpenLimiter
 	flaky *flaky
 }
 
@@ -986,7 +988,7 @@ func (l *flakyLimiter) Acquire(ctx context.Context, class drift.Class) (drift.Sl
 	if err := l.flaky.fails("limiter"); err != nil {
 		return nil, err
 	}
-	return l.openLimiter.Acquire(ctx, class)
+	return l.OpenLimiter.Acquire(ctx, class)
 }
 
 type flakyStore struct{ flaky *flaky }
@@ -1053,7 +1055,7 @@ func rateLimitHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := throughFault(t, (&network{answers: []respondWith{answer(test.status, test.header...), answer(200)}}).serve)
+				client := throughFault(t, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(test.status, test.header...), testkit.Answer(200)}}).Serve)
 				err := client.get(t.Context(), drift.WithoutRetry())
 				var limited *drift.RateLimitError
 				if errors.As(err, &limited) {
@@ -1104,8 +1106,8 @@ func foreignRecords(t *testing.T) {
 		"messages.create, silent": {createMessage(t), `{"data":{"id":9}}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			network := &network{answers: []respondWith{answerBody(200, test.body)}}
-			err := test.call(through(t, network.serve))
+			network := &testkit.Network{Answers: []testkit.Responder{testkit.AnswerBody(200, test.body)}}
+			err := test.call(testkit.Through(t, network.Serve))
 			if test.path == "" {
 				require.NoError(t, err)
 				return
@@ -1113,8 +1115,8 @@ func foreignRecords(t *testing.T) {
 			var decode *drift.DecodeError
 			require.ErrorAs(t, err, &decode)
 			assert.Equal(t, test.path, decode.Path)
-			assert.Len(t, network.requests(), 1)
-			assert.Equal(t, network.requests()[0].method != http.MethodGet, errors.Is(err, drift.ErrAmbiguous))
+			assert.Len(t, network.Requests(), 1)
+			assert.Equal(t, network.Requests()[0].Method != http.MethodGet, errors.Is(err, drift.ErrAmbiguous))
 		})
 	}
 	t.Run("the connection is given up", proxyOutOfStep)
@@ -1146,7 +1148,7 @@ func proxyOutOfStep(t *testing.T) {
 		}
 		c.JSON(http.StatusOK, fmt.Sprintf(`{"data":{"id":%s}}`, answered))
 	})
-	client, err := drift.NewClient(drift.WithBaseURL(server.URL), drift.WithToken(markedToken), drift.WithLimiter(openLimiter{}))
+	client, err := drift.NewClient(drift.WithBaseURL(server.URL), drift.WithToken(testkit.MarkedToken), drift.WithLimiter(testkit.OpenLimiter{}))
 	require.NoError(t, err)
 	defer client.Close()
 	foreign := 0

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
@@ -32,7 +34,7 @@ func statusFaults() faults.Cases {
 		32: inBubble(checkAccepted),
 		33: inBubble(checkNoContent),
 		34: inBubble(checkOddSuccess),
-		35: everyMethod(refused, answer(304)),
+		35: everyMethod(refused, testkit.Answer(304)),
 		36: checkRedirect,
 		37: checkRedirectElsewhere,
 		38: checkRedirectOfTokens,
@@ -42,15 +44,15 @@ func statusFaults() faults.Cases {
 		42: inBubble(checkNewTokenRefused),
 		43: inBubble(checkExpiredTokenOfMany),
 		44: inBubble(checkInsufficientScope),
-		45: inBubble(func(t *testing.T) { checkUsedUp(t, answerBody(402, markedErrorBody)) }),
+		45: inBubble(func(t *testing.T) { checkUsedUp(t, testkit.AnswerBody(402, markedErrorBody)) }),
 		46: inBubble(checkForbidden),
 		47: inBubble(checkNotFound),
-		48: everyMethod(refused, answer(405), answer(406), answer(410), answer(411), answer(413), answer(414), answer(415), answer(431), answer(451)),
-		49: everyMethod(transient, answer(408)),
+		48: everyMethod(refused, testkit.Answer(405), testkit.Answer(406), testkit.Answer(410), testkit.Answer(411), testkit.Answer(413), testkit.Answer(414), testkit.Answer(415), testkit.Answer(431), testkit.Answer(451)),
+		49: everyMethod(transient, testkit.Answer(408)),
 		50: inBubble(checkConflict),
-		51: everyMethod(refused, answer(412), answer(428)),
+		51: everyMethod(refused, testkit.Answer(412), testkit.Answer(428)),
 		52: inBubble(checkFieldErrors),
-		53: everyMethod(refused, answer(423), answer(425)),
+		53: everyMethod(refused, testkit.Answer(423), testkit.Answer(425)),
 		54: inBubble(checkThrottled),
 		55: checkThrottledUntilDate,
 		56: checkThrottledForNothing,
@@ -60,10 +62,10 @@ func statusFaults() faults.Cases {
 		60: checkThrottledUntilThePast,
 		61: inBubble(checkThrottledWithoutATime),
 		62: inBubble(checkThrottledForEver),
-		63: inBubble(func(t *testing.T) { checkUsedUp(t, quotaGone) }),
-		64: everyMethod(transient, answer(500)),
+		63: inBubble(func(t *testing.T) { checkUsedUp(t, testkit.QuotaGone) }),
+		64: everyMethod(transient, testkit.Answer(500)),
 		65: inBubble(checkServerErrorOnce),
-		66: everyMethod(broken, answer(501), answer(505)),
+		66: everyMethod(broken, testkit.Answer(501), testkit.Answer(505)),
 		67: inBubble(checkBadGateway),
 		68: inBubble(checkUnavailableWrite),
 		69: inBubble(checkMaintenance),
@@ -79,20 +81,20 @@ func inBubble(check func(*testing.T)) func(*testing.T) {
 
 // everyMethod checks what becomes of reads, of writes that may be repeated and of those that must not, when every attempt gets
 // one of these answers.
-func everyMethod(want [3]expectation, answers ...respondWith) func(*testing.T) {
+func everyMethod(want [3]expectation, answers ...testkit.Responder) func(*testing.T) {
 	return inBubble(func(t *testing.T) {
 		for i, respond := range answers {
 			for group, methods := range methodGroups {
 				for _, method := range methods {
-					network := &network{answers: []respondWith{respond}}
-					c := throughFault(t, network.serve, withoutBudget)
+					network := &testkit.Network{Answers: []testkit.Responder{respond}}
+					c := throughFault(t, network.Serve, testkit.WithoutBudget)
 					method, idempotent := strings.CutSuffix(method, " idempotent")
 					var opts []drift.CallOption
 					if idempotent {
 						opts = append(opts, drift.WithIdempotent())
 					}
 					err := c.call(t.Context(), method, opts...)
-					assert.Equal(t, want[group], expectation{len(network.requests()), kind(err)}, "%s, answer %d: %v", method, i, err)
+					assert.Equal(t, want[group], expectation{len(network.Requests()), kind(err)}, "%s, answer %d: %v", method, i, err)
 					c.requireSpent(want[group].requests, want[group].requests)
 				}
 			}
@@ -101,8 +103,8 @@ func everyMethod(want [3]expectation, answers ...respondWith) func(*testing.T) {
 }
 
 const (
-	markedErrorBody = `{"error": {"type": "some_type", "message": "some words"}, "more": "` + markedAnswer + `"}`
-	markedHTML      = `<!doctype html><title>` + markedAnswer + `</title>`
+	markedErrorBody = `{"error": {"type": "some_type", "message": "some words"}, "more": "` + testkit.MarkedAnswer + `"}`
+	markedHTML      = `<!doctype html><title>` + testkit.MarkedAnswer + `</title>`
 	asHTML          = "text/html; charset=utf-8"
 )
 
@@ -116,12 +118,12 @@ func requireStatus(t *testing.T, err error, status int) *drift.APIError {
 }
 
 func checkOK(t *testing.T) {
-	c := throughFault(t, answerBody(200, `{"data": {"id": 42, "title": "`+markedAnswer+`"}}`, "X-Request-Id", "r1"))
+	c := throughFault(t, testkit.AnswerBody(200, `{"data": {"id": 42, "title": "`+testkit.MarkedAnswer+`"}}`, "X-Request-Id", "r1"))
 	var response drift.Response
 	conversation, err := c.Conversations.Get(t.Context(), 42, drift.WithResponse(&response))
 	require.NoError(t, err)
 	assert.Equal(t, drift.ConversationID(42), conversation.ID)
-	assert.Equal(t, markedAnswer, conversation.Title)
+	assert.Equal(t, testkit.MarkedAnswer, conversation.Title)
 	assert.Equal(t, "r1", response.RequestID)
 	assert.Equal(t, 200, response.StatusCode)
 	assert.Len(t, response.Attempts, 1)
@@ -134,7 +136,7 @@ func checkErrorUnderSuccess(t *testing.T) {
 		`{"errors": [{"type": "not_found", "message": "gone"}]}`,
 		`{"data": null, "error": {"type": "not_found", "message": "gone"}}`,
 	} {
-		c := throughFault(t, answerBody(200, body))
+		c := throughFault(t, testkit.AnswerBody(200, body))
 		tag, err := c.Tags.Get(t.Context(), 7)
 		assert.Nil(t, tag)
 		api := requireStatus(t, err, 200)
@@ -144,22 +146,22 @@ func checkErrorUnderSuccess(t *testing.T) {
 	}
 }
 
-func checkEmptyAnswer(t *testing.T) { checkUndecodableAnswer(t, answerBody(200, "")) }
+func checkEmptyAnswer(t *testing.T) { checkUndecodableAnswer(t, testkit.AnswerBody(200, "")) }
 
 func checkCreatedWithoutBody(t *testing.T) {
-	checkUndecodableAnswer(t, answerBody(201, ""))
-	checkUndecodableAnswer(t, answerBody(201, "", "Location", "https://drift.test/v2/tags/"+markedAnswer))
+	checkUndecodableAnswer(t, testkit.AnswerBody(201, ""))
+	checkUndecodableAnswer(t, testkit.AnswerBody(201, "", "Location", "https://drift.test/v2/tags/"+testkit.MarkedAnswer))
 }
 
 // checkUndecodableAnswer: there is no record where one is due.
-func checkUndecodableAnswer(t *testing.T, respond respondWith) {
+func checkUndecodableAnswer(t *testing.T, respond testkit.Responder) {
 	t.Helper()
 	c := throughFault(t, respond)
 	tag, err := c.Tags.Get(t.Context(), 7)
 	assert.Nil(t, tag)
 	require.ErrorAs(t, err, new(*drift.DecodeError))
 	require.NotErrorIs(t, err, drift.ErrAmbiguous)
-	tag, err = c.Tags.Create(t.Context(), drift.TagCreateRequest{Name: markedBody})
+	tag, err = c.Tags.Create(t.Context(), drift.TagCreateRequest{Name: testkit.MarkedBody})
 	assert.Nil(t, tag)
 	require.ErrorAs(t, err, new(*drift.DecodeError))
 	require.ErrorIs(t, err, drift.ErrAmbiguous)
@@ -167,28 +169,28 @@ func checkUndecodableAnswer(t *testing.T, respond respondWith) {
 }
 
 func checkAccepted(t *testing.T) {
-	c := throughFault(t, answerBody(202, `{"data": {"id": 7}}`))
-	tag, err := c.Tags.Create(t.Context(), drift.TagCreateRequest{Name: markedBody})
+	c := throughFault(t, testkit.AnswerBody(202, `{"data": {"id": 7}}`))
+	tag, err := c.Tags.Create(t.Context(), drift.TagCreateRequest{Name: testkit.MarkedBody})
 	require.NoError(t, err)
 	assert.Equal(t, drift.TagID(7), tag.ID)
 	require.NoError(t, c.Tags.Delete(t.Context(), 7))
 	c.requireSpent(2, 2)
-	checkUndecodableAnswer(t, answerBody(202, ""))
+	checkUndecodableAnswer(t, testkit.AnswerBody(202, ""))
 }
 
 func checkNoContent(t *testing.T) {
-	for _, body := range []string{"", markedHTML, `{"data": "` + markedAnswer + `"}`} {
-		c := throughFault(t, answerBody(204, body))
+	for _, body := range []string{"", markedHTML, `{"data": "` + testkit.MarkedAnswer + `"}`} {
+		c := throughFault(t, testkit.AnswerBody(204, body))
 		require.NoError(t, c.Tags.Delete(t.Context(), 7))
 		require.NoError(t, c.post(t.Context()))
 		c.requireSpent(2, 2)
 	}
-	checkUndecodableAnswer(t, answerBody(204, ""))
+	checkUndecodableAnswer(t, testkit.AnswerBody(204, ""))
 }
 
 func checkOddSuccess(t *testing.T) {
 	for _, status := range []int{203, 205, 206, 207, 226, 299} {
-		c := throughFault(t, answerBody(status, `{"data": {"id": 7}}`))
+		c := throughFault(t, testkit.AnswerBody(status, `{"data": {"id": 7}}`))
 		tag, err := c.Tags.Get(t.Context(), 7)
 		require.NoError(t, err)
 		assert.Equal(t, drift.TagID(7), tag.ID)
@@ -226,7 +228,7 @@ func checkRedirect(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			methods = append(methods, r.Method)
-			w.Header().Set("Location", "/elsewhere/"+markedAnswer)
+			w.Header().Set("Location", "/elsewhere/"+testkit.MarkedAnswer)
 			w.WriteHeader(status)
 			_, _ = io.WriteString(w, markedHTML)
 		})
@@ -237,7 +239,7 @@ func checkRedirect(t *testing.T) {
 
 // checkRedirectElsewhere has a network where every address but the service's is a trap.
 func checkRedirectElsewhere(t *testing.T) {
-	trap, calls := trapServer(t)
+	trap, calls := testkit.TrapServer(t)
 	var target string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", target)
@@ -254,7 +256,7 @@ func checkRedirectElsewhere(t *testing.T) {
 	t.Cleanup(transport.CloseIdleConnections)
 	for _, target = range []string{
 		"http://other.test/", "http://sub.api.drift.test/", "http://drift.test/", "http://api.drift.test:8080/", "https://api.drift.test/",
-		"//other.test/", "http://" + markedAnswer + ":pass@api.drift.test:8080/", trap,
+		"//other.test/", "http://" + testkit.MarkedAnswer + ":pass@api.drift.test:8080/", trap,
 	} {
 		c := newFaultClient(t, "http://api.drift.test", drift.WithInsecureHTTP(), drift.WithHTTPClient(&http.Client{Transport: transport}))
 		requireRefusedRedirect(t, c, http.StatusTemporaryRedirect)
@@ -267,23 +269,23 @@ func checkRedirectElsewhere(t *testing.T) {
 }
 
 func checkRedirectOfTokens(t *testing.T) {
-	trap, calls := trapServer(t)
+	trap, calls := testkit.TrapServer(t)
 	var status int
 	var requests atomic.Int32
 	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
-		http.Redirect(w, r, trap+"/"+markedAnswer, status)
+		http.Redirect(w, r, trap+"/"+testkit.MarkedAnswer, status)
 	}))
 	t.Cleanup(tokens.Close)
 	for _, status = range redirectStatuses {
 		requests.Store(0)
-		config := drift.OAuthConfig{ClientID: "client", ClientSecret: markedClientSecret, TokenURL: tokens.URL + "/" + markedBase}
-		source := config.TokenSource(drift.NewMemoryTokenStore(expired()))
+		config := drift.OAuthConfig{ClientID: "client", ClientSecret: testkit.MarkedClientSecret, TokenURL: tokens.URL + "/" + testkit.MarkedBase}
+		source := config.TokenSource(drift.NewMemoryTokenStore(testkit.Expired()))
 		c := newFaultClientAs(t, drift.WithTokenSource(source), trap)
 		err := c.get(t.Context())
 		require.ErrorAs(t, err, new(*drift.TransportError))
 		assert.ErrorContains(t, err, "redirect")
-		_, err = config.Exchange(t.Context(), markedCode)
+		_, err = config.Exchange(t.Context(), testkit.MarkedCode)
 		require.ErrorAs(t, c.saw(err), new(*drift.TransportError))
 		assert.ErrorContains(t, err, "redirect")
 		assert.EqualValues(t, 2, requests.Load())
@@ -312,13 +314,13 @@ func checkRedirectToNowhere(t *testing.T) {
 
 func checkBadRequest(t *testing.T) {
 	for name, test := range map[string]struct{ contentType, body, code, message string }{
-		"JSON":  {"application/json", `{"code": "CONTACT-6", "message": "exists", "more": "` + markedAnswer + `"}`, "CONTACT-6", "exists"},
+		"JSON":  {"application/json", `{"code": "CONTACT-6", "message": "exists", "more": "` + testkit.MarkedAnswer + `"}`, "CONTACT-6", "exists"},
 		"HTML":  {asHTML, markedHTML, "", ""},
 		"empty": {"", "", "", ""},
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			c := throughFault(t, func(r *http.Request) (*http.Response, error) {
-				return memoryAnswer(r, 400, test.contentType, test.body), nil
+				return testkit.MemoryAnswer(r, 400, test.contentType, test.body), nil
 			})
 			err := c.call(t.Context(), method)
 			require.ErrorIs(t, err, drift.ErrInvalid, name)
@@ -351,7 +353,7 @@ func (s *sharedSource) TokenContext(context.Context) (*oauth2.Token, error) {
 }
 
 func (s *sharedSource) token() *oauth2.Token {
-	return &oauth2.Token{AccessToken: fmt.Sprint(markedToken, "-", s.generation)}
+	return &oauth2.Token{AccessToken: fmt.Sprint(testkit.MarkedToken, "-", s.generation)}
 }
 
 func (s *sharedSource) Refresh(_ context.Context, stale *oauth2.Token) (*oauth2.Token, error) {
@@ -366,11 +368,11 @@ func (s *sharedSource) Refresh(_ context.Context, stale *oauth2.Token) (*oauth2.
 }
 
 // refusesUpTo answers 401 to the first tokens of a sharedSource.
-func refusesUpTo(upTo int, then respondWith) respondWith {
+func refusesUpTo(upTo int, then testkit.Responder) testkit.Responder {
 	return func(r *http.Request) (*http.Response, error) {
 		for generation := range upTo {
-			if r.Header.Get("Authorization") == fmt.Sprint("Bearer ", markedToken, "-", generation) {
-				return answerBody(401, `{"error": {"type": "authentication_error", "message": "expired"}, "more": "`+markedAnswer+`"}`)(r)
+			if r.Header.Get("Authorization") == fmt.Sprint("Bearer ", testkit.MarkedToken, "-", generation) {
+				return testkit.AnswerBody(401, `{"error": {"type": "authentication_error", "message": "expired"}, "more": "`+testkit.MarkedAnswer+`"}`)(r)
 			}
 		}
 		return then(r)
@@ -379,21 +381,21 @@ func refusesUpTo(upTo int, then respondWith) respondWith {
 
 func checkExpiredToken(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
-		source, network := new(sharedSource), &network{answers: []respondWith{refusesUpTo(1, answer(200))}}
-		c := throughFaultAs(t, drift.WithTokenSource(source), network.serve)
+		source, network := new(sharedSource), &testkit.Network{Answers: []testkit.Responder{refusesUpTo(1, testkit.Answer(200))}}
+		c := throughFaultAs(t, drift.WithTokenSource(source), network.Serve)
 		start := time.Now()
 		require.NoError(t, c.call(t.Context(), method))
 		assert.Zero(t, time.Since(start), "no delay")
-		assert.Equal(t, []string{markedToken + "-0", markedToken + "-1"}, tokensOf(network.sent))
-		assert.Equal(t, network.sent[0].body, network.sent[1].body)
+		assert.Equal(t, []string{testkit.MarkedToken + "-0", testkit.MarkedToken + "-1"}, testkit.TokensOf(network.Sent))
+		assert.Equal(t, network.Sent[0].Body, network.Sent[1].Body)
 		assert.Equal(t, 1, source.refreshes)
 		c.requireSpent(2, 2)
 	}
 }
 
 func checkNewTokenRefused(t *testing.T) {
-	source, network := new(sharedSource), &network{answers: []respondWith{refusesUpTo(9, answer(200))}}
-	c := throughFaultAs(t, drift.WithTokenSource(source), network.serve)
+	source, network := new(sharedSource), &testkit.Network{Answers: []testkit.Responder{refusesUpTo(9, testkit.Answer(200))}}
+	c := throughFaultAs(t, drift.WithTokenSource(source), network.Serve)
 	err := c.post(t.Context())
 	require.ErrorIs(t, err, drift.ErrUnauthorized)
 	require.NotErrorIs(t, err, drift.ErrAmbiguous)
@@ -405,9 +407,9 @@ func checkNewTokenRefused(t *testing.T) {
 func checkExpiredTokenOfMany(t *testing.T) {
 	const callers = 200
 	source := &sharedSource{delay: time.Second}
-	network := &network{answers: []respondWith{refusesUpTo(1, answer(200))}, delay: time.Second} // all are on the way when the first is refused
-	c := throughFaultAs(t, drift.WithTokenSource(source), network.serve)
-	c.limiter.Limiter = openLimiter{}
+	network := &testkit.Network{Answers: []testkit.Responder{refusesUpTo(1, testkit.Answer(200))}, Delay: time.Second} // all are on the way when the first is refused
+	c := throughFaultAs(t, drift.WithTokenSource(source), network.Serve)
+	c.limiter.Limiter = testkit.OpenLimiter{}
 	var group sync.WaitGroup
 	for range callers {
 		group.Go(func() { assert.NoError(t, c.post(t.Context())) })
@@ -415,10 +417,10 @@ func checkExpiredTokenOfMany(t *testing.T) {
 	group.Wait()
 	assert.Equal(t, 1, source.refreshes)
 	count := map[string]int{}
-	for _, token := range tokensOf(network.sent) {
+	for _, token := range testkit.TokensOf(network.Sent) {
 		count[token]++
 	}
-	assert.Equal(t, map[string]int{markedToken + "-0": callers, markedToken + "-1": callers}, count)
+	assert.Equal(t, map[string]int{testkit.MarkedToken + "-0": callers, testkit.MarkedToken + "-1": callers}, count)
 	c.requireSpent(2*callers, 2*callers)
 }
 
@@ -429,7 +431,7 @@ func checkInsufficientScope(t *testing.T) {
 		`bearer Error=insufficient_scope,scope="contact_read contact_write"`,
 	} {
 		source := new(sharedSource)
-		c := throughFaultAs(t, drift.WithTokenSource(source), answerBody(401, markedErrorBody, "WWW-Authenticate", challenge))
+		c := throughFaultAs(t, drift.WithTokenSource(source), testkit.AnswerBody(401, markedErrorBody, "WWW-Authenticate", challenge))
 		err := c.post(t.Context())
 		require.ErrorIs(t, err, drift.ErrUnauthorized)
 		api := requireStatus(t, err, 401)
@@ -438,9 +440,9 @@ func checkInsufficientScope(t *testing.T) {
 		assert.Zero(t, source.refreshes)
 		c.requireSpent(1, 1)
 	}
-	source, network := new(sharedSource), &network{answers: []respondWith{refusesUpTo(1, answer(200))}}
+	source, network := new(sharedSource), &testkit.Network{Answers: []testkit.Responder{refusesUpTo(1, testkit.Answer(200))}}
 	c := throughFaultAs(t, drift.WithTokenSource(source), func(r *http.Request) (*http.Response, error) {
-		resp, err := network.serve(r)
+		resp, err := network.Serve(r)
 		resp.Header.Set("WWW-Authenticate", `Bearer realm="insufficient_scope", error="invalid_token", scope="a"`)
 		return resp, err
 	})
@@ -448,23 +450,23 @@ func checkInsufficientScope(t *testing.T) {
 }
 
 // checkUsedUp: the service says that the month is used up.
-func checkUsedUp(t *testing.T, respond respondWith) {
+func checkUsedUp(t *testing.T, respond testkit.Responder) {
 	t.Helper()
-	network := &network{answers: []respondWith{respond}}
-	c := throughFault(t, network.serve)
+	network := &testkit.Network{Answers: []testkit.Responder{respond}}
+	c := throughFault(t, network.Serve)
 	for range 3 {
 		err := c.get(t.Context())
 		require.ErrorAs(t, err, new(*drift.QuotaError))
 		require.ErrorIs(t, err, drift.ErrQuotaExceeded)
 		require.NotErrorIs(t, err, drift.ErrRateLimited, "waiting a minute would not help")
 	}
-	assert.Len(t, network.requests(), 1, "the others were refused here")
+	assert.Len(t, network.Requests(), 1, "the others were refused here")
 	c.requireSpent(1, 1)
 }
 
 func checkForbidden(t *testing.T) {
-	source, plain := new(sharedSource), &network{answers: []respondWith{answerBody(403, markedErrorBody, "Retry-After", "5")}}
-	c := throughFaultAs(t, drift.WithTokenSource(source), plain.serve)
+	source, plain := new(sharedSource), &testkit.Network{Answers: []testkit.Responder{testkit.AnswerBody(403, markedErrorBody, "Retry-After", "5")}}
+	c := throughFaultAs(t, drift.WithTokenSource(source), plain.Serve)
 	err := c.post(t.Context())
 	require.ErrorIs(t, err, drift.ErrForbidden)
 	require.NotErrorIs(t, err, drift.ErrUnauthorized)
@@ -472,16 +474,18 @@ func checkForbidden(t *testing.T) {
 	assert.Zero(t, source.refreshes)
 	c.requireSpent(1, 1)
 
-	badToken := &network{answers: []respondWith{refusing(markedToken+"-1", authenticationFailed)}}
-	c = throughFaultAs(t, drift.WithTokenSource(source), badToken.serve)
+	badToken := &testkit.Network{Answers: []testkit.Responder{testkit.Refusing(testkit.MarkedToken+"-1", testkit.AuthenticationFailed)}}
+	c = throughFaultAs(t, drift.WithTokenSource(source), badToken.Serve)
 	require.NoError(t, c.post(t.Context()), "with another token")
 	assert.Equal(t, 1, source.refreshes)
 	c.requireSpent(2, 2)
 }
 
 func checkNotFound(t *testing.T) {
-	for contentType, body := range map[string]string{"application/json": `{"error": {"type": "not_found", "message": "gone"}, "more": "` + markedAnswer + `"}`, asHTML: markedHTML} {
-		c := throughFault(t, func(r *http.Request) (*http.Response, error) { return memoryAnswer(r, 404, contentType, body), nil })
+	for contentType, body := range map[string]string{"application/json": `{"error": {"type": "not_found", "message": "gone"}, "more": "` + testkit.MarkedAnswer + `"}`, asHTML: markedHTML} {
+		c := throughFault(t, func(r *http.Request) (*http.Response, error) {
+			return testkit.MemoryAnswer(r, 404, contentType, body), nil
+		})
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			err := c.call(t.Context(), method)
 			require.ErrorIs(t, err, drift.ErrNotFound)
@@ -494,8 +498,8 @@ func checkNotFound(t *testing.T) {
 }
 
 func checkConflict(t *testing.T) {
-	body := `{"code": "CONTACT-6", "message": "exists", "existing": "` + markedAnswer + `"}`
-	c := throughFault(t, answerBody(409, body))
+	body := `{"code": "CONTACT-6", "message": "exists", "existing": "` + testkit.MarkedAnswer + `"}`
+	c := throughFault(t, testkit.AnswerBody(409, body))
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 		err := c.call(t.Context(), method)
 		require.ErrorIs(t, err, drift.ErrConflict)
@@ -520,11 +524,11 @@ func checkFieldErrors(t *testing.T) {
 		"text":        {`{"errors": "no"}`, nil},
 		"texts":       {`{"errors": ["no", "never"]}`, nil},
 		"number":      {`{"errors": 7}`, nil},
-		"unknown":     {`{"problems": {"email": "` + markedAnswer + `"}}`, nil},
+		"unknown":     {`{"problems": {"email": "` + testkit.MarkedAnswer + `"}}`, nil},
 		"deep":        {`{"errors": ` + strings.Repeat(`{"a":`, 1000) + `"x"` + strings.Repeat("}", 1001), nil},
 		"HTML":        {markedHTML, nil},
 	} {
-		c := throughFault(t, answerBody(422, test.body))
+		c := throughFault(t, testkit.AnswerBody(422, test.body))
 		err := c.post(t.Context())
 		require.ErrorIs(t, err, drift.ErrInvalid)
 		assert.Equal(t, test.want, requireStatus(t, err, 422).Fields, name)
@@ -534,13 +538,13 @@ func checkFieldErrors(t *testing.T) {
 	for i := range 1000 {
 		many += fmt.Sprintf(`"f%d": "x",`, i)
 	}
-	c := throughFault(t, answerBody(422, `{"errors": {`+strings.TrimSuffix(many, ",")+`}}`))
+	c := throughFault(t, testkit.AnswerBody(422, `{"errors": {`+strings.TrimSuffix(many, ",")+`}}`))
 	assert.Len(t, requireStatus(t, c.post(t.Context()), 422).Fields, 64)
 }
 
 func checkThrottled(t *testing.T) {
-	network := &network{answers: []respondWith{answerBody(429, markedErrorBody, "Retry-After", "2"), answer(200)}}
-	c := throughFault(t, network.serve)
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.AnswerBody(429, markedErrorBody, "Retry-After", "2"), testkit.Answer(200)}}
+	c := throughFault(t, network.Serve)
 	start := time.Now()
 	var group sync.WaitGroup
 	group.Go(func() { assert.NoError(t, c.post(t.Context())) })
@@ -549,9 +553,9 @@ func checkThrottled(t *testing.T) {
 		group.Go(func() { assert.NoError(t, c.get(t.Context())) })
 	}
 	group.Wait()
-	require.Len(t, network.sent, 7)
-	for _, r := range network.sent[1:] {
-		assert.GreaterOrEqual(t, r.at.Sub(start), 2*time.Second, "the others too")
+	require.Len(t, network.Sent, 7)
+	for _, r := range network.Sent[1:] {
+		assert.GreaterOrEqual(t, r.At.Sub(start), 2*time.Second, "the others too")
 	}
 	assert.Less(t, time.Since(start), 10*time.Second)
 	c.requireSpent(7, 7)
@@ -572,11 +576,11 @@ func checkDelays(t *testing.T, low, high time.Duration, values ...[]string) {
 			for _, line := range lines {
 				header = append(header, "Retry-After", line)
 			}
-			network := &network{answers: []respondWith{answer(429, header...), answer(200)}}
-			c := throughFault(t, network.serve)
-			c.limiter.Limiter = openLimiter{}
+			network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, header...), testkit.Answer(200)}}
+			c := throughFault(t, network.Serve)
+			c.limiter.Limiter = testkit.OpenLimiter{}
 			require.NoError(t, c.post(t.Context()))
-			delay := network.sent[1].at.Sub(network.sent[0].at)
+			delay := network.Sent[1].At.Sub(network.Sent[0].At)
 			assert.GreaterOrEqual(t, delay, low)
 			assert.Less(t, delay, high)
 			c.requireSpent(2, 2)
@@ -598,7 +602,7 @@ func checkThrottledUntilDate(t *testing.T) {
 func checkThrottledForNothing(t *testing.T) {
 	checkDelays(t, leastDelay, mostDelay, []string{"0"}, []string{"0.0"}, []string{"00"})
 	inBubble(func(t *testing.T) {
-		shortest, longest := gaps(t, 200, 0, answer(429, "Retry-After", "0"))
+		shortest, longest := testkit.Gaps(t, 200, 0, testkit.Answer(429, "Retry-After", "0"))
 		assert.Greater(t, longest-shortest, (mostDelay-leastDelay)/2, "spread")
 	})(t)
 }
@@ -632,8 +636,8 @@ func checkThrottledForAges(t *testing.T) {
 // checkThrottledTooLong: a wait that is too long is the caller's to decide. The others are held back, but not for good.
 func checkThrottledTooLong(t *testing.T, value string, atLeast time.Duration) {
 	t.Helper()
-	network := &network{answers: []respondWith{answer(429, "Retry-After", value), answer(200)}}
-	c, start := throughFault(t, network.serve), time.Now()
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", value), testkit.Answer(200)}}
+	c, start := throughFault(t, network.Serve), time.Now()
 	err := c.post(t.Context())
 	var limited *drift.RateLimitError
 	require.ErrorAs(t, err, &limited)
@@ -646,7 +650,7 @@ func checkThrottledTooLong(t *testing.T, value string, atLeast time.Duration) {
 	pause := min(limited.RetryAfter, 5*time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), pause-time.Second)
 	defer cancel()
-	requireLocalLimit(t, c.get(ctx), pause)
+	testkit.RequireLocalLimit(t, c.get(ctx), pause)
 	assert.Zero(t, time.Since(start), "both at once")
 	c.requireSpent(1, 1)
 
@@ -656,16 +660,16 @@ func checkThrottledTooLong(t *testing.T, value string, atLeast time.Duration) {
 }
 
 func checkThrottledWithoutATime(t *testing.T) {
-	network := &network{answers: []respondWith{answer(429)}}
-	c := throughFault(t, network.serve)
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429)}}
+	c := throughFault(t, network.Serve)
 	err := c.post(t.Context())
 	require.ErrorIs(t, err, drift.ErrRateLimited)
 	var limited *drift.RateLimitError
 	require.ErrorAs(t, err, &limited)
 	assert.Equal(t, time.Second, limited.RetryAfter, "what to try, as the service said nothing")
-	require.Len(t, network.sent, 3)
+	require.Len(t, network.Sent, 3)
 	for i, most := range []time.Duration{1500 * time.Millisecond, 2500 * time.Millisecond} {
-		gap := network.sent[i+1].at.Sub(network.sent[i].at)
+		gap := network.Sent[i+1].At.Sub(network.Sent[i].At)
 		assert.GreaterOrEqual(t, gap, time.Second, "the pause holds for everybody")
 		assert.Less(t, gap, most)
 	}
@@ -674,8 +678,8 @@ func checkThrottledWithoutATime(t *testing.T) {
 
 func checkThrottledForEver(t *testing.T) {
 	const calls = 20
-	network := &network{answers: []respondWith{answer(429, "Retry-After", "1")}}
-	c, start := throughFault(t, network.serve), time.Now()
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "1")}}
+	c, start := throughFault(t, network.Serve), time.Now()
 	for range calls {
 		require.ErrorIs(t, c.get(t.Context()), drift.ErrRateLimited)
 	}
@@ -684,8 +688,8 @@ func checkThrottledForEver(t *testing.T) {
 }
 
 func checkServerErrorOnce(t *testing.T) {
-	network := &network{answers: []respondWith{answerBody(500, markedHTML), answerBody(200, `{"data": {"id": 7}}`)}}
-	c := throughFault(t, network.serve)
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.AnswerBody(500, markedHTML), testkit.AnswerBody(200, `{"data": {"id": 7}}`)}}
+	c := throughFault(t, network.Serve)
 	var response drift.Response
 	tag, err := c.Tags.Get(t.Context(), 7, drift.WithResponse(&response))
 	require.NoError(t, err)
@@ -697,7 +701,7 @@ func checkServerErrorOnce(t *testing.T) {
 
 func checkBadGateway(t *testing.T) {
 	for _, status := range []int{502, 504} {
-		c := throughFault(t, answerBody(status, markedHTML, "Content-Type", asHTML))
+		c := throughFault(t, testkit.AnswerBody(status, markedHTML, "Content-Type", asHTML))
 		err := c.get(t.Context())
 		require.ErrorIs(t, err, drift.ErrServer)
 		requireStatus(t, err, status)
@@ -711,33 +715,33 @@ func checkBadGateway(t *testing.T) {
 }
 
 func checkUnavailableWrite(t *testing.T) {
-	network := &network{answers: []respondWith{answer(503, "Retry-After", "7"), answer(503, "Retry-After", "7"), answer(200)}}
-	c := throughFault(t, network.serve)
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503, "Retry-After", "7"), testkit.Answer(503, "Retry-After", "7"), testkit.Answer(200)}}
+	c := throughFault(t, network.Serve)
 	err := c.post(t.Context())
 	require.ErrorIs(t, err, drift.ErrAmbiguous)
 	assert.Equal(t, 7*time.Second, requireStatus(t, err, 503).RetryAfter)
 	c.requireSpent(1, 1)
 	require.NoError(t, c.post(t.Context(), drift.WithIdempotent()))
-	assert.GreaterOrEqual(t, network.sent[2].at.Sub(network.sent[1].at), 7*time.Second)
+	assert.GreaterOrEqual(t, network.Sent[2].At.Sub(network.Sent[1].At), 7*time.Second)
 	c.requireSpent(3, 3)
 }
 
 func checkMaintenance(t *testing.T) {
-	network := &network{answers: []respondWith{answer(503, "Retry-After", "86400"), answer(200)}}
-	c, start := throughFault(t, network.serve), time.Now()
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503, "Retry-After", "86400"), testkit.Answer(200)}}
+	c, start := throughFault(t, network.Serve), time.Now()
 	err := c.get(t.Context())
 	require.ErrorIs(t, err, drift.ErrServer)
 	assert.Equal(t, 24*time.Hour, requireStatus(t, err, 503).RetryAfter)
 	assert.Zero(t, time.Since(start), "at once")
-	requireLocalLimit(t, c.get(t.Context(), drift.WithTimeout(time.Minute)), 5*time.Minute)
+	testkit.RequireLocalLimit(t, c.get(t.Context(), drift.WithTimeout(time.Minute)), 5*time.Minute)
 	c.requireSpent(1, 1)
 	require.NoError(t, c.get(t.Context()))
 	assert.Equal(t, 5*time.Minute, time.Since(start), "a client cannot be stopped for good")
 }
 
 func checkNoStatus(t *testing.T) {
-	t.Run("status", everyMethod(broken, answer(0), answer(99), answer(600), answer(999)))
-	for _, line := range []string{"HTTP/1.1 0 OK", "HTTP/1.1 099 OK", "HTTP/1.1 -200 OK", "HTTP/1.1 2e2 OK", "HTTP/1.1 2000 OK", "200 OK", "", "\x00\xff" + markedAnswer} {
+	t.Run("status", everyMethod(broken, testkit.Answer(0), testkit.Answer(99), testkit.Answer(600), testkit.Answer(999)))
+	for _, line := range []string{"HTTP/1.1 0 OK", "HTTP/1.1 099 OK", "HTTP/1.1 -200 OK", "HTTP/1.1 2e2 OK", "HTTP/1.1 2000 OK", "200 OK", "", "\x00\xff" + testkit.MarkedAnswer} {
 		t.Run(line, func(t *testing.T) {
 			var requests atomic.Int32
 			c := serveFault(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -759,8 +763,8 @@ func checkNoStatus(t *testing.T) {
 }
 
 func checkDifferentErrors(t *testing.T) {
-	network := &network{answers: []respondWith{answer(429), answer(500), answer(404)}}
-	c := throughFault(t, network.serve)
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429), testkit.Answer(500), testkit.Answer(404)}}
+	c := throughFault(t, network.Serve)
 	err := c.get(t.Context())
 	require.ErrorIs(t, err, drift.ErrNotFound)
 	require.NotErrorIs(t, err, drift.ErrRateLimited)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -30,7 +32,7 @@ func TestFault(t *testing.T) {
 type faultClient struct {
 	*drift.Client
 	t       testing.TB
-	watch   *secretWatch
+	watch   *testkit.SecretWatch
 	limiter *countedLimiter
 	bodies  *openBodies
 }
@@ -39,14 +41,14 @@ type faultClient struct {
 // they take their place, except WithLimiter: set limiter.Limiter instead.
 func newFaultClient(t testing.TB, baseURL string, opts ...drift.Option) *faultClient {
 	t.Helper()
-	return newFaultClientAs(t, drift.WithToken(markedToken), baseURL, opts...)
+	return newFaultClientAs(t, drift.WithToken(testkit.MarkedToken), baseURL, opts...)
 }
 
 // newFaultClientAs is newFaultClient with another option for the token.
 func newFaultClientAs(t testing.TB, token drift.Option, baseURL string, opts ...drift.Option) *faultClient {
 	t.Helper()
-	c := &faultClient{t: t, watch: new(secretWatch), limiter: &countedLimiter{Limiter: drift.NewLimiter(drift.DefaultRateLimit)}, bodies: new(openBodies)}
-	options := append(c.watch.options(), token, drift.WithBaseURL(baseURL+"/"+markedBase), drift.WithPlan(1_000_000))
+	c := &faultClient{t: t, watch: new(testkit.SecretWatch), limiter: &countedLimiter{Limiter: drift.NewLimiter(drift.DefaultRateLimit)}, bodies: new(openBodies)}
+	options := append(c.watch.Options(), token, drift.WithBaseURL(baseURL+"/"+testkit.MarkedBase), drift.WithPlan(1_000_000))
 	options = append(append(options, opts...), drift.WithLimiter(c.limiter))
 	client, err := drift.NewClient(options...)
 	require.NoError(t, err)
@@ -64,13 +66,13 @@ func serveFault(t testing.TB, handler http.HandlerFunc, opts ...drift.Option) *f
 }
 
 // throughFault returns a client with a network in memory, for virtual time, and with the delays that retries have by default.
-func throughFault(t testing.TB, transport respondWith, opts ...drift.Option) *faultClient {
+func throughFault(t testing.TB, transport testkit.Responder, opts ...drift.Option) *faultClient {
 	t.Helper()
-	return throughFaultAs(t, drift.WithToken(markedToken), transport, opts...)
+	return throughFaultAs(t, drift.WithToken(testkit.MarkedToken), transport, opts...)
 }
 
 // throughFaultAs is throughFault with another option for the token.
-func throughFaultAs(t testing.TB, token drift.Option, transport respondWith, opts ...drift.Option) *faultClient {
+func throughFaultAs(t testing.TB, token drift.Option, transport testkit.Responder, opts ...drift.Option) *faultClient {
 	t.Helper()
 	bodies := new(openBodies)
 	before := []drift.Option{drift.WithHTTPClient(&http.Client{Transport: bodies.count(transport)}), drift.WithRetry(drift.RetryPolicy{})}
@@ -82,26 +84,26 @@ func throughFaultAs(t testing.TB, token drift.Option, transport respondWith, opt
 // check is what holds in every row.
 func (c *faultClient) check() {
 	c.t.Helper()
-	c.watch.show(c.Client)
-	c.watch.show(c.With(drift.WithHeader("X-Other", markedHeader)))
+	c.watch.Show(c.Client)
+	c.watch.Show(c.With(drift.WithHeader("X-Other", testkit.MarkedHeader)))
 	assert.NoError(c.t, c.Close())
-	c.watch.check(c.t)
+	c.watch.Check(c.t)
 	assert.Zero(c.t, c.limiter.held(), "slots that were not given back")
 	assert.Zero(c.t, c.bodies.open.Load(), "bodies that were not closed")
 }
 
 // saw looks whether an error shows a mark, and returns it.
 func (c *faultClient) saw(err error) error {
-	c.watch.showError(err)
+	c.watch.ShowError(err)
 	return err
 }
 
 // call sends a request with a mark in every part.
 func (c *faultClient) call(ctx context.Context, method string, opts ...drift.CallOption) error {
-	req := drift.Request{Name: "tests.fault", Method: method, Path: "v2/things/{thing}", Values: map[string]string{"thing": markedPath},
-		Query: url.Values{markedQuery: {markedQuery, markedAddress}}}
+	req := drift.Request{Name: "tests.fault", Method: method, Path: "v2/things/{thing}", Values: map[string]string{"thing": testkit.MarkedPath},
+		Query: url.Values{testkit.MarkedQuery: {testkit.MarkedQuery, testkit.MarkedAddress}}}
 	if method != http.MethodGet && method != http.MethodDelete && method != http.MethodHead {
-		req.Body = map[string]string{markedBody: markedBody, "email": markedAddress}
+		req.Body = map[string]string{testkit.MarkedBody: testkit.MarkedBody, "email": testkit.MarkedAddress}
 	}
 	return c.saw(c.Do(ctx, req, nil, opts...))
 }
@@ -126,7 +128,7 @@ func (c *faultClient) requireSpent(slots, quota int) {
 // countedLimiter keeps books about the limiter behind it.
 type countedLimiter struct {
 	drift.Limiter
-	books slots
+	books testkit.Slots
 }
 
 func (l *countedLimiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, error) {
@@ -144,14 +146,14 @@ func (l *countedLimiter) Pause(until time.Time) {
 }
 
 // held is how many slots are out.
-func (l *countedLimiter) held() int { return l.books.held() }
+func (l *countedLimiter) held() int { return l.books.Held() }
 
 // spent is how many slots were used.
-func (l *countedLimiter) spent() int { return l.books.spent() }
+func (l *countedLimiter) spent() int { return l.books.Spent() }
 
 type countedSlot struct {
 	drift.Slot
-	books *slots
+	books *testkit.Slots
 }
 
 func (s countedSlot) Done(o drift.Outcome) {
@@ -162,7 +164,7 @@ func (s countedSlot) Done(o drift.Outcome) {
 // openBodies counts the bodies that are not closed.
 type openBodies struct{ open atomic.Int32 }
 
-func (o *openBodies) count(transport respondWith) roundTripper {
+func (o *openBodies) count(transport testkit.Responder) testkit.Responder {
 	return func(r *http.Request) (*http.Response, error) {
 		resp, err := transport(r)
 		if resp != nil && resp.Body != nil {
@@ -202,16 +204,16 @@ func TestFaultClientSees(t *testing.T) {
 		want  bool
 	}{
 		"nothing":            {func(c *faultClient) { _ = c.get(t.Context()) }, false},
-		"a mark in an error": {func(c *faultClient) { _ = c.saw(quotingError(markedBody)) }, true},
-		"a mark in a log":    {func(c *faultClient) { _, _ = c.watch.Write([]byte("token=" + markedToken)) }, true},
+		"a mark in an error": {func(c *faultClient) { _ = c.saw(testkit.QuotingError(testkit.MarkedBody)) }, true},
+		"a mark in a log":    {func(c *faultClient) { _, _ = c.watch.Write([]byte("token=" + testkit.MarkedToken)) }, true},
 		"a slot":             {func(c *faultClient) { _, _ = c.limiter.Acquire(t.Context(), drift.Interactive) }, true},
 		"a body": {func(c *faultClient) {
-			_, _ = c.bodies.count(answer(http.StatusOK))(new(http.Request))
+			_, _ = c.bodies.count(testkit.Answer(http.StatusOK))(new(http.Request))
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &recorder{TB: t}
-			test.wrong(throughFault(r, new(network).serve))
+			test.wrong(throughFault(r, new(testkit.Network).Serve))
 			for _, cleanup := range r.cleanups {
 				cleanup()
 			}

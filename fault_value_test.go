@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -28,14 +30,14 @@ func valueFaults() faults.Cases {
 }
 
 // message and meeting read a record whose members are these.
-func (c *faultClient) message(network *memoryNetwork, members string) (*drift.Message, error) {
-	network.body = `{"data":{` + members + `}}`
+func (c *faultClient) message(network *testkit.MemoryNetwork, members string) (*drift.Message, error) {
+	network.Body = `{"data":{` + members + `}}`
 	message, err := c.Messages.Get(c.t.Context(), 1, 1)
 	return message, c.saw(err)
 }
 
-func (c *faultClient) meeting(network *memoryNetwork, members string) (*drift.Meeting, error) {
-	network.body = `{"data":{` + members + `}}`
+func (c *faultClient) meeting(network *testkit.MemoryNetwork, members string) (*drift.Meeting, error) {
+	network.Body = `{"data":{` + members + `}}`
 	meeting, err := c.Meetings.Get(c.t.Context(), 1)
 	return meeting, c.saw(err)
 }
@@ -45,7 +47,7 @@ func rawJSON(text string) json.RawMessage { return json.RawMessage(text) }
 func faultNumbersForTextIDs(t *testing.T) {
 	client, network := bodyFault(t)
 	for _, id := range []string{"9007199254740993", "123456789012345678901234567890", "1.50", "-0", "1e400"} {
-		network.body = `{"data":{"id":` + id + `,"action_id":` + id + `,"status":` + id + `}}`
+		network.Body = `{"data":{"id":` + id + `,"action_id":` + id + `,"status":` + id + `}}`
 		interaction, err := client.Driftbot.Trigger(t.Context(), 1, drift.DriftbotTriggerRequest{})
 		require.NoError(t, client.saw(err))
 		assert.Equal(t, &drift.DriftbotInteraction{ID: id, ActionID: id, Status: id}, interaction)
@@ -54,12 +56,12 @@ func faultNumbersForTextIDs(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, id, message.ClientMessageID)
 
-		network.body = `[{"id":1,"workspace_id":` + id + `},{"id":2,"workspaceId":"` + id + `"}]`
+		network.Body = `[{"id":1,"workspace_id":` + id + `},{"id":2,"workspaceId":"` + id + `"}]`
 		teams, err := client.Companies.ListTeams(t.Context(), "1_a.com", drift.CompanyListTeamsOptions{})
 		require.NoError(t, client.saw(err))
 		assert.Equal(t, []*drift.Team{{ID: 1, WorkspaceID: id}, {ID: 2, WorkspaceID: id}}, teams.Items)
 
-		network.body = `{"id":1,"client_id":` + id + `}`
+		network.Body = `{"id":1,"client_id":` + id + `}`
 		note, err := client.Notes.Get(t.Context(), 1, 1)
 		require.NoError(t, client.saw(err))
 		assert.Equal(t, id, note.ClientID)
@@ -79,15 +81,15 @@ func faultForeignNames(t *testing.T) {
 			assert.Equal(t, &drift.Message{ID: 1, Extra: want}, message, members)
 		}
 	}
-	for _, network.body = range []string{
+	for _, network.Body = range []string{
 		`{"data":{"id":1},"Data":{"id":2},"_data":[],"da-ta":7}`, `{"_data":null,"DATA":{"id":{}},"data":{"id":1}}`, `{"_error":"no","err-or":"no","data":{"id":1}}`,
 		`{"Data":null,"d_ata":{"id":1}}`, `{"data":{"id":"x"},"data":{"id":1}}`,
 	} {
 		conversation, err := client.conversation()
-		require.NoError(t, err, network.body)
-		assert.Equal(t, &drift.Conversation{ID: 1}, conversation, network.body)
+		require.NoError(t, err, network.Body)
+		assert.Equal(t, &drift.Conversation{ID: 1}, conversation, network.Body)
 	}
-	network.body = `{"_data":1,"id":1}`
+	network.Body = `{"_data":1,"id":1}`
 	conversation, err := client.conversation()
 	require.NoError(t, err)
 	assert.Equal(t, &drift.Conversation{ID: 1, Extra: map[string]json.RawMessage{"_data": rawJSON(`1`)}}, conversation)
@@ -96,7 +98,7 @@ func faultForeignNames(t *testing.T) {
 		`"_pagination":7,"pagination":{"next":"b","next":"a","more":true,"More":false}`: "a", `"pag-ination":{"next":"b"}`: "",
 		`"links":{"_next":7,"next":"?next=a","NEXT":"?next=b"}`: "a", `"pagination":{"more":false,"more_":true,"next":"b"}`: "",
 	} {
-		network.body = `{"data":[{"id":1}],` + rest + `}`
+		network.Body = `{"data":[{"id":1}],` + rest + `}`
 		page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
 		require.NoError(t, client.saw(err), rest)
 		assert.Equal(t, want, page.Next, rest)
@@ -154,7 +156,7 @@ func faultNamesThatComeTwice(t *testing.T) {
 		message, err := client.message(network, `"id":1,`+members)
 		require.NoError(t, err, members)
 		assert.Equal(t, want, message, members)
-		kept := *filled(t, reflect.TypeFor[drift.Message]()).Interface().(*drift.Message)
+		kept := *testkit.Filled(t, reflect.TypeFor[drift.Message]()).Interface().(*drift.Message)
 		require.NoError(t, json.Unmarshal([]byte(`{"id":1,`+members+`}`), &kept))
 		assert.Equal(t, want, &kept, members)
 	}
@@ -163,7 +165,7 @@ func faultNamesThatComeTwice(t *testing.T) {
 		Free   map[string]any
 		List   []map[string]int
 	}
-	network.body = `{"data":{"author":{"id":1,"org_id":2},"free":{"a":{"b":1}},"list":[{"a":1},{"b":2}]},` +
+	network.Body = `{"data":{"author":{"id":1,"org_id":2},"free":{"a":{"b":1}},"list":[{"a":1},{"b":2}]},` +
 		`"data":{"author":{"org_id":9},"author":{"id":3},"free":{"x":1},"free":{"c":{"d":1},"c":{"e":"f"}},"list":[{"z":1}],"list":[{"c":3}]}}`
 	require.NoError(t, client.saw(client.Do(t.Context(), drift.Request{Path: "a"}, &target)))
 	assert.Equal(t, struct{ ID, OrgID int64 }{ID: 3}, target.Author)
@@ -183,19 +185,19 @@ func faultUnknownMembers(t *testing.T) {
 		Attachments: []drift.Attachment{{ID: 3, Extra: x}}, Context: &drift.MessageContext{Extra: x}, Extra: x,
 	}, message)
 	var cached drift.Message
-	require.NoError(t, json.Unmarshal([]byte(encoded(t, message)), &cached))
+	require.NoError(t, json.Unmarshal([]byte(testkit.Encoded(t, message)), &cached))
 	assert.Equal(t, message, &cached)
-	assert.Equal(t, 6, strings.Count(encoded(t, message), "x_new"))
+	assert.Equal(t, 6, strings.Count(testkit.Encoded(t, message), "x_new"))
 	for _, part := range []any{message.Author, message.Buttons[0], *message.Buttons[0].Reaction, message.Attachments[0], []any{message.Context}} {
-		assert.NotContains(t, encoded(t, part), "Extra")
-		assert.Contains(t, encoded(t, part), `"x_new":{"a":[1,2.50],"b":"é"}`)
+		assert.NotContains(t, testkit.Encoded(t, part), "Extra")
+		assert.Contains(t, testkit.Encoded(t, part), `"x_new":{"a":[1,2.50],"b":"é"}`)
 	}
 
-	network.body = `{"id":1,"tags":["vip",{"name":"hot",` + unknown + `},{"name":"cold"}]}`
+	network.Body = `{"id":1,"tags":["vip",{"name":"hot",` + unknown + `},{"name":"cold"}]}`
 	conversation, err := client.conversation()
 	require.NoError(t, err)
 	assert.Equal(t, []drift.TagRef{{Name: "vip"}, {Name: "hot", Extra: x}, {Name: "cold"}}, conversation.Tags)
-	assert.JSONEq(t, network.body, strings.Replace(encoded(t, conversation), `"cold"`, `{"name":"cold"}`, 1))
+	assert.JSONEq(t, network.Body, strings.Replace(testkit.Encoded(t, conversation), `"cold"`, `{"name":"cold"}`, 1))
 
 	meeting, err := client.meeting(network, `"id":1,"participants":[{"email":"a@b",`+unknown+`}]`)
 	require.NoError(t, err)
@@ -211,7 +213,7 @@ func faultGenerousScalars(t *testing.T) {
 		ID: 1, Duration: 30 * time.Minute, InProgress: true, ParticipantIDs: []drift.ParticipantID{5}, CreatedBy: 5, UpdatedBy: math.MaxInt64,
 		Subject: "7.50", Location: "true", Participants: []drift.Participant{{ID: 10}},
 	}, meeting)
-	network.body = `{"id":"1","labels":"a","tags":{"id":"3.0"},"participants":["",null,"2",3.0],"member_count":"","archived":"","deleted":"false","direction":1,"created_at":5.0}`
+	network.Body = `{"id":"1","labels":"a","tags":{"id":"3.0"},"participants":["",null,"2",3.0],"member_count":"","archived":"","deleted":"false","direction":1,"created_at":5.0}`
 	conversation, err := client.conversation()
 	require.NoError(t, err)
 	assert.Equal(t, &drift.Conversation{
@@ -219,7 +221,7 @@ func faultGenerousScalars(t *testing.T) {
 	}, conversation)
 	message, err := client.message(network, `"id":1,"labels":["a",1.50,false,null],"author":{"id":"","bot":"true"},"attachments":"","buttons":""`)
 	require.NoError(t, err)
-	network.body = `{"data":{"id":1,"tags":[2024,true,"vip",{"name":7.50}]}}`
+	network.Body = `{"data":{"id":1,"tags":[2024,true,"vip",{"name":7.50}]}}`
 	conversation, err = client.conversation()
 	require.NoError(t, err)
 	assert.Equal(t, []drift.TagRef{{Name: "2024"}, {Name: "true"}, {Name: "vip"}, {Name: "7.50"}}, conversation.Tags)
@@ -230,9 +232,9 @@ func faultGenerousScalars(t *testing.T) {
 		`"labels":{}`: "/labels", `"participants":true`: "/participants", `"contact_id":[1]`: "/contact_id", `"created_at":5.5`: "/created_at", `"tags":[[]]`: "/tags/0",
 		`"custom_attributes":""`: "/custom_attributes", `"created_at":false`: "/created_at", `"member_count":1e999999999`: "/member_count", `"labels":[["a"]]`: "/labels/0",
 	} {
-		network.body = `{"id":1,` + members + `}`
+		network.Body = `{"id":1,` + members + `}`
 		_, err := client.conversation()
-		requireDecodeError(t, err, path)
+		testkit.RequireDecodeError(t, err, path)
 	}
 	var target struct {
 		ID      drift.ContactID
@@ -244,7 +246,7 @@ func faultGenerousScalars(t *testing.T) {
 		Company drift.CompanyID
 		IDs     []*drift.TagID
 	}
-	network.body = `{"id":"5.0","count":"","exact":9007199254740993.0,"at":0,"for":"1e1","yes":"true","no":"","company":7,"ids":["",5e0]}`
+	network.Body = `{"id":"5.0","count":"","exact":9007199254740993.0,"at":0,"for":"1e1","yes":"true","no":"","company":7,"ids":["",5e0]}`
 	require.NoError(t, client.saw(client.Do(t.Context(), drift.Request{Path: "a"}, &target)))
 	assert.EqualValues(t, 5, target.ID)
 	assert.Zero(t, target.Count)
@@ -261,15 +263,15 @@ func faultNearlyInstants(t *testing.T) {
 		"T3:04:05Z", "T03:4:05Z", "T03:04:5Z", "T03:04:05,5Z", "T03:04:05.Z", "T03:04:05+24:00", "T03:04:05+02:60", "T03:04:05-99:00", "T03:04:05+2:00", "T03:04:05+0200",
 		"T03:04:05", "T03:04:05 Z", " 03:04:05Z", "T03:04Z", "T24:00:00Z", "T03:60:00Z", "T03:04:05Zulu", "T03:04:05+02:00Z", "T03:04:05\u200b+02:00", "T٠٣:04:05Z",
 	} {
-		network.body = `{"id":1,"created_at":"2026-01-02` + text + `"}`
+		network.Body = `{"id":1,"created_at":"2026-01-02` + text + `"}`
 		_, err := client.conversation()
-		requireDecodeError(t, err, "/created_at")
+		testkit.RequireDecodeError(t, err, "/created_at")
 		_, isInstant := drift.Attributes{"at": "2026-01-02" + text}.Time("at")
 		assert.False(t, isInstant, text)
 	}
 	want := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)
 	for _, text := range []string{"T03:04:05.006Z", "t03:04:05.006z", "T03:04:05.006999999999Z", "T04:04:05.006+01:00", "T03:04:05.006-00:00", "T03:04:05.006+00:00"} {
-		network.body = `{"id":1,"created_at":"2026-01-02` + text + `"}`
+		network.Body = `{"id":1,"created_at":"2026-01-02` + text + `"}`
 		conversation, err := client.conversation()
 		require.NoError(t, err)
 		assert.Equal(t, want, conversation.CreatedAt, text)
@@ -284,7 +286,7 @@ func faultOddCursors(t *testing.T) {
 		`"links":{"next":"?next=%zz&cursor=2"}`: "2", `"pagination":{"more":"true"},"links":{"next":"?next=2#a?next=3"}`: "2", `"pagination":{"more":"false","next":"2"}`: "",
 		`"pagination":{"next":{ }},"links":{"next":""}`: "", `"pagination":{"next":0}`: "0",
 	} {
-		network.body = `{"data":[{"id":1}],` + rest + `}`
+		network.Body = `{"data":[{"id":1}],` + rest + `}`
 		page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
 		require.NoError(t, client.saw(err), rest)
 		assert.Equal(t, want, page.Next, rest)
@@ -293,9 +295,9 @@ func faultOddCursors(t *testing.T) {
 		`"links":{"next":"/x?next=%zz"}`: "/links/next", `"Links":{"NEXT":{}}`: "/Links/NEXT", `"PAGINATION":{"more":true}`: "/PAGINATION/next", `"paginAtion":{"Next":[1]}`: "/paginAtion/Next",
 		`"pagination":{"More":1}`: "/pagination/More",
 	} {
-		network.body = `{"data":[{"id":1}],` + rest + `}`
+		network.Body = `{"data":[{"id":1}],` + rest + `}`
 		_, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
-		requireDecodeError(t, client.saw(err), path)
+		testkit.RequireDecodeError(t, client.saw(err), path)
 	}
 	sent, seen := requestFault(t)
 	_, err := sent.Contacts.List(t.Context(), drift.ContactListOptions{Cursor: " "})
@@ -310,14 +312,14 @@ func faultPathOfAnError(t *testing.T) {
 		`"id":1,"createdAt":"soon"`: "/createdAt", `"ID":1,"tags":null,"conversationTags":[[7]]`: "/conversationTags/0", `"ID":0`: "/ID", `"Id":null`: "/Id", `"i\u0064":""`: "/id", `"title":"a"`: "/id",
 		`"id":1,"CREATED_AT":{},"createdAt":null`: "/CREATED_AT", `"id":1,"customAttributes":7`: "/customAttributes",
 	} {
-		network.body = `{"data":{` + members + `}}`
+		network.Body = `{"data":{` + members + `}}`
 		_, err := client.conversation()
-		requireDecodeError(t, err, path)
+		testkit.RequireDecodeError(t, err, path)
 	}
 	_, err := client.message(network, `"id":1,"Attachment":{"fileName":{}}`)
-	requireDecodeError(t, err, "/Attachment/fileName")
+	testkit.RequireDecodeError(t, err, "/Attachment/fileName")
 	_, err = client.message(network, `"id":1,"Author":{"Id":"x"}`)
-	requireDecodeError(t, err, "/Author/Id")
+	testkit.RequireDecodeError(t, err, "/Author/Id")
 }
 
 // triggerBodies returns a client, and the bodies of the triggers that it sends.
@@ -327,9 +329,9 @@ func triggerBodies(t *testing.T) (*faultClient, *[]string) {
 	client := serveFault(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		bodies = append(bodies, string(body))
-		respond(http.StatusOK, `{"data":{"id":"a"}}`)(w, r)
+		testkit.Respond(http.StatusOK, `{"data":{"id":"a"}}`)(w, r)
 	})
-	client.limiter.Limiter = openLimiter{}
+	client.limiter.Limiter = testkit.OpenLimiter{}
 	return client, &bodies
 }
 
@@ -345,7 +347,7 @@ func faultNilPayload(t *testing.T) {
 		_, err := client.Driftbot.Trigger(t.Context(), 1, req)
 		require.NoError(t, client.saw(err), name)
 		assert.Equal(t, []string{`{"action_id":"a","conversation_id":1}`}, *bodies, name)
-		assert.JSONEq(t, `{"action_id":"a"}`, encoded(t, req), name)
+		assert.JSONEq(t, `{"action_id":"a"}`, testkit.Encoded(t, req), name)
 	}
 	for want, payload := range map[string]any{
 		`null`: json.RawMessage("null"), `{}`: map[string]any{}, `[]`: []int{}, `""`: "", `0`: 0, `false`: new(false), `{"a":null}`: map[string]any{"a": null}, `[null]`: []any{nil},
@@ -372,8 +374,8 @@ func faultPayloadRoundTrip(t *testing.T) {
 		*bodies = nil
 		req := drift.DriftbotTriggerRequest{ActionID: "a", Payload: payload}
 		var back, again drift.DriftbotTriggerRequest
-		require.NoError(t, json.Unmarshal([]byte(encoded(t, req)), &back))
-		require.NoError(t, json.Unmarshal([]byte(encoded(t, &back)), &again))
+		require.NoError(t, json.Unmarshal([]byte(testkit.Encoded(t, req)), &back))
+		require.NoError(t, json.Unmarshal([]byte(testkit.Encoded(t, &back)), &again))
 		for _, req := range []drift.DriftbotTriggerRequest{req, back, again} {
 			_, err := client.Driftbot.Trigger(t.Context(), 1, req)
 			require.NoError(t, client.saw(err))
@@ -438,14 +440,14 @@ func faultLinearDecoding(t *testing.T) {
 		return text.String()
 	}
 	size, longest := 4<<20, time.Second
-	if underRaceDetector() {
+	if testkit.UnderRaceDetector() {
 		size, longest = 256<<10, time.Minute
 	}
 	tags := "[" + repeated(size, func(int) string { return `{"id":31,"name":"vip"}` }) + "]"
 	times := fastest(t, 8, map[string]func(){
-		"own name":    func() { network.body = `{"id":1,"tags":` + tags + `}` },
-		"other name":  func() { network.body = `{"id":1,"conversation_tags":` + tags + `}` },
-		"other names": func() { network.body = `{"id":1,"conversationTags":` + tags + `}` },
+		"own name":    func() { network.Body = `{"id":1,"tags":` + tags + `}` },
+		"other name":  func() { network.Body = `{"id":1,"conversation_tags":` + tags + `}` },
+		"other names": func() { network.Body = `{"id":1,"conversationTags":` + tags + `}` },
 	}, func() {
 		conversation, err := client.conversation()
 		require.NoError(t, err)
@@ -464,7 +466,7 @@ func faultLinearDecoding(t *testing.T) {
 	} {
 		set := func(size int) func() {
 			body := `{"errors":{` + repeated(size, member) + `}}`
-			return func() { network.body = body }
+			return func() { network.Body = body }
 		}
 		times := fastest(t, 5, map[string]func(){"quarter": set(size / 4), "whole": set(size)}, func() {
 			_, err := client.conversation()

@@ -3,18 +3,18 @@ package drift_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"path"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/driftsdk/drift/internal/testkit"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,13 +34,13 @@ var oddAnswers = []string{
 
 // Whatever decodes can be encoded, and means the same when it is decoded again.
 func FuzzRecord(f *testing.F) {
-	types := append(jsonTypes(), reflect.TypeFor[drift.ContactID](), reflect.TypeFor[drift.CompanyID](), reflect.TypeFor[drift.Attributes](),
+	types := append(testkit.JSONTypes(), reflect.TypeFor[drift.ContactID](), reflect.TypeFor[drift.CompanyID](), reflect.TypeFor[drift.Attributes](),
 		reflect.TypeFor[drift.Optional[time.Time]](), reflect.TypeFor[drift.Optional[[]drift.UserID]](), reflect.TypeFor[drift.Direction]())
 	for i, of := range types {
 		for _, answer := range oddAnswers {
 			f.Add(uint8(i), []byte(answer))
 		}
-		text, err := json.Marshal(filled(f, of).Interface())
+		text, err := json.Marshal(testkit.Filled(f, of).Interface())
 		require.NoError(f, err)
 		f.Add(uint8(i), text)
 	}
@@ -69,19 +69,19 @@ func FuzzRecord(f *testing.F) {
 // An answer gives a record with an id, or an error of this package: never both, neither or a panic. That holds for every
 // operation.
 func FuzzAnswer(f *testing.F) {
-	calls := invocations(f)
+	calls := testkit.Invocations(f)
 	for i := range calls {
 		for _, answer := range oddAnswers {
 			f.Add(uint8(i), []byte(answer))
 		}
 	}
 	var body string
-	client := through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(openLimiter{}))
+	client := testkit.Through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, operation uint8, data []byte) {
 		body = string(data)
 		call := calls[int(operation)%len(calls)]
-		results := call.results(t.Context(), client)
-		if call.ranges() {
+		results := call.Results(t.Context(), client)
+		if call.Ranges() {
 			checkSequence(t, results[0])
 			return
 		}
@@ -100,12 +100,6 @@ func FuzzAnswer(f *testing.F) {
 			checkRecord(t, results[0])
 		}
 	})
-}
-
-// results calls the method and returns everything that it does.
-func (i invocation) results(ctx context.Context, client *drift.Client) []reflect.Value {
-	arguments := append([]reflect.Value{reflect.ValueOf(&ctx).Elem()}, i.arguments...)
-	return reflect.ValueOf(client).Elem().FieldByName(i.service).Method(i.index).Call(arguments)
 }
 
 // checkRecord: every record has an id, also those of a page. Only an interaction of a bot may have none.
@@ -167,10 +161,10 @@ func FuzzPath(f *testing.F) {
 		f.Add(id)
 	}
 	var seen []string
-	client := through(f, func(r *http.Request) (*http.Response, error) {
-		seen = append(seen, met(r.URL.RequestURI()))
+	client := testkit.Through(f, func(r *http.Request) (*http.Response, error) {
+		seen = append(seen, testkit.RouteOf(r.URL.RequestURI()))
 		return reply(http.StatusOK, http.Header{}, "[]"), nil
-	}, drift.WithLimiter(openLimiter{}))
+	}, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, id string) {
 		calls := map[string]func() error{
 			"people ": func() error {
@@ -193,29 +187,6 @@ func FuzzPath(f *testing.F) {
 			require.Equal(t, []string{route + id}, seen)
 		}
 	})
-}
-
-// met tells which route a server finds for the URI of a request, and with which value. It is not http.ServeMux, which takes a
-// segment that is %2F alone for the end of the path.
-func met(uri string) string {
-	parsed, err := url.ParseRequestURI(uri)
-	if err != nil || path.Clean(parsed.EscapedPath()) != parsed.EscapedPath() {
-		return "a path that servers change"
-	}
-	segments := strings.Split(parsed.EscapedPath(), "/")
-	for i, segment := range segments {
-		if segments[i], err = url.PathUnescape(segment); err != nil {
-			return "a broken escape"
-		}
-	}
-	switch {
-	case len(segments) != 5:
-	case segments[2] == "companies" && segments[4] == "people":
-		return "people " + segments[3]
-	case segments[2] == "conversations" && segments[3] == "status":
-		return "status " + segments[4]
-	}
-	return "another route"
 }
 
 // Attributes are the most open of all: every accessor copes with every value.
@@ -250,7 +221,7 @@ func FuzzDo(f *testing.F) {
 		f.Add([]byte(answer))
 	}
 	var body string
-	client := through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(openLimiter{}))
+	client := testkit.Through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		body = string(data)
 		var read []byte
@@ -287,12 +258,12 @@ func FuzzBaseURL(f *testing.F) {
 		f.Add(base)
 	}
 	var sent *http.Request
-	transport := drift.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	transport := drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(func(r *http.Request) (*http.Response, error) {
 		sent = r
 		return reply(http.StatusOK, http.Header{}, `{"id":1}`), nil
 	})})
 	f.Fuzz(func(t *testing.T, base string) {
-		client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL(base), drift.WithLimiter(openLimiter{}), transport)
+		client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL(base), drift.WithLimiter(testkit.OpenLimiter{}), transport)
 		if err != nil {
 			require.ErrorIs(t, err, drift.ErrInvalid)
 			require.True(t, len(base) < 8 || !strings.Contains(err.Error(), base), "%v", err)
@@ -324,12 +295,12 @@ func FuzzRequest(f *testing.F) {
 	f.Add("%2e%2e", "k[x]", ";", "x-a", "a\r\n\r\nGET / HTTP/1.1", "x\x00")
 	f.Add(strings.Repeat("é", 5000), "q", strings.Repeat("&", 5000), "Content-Length", "0", " ")
 	var wire bytes.Buffer
-	transport := drift.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	transport := drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(func(r *http.Request) (*http.Response, error) {
 		wire.Reset()
 		return reply(http.StatusOK, http.Header{}, `{}`), r.Write(&wire)
 	})})
 	f.Fuzz(func(t *testing.T, value, name, query, header, content, agent string) {
-		client, err := drift.NewClient(drift.WithToken("a"), drift.WithUserAgent(agent), drift.WithLimiter(openLimiter{}), transport)
+		client, err := drift.NewClient(drift.WithToken("a"), drift.WithUserAgent(agent), drift.WithLimiter(testkit.OpenLimiter{}), transport)
 		if err != nil {
 			require.ErrorIs(t, err, drift.ErrInvalid)
 			return

@@ -20,6 +20,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -222,12 +224,12 @@ func page[T any](p *drift.Page[T], err error) (any, error) {
 var nextCursors = map[string]string{"snake": "cursor-2", "camel": "cursor-2", "bare": ""}
 
 func TestGolden(t *testing.T) {
-	for _, op := range catalogue(t) {
-		t.Run(op.name, func(t *testing.T) {
-			call, ok := goldenCalls[op.name]
+	for _, op := range testkit.Catalogue(t) {
+		t.Run(op.Name, func(t *testing.T) {
+			call, ok := goldenCalls[op.Name]
 			require.True(t, ok, "no call of this operation")
 			snake := goldenExchange(t, op, "snake", call)
-			compareGolden(t, op.name, "record.golden", indented(t, snake))
+			compareGolden(t, op.Name, "record.golden", indented(t, snake))
 			assertEveryField(t, reflect.ValueOf(snake))
 			for _, form := range []string{"camel", "bare"} {
 				record := goldenExchange(t, op, form, call)
@@ -255,16 +257,16 @@ func assertEveryField(t *testing.T, record reflect.Value) {
 }
 
 // goldenExchange makes a call that is answered in one of the accepted forms, and returns the record or the page's items.
-func goldenExchange(t *testing.T, op operation, form string, call goldenCall) any {
+func goldenExchange(t *testing.T, op testkit.Operation, form string, call goldenCall) any {
 	t.Helper()
 	var request []byte
-	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		request = requestText(t, r)
-		respond(http.StatusOK, string(goldenFile(t, op.name, form+".json")))(w, r)
+		testkit.Respond(http.StatusOK, string(goldenFile(t, op.Name, form+".json")))(w, r)
 	})
 	result, err := call(t.Context(), client)
 	require.NoError(t, err, form)
-	compareGolden(t, op.name, "request.golden", request)
+	compareGolden(t, op.Name, "request.golden", request)
 	assertParameters(t, op, request)
 	if page, ok := result.(pageOf); ok {
 		assert.Equal(t, nextCursors[form], page.next, form)
@@ -295,7 +297,7 @@ func requestText(t *testing.T, r *http.Request) []byte {
 func redactedHeader(name, value string) string {
 	switch name {
 	case "Authorization":
-		return strings.Replace(value, testToken, "REDACTED", 1)
+		return strings.Replace(value, testkit.Token, "REDACTED", 1)
 	case "User-Agent":
 		product, _, _ := strings.Cut(value, "/")
 		return product
@@ -306,7 +308,7 @@ func redactedHeader(name, value string) string {
 var mapKey = regexp.MustCompile(`\[.*\]$`)
 
 // assertParameters holds the names that a request sent against the catalogue: all of them, and no others but for paging.
-func assertParameters(t *testing.T, op operation, request []byte) {
+func assertParameters(t *testing.T, op testkit.Operation, request []byte) {
 	t.Helper()
 	head, body, _ := bytes.Cut(request, []byte("\n\n"))
 	uri, err := url.Parse(strings.Fields(string(head))[1])
@@ -322,12 +324,12 @@ func assertParameters(t *testing.T, op operation, request []byte) {
 	for name := range fields {
 		names[name] = true
 	}
-	if op.name == "conversations.listByStatus" {
+	if op.Name == "conversations.listByStatus" {
 		names["status"] = true // in the path
 	}
 	delete(names, "limit")
 	delete(names, "next")
-	assert.ElementsMatch(t, op.parameters, slices.Collect(maps.Keys(names)))
+	assert.ElementsMatch(t, op.Parameters, slices.Collect(maps.Keys(names)))
 }
 
 func indented(t *testing.T, record any) []byte {
@@ -384,11 +386,11 @@ func TestZeroRequestsSendNothing(t *testing.T) {
 	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
-			client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				body, err := io.ReadAll(r.Body)
 				assert.NoError(t, err)
 				assert.Equal(t, "{}", string(body))
-				respond(http.StatusOK, `{"id":1}`)(w, r)
+				testkit.Respond(http.StatusOK, `{"id":1}`)(w, r)
 			})
 			_, err := call(t.Context(), client)
 			require.NoError(t, err)
@@ -425,7 +427,7 @@ func TestMadeUpKeys(t *testing.T) {
 func keysOfRetriedCall(t *testing.T, field string, call goldenCall) (keys []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		client := through(t, func(r *http.Request) (*http.Response, error) {
+		client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
 			var body map[string]any
 			assert.NoError(t, json.NewDecoder(r.Body).Decode(&body))
 			keys = append(keys, fmt.Sprint(body[field]))

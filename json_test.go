@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/driftsdk/drift/internal/testkit"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,136 +18,9 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// jsonTypes returns every type that users may put through encoding/json: records, requests, and the parts of records.
-func jsonTypes() []reflect.Type {
-	types := append(recordTypes(), requestTypes()...)
-	return append(types, reflect.TypeFor[drift.Author](), reflect.TypeFor[drift.Button](), reflect.TypeFor[drift.ButtonReaction](),
-		reflect.TypeFor[drift.Attachment](), reflect.TypeFor[drift.MessageContext](), reflect.TypeFor[drift.TagRef]())
-}
-
-// recordTypes returns what the operations return.
-func recordTypes() []reflect.Type {
-	var types []reflect.Type
-	for _, service := range services() {
-		for method := range service.Methods() {
-			out := method.Type.Out(0)
-			if out.Kind() != reflect.Pointer {
-				continue // an error, or a sequence
-			}
-			out = out.Elem()
-			if items, ok := out.FieldByName("Items"); ok {
-				out = items.Type.Elem().Elem()
-			}
-			if !slices.Contains(types, out) {
-				types = append(types, out)
-			}
-		}
-	}
-	return byName(types)
-}
-
-// byName sorts types, so that a number means the same type in every run.
-func byName(types []reflect.Type) []reflect.Type {
-	slices.SortFunc(types, func(a, b reflect.Type) int { return strings.Compare(a.Name(), b.Name()) })
-	return types
-}
-
-// requestTypes returns the bodies that the operations take.
-func requestTypes() []reflect.Type {
-	var types []reflect.Type
-	for _, service := range services() {
-		for method := range service.Methods() {
-			for _, argument := range structArguments(method.Type) {
-				if strings.HasSuffix(argument.Name(), "Request") {
-					types = append(types, argument)
-				}
-			}
-		}
-	}
-	return byName(types)
-}
-
 func TestJSONTypes(t *testing.T) {
-	assert.Len(t, recordTypes(), 10)
-	assert.Len(t, requestTypes(), 16)
-}
-
-var fillTime = time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
-
-// fill gives a value and everything in it another value than zero.
-func fill(t testing.TB, v reflect.Value) {
-	t.Helper()
-	if fillOptional(t, v.Addr().Interface()) {
-		return
-	}
-	if known, ok := filling(v.Type()); ok {
-		v.Set(reflect.ValueOf(known))
-		return
-	}
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(`a "text" <&> é` + v.Type().Name())
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Int, reflect.Int64:
-		v.SetInt(1<<53 + 1)
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(t, v.Elem())
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		fill(t, v.Index(0))
-		fill(t, v.Index(1))
-	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(t, v.Field(i))
-		}
-	default:
-		require.Fail(t, "cannot fill", "%s", v.Type())
-	}
-}
-
-// fillOptional fills the value of an Optional, and reports whether there is one.
-func fillOptional(t testing.TB, v any) bool {
-	return fillOptionalOf[bool](t, v) || fillOptionalOf[string](t, v) || fillOptionalOf[time.Time](t, v) ||
-		fillOptionalOf[time.Duration](t, v) || fillOptionalOf[[]string](t, v) || fillOptionalOf[drift.Attributes](t, v) ||
-		fillOptionalOf[drift.ConversationID](t, v) || fillOptionalOf[drift.UserID](t, v) ||
-		fillOptionalOf[drift.WorkflowID](t, v) || fillOptionalOf[drift.MessageType](t, v) ||
-		fillOptionalOf[[]drift.ParticipantID](t, v) || fillOptionalOf[[]drift.UserID](t, v)
-}
-
-func fillOptionalOf[T any](t testing.TB, v any) bool {
-	optional, ok := v.(*drift.Optional[T])
-	if ok {
-		*optional = drift.Set(*filled(t, reflect.TypeFor[T]()).Interface().(*T))
-	}
-	return ok
-}
-
-// filling returns a value for the types whose kind does not tell what is good for them.
-func filling(of reflect.Type) (any, bool) {
-	switch of {
-	case reflect.TypeFor[time.Time]():
-		return fillTime, true
-	case reflect.TypeFor[time.Duration]():
-		return 45 * time.Minute, true
-	case reflect.TypeFor[json.RawMessage]():
-		return json.RawMessage(`{"Slot_at":[1.50,"b"]}`), true
-	case reflect.TypeFor[any]():
-		return "a payload", true
-	case reflect.TypeFor[map[string]json.RawMessage]():
-		return map[string]json.RawMessage{"x_new": json.RawMessage(`{"b":1,"a":[null,9007199254740993]}`), "X": json.RawMessage(`"é"`)}, true
-	case reflect.TypeFor[drift.Attributes]():
-		return drift.Attributes{"text": "<a>", "exact": json.Number("9007199254740993"), "none": nil, "yes": true,
-			"list": []any{json.Number("0.10"), map[string]any{"Deep_Key": "b"}}}, true
-	}
-	return nil, false
-}
-
-func filled(t testing.TB, of reflect.Type) reflect.Value {
-	v := reflect.New(of)
-	fill(t, v.Elem())
-	return v
+	assert.Len(t, testkit.RecordTypes(), 10)
+	assert.Len(t, testkit.RequestTypes(), 16)
 }
 
 // assertRoundTrip puts a value through encoding/json, by itself and inside others, by value and by pointer.
@@ -166,15 +40,15 @@ func assertRoundTrip(t *testing.T, pointer reflect.Value) {
 }
 
 func TestJSONRoundTrip(t *testing.T) {
-	for _, of := range jsonTypes() {
+	for _, of := range testkit.JSONTypes() {
 		t.Run(of.Name(), func(t *testing.T) {
-			assertRoundTrip(t, filled(t, of))
+			assertRoundTrip(t, testkit.Filled(t, of))
 		})
 	}
 }
 
 func TestJSONRoundTripOfZero(t *testing.T) {
-	for _, of := range jsonTypes() {
+	for _, of := range testkit.JSONTypes() {
 		t.Run(of.Name(), func(t *testing.T) {
 			assertRoundTrip(t, reflect.New(of))
 			text, err := json.Marshal(reflect.New(of).Interface())
@@ -186,10 +60,10 @@ func TestJSONRoundTripOfZero(t *testing.T) {
 
 // Null and absent stay apart, field by field.
 func TestJSONRoundTripOfOptionals(t *testing.T) {
-	for _, of := range requestTypes() {
+	for _, of := range testkit.RequestTypes() {
 		for i := range of.NumField() {
 			v := reflect.New(of)
-			optional, ok := asOptional(v.Elem().Field(i))
+			optional, ok := testkit.AsOptional(v.Elem().Field(i))
 			if !ok {
 				continue
 			}
@@ -205,9 +79,9 @@ func TestJSONRoundTripOfOptionals(t *testing.T) {
 
 // What is written has the names of the catalogue, instants in milliseconds and durations in minutes.
 func TestJSONForm(t *testing.T) {
-	for _, of := range jsonTypes() {
+	for _, of := range testkit.JSONTypes() {
 		t.Run(of.Name(), func(t *testing.T) {
-			text, err := json.Marshal(filled(t, of).Interface())
+			text, err := json.Marshal(testkit.Filled(t, of).Interface())
 			require.NoError(t, err)
 			var written map[string]json.RawMessage
 			require.NoError(t, json.Unmarshal(text, &written))
@@ -230,7 +104,7 @@ func assertField(t *testing.T, field reflect.StructField, written map[string]jso
 	require.Contains(t, written, name)
 	switch field.Type {
 	case reflect.TypeFor[time.Time](), reflect.TypeFor[drift.Optional[time.Time]]():
-		assert.Equal(t, fmt.Sprint(fillTime.UnixMilli()), string(written[name]), name)
+		assert.Equal(t, fmt.Sprint(testkit.FillTime.UnixMilli()), string(written[name]), name)
 	case reflect.TypeFor[time.Duration](), reflect.TypeFor[drift.Optional[time.Duration]]():
 		assert.Equal(t, "45", string(written[name]), name)
 	}
@@ -293,10 +167,10 @@ func TestEveryObjectHasExtra(t *testing.T) {
 			}
 		}
 	}
-	for _, of := range recordTypes() {
+	for _, of := range testkit.RecordTypes() {
 		visit(of)
 	}
-	assert.Len(t, seen, 1+len(recordTypes())+6)
+	assert.Len(t, seen, 1+len(testkit.RecordTypes())+6)
 }
 
 func TestID(t *testing.T) {
@@ -314,7 +188,7 @@ func TestID(t *testing.T) {
 	var back map[drift.TagID]drift.TagID
 	require.NoError(t, json.Unmarshal(text, &back))
 	assert.Equal(t, map[drift.TagID]drift.TagID{7: maxID}, back)
-	for _, text := range refusedIntegers {
+	for _, text := range testkit.RefusedIntegers {
 		id := drift.TagID(99)
 		require.Error(t, json.Unmarshal([]byte(text), &id), text)
 	}
@@ -464,21 +338,14 @@ func TestSecret(t *testing.T) {
 		texts = append(texts, fmt.Sprintf(verb, secret), fmt.Sprintf(verb, &secret), fmt.Sprintf(verb, holder), fmt.Sprintf(verb, &holder))
 	}
 	texts = append(texts, secret.String(), secret.GoString(), secret.LogValue().String(), fmt.Sprint(secret), fmt.Errorf("a: %v", secret).Error(),
-		encoded(t, secret), encoded(t, &secret), encoded(t, holder), logOf(secret), logOf(holder))
+		testkit.Encoded(t, secret), testkit.Encoded(t, &secret), testkit.Encoded(t, holder), logOf(secret), logOf(holder))
 	for _, text := range texts {
 		assert.NotContains(t, text, "hunter")
 		assert.NotContains(t, strings.ToLower(text), "68756e746572") // the same in hexadecimal
 		assert.NotContains(t, strings.ToLower(text), "68 75 6e")
 	}
-	assert.Equal(t, `"REDACTED"`, encoded(t, secret))
+	assert.Equal(t, `"REDACTED"`, testkit.Encoded(t, secret))
 	assert.Equal(t, "REDACTED", fmt.Sprintf("%s", secret))
-}
-
-func encoded(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	require.NoError(t, err)
-	return string(text)
 }
 
 func logOf(v any) string {

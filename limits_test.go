@@ -16,6 +16,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/time/rate"
@@ -96,9 +98,9 @@ func (o *oracle) serve(r *http.Request) (*http.Response, error) {
 	wait := o.arrive(time.Now())
 	time.Sleep(back)
 	if wait > 0 {
-		return answer(http.StatusTooManyRequests, "Retry-After", strconv.Itoa(int(wait.Seconds())))(r)
+		return testkit.Answer(http.StatusTooManyRequests, "Retry-After", strconv.Itoa(int(wait.Seconds())))(r)
 	}
-	return answer(http.StatusOK)(r)
+	return testkit.Answer(http.StatusOK)(r)
 }
 
 func (o *oracle) trip() (there, back time.Duration) {
@@ -202,7 +204,7 @@ func (c *cell) run(t *testing.T, seed uint64) {
 	time.Sleep(time.Duration(server.random.Int64N(int64(time.Minute))))
 	start := time.Now()
 	patient := drift.WithRetry(drift.RetryPolicy{MaxAttempts: 1000}) // which a bucket needs
-	callAll(t, 1000, 64, through(t, server.serve, patient, drift.WithLimiter(c.limiter())))
+	testkit.CallAll(t, 1000, 64, testkit.Through(t, server.serve, patient, drift.WithLimiter(c.limiter())))
 
 	refused, took := len(server.refused), time.Since(start)
 	c.refused, c.took = append(c.refused, refused), append(c.took, took)
@@ -262,7 +264,7 @@ func TestLimitsOfAColdBurst(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server, start := newOracle(rolling, d, seed), time.Now()
-				callAll(t, 50, 50, through(t, server.serve))
+				testkit.CallAll(t, 50, 50, testkit.Through(t, server.serve))
 				assert.Empty(t, server.refused)
 				assert.LessOrEqual(t, time.Since(start), server.longestTrips(2), "one call alone, then the others at once")
 			})
@@ -275,7 +277,7 @@ func TestLimitsOfAJobBesideAUser(t *testing.T) {
 	seed := firstSeed(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := newOracle(rolling, usualDelays, seed)
-		client := through(t, server.serve)
+		client := testkit.Through(t, server.serve)
 		took, latencies := jobBesideAUser(t, client, client.With(drift.WithBulk()))
 		_, p99 := logJob(t, "with WithBulk", took, latencies)
 		assert.Empty(t, server.refused)
@@ -285,14 +287,14 @@ func TestLimitsOfAJobBesideAUser(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		server := newOracle(rolling, usualDelays, seed)
-		client := through(t, server.serve)
+		client := testkit.Through(t, server.serve)
 		took, latencies := jobBesideAUser(t, client, client)
 		p50, _ := logJob(t, "without WithBulk", took, latencies)
 		assert.Greater(t, p50, 10*time.Second, "WithBulk is not needed")
 	})
 	synctest.Test(t, func(t *testing.T) {
 		server, start := newOracle(rolling, usualDelays, seed), time.Now()
-		callAll(t, 1000, 64, through(t, server.serve, drift.WithBulk()))
+		testkit.CallAll(t, 1000, 64, testkit.Through(t, server.serve, drift.WithBulk()))
 		t.Logf("with WithBulk, nobody beside it: job %v", time.Since(start).Round(time.Millisecond))
 		assertMakespan(t, 11, time.Since(start), server)
 	})
@@ -302,7 +304,7 @@ func TestLimitsOfAJobBesideAUser(t *testing.T) {
 func jobBesideAUser(t *testing.T, user, worker *drift.Client) (took time.Duration, latencies []time.Duration) {
 	start, done := time.Now(), make(chan time.Duration, 1)
 	go func() {
-		callAll(t, 1000, 64, worker)
+		testkit.CallAll(t, 1000, 64, worker)
 		done <- time.Since(start)
 	}()
 	for tick := time.Tick(7 * time.Second); ; {
@@ -310,7 +312,7 @@ func jobBesideAUser(t *testing.T, user, worker *drift.Client) (took time.Duratio
 		case took = <-done:
 			return took, latencies
 		case asked := <-tick:
-			assert.NoError(t, get(t.Context(), user))
+			assert.NoError(t, testkit.Get(t.Context(), user))
 			latencies = append(latencies, time.Since(asked))
 		}
 	}
@@ -353,10 +355,10 @@ func TestLimitsAfterARestart(t *testing.T) {
 // restart makes some calls from one process, and 30 seconds later 200 from the next.
 func restart(t *testing.T, c counting, seed uint64, used int) (*oracle, time.Duration) {
 	server := newOracle(c, usualDelays, seed)
-	callAll(t, used, 64, through(t, server.serve))
+	testkit.CallAll(t, used, 64, testkit.Through(t, server.serve))
 	time.Sleep(30 * time.Second)
 	start := time.Now()
-	callAll(t, 200, 64, through(t, server.serve))
+	testkit.CallAll(t, 200, 64, testkit.Through(t, server.serve))
 	return server, time.Since(start)
 }
 
@@ -365,13 +367,13 @@ func TestLimitsOfClientsThatDoNotShare(t *testing.T) {
 	seed := firstSeed(t)
 	synctest.Test(t, func(t *testing.T) {
 		server, start := newOracle(rolling, usualDelays, seed), time.Now()
-		callAll(t, 500, 64, through(t, server.serve), through(t, server.serve))
+		testkit.CallAll(t, 500, 64, testkit.Through(t, server.serve), testkit.Through(t, server.serve))
 		t.Logf("two clients, 500 calls each: %v, 429s: %d", time.Since(start).Round(time.Millisecond), len(server.refused))
 		assert.NotEmpty(t, server.refused)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		server, start, shared := newOracle(rolling, usualDelays, seed), time.Now(), drift.NewLimiter(drift.DefaultRateLimit)
-		callAll(t, 500, 64, through(t, server.serve, drift.WithLimiter(shared)), through(t, server.serve, drift.WithLimiter(shared)))
+		testkit.CallAll(t, 500, 64, testkit.Through(t, server.serve, drift.WithLimiter(shared)), testkit.Through(t, server.serve, drift.WithLimiter(shared)))
 		t.Logf("two clients with one limiter: %v, 429s: %d", time.Since(start).Round(time.Millisecond), len(server.refused))
 		assert.Empty(t, server.refused)
 		assertMakespan(t, 9, time.Since(start), server)

@@ -2,12 +2,12 @@ package drift_test
 
 import (
 	"context"
-	"os"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/driftsdk/drift/internal/testkit"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,88 +15,24 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// operation is a line of the catalogue.
-type operation struct {
-	name, method, path string
-	parameters         []string
-	calls              []goCall
-}
-
-// goCall is a call that the catalogue names, such as Tags.Get(ctx, id).
-type goCall struct {
-	service, method string
-	arguments       []string
-}
-
-func catalogue(t testing.TB) []operation {
-	t.Helper()
-	text, err := os.ReadFile("testdata/operations.tsv")
-	require.NoError(t, err)
-	var operations []operation
-	for line := range strings.Lines(string(text)) {
-		columns := strings.Split(strings.TrimRight(line, "\n"), "\t")
-		require.Len(t, columns, 5, line)
-		if columns[0] != "operation" {
-			operations = append(operations, operation{columns[0], columns[1], columns[2], splitList(columns[3]), parseCalls(t, columns[4])})
-		}
-	}
-	require.Len(t, operations, 34)
-	return operations
-}
-
-func splitList(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, ", ")
-}
-
-var callPattern = regexp.MustCompile(`(\w*)\.(\w+)\(([^)]*)\)`)
-
-// parseCalls reads the last column. A call without a service belongs to the one before it.
-func parseCalls(t testing.TB, column string) []goCall {
-	t.Helper()
-	var calls []goCall
-	for _, match := range callPattern.FindAllStringSubmatch(column, -1) {
-		service := match[1]
-		if service == "" {
-			service = calls[0].service
-		}
-		calls = append(calls, goCall{service, match[2], splitList(match[3])})
-	}
-	require.NotEmpty(t, calls, column)
-	return calls
-}
-
 func TestRoutesAreTheCatalogue(t *testing.T) {
 	var want []drift.Route
-	for _, op := range catalogue(t) {
-		want = append(want, drift.Route{Name: op.name, Method: op.method, Path: op.path})
+	for _, op := range testkit.Catalogue(t) {
+		want = append(want, drift.Route{Name: op.Name, Method: op.Method, Path: op.Path})
 	}
 	assert.Equal(t, want, drift.Routes())
 }
 
-// services returns the client's service interfaces by the name of their field.
-func services() map[string]reflect.Type {
-	found := map[string]reflect.Type{}
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[drift.Client]()) {
-		if field.IsExported() && field.Type.Kind() == reflect.Interface {
-			found[field.Name] = field.Type
-		}
-	}
-	return found
-}
-
 func TestMethodsAreTheCatalogue(t *testing.T) {
 	var got, want []string
-	for service, methods := range services() {
+	for service, methods := range testkit.Services() {
 		for method := range methods.Methods() {
 			got = append(got, service+"."+method.Name)
 		}
 	}
-	for _, op := range catalogue(t) {
-		for _, call := range op.calls {
-			want = append(want, call.service+"."+call.method)
+	for _, op := range testkit.Catalogue(t) {
+		for _, call := range op.Calls {
+			want = append(want, call.Service+"."+call.Method)
 		}
 	}
 	assert.ElementsMatch(t, want, got)
@@ -104,10 +40,10 @@ func TestMethodsAreTheCatalogue(t *testing.T) {
 
 // Every method takes a context, the arguments that the catalogue names, and call options.
 func TestMethodSignatures(t *testing.T) {
-	for _, op := range catalogue(t) {
-		for _, call := range op.calls {
+	for _, op := range testkit.Catalogue(t) {
+		for _, call := range op.Calls {
 			signature := method(t, call).Type
-			if assert.Equal(t, len(call.arguments)+1, signature.NumIn(), "arguments of %s.%s", call.service, call.method) {
+			if assert.Equal(t, len(call.Arguments)+1, signature.NumIn(), "arguments of %s.%s", call.Service, call.Method) {
 				assert.Equal(t, reflect.TypeFor[context.Context](), signature.In(0))
 				assert.Equal(t, reflect.TypeFor[[]drift.CallOption](), signature.In(signature.NumIn()-1))
 				assert.True(t, signature.IsVariadic())
@@ -116,12 +52,12 @@ func TestMethodSignatures(t *testing.T) {
 	}
 }
 
-func method(t testing.TB, call goCall) reflect.Method {
+func method(t testing.TB, call testkit.GoCall) reflect.Method {
 	t.Helper()
-	service, ok := services()[call.service]
-	require.True(t, ok, call.service)
-	found, ok := service.MethodByName(call.method)
-	require.True(t, ok, "%s.%s", call.service, call.method)
+	service, ok := testkit.Services()[call.Service]
+	require.True(t, ok, call.Service)
+	found, ok := service.MethodByName(call.Method)
+	require.True(t, ok, "%s.%s", call.Service, call.Method)
 	return found
 }
 
@@ -136,32 +72,21 @@ var spoken = map[string][]string{
 }
 
 func TestParameterNames(t *testing.T) {
-	for _, op := range catalogue(t) {
-		t.Run(op.name, func(t *testing.T) {
+	for _, op := range testkit.Catalogue(t) {
+		t.Run(op.Name, func(t *testing.T) {
 			tag := "json"
-			if op.method == "GET" {
+			if op.Method == "GET" {
 				tag = "query"
 			}
-			for _, call := range op.calls {
-				names := spoken[op.name]
-				for _, argument := range structArguments(method(t, call).Type) {
+			for _, call := range op.Calls {
+				names := spoken[op.Name]
+				for _, argument := range testkit.StructArguments(method(t, call).Type) {
 					names = append(slices.Clone(names), tagNames(t, argument, tag)...)
 				}
-				assert.ElementsMatch(t, op.parameters, names, "%s.%s", call.service, call.method)
+				assert.ElementsMatch(t, op.Parameters, names, "%s.%s", call.Service, call.Method)
 			}
 		})
 	}
-}
-
-// structArguments returns the types of the requests and the options that a method takes.
-func structArguments(signature reflect.Type) []reflect.Type {
-	var types []reflect.Type
-	for in := range signature.Ins() {
-		if in.Kind() == reflect.Struct {
-			types = append(types, in)
-		}
-	}
-	return types
 }
 
 // tagNames returns the names of a struct's fields on the wire. Only paging has none.
@@ -182,12 +107,12 @@ func tagNames(t *testing.T, of reflect.Type, tag string) []string {
 
 // Every list pages, and nothing else does.
 func TestListsPage(t *testing.T) {
-	for _, op := range catalogue(t) {
-		for _, call := range op.calls {
-			for _, argument := range structArguments(method(t, call).Type) {
+	for _, op := range testkit.Catalogue(t) {
+		for _, call := range op.Calls {
+			for _, argument := range testkit.StructArguments(method(t, call).Type) {
 				_, hasLimit := argument.FieldByName("Limit")
 				_, hasCursor := argument.FieldByName("Cursor")
-				isList := len(op.calls) == 2 // one page, and all of them
+				isList := len(op.Calls) == 2 // one page, and all of them
 				assert.Equal(t, isList, hasLimit, "%s", argument)
 				assert.Equal(t, isList, hasCursor, "%s", argument)
 			}
@@ -197,9 +122,9 @@ func TestListsPage(t *testing.T) {
 
 // A record is never a request.
 func TestRequestsAreNoRecords(t *testing.T) {
-	for _, service := range services() {
+	for _, service := range testkit.Services() {
 		for method := range service.Methods() {
-			for _, argument := range structArguments(method.Type) {
+			for _, argument := range testkit.StructArguments(method.Type) {
 				assert.Regexp(t, "(Request|Options)$", argument.Name())
 			}
 		}

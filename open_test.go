@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -16,7 +18,7 @@ import (
 
 // keepBody answers with a record and keeps what was sent.
 func keepBody(t *testing.T, body *string) *drift.Client {
-	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+	return testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		data, _ := io.ReadAll(r.Body)
 		*body = string(data)
 		answer := `{"data":{"id":1}}`
@@ -94,7 +96,7 @@ func TestNoPayloadIsNotSent(t *testing.T) {
 }
 
 func TestNullPayloadIsNone(t *testing.T) {
-	client := serve(t, respond(200, `{"data":{"status":"done","payload":null}}`))
+	client := testkit.Serve(t, testkit.Respond(200, `{"data":{"status":"done","payload":null}}`))
 	interaction, err := client.Driftbot.Trigger(t.Context(), 7, drift.DriftbotTriggerRequest{})
 	require.NoError(t, err)
 	assert.Nil(t, interaction.Payload)

@@ -3,14 +3,14 @@ package drift_test
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
-	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/driftsdk/drift/internal/testkit"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,64 +18,11 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// minuteServer answers with bookkeeping of its own: 429 to a call that is one too many in a minute.
-type minuteServer struct {
-	limit    int
-	delay    func() time.Duration // each way
-	mu       sync.Mutex
-	arrivals []time.Time
-	refused  int
-}
-
-func (s *minuteServer) serve(r *http.Request) (*http.Response, error) {
-	time.Sleep(s.delay())
-	refused := s.arrive()
-	time.Sleep(s.delay())
-	if refused {
-		return answer(http.StatusTooManyRequests, "Retry-After", "60")(r)
-	}
-	return answer(http.StatusOK)(r)
-}
-
-func (s *minuteServer) arrive() (refused bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if n := len(s.arrivals); n >= s.limit && now.Sub(s.arrivals[n-s.limit]) < time.Minute {
-		s.refused++
-		return true
-	}
-	s.arrivals = append(s.arrivals, now)
-	return false
-}
-
-func delays20to120() time.Duration { return 20*time.Millisecond + rand.N(100*time.Millisecond) }
-
-// callAll makes n calls from each of the clients, from a number of workers.
-func callAll(t *testing.T, n, workers int, clients ...*drift.Client) {
-	jobs := make(chan *drift.Client, n*len(clients))
-	for range n {
-		for _, client := range clients {
-			jobs <- client
-		}
-	}
-	close(jobs)
-	var group sync.WaitGroup
-	for range workers {
-		group.Go(func() {
-			for client := range jobs {
-				assert.NoError(t, get(t.Context(), client))
-			}
-		})
-	}
-	group.Wait()
-}
-
 func TestRateLimitOfAThousandCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, start := &minuteServer{limit: 100, delay: delays20to120}, time.Now()
-		callAll(t, 1000, 64, through(t, server.serve))
-		assert.Zero(t, server.refused)
+		server, start := &testkit.MinuteServer{Limit: 100, Delay: testkit.Delays20To120}, time.Now()
+		testkit.CallAll(t, 1000, 64, testkit.Through(t, server.Serve))
+		assert.Zero(t, server.Refused)
 		assert.GreaterOrEqual(t, time.Since(start), 540*time.Second)
 		assert.Less(t, time.Since(start), 548*time.Second)
 	})
@@ -83,10 +30,10 @@ func TestRateLimitOfAThousandCalls(t *testing.T) {
 
 func TestClientsShareALimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, start := &minuteServer{limit: 100, delay: delays20to120}, time.Now()
+		server, start := &testkit.MinuteServer{Limit: 100, Delay: testkit.Delays20To120}, time.Now()
 		limiter := drift.NewLimiter(100)
-		callAll(t, 125, 20, through(t, server.serve, drift.WithLimiter(limiter)), through(t, server.serve, drift.WithLimiter(limiter)))
-		assert.Zero(t, server.refused)
+		testkit.CallAll(t, 125, 20, testkit.Through(t, server.Serve, drift.WithLimiter(limiter)), testkit.Through(t, server.Serve, drift.WithLimiter(limiter)))
+		assert.Zero(t, server.Refused)
 		assert.GreaterOrEqual(t, time.Since(start), 2*time.Minute)
 	})
 }
@@ -94,9 +41,9 @@ func TestClientsShareALimiter(t *testing.T) {
 func TestWithRateLimit(t *testing.T) {
 	for _, limit := range []int{1, 2, 10} {
 		synctest.Test(t, func(t *testing.T) {
-			server, start := &minuteServer{limit: limit, delay: delays20to120}, time.Now()
-			callAll(t, 2*limit+1, 5, through(t, server.serve, drift.WithRateLimit(limit)))
-			assert.Zero(t, server.refused)
+			server, start := &testkit.MinuteServer{Limit: limit, Delay: testkit.Delays20To120}, time.Now()
+			testkit.CallAll(t, 2*limit+1, 5, testkit.Through(t, server.Serve, drift.WithRateLimit(limit)))
+			assert.Zero(t, server.Refused)
 			assert.GreaterOrEqual(t, time.Since(start), 2*time.Minute)
 			assert.Less(t, time.Since(start), 2*time.Minute+2*time.Second)
 		})
@@ -146,12 +93,6 @@ func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
 	}
 }
 
-// assertTook allows for the nanosecond by which the bucket rounds up.
-func assertTook(t *testing.T, want time.Duration, start time.Time) {
-	t.Helper()
-	assert.InDelta(t, want.Seconds(), time.Since(start).Seconds(), 1e-6)
-}
-
 func TestOutcomes(t *testing.T) {
 	for outcome, wait := range map[drift.Outcome]time.Duration{drift.NotSent: 0, drift.Answered: time.Minute, drift.Unknown: time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
@@ -161,38 +102,38 @@ func TestOutcomes(t *testing.T) {
 			slot.Done(outcome)
 			_, err = limiter.Acquire(t.Context(), drift.Interactive)
 			require.NoError(t, err)
-			assertTook(t, wait, start)
+			testkit.AssertTook(t, wait, start)
 		})
 	}
 }
 
 func TestBulkLeavesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, start := &minuteServer{limit: 100, delay: delays20to120}, time.Now()
-		client := through(t, server.serve)
+		server, start := &testkit.MinuteServer{Limit: 100, Delay: testkit.Delays20To120}, time.Now()
+		client := testkit.Through(t, server.Serve)
 		job := client.With(drift.WithBulk())
 		var group sync.WaitGroup
 		for range 1000 {
-			group.Go(func() { assert.NoError(t, get(t.Context(), job)) })
+			group.Go(func() { assert.NoError(t, testkit.Get(t.Context(), job)) })
 		}
 		time.Sleep(time.Second)
 		for range 60 {
 			asked := time.Now()
-			require.NoError(t, get(t.Context(), client))
+			require.NoError(t, testkit.Get(t.Context(), client))
 			assert.Less(t, time.Since(asked), time.Second)
 			time.Sleep(7 * time.Second)
 		}
 		group.Wait()
-		assert.Zero(t, server.refused)
+		assert.Zero(t, server.Refused)
 		assert.Less(t, time.Since(start), 720*time.Second)
 	})
 }
 
 func TestLocalRateLimitError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := new(network)
-		client := through(t, net.serve, drift.WithRateLimit(1))
-		require.NoError(t, get(t.Context(), client))
+		net := new(testkit.Network)
+		client := testkit.Through(t, net.Serve, drift.WithRateLimit(1))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		time.Sleep(10 * time.Second)
 		asked := time.Now()
 		for name, opts := range map[string][]drift.CallOption{"context": nil, "WithTimeout": {drift.WithTimeout(20 * time.Second)}} {
@@ -208,7 +149,7 @@ func TestLocalRateLimitError(t *testing.T) {
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 		}
 		assert.Zero(t, time.Since(asked), "at once")
-		assert.Len(t, net.requests(), 1)
+		assert.Len(t, net.Requests(), 1)
 		usage, err := client.Quota(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, 1, usage.Used)
@@ -217,145 +158,83 @@ func TestLocalRateLimitError(t *testing.T) {
 
 func TestThrottledCallPausesEveryCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := &network{answers: []respondWith{answer(200), answer(429, "Retry-After", "30"), answer(200)}, delay: 100 * time.Millisecond}
-		client := through(t, net.serve)
+		net := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(200), testkit.Answer(429, "Retry-After", "30"), testkit.Answer(200)}, Delay: 100 * time.Millisecond}
+		client := testkit.Through(t, net.Serve)
 		view := client.With(drift.WithBulk())
-		require.NoError(t, get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		start := time.Now()
 		var group sync.WaitGroup
-		group.Go(func() { assert.NoError(t, get(t.Context(), client)) })
+		group.Go(func() { assert.NoError(t, testkit.Get(t.Context(), client)) })
 		time.Sleep(200 * time.Millisecond)
 		for range 5 {
-			group.Go(func() { assert.NoError(t, get(t.Context(), client)) })
-			group.Go(func() { assert.NoError(t, get(t.Context(), view)) })
+			group.Go(func() { assert.NoError(t, testkit.Get(t.Context(), client)) })
+			group.Go(func() { assert.NoError(t, testkit.Get(t.Context(), view)) })
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		requireLocalLimit(t, get(ctx, client), 29*time.Second)
+		testkit.RequireLocalLimit(t, testkit.Get(ctx, client), 29*time.Second)
 		assert.Equal(t, 200*time.Millisecond, time.Since(start), "at once")
 		group.Wait()
 
-		sent := net.requests()
+		sent := net.Requests()
 		require.Len(t, sent, 13)
-		resumed := sent[1].at.Add(100*time.Millisecond + 30*time.Second)
-		assert.Equal(t, resumed, sent[2].at, "one goes first, when the pause is over")
+		resumed := sent[1].At.Add(100*time.Millisecond + 30*time.Second)
+		assert.Equal(t, resumed, sent[2].At, "one goes first, when the pause is over")
 		for i, r := range sent[3:] {
-			assert.GreaterOrEqual(t, r.at.Sub(sent[2+i].at), 500*time.Millisecond, "the rest at an even pace")
+			assert.GreaterOrEqual(t, r.At.Sub(sent[2+i].At), 500*time.Millisecond, "the rest at an even pace")
 		}
 	})
 }
 
-func requireLocalLimit(t *testing.T, err error, atLeast time.Duration) {
-	t.Helper()
-	var limited *drift.RateLimitError
-	require.ErrorAs(t, err, &limited)
-	require.True(t, limited.Local)
-	require.GreaterOrEqual(t, limited.RetryAfter, atLeast)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-}
-
-// slots is a limiter that lets everybody through and keeps books about it.
-type slots struct {
-	mu       sync.Mutex
-	taken    int
-	classes  []drift.Class
-	outcomes []drift.Outcome
-	pauses   []time.Duration
-	err      error
-}
-
-func (s *slots) Acquire(_ context.Context, class drift.Class) (drift.Slot, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		return nil, s.err
-	}
-	s.taken++
-	s.classes = append(s.classes, class)
-	return s, nil
-}
-
-func (s *slots) Done(o drift.Outcome) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taken--
-	s.outcomes = append(s.outcomes, o)
-}
-
-func (s *slots) Pause(until time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pauses = append(s.pauses, time.Until(until))
-}
-
-// held is how many slots are out.
-func (s *slots) held() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.taken
-}
-
-// spent is how many slots were used.
-func (s *slots) spent() (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, outcome := range s.outcomes {
-		if outcome != drift.NotSent {
-			n++
-		}
-	}
-	return n
-}
-
 func TestWhatTheLimiterIsTold(t *testing.T) {
 	tests := map[string]struct {
-		answers  []respondWith
+		answers  []testkit.Responder
 		outcomes []drift.Outcome
 		pauses   []time.Duration
 	}{
-		"answered":               {[]respondWith{answer(200)}, []drift.Outcome{drift.Answered}, nil},
-		"not sent":               {[]respondWith{notSent, answer(404)}, []drift.Outcome{drift.NotSent, drift.Answered}, nil},
-		"no answer":              {[]respondWith{noAnswer, answer(200)}, []drift.Outcome{drift.Unknown, drift.Answered}, nil},
-		"broken answer":          {[]respondWith{brokenBody, answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, nil},
-		"429":                    {[]respondWith{answer(429), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{time.Second}},
-		"429 with Retry-After":   {[]respondWith{answer(429, "Retry-After", "7"), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{7 * time.Second}},
-		"429 with an absurd one": {[]respondWith{answer(429, "Retry-After", "99999999999")}, []drift.Outcome{drift.Answered}, []time.Duration{5 * time.Minute}},
-		"503":                    {[]respondWith{answer(503), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, nil},
-		"503 with Retry-After":   {[]respondWith{answer(503, "Retry-After", "7"), answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{7 * time.Second}},
-		"401":                    {[]respondWith{answer(401)}, []drift.Outcome{drift.Answered}, nil},
+		"answered":               {[]testkit.Responder{testkit.Answer(200)}, []drift.Outcome{drift.Answered}, nil},
+		"not sent":               {[]testkit.Responder{testkit.NotSent, testkit.Answer(404)}, []drift.Outcome{drift.NotSent, drift.Answered}, nil},
+		"no answer":              {[]testkit.Responder{testkit.NoAnswer, testkit.Answer(200)}, []drift.Outcome{drift.Unknown, drift.Answered}, nil},
+		"broken answer":          {[]testkit.Responder{testkit.BrokenBody, testkit.Answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, nil},
+		"429":                    {[]testkit.Responder{testkit.Answer(429), testkit.Answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{time.Second}},
+		"429 with Retry-After":   {[]testkit.Responder{testkit.Answer(429, "Retry-After", "7"), testkit.Answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{7 * time.Second}},
+		"429 with an absurd one": {[]testkit.Responder{testkit.Answer(429, "Retry-After", "99999999999")}, []drift.Outcome{drift.Answered}, []time.Duration{5 * time.Minute}},
+		"503":                    {[]testkit.Responder{testkit.Answer(503), testkit.Answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, nil},
+		"503 with Retry-After":   {[]testkit.Responder{testkit.Answer(503, "Retry-After", "7"), testkit.Answer(200)}, []drift.Outcome{drift.Answered, drift.Answered}, []time.Duration{7 * time.Second}},
+		"401":                    {[]testkit.Responder{testkit.Answer(401)}, []drift.Outcome{drift.Answered}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				limiter, net := new(slots), &network{answers: test.answers}
-				_ = get(t.Context(), through(t, net.serve, drift.WithLimiter(limiter)))
-				assert.Zero(t, limiter.taken)
-				assert.Equal(t, test.outcomes, limiter.outcomes)
-				assert.Equal(t, test.pauses, limiter.pauses)
-				assert.Len(t, net.requests(), len(test.outcomes))
+				limiter, net := new(testkit.Slots), &testkit.Network{Answers: test.answers}
+				_ = testkit.Get(t.Context(), testkit.Through(t, net.Serve, drift.WithLimiter(limiter)))
+				assert.Zero(t, limiter.Taken)
+				assert.Equal(t, test.outcomes, limiter.Outcomes)
+				assert.Equal(t, test.pauses, limiter.Pauses)
+				assert.Len(t, net.Requests(), len(test.outcomes))
 			})
 		})
 	}
 }
 
 func TestClassOfACall(t *testing.T) {
-	limiter, net := new(slots), new(network)
-	client := through(t, net.serve, drift.WithLimiter(limiter))
-	require.NoError(t, get(t.Context(), client))
-	require.NoError(t, get(t.Context(), client, drift.WithBulk()))
-	assert.Equal(t, []drift.Class{drift.Interactive, drift.Bulk}, limiter.classes)
+	limiter, net := new(testkit.Slots), new(testkit.Network)
+	client := testkit.Through(t, net.Serve, drift.WithLimiter(limiter))
+	require.NoError(t, testkit.Get(t.Context(), client))
+	require.NoError(t, testkit.Get(t.Context(), client, drift.WithBulk()))
+	assert.Equal(t, []drift.Class{drift.Interactive, drift.Bulk}, limiter.Classes)
 }
 
 func TestLimiterThatFails(t *testing.T) {
 	broken := errors.New("secret of the limiter")
-	limiter, net := &slots{err: broken}, new(network)
-	client := through(t, net.serve, drift.WithLimiter(limiter))
-	err := get(t.Context(), client)
+	limiter, net := &testkit.Slots{Err: broken}, new(testkit.Network)
+	client := testkit.Through(t, net.Serve, drift.WithLimiter(limiter))
+	err := testkit.Get(t.Context(), client)
 	var failed *drift.TransportError
 	require.ErrorAs(t, err, &failed)
 	assert.ErrorIs(t, err, broken)
 	assert.False(t, failed.Sent)
-	assert.Empty(t, net.requests())
+	assert.Empty(t, net.Requests())
 	usage, err := client.Quota(t.Context())
 	require.NoError(t, err)
 	assert.Zero(t, usage.Used)
@@ -370,53 +249,39 @@ func TestPanicsGiveTheSlotBack(t *testing.T) {
 	}
 	for name, hook := range hooks {
 		t.Run(name, func(t *testing.T) {
-			limiter, net := new(slots), new(network)
-			client := through(t, net.serve, drift.WithLimiter(limiter), drift.WithHooks(hook), drift.WithPlan(1))
-			assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
-			assert.Zero(t, limiter.taken)
+			limiter, net := new(testkit.Slots), new(testkit.Network)
+			client := testkit.Through(t, net.Serve, drift.WithLimiter(limiter), drift.WithHooks(hook), drift.WithPlan(1))
+			assert.PanicsWithValue(t, "hook", func() { _ = testkit.Get(t.Context(), client) })
+			assert.Zero(t, limiter.Taken)
 			_, err := client.Quota(t.Context())
 			assert.NoError(t, err, "no lock is held")
 		})
 	}
 	t.Run("transport", func(t *testing.T) {
-		limiter := new(slots)
-		client := through(t, func(*http.Request) (*http.Response, error) { panic("transport") }, drift.WithLimiter(limiter))
-		assert.PanicsWithValue(t, "transport", func() { _ = get(t.Context(), client) })
-		assert.Zero(t, limiter.taken)
-		assert.Equal(t, []drift.Outcome{drift.Unknown}, limiter.outcomes)
+		limiter := new(testkit.Slots)
+		client := testkit.Through(t, func(*http.Request) (*http.Response, error) { panic("transport") }, drift.WithLimiter(limiter))
+		assert.PanicsWithValue(t, "transport", func() { _ = testkit.Get(t.Context(), client) })
+		assert.Zero(t, limiter.Taken)
+		assert.Equal(t, []drift.Outcome{drift.Unknown}, limiter.Outcomes)
 	})
-}
-
-// traced reports to httptrace that the request's headers were written a number of times.
-func traced(times int, then respondWith) respondWith {
-	return func(r *http.Request) (*http.Response, error) {
-		if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
-			trace.GetConn("drift.test:443")
-			for range times {
-				trace.GotConn(httptrace.GotConnInfo{})
-				trace.WroteHeaders()
-			}
-		}
-		return then(r)
-	}
 }
 
 func TestDialThatOutlastsItsTimeoutIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limiter := new(slots)
+		limiter := new(testkit.Slots)
 		var attempts atomic.Int32
 		stalled := func(r *http.Request) (*http.Response, error) {
 			attempts.Add(1)
-			return traced(0, func(r *http.Request) (*http.Response, error) {
+			return testkit.Traced(0, func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			})(r)
 		}
-		err := call(t.Context(), through(t, stalled, drift.WithLimiter(limiter)), http.MethodPost)
+		err := testkit.Call(t.Context(), testkit.Through(t, stalled, drift.WithLimiter(limiter)), http.MethodPost)
 		var failed *drift.TransportError
 		require.ErrorAs(t, err, &failed)
 		assert.False(t, failed.Sent)
 		assert.EqualValues(t, 3, attempts.Load(), "nothing was sent, so it is safe")
-		assert.Equal(t, []drift.Outcome{drift.NotSent, drift.NotSent, drift.NotSent}, limiter.outcomes)
+		assert.Equal(t, []drift.Outcome{drift.NotSent, drift.NotSent, drift.NotSent}, limiter.Outcomes)
 	})
 }

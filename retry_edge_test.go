@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 
 	"github.com/driftsdk/drift"
@@ -14,31 +16,31 @@ import (
 func TestWhatEarnsBudgetBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		method  string
-		answers []respondWith
+		answers []testkit.Responder
 		earns   bool
 	}{
-		"success":                {http.MethodGet, []respondWith{answer(200)}, true},
-		"success of a write":     {http.MethodPost, []respondWith{answer(200)}, true},
-		"refused by the service": {http.MethodGet, []respondWith{answer(404)}, true},
-		"499":                    {http.MethodGet, []respondWith{answer(499)}, true},
-		"500":                    {http.MethodPost, []respondWith{answer(500)}, false},
-		"501":                    {http.MethodGet, []respondWith{answer(501)}, false},
-		"no answer":              {http.MethodPost, []respondWith{noAnswer}, false},
-		"not sent":               {http.MethodGet, []respondWith{noHost}, false},
-		"the second attempt":     {http.MethodGet, []respondWith{answer(429), answer(200)}, false},
+		"success":                {http.MethodGet, []testkit.Responder{testkit.Answer(200)}, true},
+		"success of a write":     {http.MethodPost, []testkit.Responder{testkit.Answer(200)}, true},
+		"refused by the service": {http.MethodGet, []testkit.Responder{testkit.Answer(404)}, true},
+		"499":                    {http.MethodGet, []testkit.Responder{testkit.Answer(499)}, true},
+		"500":                    {http.MethodPost, []testkit.Responder{testkit.Answer(500)}, false},
+		"501":                    {http.MethodGet, []testkit.Responder{testkit.Answer(501)}, false},
+		"no answer":              {http.MethodPost, []testkit.Responder{testkit.NoAnswer}, false},
+		"not sent":               {http.MethodGet, []testkit.Responder{testkit.NoHost}, false},
+		"the second attempt":     {http.MethodGet, []testkit.Responder{testkit.Answer(429), testkit.Answer(200)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := &network{answers: []respondWith{answer(503)}}
-				client := through(t, network.serve, drift.WithRetry(drift.RetryPolicy{Budget: 1}), drift.WithLimiter(new(slots)))
+				network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503)}}
+				client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 1}), drift.WithLimiter(new(testkit.Slots)))
 				requestsInAnOutage := func() int {
-					network.sent, network.answers = nil, []respondWith{answer(503)}
-					assert.Error(t, get(t.Context(), client))
-					return len(network.sent)
+					network.Sent, network.Answers = nil, []testkit.Responder{testkit.Answer(503)}
+					assert.Error(t, testkit.Get(t.Context(), client))
+					return len(network.Sent)
 				}
 				assert.Equal(t, 2, requestsInAnOutage())
 				for range 5 {
-					network.sent, network.answers = nil, test.answers
+					network.Sent, network.Answers = nil, test.answers
 					_ = callMethod(t.Context(), client, test.method)
 				}
 				want := 1

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/driftsdk/drift/internal/testkit"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -34,7 +34,7 @@ const (
 // be sent twice and any other write do next, and the error where the call ends with it.
 type attemptRow struct {
 	name    string
-	respond respondWith
+	respond testkit.Responder
 
 	read, repeatable, once nextStep
 	error                  string  // type of the error; "": a success
@@ -74,36 +74,36 @@ func attemptTable() []attemptRow {
 	limited, spent := []error{drift.ErrRateLimited}, []error{drift.ErrQuotaExceeded}
 	unauthorized, notJSON := []error{drift.ErrUnauthorized}, []error{drift.ErrUnexpectedContent}
 	return []attemptRow{
-		{"not sent", notSent, again, again, again, transportErr, none, neverSent, 0},
-		{"no such host", noHost, ends, ends, ends, transportErr, none, neverSent, 0},
-		{"bad certificate", badCert, ends, ends, ends, transportErr, none, neverSent, 0},
-		{"no answer", noAnswer, again, again, ends, transportErr, none, vanished, 0},
-		{"broken body", brokenBody, again, again, ends, transportErr, none, changedWith(200), 0},
-		{"200", answerBody(200, `{"data":{"id":1}}`), ends, ends, ends, "", none, answeredWith(200), 0},
-		{"malformed JSON", answerBody(200, `{"data":{"id":1`), ends, ends, ends, decodeErr, none, changedWith(200), 0},
-		{"no data", answerBody(204, ``), ends, ends, ends, decodeErr, none, changedWith(204), 0},
-		{"HTML", answerBody(200, `<html>`), ends, ends, ends, transportErr, notJSON, changedWith(200), 0},
-		{"error under 200", answerBody(200, `{"error":{"type":"validation_error"}}`), ends, ends, ends, apiErr, invalid, answeredWith(200), 0},
-		{"302", answer(302, "Location", "/"), ends, ends, ends, transportErr, none, changedWith(302), 0},
-		{"400", answer(400), ends, ends, ends, apiErr, invalid, answeredWith(400), 0},
-		{"401", answer(401), newToken, newToken, newToken, apiErr, unauthorized, answeredWith(401), 0},
-		{"403", answer(403), ends, ends, ends, apiErr, []error{drift.ErrForbidden}, answeredWith(403), 0},
-		{"403 bad token", authenticationFailed, newToken, newToken, newToken, apiErr, unauthorized, answeredWith(403), 0},
-		{"404", answer(404), ends, ends, ends, apiErr, []error{drift.ErrNotFound}, answeredWith(404), 0},
-		{"408", answer(408), again, again, ends, apiErr, none, changedWith(408), 0},
-		{"409", answer(409), ends, ends, ends, apiErr, []error{drift.ErrConflict}, answeredWith(409), 0},
-		{"422", answer(422), ends, ends, ends, apiErr, invalid, answeredWith(422), 0},
-		{"425", answer(425), ends, ends, ends, apiErr, none, answeredWith(425), 0},
-		{"429", answer(429), waits, waits, waits, rateErr, limited, answeredWith(429), time.Second},
-		{"429 in 3 s", answer(429, "Retry-After", "3"), waits, waits, waits, rateErr, limited, answeredWith(429), 3 * time.Second},
-		{"429 in 61 s", answer(429, "Retry-After", "61"), ends, ends, ends, rateErr, limited, answeredWith(429), 61 * time.Second},
-		{"429 used up", quotaGone, ends, ends, ends, quotaErr, spent, answeredWith(429), time.Second},
-		{"500", answer(500), again, again, ends, apiErr, server, changedWith(500), 0},
-		{"501", answer(501), ends, ends, ends, apiErr, server, changedWith(501), 0},
-		{"502", answer(502), again, again, ends, apiErr, server, changedWith(502), 0},
-		{"503", answer(503), again, again, ends, apiErr, server, changedWith(503), 0},
-		{"503 in 3 s", answer(503, "Retry-After", "3"), again, again, ends, apiErr, server, changedWith(503), 3 * time.Second},
-		{"504", answer(504), again, again, ends, apiErr, server, changedWith(504), 0},
+		{"not sent", testkit.NotSent, again, again, again, transportErr, none, neverSent, 0},
+		{"no such host", testkit.NoHost, ends, ends, ends, transportErr, none, neverSent, 0},
+		{"bad certificate", testkit.BadCert, ends, ends, ends, transportErr, none, neverSent, 0},
+		{"no answer", testkit.NoAnswer, again, again, ends, transportErr, none, vanished, 0},
+		{"broken body", testkit.BrokenBody, again, again, ends, transportErr, none, changedWith(200), 0},
+		{"200", testkit.AnswerBody(200, `{"data":{"id":1}}`), ends, ends, ends, "", none, answeredWith(200), 0},
+		{"malformed JSON", testkit.AnswerBody(200, `{"data":{"id":1`), ends, ends, ends, decodeErr, none, changedWith(200), 0},
+		{"no data", testkit.AnswerBody(204, ``), ends, ends, ends, decodeErr, none, changedWith(204), 0},
+		{"HTML", testkit.AnswerBody(200, `<html>`), ends, ends, ends, transportErr, notJSON, changedWith(200), 0},
+		{"error under 200", testkit.AnswerBody(200, `{"error":{"type":"validation_error"}}`), ends, ends, ends, apiErr, invalid, answeredWith(200), 0},
+		{"302", testkit.Answer(302, "Location", "/"), ends, ends, ends, transportErr, none, changedWith(302), 0},
+		{"400", testkit.Answer(400), ends, ends, ends, apiErr, invalid, answeredWith(400), 0},
+		{"401", testkit.Answer(401), newToken, newToken, newToken, apiErr, unauthorized, answeredWith(401), 0},
+		{"403", testkit.Answer(403), ends, ends, ends, apiErr, []error{drift.ErrForbidden}, answeredWith(403), 0},
+		{"403 bad token", testkit.AuthenticationFailed, newToken, newToken, newToken, apiErr, unauthorized, answeredWith(403), 0},
+		{"404", testkit.Answer(404), ends, ends, ends, apiErr, []error{drift.ErrNotFound}, answeredWith(404), 0},
+		{"408", testkit.Answer(408), again, again, ends, apiErr, none, changedWith(408), 0},
+		{"409", testkit.Answer(409), ends, ends, ends, apiErr, []error{drift.ErrConflict}, answeredWith(409), 0},
+		{"422", testkit.Answer(422), ends, ends, ends, apiErr, invalid, answeredWith(422), 0},
+		{"425", testkit.Answer(425), ends, ends, ends, apiErr, none, answeredWith(425), 0},
+		{"429", testkit.Answer(429), waits, waits, waits, rateErr, limited, answeredWith(429), time.Second},
+		{"429 in 3 s", testkit.Answer(429, "Retry-After", "3"), waits, waits, waits, rateErr, limited, answeredWith(429), 3 * time.Second},
+		{"429 in 61 s", testkit.Answer(429, "Retry-After", "61"), ends, ends, ends, rateErr, limited, answeredWith(429), 61 * time.Second},
+		{"429 used up", testkit.QuotaGone, ends, ends, ends, quotaErr, spent, answeredWith(429), time.Second},
+		{"500", testkit.Answer(500), again, again, ends, apiErr, server, changedWith(500), 0},
+		{"501", testkit.Answer(501), ends, ends, ends, apiErr, server, changedWith(501), 0},
+		{"502", testkit.Answer(502), again, again, ends, apiErr, server, changedWith(502), 0},
+		{"503", testkit.Answer(503), again, again, ends, apiErr, server, changedWith(503), 0},
+		{"503 in 3 s", testkit.Answer(503, "Retry-After", "3"), again, again, ends, apiErr, server, changedWith(503), 3 * time.Second},
+		{"504", testkit.Answer(504), again, again, ends, apiErr, server, changedWith(504), 0},
 	}
 }
 
@@ -123,17 +123,10 @@ func (c sequenceCall) want(another bool) int {
 	switch {
 	case !another:
 		return c.oneToken
-	case underRaceDetector():
+	case testkit.UnderRaceDetector():
 		return c.ofThree
 	}
 	return c.twoTokens
-}
-
-// underRaceDetector reports whether the test was built with -race. That takes ten times as long, and finds nothing in calls of
-// one goroutine: beside it no sequence has four attempts.
-func underRaceDetector() bool {
-	build, _ := debug.ReadBuildInfo()
-	return slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 func sequenceCalls() []sequenceCall {
@@ -161,7 +154,7 @@ func sequenceCalls() []sequenceCall {
 // Every sequence of outcomes that a call can meet, of up to three attempts and one with a new token, against the table.
 func TestEverySequence(t *testing.T) {
 	table, longest := attemptTable(), 4
-	if underRaceDetector() {
+	if testkit.UnderRaceDetector() {
 		longest = 3
 	}
 	for _, call := range sequenceCalls() {
@@ -244,7 +237,7 @@ func (r *sequenceRun) check(attempts []attemptRow, before sequenceState) bool {
 	r.network.begin(attempts)
 	limiter, quota, source := new(sequenceLimiter), new(store), &refreshedSource{another: r.another}
 	client, err := drift.NewClient(drift.WithTokenSource(source), drift.WithHTTPClient(&http.Client{Transport: &r.network}),
-		drift.WithLimiter(limiter), drift.WithQuotaStore(quota), withoutBudget)
+		drift.WithLimiter(limiter), drift.WithQuotaStore(quota), testkit.WithoutBudget)
 	require.NoError(r.t, err)
 	req := drift.Request{Name: "tests.call", Method: r.call.method, Path: "v2/things"}
 	if r.call.method == "POST" || r.call.method == "PATCH" {
@@ -257,7 +250,7 @@ func (r *sequenceRun) check(attempts []attemptRow, before sequenceState) bool {
 	want := r.want(attempts, before)
 	got := sequenceResult{
 		requests: len(r.network.sent), err: errorTypes(err), matches: matchedSentinels(err), attempts: listedAttempts(response.Attempts),
-		ofError: listedAttempts(attemptsOfError(err)), slots: limiter.outcomes, pauses: limiter.pauses, held: limiter.taken,
+		ofError: listedAttempts(attemptsOfError(err)), slots: limiter.Outcomes, pauses: limiter.Pauses, held: limiter.Taken,
 		used: quota.used, reserved: quota.reserved, refreshes: source.refreshes,
 	}
 	if err == nil {
@@ -316,14 +309,14 @@ func (r *sequenceRun) want(attempts []attemptRow, before sequenceState) sequence
 func (r *sequenceRun) checkSent(attempts []attemptRow) bool {
 	bearer := "first"
 	for i, sent := range r.network.sent[1:] {
-		gap := sent.at.Sub(r.network.sent[i].at)
+		gap := sent.At.Sub(r.network.sent[i].At)
 		if r.call.next(attempts[i]) == newToken {
 			bearer = "second"
 			if !assert.Zero(r.t, gap, "%v: at once", attempts) {
 				return false
 			}
 		}
-		if gap < attempts[i].pause || sent.token != bearer || sent.body != r.network.sent[0].body || sent.method != r.call.method {
+		if gap < attempts[i].pause || sent.Token != bearer || sent.Body != r.network.sent[0].Body || sent.Method != r.call.method {
 			return assert.Fail(r.t, "request", "%v: number %d after %v: %+v", attempts, i+2, gap, sent)
 		}
 	}
@@ -347,7 +340,7 @@ func errorTypes(err error) string {
 
 // matchedSentinels returns the sentinels that an error matches.
 func matchedSentinels(err error) (found []error) {
-	for _, sentinel := range allSentinels {
+	for _, sentinel := range testkit.AllSentinels {
 		if errors.Is(err, sentinel) {
 			found = append(found, sentinel)
 		}
@@ -357,7 +350,7 @@ func matchedSentinels(err error) (found []error) {
 
 // sentinelsInOrder puts sentinels into the order in which matchedSentinels finds them.
 func sentinelsInOrder(wanted []error) (sorted []error) {
-	for _, sentinel := range allSentinels {
+	for _, sentinel := range testkit.AllSentinels {
 		if slices.Contains(wanted, sentinel) {
 			sorted = append(sorted, sentinel)
 		}
@@ -390,39 +383,35 @@ func attemptsOfError(err error) []drift.Attempt {
 // finds a teapot.
 type sequenceNetwork struct {
 	attempts []attemptRow
-	sent     []sentRequest
+	sent     []testkit.SentRequest
 	requests int // of all sequences
 }
 
 func (n *sequenceNetwork) begin(attempts []attemptRow) { n.attempts, n.sent = attempts, n.sent[:0] }
 
 func (n *sequenceNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
-	var body []byte
-	if r.Body != nil {
-		body, _ = io.ReadAll(r.Body)
-	}
 	n.requests++
-	n.sent = append(n.sent, sentRequest{time.Now(), r.Method, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), string(body)})
+	n.sent = append(n.sent, testkit.Sent(r))
 	if len(n.sent) > len(n.attempts) {
-		return answer(http.StatusTeapot)(r)
+		return testkit.Answer(http.StatusTeapot)(r)
 	}
 	return n.attempts[len(n.sent)-1].respond(r)
 }
 
 // sequenceLimiter keeps books, and holds everybody back during a pause.
 type sequenceLimiter struct {
-	slots
+	testkit.Slots
 	until time.Time
 }
 
 func (l *sequenceLimiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, error) {
 	time.Sleep(time.Until(l.until))
-	return l.slots.Acquire(ctx, class)
+	return l.Slots.Acquire(ctx, class)
 }
 
 func (l *sequenceLimiter) Pause(until time.Time) {
 	l.until = until
-	l.slots.Pause(until)
+	l.Slots.Pause(until)
 }
 
 // refreshedSource has one other token, if it has another.

@@ -14,21 +14,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
 )
-
-// throughWith is through, with a token source.
-func throughWith(t testing.TB, source oauth2.TokenSource, transport roundTripper, opts ...drift.Option) *drift.Client {
-	t.Helper()
-	opts = append(opts, drift.WithTokenSource(source), drift.WithBaseURL("https://drift.test"), drift.WithHTTPClient(&http.Client{Transport: transport}))
-	client, err := drift.NewClient(opts...)
-	require.NoError(t, err)
-	return client
-}
 
 // plainSource gives its tokens in turn, the last one again and again.
 type plainSource struct {
@@ -74,52 +67,34 @@ func (s *currentSource) set(token string) {
 	s.token = token
 }
 
-// refusing answers 401 to every token but one.
-func refusing(good string, refusal respondWith) respondWith {
-	return func(r *http.Request) (*http.Response, error) {
-		if r.Header.Get("Authorization") == "Bearer "+good {
-			return answer(http.StatusOK)(r)
-		}
-		return refusal(r)
-	}
-}
-
-func tokensOf(requests []sentRequest) []string {
-	var tokens []string
-	for _, r := range requests {
-		tokens = append(tokens, r.token)
-	}
-	return tokens
-}
-
 func TestStaticTokenIsNotTriedAgain(t *testing.T) {
-	for _, refusal := range []respondWith{answer(401), authenticationFailed} {
-		network := &network{answers: []respondWith{refusal}}
-		err := get(t.Context(), through(t, network.serve))
+	for _, refusal := range []testkit.Responder{testkit.Answer(401), testkit.AuthenticationFailed} {
+		network := &testkit.Network{Answers: []testkit.Responder{refusal}}
+		err := testkit.Get(t.Context(), testkit.Through(t, network.Serve))
 		assert.ErrorIs(t, err, drift.ErrUnauthorized)
 		assert.NotErrorIs(t, err, drift.ErrForbidden)
-		assert.Len(t, network.requests(), 1)
+		assert.Len(t, network.Requests(), 1)
 	}
 }
 
 func TestPlainSourceIsAskedAgain(t *testing.T) {
-	for name, refusal := range map[string]respondWith{"401": answer(401), "403 authentication_error": authenticationFailed} {
+	for name, refusal := range map[string]testkit.Responder{"401": testkit.Answer(401), "403 authentication_error": testkit.AuthenticationFailed} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 			t.Run(name+" "+method, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					source := &currentSource{token: "old"}
-					network, limiter := new(network), new(slots)
-					network.answers = []respondWith{refusing("new", func(r *http.Request) (*http.Response, error) {
+					network, limiter := new(testkit.Network), new(testkit.Slots)
+					network.Answers = []testkit.Responder{testkit.Refusing("new", func(r *http.Request) (*http.Response, error) {
 						source.set("new")
 						return refusal(r)
 					})}
-					client := throughWith(t, source, network.serve, drift.WithLimiter(limiter))
+					client := testkit.ThroughWith(t, source, network.Serve, drift.WithLimiter(limiter))
 					start := time.Now()
-					require.NoError(t, call(t.Context(), client, method))
+					require.NoError(t, testkit.Call(t.Context(), client, method))
 					assert.Zero(t, time.Since(start), "no backoff")
-					assert.Equal(t, []string{"old", "new"}, tokensOf(network.sent))
-					assert.Equal(t, network.sent[0].body, network.sent[1].body)
-					assert.Equal(t, []drift.Outcome{drift.Answered, drift.Answered}, limiter.outcomes)
+					assert.Equal(t, []string{"old", "new"}, testkit.TokensOf(network.Sent))
+					assert.Equal(t, network.Sent[0].Body, network.Sent[1].Body)
+					assert.Equal(t, []drift.Outcome{drift.Answered, drift.Answered}, limiter.Outcomes)
 					usage, err := client.Quota(t.Context())
 					require.NoError(t, err)
 					assert.Equal(t, 2, usage.Used)
@@ -130,41 +105,41 @@ func TestPlainSourceIsAskedAgain(t *testing.T) {
 }
 
 func TestPlainSourceWithoutAnotherToken(t *testing.T) {
-	source, network := &plainSource{tokens: []string{"only"}}, &network{answers: []respondWith{answer(401)}}
-	assert.ErrorIs(t, get(t.Context(), throughWith(t, source, network.serve)), drift.ErrUnauthorized)
-	assert.Len(t, network.requests(), 1)
+	source, network := &plainSource{tokens: []string{"only"}}, &testkit.Network{Answers: []testkit.Responder{testkit.Answer(401)}}
+	assert.ErrorIs(t, testkit.Get(t.Context(), testkit.ThroughWith(t, source, network.Serve)), drift.ErrUnauthorized)
+	assert.Len(t, network.Requests(), 1)
 	assert.Equal(t, 2, source.asked)
 }
 
 func TestNobodyIsAskedForATokenAfterTheContextEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	source := &plainSource{tokens: []string{"first", "second"}}
-	network := &network{answers: []respondWith{func(r *http.Request) (*http.Response, error) {
+	network := &testkit.Network{Answers: []testkit.Responder{func(r *http.Request) (*http.Response, error) {
 		cancel()
-		return answer(401)(r)
+		return testkit.Answer(401)(r)
 	}}}
-	assert.Error(t, get(ctx, throughWith(t, source, network.serve)))
+	assert.Error(t, testkit.Get(ctx, testkit.ThroughWith(t, source, network.Serve)))
 	assert.Equal(t, 1, source.asked)
 }
 
 func TestPlain403IsFinal(t *testing.T) {
-	source, network := &plainSource{tokens: []string{"first", "second"}}, &network{answers: []respondWith{answer(403)}}
-	assert.ErrorIs(t, get(t.Context(), throughWith(t, source, network.serve)), drift.ErrForbidden)
-	assert.Len(t, network.requests(), 1)
+	source, network := &plainSource{tokens: []string{"first", "second"}}, &testkit.Network{Answers: []testkit.Responder{testkit.Answer(403)}}
+	assert.ErrorIs(t, testkit.Get(t.Context(), testkit.ThroughWith(t, source, network.Serve)), drift.ErrForbidden)
+	assert.Len(t, network.Requests(), 1)
 	assert.Equal(t, 1, source.asked)
 }
 
 func TestNewTokenIsFreeOfBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source, network := &currentSource{token: "old"}, &network{answers: []respondWith{answer(500)}}
-		client := throughWith(t, source, network.serve, drift.WithRetry(drift.RetryPolicy{Budget: 1}))
-		require.Error(t, get(t.Context(), client))
-		require.Len(t, network.sent, 2, "the budget is used up")
-		network.answers = []respondWith{refusing("new", func(r *http.Request) (*http.Response, error) {
+		source, network := &currentSource{token: "old"}, &testkit.Network{Answers: []testkit.Responder{testkit.Answer(500)}}
+		client := testkit.ThroughWith(t, source, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 1}))
+		require.Error(t, testkit.Get(t.Context(), client))
+		require.Len(t, network.Sent, 2, "the budget is used up")
+		network.Answers = []testkit.Responder{testkit.Refusing("new", func(r *http.Request) (*http.Response, error) {
 			source.set("new")
-			return answer(401)(r)
+			return testkit.Answer(401)(r)
 		})}
-		require.NoError(t, get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
 	})
 }
 
@@ -196,10 +171,10 @@ type contextKey struct{}
 
 func TestRefreshingSource(t *testing.T) {
 	source := &refreshingSource{currentSource: currentSource{token: "old"}, fresh: "new"}
-	network := &network{answers: []respondWith{refusing("new", answer(401))}}
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.Refusing("new", testkit.Answer(401))}}
 	ctx := context.WithValue(t.Context(), contextKey{}, "the caller's")
-	require.NoError(t, call(ctx, throughWith(t, source, network.serve), http.MethodPost))
-	assert.Equal(t, []string{"old", "new"}, tokensOf(network.sent))
+	require.NoError(t, testkit.Call(ctx, testkit.ThroughWith(t, source, network.Serve), http.MethodPost))
+	assert.Equal(t, []string{"old", "new"}, testkit.TokensOf(network.Sent))
 	assert.Equal(t, []string{"old"}, source.refreshed)
 	require.Len(t, source.contexts, 2)
 	for _, got := range source.contexts {
@@ -209,12 +184,12 @@ func TestRefreshingSource(t *testing.T) {
 
 func TestRefreshThatFails(t *testing.T) {
 	source := &refreshingSource{currentSource: currentSource{token: "old"}, err: fmt.Errorf("refresh_token=sEcReT: %w", drift.ErrReauthRequired)}
-	network := &network{answers: []respondWith{answerBody(401, `{"error":{"message":"token expired"}}`)}}
-	err := get(t.Context(), throughWith(t, source, network.serve))
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.AnswerBody(401, `{"error":{"message":"token expired"}}`)}}
+	err := testkit.Get(t.Context(), testkit.ThroughWith(t, source, network.Serve))
 	assert.ErrorIs(t, err, drift.ErrReauthRequired)
 	assert.ErrorIs(t, err, drift.ErrUnauthorized, "the answer that made it necessary")
 	assert.NotContains(t, err.Error(), "sEcReT")
-	assert.Len(t, network.requests(), 1)
+	assert.Len(t, network.Requests(), 1)
 }
 
 func TestSourceThatFails(t *testing.T) {
@@ -225,9 +200,9 @@ func TestSourceThatFails(t *testing.T) {
 		"not mistaken": {&drift.APIError{StatusCode: 503, Message: "sEcReT"}, drift.ErrServer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			source, network, limiter := &plainSource{tokens: []string{""}, err: test.err}, new(network), new(slots)
-			client := throughWith(t, source, network.serve, drift.WithLimiter(limiter))
-			err := get(t.Context(), client)
+			source, network, limiter := &plainSource{tokens: []string{""}, err: test.err}, new(testkit.Network), new(testkit.Slots)
+			client := testkit.ThroughWith(t, source, network.Serve, drift.WithLimiter(limiter))
+			err := testkit.Get(t.Context(), client)
 			var failed *drift.TransportError
 			require.ErrorAs(t, err, &failed)
 			assert.False(t, failed.Sent)
@@ -237,9 +212,9 @@ func TestSourceThatFails(t *testing.T) {
 				assert.ErrorIs(t, err, test.is)
 			}
 			assert.NotContains(t, err.Error(), "sEcReT")
-			assert.Empty(t, network.requests())
+			assert.Empty(t, network.Requests())
 			assert.Equal(t, 1, source.asked, "not tried again")
-			assert.Empty(t, limiter.outcomes, "nobody was kept waiting for it")
+			assert.Empty(t, limiter.Outcomes, "nobody was kept waiting for it")
 		})
 	}
 }
@@ -257,40 +232,40 @@ func TestTokenThatMustNotBeSent(t *testing.T) {
 		"Basic":     {AccessToken: "sEcReT", TokenType: "basic"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			network := new(network)
-			err := get(t.Context(), throughWith(t, oauth2.StaticTokenSource(token), network.serve))
+			network := new(testkit.Network)
+			err := testkit.Get(t.Context(), testkit.ThroughWith(t, oauth2.StaticTokenSource(token), network.Serve))
 			var failed *drift.TransportError
 			require.ErrorAs(t, err, &failed)
 			assert.False(t, failed.Sent)
 			assert.NotContains(t, err.Error(), "sEcReT")
-			assert.Empty(t, network.requests())
+			assert.Empty(t, network.Requests())
 		})
 	}
 	for _, bearer := range []string{"", "bearer", "Bearer", "BEARER"} {
-		network := new(network)
+		network := new(testkit.Network)
 		source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "good", TokenType: bearer})
-		require.NoError(t, get(t.Context(), throughWith(t, source, network.serve)))
-		assert.Equal(t, []string{"good"}, tokensOf(network.sent))
+		require.NoError(t, testkit.Get(t.Context(), testkit.ThroughWith(t, source, network.Serve)))
+		assert.Equal(t, []string{"good"}, testkit.TokensOf(network.Sent))
 	}
 }
 
 func TestSlowSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source, network := &plainSource{tokens: []string{"slow"}, delay: time.Hour}, new(network)
+		source, network := &plainSource{tokens: []string{"slow"}, delay: time.Hour}, new(testkit.Network)
 		start := time.Now()
-		err := get(t.Context(), throughWith(t, source, network.serve), drift.WithTimeout(3*time.Second))
+		err := testkit.Get(t.Context(), testkit.ThroughWith(t, source, network.Serve), drift.WithTimeout(3*time.Second))
 		assert.Equal(t, 3*time.Second, time.Since(start), "the caller leaves at its own deadline")
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Empty(t, network.requests())
+		assert.Empty(t, network.Requests())
 		time.Sleep(time.Hour) // what asked the source ends with its answer
 	})
 }
 
 func TestSlowSourceAfterA401(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source, network := &plainSource{tokens: []string{"slow"}, delay: time.Second}, &network{answers: []respondWith{answer(401)}}
+		source, network := &plainSource{tokens: []string{"slow"}, delay: time.Second}, &testkit.Network{Answers: []testkit.Responder{testkit.Answer(401)}}
 		start := time.Now()
-		err := get(t.Context(), throughWith(t, source, network.serve), drift.WithTimeout(1500*time.Millisecond))
+		err := testkit.Get(t.Context(), testkit.ThroughWith(t, source, network.Serve), drift.WithTimeout(1500*time.Millisecond))
 		assert.Equal(t, 1500*time.Millisecond, time.Since(start))
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorIs(t, err, drift.ErrUnauthorized, "the last answer")
@@ -311,12 +286,12 @@ func (s *expiringSource) Token() (*oauth2.Token, error) {
 
 func TestTokenThatExpiresInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source, network := &expiringSource{life: 30 * time.Second}, new(network)
-		client := throughWith(t, source, network.serve, drift.WithRateLimit(1))
-		require.NoError(t, get(t.Context(), client))
-		require.NoError(t, get(t.Context(), client))
-		assert.Equal(t, []string{"token-1", "token-3"}, tokensOf(network.sent))
-		assertTook(t, time.Minute, network.sent[0].at)
+		source, network := &expiringSource{life: 30 * time.Second}, new(testkit.Network)
+		client := testkit.ThroughWith(t, source, network.Serve, drift.WithRateLimit(1))
+		require.NoError(t, testkit.Get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
+		assert.Equal(t, []string{"token-1", "token-3"}, testkit.TokensOf(network.Sent))
+		testkit.AssertTook(t, time.Minute, network.Sent[0].At)
 	})
 }
 
@@ -333,14 +308,14 @@ func (s *failsLater) Token() (*oauth2.Token, error) {
 
 func TestSourceThatFailsInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source, network := &failsLater{expiringSource{life: 30 * time.Second}}, new(network)
-		client := throughWith(t, source, network.serve, drift.WithRateLimit(1))
-		require.NoError(t, get(t.Context(), client))
-		assert.ErrorIs(t, get(t.Context(), client), drift.ErrReauthRequired)
-		assert.Len(t, network.sent, 1)
+		source, network := &failsLater{expiringSource{life: 30 * time.Second}}, new(testkit.Network)
+		client := testkit.ThroughWith(t, source, network.Serve, drift.WithRateLimit(1))
+		require.NoError(t, testkit.Get(t.Context(), client))
+		assert.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrReauthRequired)
+		assert.Len(t, network.Sent, 1)
 		source.asked = 0
 		start := time.Now()
-		require.NoError(t, get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		assert.Zero(t, time.Since(start), "its slot came back at once")
 	})
 }
@@ -350,11 +325,11 @@ type panickingSource struct{}
 func (panickingSource) Token() (*oauth2.Token, error) { panic("source") }
 
 func TestPanicOfASourceReachesTheCaller(t *testing.T) {
-	network, limiter := new(network), new(slots)
-	client := throughWith(t, panickingSource{}, network.serve, drift.WithLimiter(limiter))
-	assert.PanicsWithValue(t, "source", func() { _ = get(t.Context(), client) })
-	assert.Empty(t, network.requests())
-	assert.Zero(t, limiter.taken)
+	network, limiter := new(testkit.Network), new(testkit.Slots)
+	client := testkit.ThroughWith(t, panickingSource{}, network.Serve, drift.WithLimiter(limiter))
+	assert.PanicsWithValue(t, "source", func() { _ = testkit.Get(t.Context(), client) })
+	assert.Empty(t, network.Requests())
+	assert.Zero(t, limiter.Taken)
 }
 
 // rotatingSource has a new token whenever it is asked for one.
@@ -377,15 +352,15 @@ func TestTextsOfTokensThatCannotBeHad(t *testing.T) {
 		opaque: "no token", fmt.Errorf("sEcReT: %w", opaque): "no token", errors.Join(opaque): "no token", &net.AddrError{Err: "sEcReT"}: "no token: *net.AddrError",
 		fmt.Errorf("sEcReT: %w", fs.ErrClosed): "no token: file already closed",
 	} {
-		client := throughWith(t, &plainSource{tokens: []string{"a"}, err: err}, new(network).serve)
-		require.EqualError(t, get(t.Context(), client), "drift: tests.call: not sent: "+text)
+		client := testkit.ThroughWith(t, &plainSource{tokens: []string{"a"}, err: err}, new(testkit.Network).Serve)
+		require.EqualError(t, testkit.Get(t.Context(), client), "drift: tests.call: not sent: "+text)
 	}
-	client := throughWith(t, &plainSource{tokens: []string{"sEcReT sEcReT"}}, new(network).serve)
-	require.EqualError(t, get(t.Context(), client), "drift: tests.call: not sent: the token: must be printable ASCII without spaces, and not empty")
+	client := testkit.ThroughWith(t, &plainSource{tokens: []string{"sEcReT sEcReT"}}, new(testkit.Network).Serve)
+	require.EqualError(t, testkit.Get(t.Context(), client), "drift: tests.call: not sent: the token: must be printable ASCII without spaces, and not empty")
 	synctest.Test(t, func(t *testing.T) {
 		source := &refusingSource{err: opaque}
-		client := throughWith(t, source, (&network{answers: []respondWith{answer(http.StatusUnauthorized)}}).serve)
-		require.ErrorContains(t, get(t.Context(), client), "drift: tests.call: sent: no new token: GET v2/things: 401")
+		client := testkit.ThroughWith(t, source, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(http.StatusUnauthorized)}}).Serve)
+		require.ErrorContains(t, testkit.Get(t.Context(), client), "drift: tests.call: sent: no new token: GET v2/things: 401")
 	})
 }
 
@@ -408,15 +383,15 @@ func TestNewTokensAreNotAskedForInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := new(rotatingSource)
 		refuses := true
-		client := throughWith(t, source, func(r *http.Request) (*http.Response, error) {
+		client := testkit.ThroughWith(t, source, func(r *http.Request) (*http.Response, error) {
 			if refuses {
-				return answer(http.StatusUnauthorized)(r)
+				return testkit.Answer(http.StatusUnauthorized)(r)
 			}
-			return answerBody(http.StatusOK, `{"data": {"id": 1, "name": "a"}}`)(r)
+			return testkit.AnswerBody(http.StatusOK, `{"data": {"id": 1, "name": "a"}}`)(r)
 		})
 		refused := func(calls int) {
 			for range calls {
-				assert.ErrorIs(t, get(t.Context(), client), drift.ErrUnauthorized)
+				assert.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrUnauthorized)
 			}
 		}
 
@@ -427,7 +402,7 @@ func TestNewTokensAreNotAskedForInVain(t *testing.T) {
 		assert.EqualValues(t, 2, source.refreshes.Load(), "and twenty after a while")
 
 		refuses = false
-		assert.NoError(t, get(t.Context(), client))
+		assert.NoError(t, testkit.Get(t.Context(), client))
 		refuses = true
 		refused(1)
 		assert.EqualValues(t, 3, source.refreshes.Load(), "a success makes it worth a try again")

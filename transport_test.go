@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -30,8 +32,8 @@ func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 func TestBodyThatWritesAfterItWasRead(t *testing.T) {
 	const mine, foreign = `{"data": {"id": 2, "name": "mine"}}`, `{"data": {"id": 2, "name": "them"}}`
 	var kept []byte
-	network := roundTripper(func(req *http.Request) (*http.Response, error) {
-		resp := memoryAnswer(req, http.StatusOK, "application/json", mine)
+	network := testkit.Responder(func(req *http.Request) (*http.Response, error) {
+		resp := testkit.MemoryAnswer(req, http.StatusOK, "application/json", mine)
 		resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
 			if strings.HasSuffix(req.URL.Path, "/1") {
 				kept = p
@@ -46,7 +48,7 @@ func TestBodyThatWritesAfterItWasRead(t *testing.T) {
 	})
 	for range 20 { // the race detector keeps a part of what is pooled from being used again
 		synctest.Test(t, func(t *testing.T) {
-			client := through(t, network, drift.WithoutRetry())
+			client := testkit.Through(t, network, drift.WithoutRetry())
 			_, err := client.Tags.Get(t.Context(), 1, drift.WithTimeout(time.Second))
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			tag, err := client.Tags.Get(t.Context(), 2)
@@ -58,10 +60,10 @@ func TestBodyThatWritesAfterItWasRead(t *testing.T) {
 
 func TestTransportThatChangesItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := &network{answers: []respondWith{answer(503), answer(503), answer(200), answer(200)}}
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503), testkit.Answer(503), testkit.Answer(200), testkit.Answer(200)}}
 		var urls []string
 		var requests []*http.Request
-		client := through(t, func(req *http.Request) (*http.Response, error) {
+		client := testkit.Through(t, func(req *http.Request) (*http.Response, error) {
 			urls = append(urls, req.URL.String())
 			requests = append(requests, req)
 			assert.Equal(t, "prod", req.Header.Get("X-Environment"))
@@ -70,10 +72,10 @@ func TestTransportThatChangesItsRequest(t *testing.T) {
 			for _, values := range req.Header {
 				values[0] = "changed"
 			}
-			return network.serve(req)
+			return network.Serve(req)
 		}, drift.WithHeader("X-Environment", "prod"))
 		for range 2 {
-			require.NoError(t, get(t.Context(), client))
+			require.NoError(t, testkit.Get(t.Context(), client))
 		}
 		assert.Len(t, urls, 4)
 		assert.Len(t, slices.Compact(urls), 1)
@@ -83,7 +85,7 @@ func TestTransportThatChangesItsRequest(t *testing.T) {
 
 // reporting is a network that takes a while to connect, and then to write, and tells httptrace what it does. As with net/http,
 // the end of the context keeps it from connecting, and not from writing.
-func reporting(sent *int, answer respondWith) respondWith {
+func reporting(sent *int, answer testkit.Responder) testkit.Responder {
 	return func(req *http.Request) (*http.Response, error) {
 		trace := httptrace.ContextClientTrace(req.Context())
 		trace.GetConn("")
@@ -100,7 +102,7 @@ func reporting(sent *int, answer respondWith) respondWith {
 }
 
 // givingUp does not wait for the network inside the first time, but after that.
-func givingUp(after time.Duration, inside respondWith) respondWith {
+func givingUp(after time.Duration, inside testkit.Responder) testkit.Responder {
 	first := true
 	return func(req *http.Request) (*http.Response, error) {
 		if !first {
@@ -114,7 +116,7 @@ func givingUp(after time.Duration, inside respondWith) respondWith {
 }
 
 // slowSlots take a while to be given back, as those in a file do.
-type slowSlots struct{ slots }
+type slowSlots struct{ testkit.Slots }
 
 func (s *slowSlots) Acquire(context.Context, drift.Class) (drift.Slot, error) { return s, nil }
 func (s *slowSlots) Done(drift.Outcome)                                       { time.Sleep(20 * time.Millisecond) }
@@ -126,8 +128,8 @@ func TestTransportThatGivesUpEarly(t *testing.T) {
 	post := func(t *testing.T, after time.Duration) (sent int, attempts []drift.Attempt, err error) {
 		synctest.Test(t, func(t *testing.T) {
 			var response drift.Response
-			client := through(t, roundTripper(givingUp(after, reporting(&sent, answer(200)))), drift.WithLimiter(new(slowSlots)))
-			err = call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
+			client := testkit.Through(t, testkit.Responder(givingUp(after, reporting(&sent, testkit.Answer(200)))), drift.WithLimiter(new(slowSlots)))
+			err = testkit.Call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
 			attempts = response.Attempts
 		})
 		return sent, attempts, err
@@ -146,7 +148,7 @@ func TestTransportThatGivesUpEarly(t *testing.T) {
 
 	sent = 0
 	synctest.Test(t, func(t *testing.T) {
-		config, _ := answering(givingUp(dialling, reporting(&sent, answerBody(200, `{"access_token": "a"}`))))
+		config, _ := testkit.Answering(givingUp(dialling, reporting(&sent, testkit.AnswerBody(200, `{"access_token": "a"}`))))
 		_, err = config.Exchange(t.Context(), "code")
 	})
 	require.NoError(t, err)
@@ -165,12 +167,12 @@ func (h callingHandler) Handle(context.Context, slog.Record) error {
 }
 
 // callingClient makes a call for each warning.
-func callingClient(t *testing.T, transport roundTripper, opts ...drift.Option) (client *drift.Client, calls *int) {
+func callingClient(t *testing.T, transport testkit.Responder, opts ...drift.Option) (client *drift.Client, calls *int) {
 	calls = new(int)
 	warnings := slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})
-	client = through(t, transport, append(opts, drift.WithLogger(slog.New(callingHandler{warnings, func() {
+	client = testkit.Through(t, transport, append(opts, drift.WithLogger(slog.New(callingHandler{warnings, func() {
 		*calls++
-		assert.NoError(t, get(context.Background(), client, drift.WithTimeout(time.Hour)))
+		assert.NoError(t, testkit.Get(context.Background(), client, drift.WithTimeout(time.Hour)))
 	}})))...)
 	return client, calls
 }
@@ -178,15 +180,15 @@ func callingClient(t *testing.T, transport roundTripper, opts ...drift.Option) (
 // The log is told when the attempt holds nothing any more: a client's first call keeps all others waiting.
 func TestLoggerThatCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, calls := callingClient(t, (&network{answers: []respondWith{answer(429, "Retry-After", "1"), answer(200)}}).serve)
+		client, calls := callingClient(t, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "1"), testkit.Answer(200)}}).Serve)
 		start := time.Now()
-		require.NoError(t, get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		assert.Equal(t, 1, *calls)
 		assert.Less(t, time.Since(start), 2*time.Minute)
 	})
 	t.Run("the body is read before", inBubble(func(t *testing.T) {
-		usedUp := answerBody(429, `{"error": {"type": "quota_exceeded"}}`, "Retry-After", "60")
-		client, calls := callingClient(t, (&network{answers: []respondWith{func(req *http.Request) (*http.Response, error) {
+		usedUp := testkit.AnswerBody(429, `{"error": {"type": "quota_exceeded"}}`, "Retry-After", "60")
+		client, calls := callingClient(t, (&testkit.Network{Answers: []testkit.Responder{func(req *http.Request) (*http.Response, error) {
 			resp, err := usedUp(req)
 			body := resp.Body
 			resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
@@ -196,15 +198,15 @@ func TestLoggerThatCalls(t *testing.T) {
 				return body.Read(p)
 			}))
 			return resp, err
-		}, answer(200)}}).serve)
-		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
+		}, testkit.Answer(200)}}).Serve)
+		require.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrQuotaExceeded)
 		assert.Equal(t, 1, *calls)
 	}))
 	t.Run("not sent", inBubble(func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		client, calls := callingClient(t, new(network).serve, drift.WithQuotaStore(cancellingStore{&store{refundErr: errors.New("x")}, cancel}))
+		client, calls := callingClient(t, new(testkit.Network).Serve, drift.WithQuotaStore(cancellingStore{&store{refundErr: errors.New("x")}, cancel}))
 		start := time.Now()
-		require.ErrorIs(t, get(ctx, client), context.Canceled)
+		require.ErrorIs(t, testkit.Get(ctx, client), context.Canceled)
 		assert.Equal(t, 1, *calls)
 		assert.Zero(t, time.Since(start))
 	}))
