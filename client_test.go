@@ -16,12 +16,11 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // mockContacts answers Get alone; every other method panics.

@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // getMessage, getConversation, getMeeting and listContacts decode a body as the answer of an operation.

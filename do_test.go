@@ -8,12 +8,11 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // echoNetwork answers with a fixed body and keeps what was sent.

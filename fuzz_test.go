@@ -14,11 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // oddAnswers are seeds: shapes at which decoders have stumbled before.

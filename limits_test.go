@@ -1,9 +1,7 @@
 package drift_test
 
 import (
-	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -16,23 +14,13 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/time/rate"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
-
-var limitsSeed = flag.Uint64("limits.seed", 0, "the first seed of the simulated networks; 0 chooses one")
-
-// firstSeed logs the seed, so that a failure can be had again with -limits.seed.
-func firstSeed(t *testing.T) uint64 {
-	seed := cmp.Or(*limitsSeed, rand.Uint64())
-	t.Logf("-limits.seed=%d", seed)
-	return seed
-}
 
 // counting is how a server counts calls. Nobody here has seen how the real one does, so the limiter has to be right for all.
 type counting struct {
@@ -224,7 +212,7 @@ func assertMakespan(t *testing.T, waits int, took time.Duration, server *oracle)
 }
 
 func TestLimits(t *testing.T) {
-	seed, all := firstSeed(t), cells()
+	seed, all := testkit.Seed(t), cells()
 	t.Run("cells", func(t *testing.T) {
 		for _, c := range all {
 			t.Run(c.counting.name+"/"+c.delays.name+"/"+c.design.name, func(t *testing.T) {
@@ -259,7 +247,7 @@ func table(cells []*cell) string {
 }
 
 func TestLimitsOfAColdBurst(t *testing.T) {
-	seed := firstSeed(t)
+	seed := testkit.Seed(t)
 	for _, d := range everyDelays {
 		t.Run(d.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -274,7 +262,7 @@ func TestLimitsOfAColdBurst(t *testing.T) {
 
 // A job of 1,000 calls, and beside it a user who makes one every 7 seconds.
 func TestLimitsOfAJobBesideAUser(t *testing.T) {
-	seed := firstSeed(t)
+	seed := testkit.Seed(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := newOracle(rolling, usualDelays, seed)
 		client := testkit.Through(t, server.serve)
@@ -329,7 +317,7 @@ func logJob(t *testing.T, how string, took time.Duration, latencies []time.Durat
 
 // A process that starts does not know what the one before it has used of the minute.
 func TestLimitsAfterARestart(t *testing.T) {
-	seed := firstSeed(t)
+	seed := testkit.Seed(t)
 	for _, c := range countings {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -364,7 +352,7 @@ func restart(t *testing.T, c counting, seed uint64, used int) (*oracle, time.Dur
 
 // Clients of one user that do not share a limiter take the allowance twice.
 func TestLimitsOfClientsThatDoNotShare(t *testing.T) {
-	seed := firstSeed(t)
+	seed := testkit.Seed(t)
 	synctest.Test(t, func(t *testing.T) {
 		server, start := newOracle(rolling, usualDelays, seed), time.Now()
 		testkit.CallAll(t, 500, 64, testkit.Through(t, server.serve), testkit.Through(t, server.serve))

@@ -7,12 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 func TestRoutesAreTheCatalogue(t *testing.T) {

@@ -16,13 +16,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 func TestAuthCodeURL(t *testing.T) {

@@ -17,12 +17,11 @@ import (
 	"time"
 	"weak"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // threePages holds the contacts 1 to 6 on three pages.

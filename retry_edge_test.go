@@ -5,11 +5,10 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // Only a call that needed one attempt, and that the service answered without failing, is worth a fifth of a further attempt.
@@ -41,7 +40,7 @@ func TestWhatEarnsBudgetBack(t *testing.T) {
 				assert.Equal(t, 2, requestsInAnOutage())
 				for range 5 {
 					network.Sent, network.Answers = nil, test.answers
-					_ = callMethod(t.Context(), client, test.method)
+					_ = testkit.Call(t.Context(), client, test.method)
 				}
 				want := 1
 				if test.earns {

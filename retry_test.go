@@ -2,10 +2,6 @@ package drift_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"syscall"
@@ -13,126 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
-
-// kind names the type of an error, and of what an AmbiguousError wraps.
-func kind(err error) string {
-	var ambiguous *drift.AmbiguousError
-	if errors.As(err, &ambiguous) {
-		return "ambiguous " + kind(ambiguous.Err)
-	}
-	switch err.(type) {
-	case nil:
-		return "ok"
-	case *drift.APIError:
-		return "api"
-	case *drift.RateLimitError:
-		return "rate"
-	case *drift.QuotaError:
-		return "quota"
-	case *drift.TransportError:
-		return "transport"
-	}
-	return fmt.Sprintf("%T", err)
-}
-
-// The methods in three groups: what reads, what may be repeated, and what must not be.
-var methodGroups = [3][]string{
-	{http.MethodGet, http.MethodHead, http.MethodOptions},
-	{http.MethodDelete, "POST idempotent", "PATCH idempotent"},
-	{http.MethodPost, http.MethodPatch, http.MethodPut},
-}
-
-func callMethod(ctx context.Context, client *drift.Client, method string) error {
-	name, idempotent := strings.CutSuffix(method, " idempotent")
-	if idempotent {
-		return testkit.Call(ctx, client, name, drift.WithIdempotent())
-	}
-	return testkit.Call(ctx, client, name)
-}
-
-// expectation is how often a request is sent, and what the error is, when every attempt comes to the same.
-type expectation struct {
-	requests int
-	kind     string
-}
-
-var (
-	fine      = [3]expectation{{1, "ok"}, {1, "ok"}, {1, "ok"}}
-	refused   = [3]expectation{{1, "api"}, {1, "api"}, {1, "api"}}
-	transient = [3]expectation{{3, "api"}, {3, "ambiguous api"}, {1, "ambiguous api"}}
-	broken    = [3]expectation{{1, "api"}, {1, "ambiguous api"}, {1, "ambiguous api"}}
-	lost      = [3]expectation{{3, "transport"}, {3, "ambiguous transport"}, {1, "ambiguous transport"}}
-	unsent    = [3]expectation{{3, "transport"}, {3, "transport"}, {3, "transport"}}
-	hopeless  = [3]expectation{{1, "transport"}, {1, "transport"}, {1, "transport"}}
-	moved     = [3]expectation{{1, "transport"}, {1, "ambiguous transport"}, {1, "ambiguous transport"}}
-	throttled = [3]expectation{{3, "rate"}, {3, "rate"}, {3, "rate"}}
-	toldToGo  = [3]expectation{{1, "rate"}, {1, "rate"}, {1, "rate"}}
-	usedUp    = [3]expectation{{1, "quota"}, {1, "quota"}, {1, "quota"}}
-)
-
-type retryCase struct {
-	name    string
-	respond testkit.Responder
-	want    [3]expectation
-}
-
-func retryTable() []retryCase {
-	table := []retryCase{
-		{"not sent", testkit.NotSent, unsent},
-		{"no such host", testkit.NoHost, hopeless},
-		{"certificate", testkit.BadCert, hopeless},
-		{"no answer", testkit.NoAnswer, lost},
-		{"broken body", testkit.BrokenBody, lost},
-		{"no answer from a transport that does not report", testkit.Fails(io.EOF), lost},
-		{"neither an answer nor an error", func(*http.Request) (*http.Response, error) { return nil, nil }, lost},
-		{"403 authentication_error", testkit.AuthenticationFailed, refused},
-		{"403 quota", testkit.AnswerBody(403, `{"code":"QUOTA-1"}`), usedUp},
-		{"429 quota", testkit.QuotaGone, usedUp},
-		{"429 in 1 s", testkit.Answer(429, "Retry-After", "1"), throttled},
-		{"429 in 60 s", testkit.Answer(429, "Retry-After", "60"), throttled},
-		{"429 in 61 s", testkit.Answer(429, "Retry-After", "61"), toldToGo},
-		{"503 in 1 s", testkit.Answer(503, "Retry-After", "1"), transient},
-		{"503 in a day", testkit.Answer(503, "Retry-After", "86400"), broken},
-	}
-	for want, statuses := range map[[3]expectation][]int{
-		fine: {200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 299},
-		refused: {304, 305, 306, 399, 400, 401, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422,
-			423, 424, 425, 426, 428, 431, 444, 451, 499},
-		transient: {408, 500, 502, 503, 504},
-		broken:    {0, 99, 300, 501, 505, 506, 507, 508, 510, 511, 520, 529, 599, 600, 999},
-		hopeless:  {307, 308},
-		moved:     {301, 302, 303},
-		usedUp:    {402},
-		throttled: {429},
-	} {
-		for _, status := range statuses {
-			table = append(table, retryCase{fmt.Sprint(status), testkit.Answer(status), want})
-		}
-	}
-	return table
-}
-
-func TestRetryTable(t *testing.T) {
-	for _, test := range retryTable() {
-		for group, methods := range methodGroups {
-			for _, method := range methods {
-				synctest.Test(t, func(t *testing.T) {
-					network := &testkit.Network{Answers: []testkit.Responder{test.respond}}
-					err := callMethod(t.Context(), testkit.Through(t, network.Serve, testkit.WithoutBudget), method)
-					got := expectation{len(network.Requests()), kind(err)}
-					assert.Equal(t, test.want[group], got, "%s %s: %v", method, test.name, err)
-				})
-			}
-		}
-	}
-}
 
 func TestErrorsAfterRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -13,12 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // A transport may keep, change or go on with what it was handed, even where it should not: no other attempt and no other call
@@ -186,30 +185,34 @@ func TestLoggerThatCalls(t *testing.T) {
 		assert.Equal(t, 1, *calls)
 		assert.Less(t, time.Since(start), 2*time.Minute)
 	})
-	t.Run("the body is read before", inBubble(func(t *testing.T) {
-		usedUp := testkit.AnswerBody(429, `{"error": {"type": "quota_exceeded"}}`, "Retry-After", "60")
-		client, calls := callingClient(t, (&testkit.Network{Answers: []testkit.Responder{func(req *http.Request) (*http.Response, error) {
-			resp, err := usedUp(req)
-			body := resp.Body
-			resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
-				if req.Context().Err() != nil {
-					return 0, req.Context().Err()
-				}
-				return body.Read(p)
-			}))
-			return resp, err
-		}, testkit.Answer(200)}}).Serve)
-		require.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrQuotaExceeded)
-		assert.Equal(t, 1, *calls)
-	}))
-	t.Run("not sent", inBubble(func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		client, calls := callingClient(t, new(testkit.Network).Serve, drift.WithQuotaStore(cancellingStore{&store{refundErr: errors.New("x")}, cancel}))
-		start := time.Now()
-		require.ErrorIs(t, testkit.Get(ctx, client), context.Canceled)
-		assert.Equal(t, 1, *calls)
-		assert.Zero(t, time.Since(start))
-	}))
+	t.Run("the body is read before", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			usedUp := testkit.AnswerBody(429, `{"error": {"type": "quota_exceeded"}}`, "Retry-After", "60")
+			client, calls := callingClient(t, (&testkit.Network{Answers: []testkit.Responder{func(req *http.Request) (*http.Response, error) {
+				resp, err := usedUp(req)
+				body := resp.Body
+				resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
+					if req.Context().Err() != nil {
+						return 0, req.Context().Err()
+					}
+					return body.Read(p)
+				}))
+				return resp, err
+			}, testkit.Answer(200)}}).Serve)
+			require.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrQuotaExceeded)
+			assert.Equal(t, 1, *calls)
+		})
+	})
+	t.Run("not sent", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			client, calls := callingClient(t, new(testkit.Network).Serve, drift.WithQuotaStore(cancellingStore{&store{refundErr: errors.New("x")}, cancel}))
+			start := time.Now()
+			require.ErrorIs(t, testkit.Get(ctx, client), context.Canceled)
+			assert.Equal(t, 1, *calls)
+			assert.Zero(t, time.Since(start))
+		})
+	})
 }
 
 // cancellingStore ends the caller's context as soon as a call is counted.

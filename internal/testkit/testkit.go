@@ -5,6 +5,9 @@
 package testkit
 
 import (
+	"cmp"
+	"flag"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -45,4 +48,14 @@ func Must[T any](value T, err error) T {
 func UnderRaceDetector() bool {
 	build, _ := debug.ReadBuildInfo()
 	return slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+var seed = flag.Uint64("seed", 0, "the seed of tests that choose at random; 0 chooses one")
+
+// Seed returns the seed of the flag -seed, or a random one, and logs it so that a failure can be repeated.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	chosen := cmp.Or(*seed, rand.Uint64())
+	t.Logf("-seed=%d", chosen)
+	return chosen
 }

@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"bytes"
@@ -23,14 +23,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
 	"github.com/driftsdk/drift/internal/raw"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // connectionFaults: what can go wrong with connections.

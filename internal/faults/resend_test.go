@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,8 +23,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
@@ -31,6 +30,7 @@ import (
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
 	"github.com/driftsdk/drift/internal/raw"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // resendFaults are the rows about one attempt being one request, and about what ends or repeats a call.
@@ -480,7 +480,7 @@ func stormCalls(t *testing.T) int {
 }
 
 func checkStorm(t *testing.T, server *raw.Server, http2, foreign bool) {
-	seed := firstSeed(t)
+	seed := testkit.Seed(t)
 	s := &storm{random: rand.New(rand.NewPCG(seed, 1)), http2: http2, arrived: map[string]int{}, applied: map[string]int{},
 		highest: map[int]uint32{}, gone: map[int]bool{}}
 	server.Answer(s.answer)
@@ -649,7 +649,7 @@ func nothingIsWritten(t *testing.T) {
 // closedAtRandom looks at what the client's own sockets were given: that is certain whatever the network did with it.
 func closedAtRandom(t *testing.T) {
 	server := raw.Start(t)
-	random := rand.New(rand.NewPCG(firstSeed(t), 2))
+	random := rand.New(rand.NewPCG(testkit.Seed(t), 2))
 	var mu sync.Mutex
 	server.Answer(func(c *raw.Conn) {
 		mu.Lock()
@@ -892,7 +892,7 @@ func strayAnswer(t *testing.T) {
 	})
 	require.NoError(t, w.read(t.Context()))
 	require.NoError(t, w.read(t.Context()))
-	security, err := os.ReadFile("SECURITY.md")
+	security, err := os.ReadFile(filepath.Join(testkit.Root(t), "SECURITY.md"))
 	require.NoError(t, err)
 	for _, word := range []string{"log.SetOutput", "GODEBUG", "http2debug"} {
 		assert.Contains(t, string(security), word)

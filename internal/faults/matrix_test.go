@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"context"
@@ -11,18 +11,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
-// TestFault runs the rows of testdata/faults.tsv that belong to this package.
+// TestFault runs the rows of the fault matrix that belong to this package.
 func TestFault(t *testing.T) {
-	faults.Run(t, ".", connectionFaults(), statusFaults(), bodyFaults(), requestFaults(), contextFaults(), oauthFaults(), hygieneFaults(),
+	faults.Run(t, "internal/faults", connectionFaults(), statusFaults(), bodyFaults(), requestFaults(), contextFaults(), oauthFaults(), hygieneFaults(),
 		resendFaults(), valueFaults(), listFaults(), fileFaults())
 }
 

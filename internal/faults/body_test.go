@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"bytes"
@@ -18,13 +18,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // bodyFaults: what a body can hold.

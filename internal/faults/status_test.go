@@ -1,7 +1,8 @@
-package drift_test
+package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,14 +15,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // statusFaults: what the service can answer.
@@ -85,16 +85,11 @@ func everyMethod(want [3]expectation, answers ...testkit.Responder) func(*testin
 	return inBubble(func(t *testing.T) {
 		for i, respond := range answers {
 			for group, methods := range methodGroups {
-				for _, method := range methods {
+				for _, m := range methods {
 					network := &testkit.Network{Answers: []testkit.Responder{respond}}
 					c := throughFault(t, network.Serve, testkit.WithoutBudget)
-					method, idempotent := strings.CutSuffix(method, " idempotent")
-					var opts []drift.CallOption
-					if idempotent {
-						opts = append(opts, drift.WithIdempotent())
-					}
-					err := c.call(t.Context(), method, opts...)
-					assert.Equal(t, want[group], expectation{len(network.Requests()), kind(err)}, "%s, answer %d: %v", method, i, err)
+					err := c.call(t.Context(), m.method, m.opts...)
+					assert.Equal(t, want[group], expectation{len(network.Requests()), kind(err)}, "%s, answer %d: %v", m.method, i, err)
 					c.requireSpent(want[group].requests, want[group].requests)
 				}
 			}
@@ -775,4 +770,118 @@ func checkDifferentErrors(t *testing.T) {
 	}
 	assert.Equal(t, []int{429, 500, 404}, statuses)
 	c.requireSpent(3, 3)
+}
+
+// kind names the type of an error, and of what an AmbiguousError wraps.
+func kind(err error) string {
+	var ambiguous *drift.AmbiguousError
+	if errors.As(err, &ambiguous) {
+		return "ambiguous " + kind(ambiguous.Err)
+	}
+	switch err.(type) {
+	case nil:
+		return "ok"
+	case *drift.APIError:
+		return "api"
+	case *drift.RateLimitError:
+		return "rate"
+	case *drift.QuotaError:
+		return "quota"
+	case *drift.TransportError:
+		return "transport"
+	}
+	return fmt.Sprintf("%T", err)
+}
+
+// A methodOf is a method with the options of its call.
+type methodOf struct {
+	method string
+	opts   []drift.CallOption
+}
+
+var idempotent = []drift.CallOption{drift.WithIdempotent()}
+
+// methodGroups are the methods that read, those that may be repeated, and those that must not be.
+var methodGroups = [3][]methodOf{
+	{{method: http.MethodGet}, {method: http.MethodHead}, {method: http.MethodOptions}},
+	{{method: http.MethodDelete}, {http.MethodPost, idempotent}, {http.MethodPatch, idempotent}},
+	{{method: http.MethodPost}, {method: http.MethodPatch}, {method: http.MethodPut}},
+}
+
+// expectation is how often a request is sent, and the kind of the error, when every attempt ends the same way.
+type expectation struct {
+	requests int
+	kind     string
+}
+
+var (
+	fine      = [3]expectation{{1, "ok"}, {1, "ok"}, {1, "ok"}}
+	refused   = [3]expectation{{1, "api"}, {1, "api"}, {1, "api"}}
+	transient = [3]expectation{{3, "api"}, {3, "ambiguous api"}, {1, "ambiguous api"}}
+	broken    = [3]expectation{{1, "api"}, {1, "ambiguous api"}, {1, "ambiguous api"}}
+	lost      = [3]expectation{{3, "transport"}, {3, "ambiguous transport"}, {1, "ambiguous transport"}}
+	unsent    = [3]expectation{{3, "transport"}, {3, "transport"}, {3, "transport"}}
+	hopeless  = [3]expectation{{1, "transport"}, {1, "transport"}, {1, "transport"}}
+	moved     = [3]expectation{{1, "transport"}, {1, "ambiguous transport"}, {1, "ambiguous transport"}}
+	throttled = [3]expectation{{3, "rate"}, {3, "rate"}, {3, "rate"}}
+	toldToGo  = [3]expectation{{1, "rate"}, {1, "rate"}, {1, "rate"}}
+	usedUp    = [3]expectation{{1, "quota"}, {1, "quota"}, {1, "quota"}}
+)
+
+type retryCase struct {
+	name    string
+	respond testkit.Responder
+	want    [3]expectation
+}
+
+// retryTable lists what no row checks with every method.
+func retryTable() []retryCase {
+	table := []retryCase{
+		{"not sent", testkit.NotSent, unsent},
+		{"no such host", testkit.NoHost, hopeless},
+		{"certificate", testkit.BadCert, hopeless},
+		{"no answer", testkit.NoAnswer, lost},
+		{"broken body", testkit.BrokenBody, lost},
+		{"no answer from a transport that does not report", testkit.Fails(io.EOF), lost},
+		{"neither an answer nor an error", func(*http.Request) (*http.Response, error) { return nil, nil }, lost},
+		{"403 authentication_error", testkit.AuthenticationFailed, refused},
+		{"403 quota", testkit.AnswerBody(403, `{"code":"QUOTA-1"}`), usedUp},
+		{"429 quota", testkit.QuotaGone, usedUp},
+		{"429 in 1 s", testkit.Answer(429, "Retry-After", "1"), throttled},
+		{"429 in 60 s", testkit.Answer(429, "Retry-After", "60"), throttled},
+		{"429 in 61 s", testkit.Answer(429, "Retry-After", "61"), toldToGo},
+		{"503 in 1 s", testkit.Answer(503, "Retry-After", "1"), transient},
+		{"503 in a day", testkit.Answer(503, "Retry-After", "86400"), broken},
+	}
+	for want, statuses := range map[[3]expectation][]int{
+		fine:      {200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 299},
+		refused:   {305, 306, 399, 400, 401, 403, 404, 407, 409, 416, 417, 418, 421, 422, 424, 426, 444, 499},
+		transient: {502, 503, 504},
+		broken:    {0, 99, 300, 506, 507, 508, 510, 511, 520, 529, 599, 600, 999},
+		hopeless:  {307, 308},
+		moved:     {301, 302, 303},
+		usedUp:    {402},
+		throttled: {429},
+	} {
+		for _, status := range statuses {
+			table = append(table, retryCase{fmt.Sprint(status), testkit.Answer(status), want})
+		}
+	}
+	return table
+}
+
+func TestRetryTable(t *testing.T) {
+	for _, test := range retryTable() {
+		for group, methods := range methodGroups {
+			for _, m := range methods {
+				synctest.Test(t, func(t *testing.T) {
+					network := &testkit.Network{Answers: []testkit.Responder{test.respond}}
+					client := testkit.Through(t, network.Serve, testkit.WithoutBudget)
+					err := testkit.Call(t.Context(), client, m.method, m.opts...)
+					got := expectation{len(network.Requests()), kind(err)}
+					assert.Equal(t, test.want[group], got, "%s %s: %v", m.method, test.name, err)
+				})
+			}
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"context"
@@ -18,13 +18,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // hygieneFaults: what must not add up, and what must not spread.

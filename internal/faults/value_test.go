@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"encoding/json"
@@ -11,13 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // valueFaults: odd values in records and requests.

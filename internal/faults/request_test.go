@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"bytes"
@@ -15,13 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // requestFaults: what a caller can ask for.

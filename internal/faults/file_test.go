@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"bytes"
@@ -16,14 +16,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
 	"github.com/driftsdk/drift/internal/raw"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // fileFaults are the rows about answers that Do writes into an io.Writer.

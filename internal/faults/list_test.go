@@ -1,4 +1,4 @@
-package drift_test
+package faults_test
 
 import (
 	"context"
@@ -12,13 +12,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/driftsdk/drift/internal/testkit"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/faults"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 func listFaults() faults.Cases {
