@@ -324,3 +324,14 @@ func TestNegativeTimeoutOfTheCallersClient(t *testing.T) {
 	require.NoError(t, err)
 	assert.NoError(t, client.Tags.Delete(t.Context(), 1))
 }
+
+func TestZeroValuesAreErrors(t *testing.T) {
+	client := testkit.Through(t, new(testkit.Network).Serve, drift.WithLimiter(new(drift.WindowLimiter)))
+	assert.ErrorContains(t, testkit.Get(t.Context(), client), "limiter")
+	client = testkit.Through(t, new(testkit.Network).Serve, drift.WithLimiter(drift.NewLimiter(100, drift.LimiterOption{})))
+	assert.NoError(t, testkit.Get(t.Context(), client))
+	items, err := drift.Collect[drift.Tag](nil, 0)
+	assert.NoError(t, err)
+	assert.Empty(t, items)
+	assert.Error(t, new(drift.TagID).UnmarshalJSON([]byte(`"`)))
+}

@@ -290,3 +290,10 @@ func TestDoKeepsTheNamesOfABodyToItself(t *testing.T) {
 	require.ErrorIs(t, err, drift.ErrInvalid)
 	assert.NotContains(t, err.Error(), "ada@")
 }
+
+func TestDoReportsAnErrorUnderSuccess(t *testing.T) {
+	client := testkit.AnsweringClient(t, http.StatusOK, `{"error":{"type":"validation_error","message":"no"}}`)
+	err := client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "a"}, nil)
+	assert.ErrorIs(t, err, drift.ErrInvalid)
+	assert.NoError(t, testkit.AnsweringClient(t, http.StatusOK, "fine").Do(t.Context(), drift.Request{Path: "a"}, nil))
+}

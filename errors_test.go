@@ -520,3 +520,145 @@ func TestQuotaErrorIsNoRateLimit(t *testing.T) {
 	assert.NotErrorIs(t, err, drift.ErrRateLimited, "waiting would not help")
 	assert.ErrorAs(t, err, new(*drift.APIError))
 }
+
+func TestFailuresOfSeamsQuoteNothing(t *testing.T) {
+	leak := errors.New("https://user:MARKER@redis/?token=MARKER")
+	for name, option := range map[string]drift.Option{
+		"limiter": drift.WithLimiter(failingLimiter{leak}),
+		"store":   drift.WithQuotaStore(&store{reserveErr: leak}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := testkit.Get(t.Context(), testkit.Through(t, new(testkit.Network).Serve, option))
+			require.ErrorIs(t, err, leak)
+			assert.NotContains(t, err.Error(), "MARKER")
+			assert.NotContains(t, err.Error(), "connection")
+			assert.ErrorContains(t, err, name)
+		})
+	}
+}
+
+type failingLimiter struct{ err error }
+
+func (l failingLimiter) Acquire(context.Context, drift.Class) (drift.Slot, error) { return nil, l.err }
+
+func (failingLimiter) Pause(time.Time) {}
+
+// A write whose answer does not fit was applied all the same.
+func TestDecodeErrorOfAWriteIsAmbiguous(t *testing.T) {
+	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"id":0}}`))
+	_, err := client.Messages.Create(t.Context(), 1, drift.MessageCreateRequest{Body: "a", ClientMessageID: "key"})
+	var ambiguous *drift.AmbiguousError
+	require.ErrorAs(t, err, &ambiguous)
+	assert.Equal(t, "key", ambiguous.ClientID)
+	testkit.RequireDecodeError(t, err, "/id")
+}
+
+// A status of success does not make a success of an error. A member named "error" that says nothing is none.
+func TestDecodeErrorsUnderSuccess(t *testing.T) {
+	for name, test := range map[string]struct{ body, kind, message string }{
+		"object":           {`{"error":{"type":"not_found","message":"no such thing"}}`, "not_found", "no such thing"},
+		"list":             {`{"errors":[{"type":"validation_error","message":"bad","param":"email"}]}`, "validation_error", "bad"},
+		"text":             {`{"error":"broken"}`, "", "broken"},
+		"beside null":      {`{"data":null,"error":{"message":"broken"}}`, "", "broken"},
+		"another case":     {`{"Errors":[{"message":"broken"}]}`, "", "broken"},
+		"half a surrogate": {`{"error":{"message":"broken\ud83d"}}`, "", "broken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := getConversation(t, test.body)
+			var api *drift.APIError
+			require.ErrorAs(t, err, &api)
+			assert.Equal(t, http.StatusOK, api.StatusCode)
+			assert.Equal(t, test.kind, api.Type)
+			assert.Equal(t, test.message, api.Message)
+		})
+	}
+	for _, body := range []string{`{"error":null}`, `{"errors":[]}`, `{"error":""}`, `{"error":false}`, `{"errors":{}}`} {
+		_, err := getConversation(t, body)
+		testkit.RequireDecodeError(t, err, "/id")
+	}
+}
+
+// marker stands for personal data in a body.
+const marker = "MARKER"
+
+// No text of an error may show what the body held: such texts end up in logs.
+func TestDecodeErrorsQuoteNothing(t *testing.T) {
+	for _, body := range []string{
+		`{"id":"MARKER"}`, `{"id":1,"created_at":"MARKER"}`, `{"id":1,"contact_id":"MARKER"}`, `{"id":1,"contact_id":{"MARKER":"MARKER"}}`,
+		`{"id":1,"title":["MARKER"]}`, `{"id":1,"title":{"MARKER":1}}`, `{"id":1,"archived":"MARKER"}`, `{"id":1,"member_count":"MARKER"}`,
+		`{"id":1,"labels":{"MARKER":"MARKER"}}`, `{"id":1,"labels":[{"MARKER":1}]}`, `{"id":1,"tags":[[7]],"MARKER":"MARKER"}`, `{"id":1,"tags":{"id":"MARKER"}}`,
+		`{"id":1,"conversation_tags":[["MARKER"]]}`, `{"id":1,"custom_attributes":"MARKER"}`,
+		`{"id":1,"custom_attributes":["MARKER"]}`, `{"id":1,"custom_attributes":{"MARKER":MARKER}}`, `{"id":1,"custom_attributes":{"MARKER":"\MARKER"}}`,
+		`{"MARKER":{"MARKER":[MARKER]}}`, `{"id":1,"MARKER":"MARKER`, `{"id":1,"MARKER`, `{"id":1,"MARKER":"\uMARKER"}`, `{"id":1} MARKER`,
+		`{"MARKER":1,"id":0}`, `{"data":"MARKER"}`, `{"data":["MARKER"]}`, `{"MARKER":1}`, `"MARKER"`, `["MARKER"]`, `["MARKER`, `MARKER`, `<p>MARKER</p>`,
+		`{"data":{"id":1,"MARKER":tru}}`, `{"MARKER":1,"data":{"id":1,"status":[7]}}`, `{"id":1,"custom_attributes":{"MARKER":` + strings.Repeat("[", 10_001) + `}}`,
+	} {
+		_, err := getConversation(t, body)
+		assertNoMarker(t, err, body)
+	}
+	for _, body := range []string{
+		`[{"id":1,"MARKER":{"id":"MARKER"}},{"id":"MARKER"}]`, `{"data":{"MARKER":1}}`, `[{"id":1,"attributes":"MARKER"}]`,
+		`{"data":[],"pagination":"MARKER"}`, `{"data":[],"pagination":{"more":"MARKER"}}`, `{"data":[],"pagination":{"more":true,"next":{"MARKER":"MARKER"}}}`,
+		`{"data":[],"links":"MARKER"}`, `{"data":[],"links":{"next":"/MARKER?MARKER=MARKER"}}`, `{"data":[],"links":{"next":["MARKER"]}}`,
+		`{"data":[{"id":1,"users":["MARKER"]}]}`, `{"data":[{"id":1}],"MARKER":MARKER}`,
+	} {
+		_, err := listContacts(t, body)
+		assertNoMarker(t, err, body)
+	}
+	for _, body := range []string{`{"id":1,"duration":"MARKER"}`, `{"id":1,"participants":[{"id":"MARKER"}]}`, `{"id":1,"participants":"MARKER","MARKER":0}`} {
+		_, err := getMeeting(t, body)
+		assertNoMarker(t, err, body)
+	}
+	for _, body := range []string{
+		`{"id":1,"attachment":"MARKER"}`, `{"id":1,"attachment":[{"id":"MARKER","MARKER":1}]}`, `{"id":1,"context":"MARKER"}`, `{"id":1,"context":{"ip":{"MARKER":1}}}`,
+		`{"id":1,"author":{"id":"MARKER"}}`, `{"id":1,"buttons":[{"MARKER":1,"reaction":"MARKER"}]}`,
+	} {
+		_, err := getMessage(t, body)
+		assertNoMarker(t, err, body)
+	}
+}
+
+func assertNoMarker(t *testing.T, err error, body string) {
+	t.Helper()
+	if !assert.Error(t, err, body) {
+		return
+	}
+	for _, text := range everyText(err) {
+		assert.NotContains(t, text, marker, "for %.80s", body)
+	}
+}
+
+// everyText prints an error and everything that it wraps in every way.
+func everyText(err error) []string {
+	texts := []string{err.Error(), logged(err)}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%d", "%s", "%x"} {
+		text := fmt.Sprintf(verb, err)
+		texts = append(texts, strings.ReplaceAll(text, fmt.Sprintf("%x", marker), marker))
+	}
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := wrapper.Unwrap(); inner != nil {
+			texts = append(texts, everyText(inner)...)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range wrapper.Unwrap() {
+			texts = append(texts, everyText(inner)...)
+		}
+	}
+	return texts
+}
+
+func logged(err error) string {
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Error("failed", "err", err)
+	slog.New(slog.NewJSONHandler(&log, nil)).Error("failed", "err", err)
+	return log.String()
+}
+
+// The walk itself finds what is there.
+func TestEveryTextFinds(t *testing.T) {
+	inner := errors.New(marker)
+	for _, err := range []error{inner, fmt.Errorf("a: %w", inner), errors.Join(errors.New("a"), inner)} {
+		assert.Contains(t, strings.Join(everyText(err), " "), marker)
+	}
+}

@@ -924,3 +924,114 @@ func TestListOfAPostIsNotAmbiguousForItsRecords(t *testing.T) {
 	testkit.RequireRecordError(t, err, 1, "/id")
 	assert.NotErrorIs(t, err, drift.ErrAmbiguous)
 }
+
+func TestDecodeLists(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		want []*drift.Contact
+	}{
+		"data":       {`{"data":[{"id":1},{"id":2}]}`, []*drift.Contact{{ID: 1}, {ID: 2}}},
+		"bare":       {`[{"id":1},{"id":2}]`, []*drift.Contact{{ID: 1}, {ID: 2}}},
+		"empty data": {`{"data":[]}`, nil},
+		"empty bare": {`[]`, nil},
+		"data null":  {`{"data":null}`, nil},
+		"null":       {`null`, nil},
+		"twice":      {`{"data":[{"id":1}],"data":[{"id":2}]}`, []*drift.Contact{{ID: 2}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page, err := listContacts(t, test.body)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, page.Items)
+			assert.Empty(t, page.Next)
+		})
+	}
+	for body, path := range map[string]string{
+		`{}`: "", `{"id":1}`: "", `"a"`: "", `7`: "", ``: "", `{"data":{}}`: "", `{"data":"a"}`: "", `{"data":true}`: "", `[{"id":1}] x`: "",
+		`[{"id":1}`: "",
+	} {
+		page, err := listContacts(t, body)
+		assert.Nil(t, page)
+		testkit.RequireDecodeError(t, err, path)
+	}
+	for _, body := range []string{`{"errors":[{"message":"broken"}]}`, `{"data":null,"errors":[{"message":"broken"}]}`, `{"data":[],"error":"broken"}`} {
+		_, err := listContacts(t, body)
+		require.ErrorAs(t, err, new(*drift.APIError), body)
+	}
+}
+
+func TestDecodeCursors(t *testing.T) {
+	for body, want := range map[string]string{
+		`"pagination":{"more":true,"next":"c2"}`:                    "c2",
+		`"pagination":{"next":"c2"}`:                                "c2",
+		`"pagination":{"more":null,"next":"c2"}`:                    "c2",
+		`"pagination":{"more":true,"next":25}`:                      "25",
+		`"pagination":{"more":true,"next":9007199254740993}`:        "9007199254740993",
+		`"pagination":{"more":true,"next":"a b&c=d/é"}`:             "a b&c=d/é",
+		`"Pagination":{"More":true,"NEXT":"c2"}`:                    "c2",
+		`"pagination":{"more":false,"next":"c2"}`:                   "",
+		`"pagination":{"more":false},"links":{"next":"/x?next=c2"}`: "",
+		`"pagination":{"more":false}`:                               "",
+		`"pagination":{}`:                                           "",
+		`"pagination":null,"links":null`:                            "",
+		`"pagination":[],"links":""`:                                "",
+		`"pagination":false,"links":[]`:                             "",
+		`"pagination":{"next":null}`:                                "",
+		`"pagination":{"next":""},"links":{"next":""}`:              "",
+		`"links":{}`: "",
+		`"links":{"next":null,"prev":"/x?next=c0"}`:                                     "",
+		`"links":{"next":"/v2/contacts?next=c2"}`:                                       "c2",
+		`"links":{"next":"https://elsewhere.example/any?limit=2&next=c2#part"}`:         "c2",
+		`"links":{"next":"http://[::1]:namedport/x?page_token=c2"}`:                     "c2",
+		`"links":{"next":"?cursor=a%20b%26c"}`:                                          "a b&c",
+		`"links":{"next":"/x?cursor=c4&page_token=c3&next=c2"}`:                         "c2",
+		`"links":{"next":"/x?cursor=c4&page_token=c3"}`:                                 "c3",
+		`"pagination":{"more":true,"next":"c2"},"links":{"next":"/x?next=c9"}`:          "c2",
+		`"pagination":{"more":true},"links":{"next":"/x?next=c9"}`:                      "c9",
+		`"links":{"next":"/x?next=c9"},"pagination":{"more":true,"next":null},"x":true`: "c9",
+	} {
+		t.Run(body, func(t *testing.T) {
+			page, err := listContacts(t, `{"data":[{"id":1}],`+body+`}`)
+			require.NoError(t, err)
+			assert.Equal(t, want, page.Next)
+			page, err = listContacts(t, `{`+body+`,"data":[{"id":1}]}`)
+			require.NoError(t, err)
+			assert.Equal(t, want, page.Next)
+		})
+	}
+	for body, path := range map[string]string{
+		`"pagination":{"more":true}`:                                 "/pagination/next",
+		`"pagination":{"more":true,"next":null}`:                     "/pagination/next",
+		`"pagination":{"more":true,"next":""}`:                       "/pagination/next",
+		`"pagination":{"more":true,"next":["c2"]}`:                   "/pagination/next",
+		`"pagination":{"more":true,"next":{"a":1}}`:                  "/pagination/next",
+		`"pagination":{"more":true,"next":true}`:                     "/pagination/next",
+		`"pagination":{"more":"yes","next":"c2"}`:                    "/pagination/more",
+		`"pagination":[1]`:                                           "/pagination",
+		`"pagination":"c1"`:                                          "/pagination",
+		`"links":{"next":{"href":"/x?next=c2"}}`:                     "/links/next",
+		`"links":{"next":"/x"},"pagination":{"more":true,"next":""}`: "/links/next",
+		`"links":"/x?next=c2"`:                                       "/links",
+	} {
+		t.Run(body, func(t *testing.T) {
+			_, err := listContacts(t, `{"data":[{"id":1}],`+body+`}`)
+			testkit.RequireDecodeError(t, err, path)
+		})
+	}
+}
+
+// A link is only read. The next page comes from the base URL, wherever the link points.
+func TestLinksAreNeverFollowed(t *testing.T) {
+	var uris []string
+	client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		uris = append(uris, r.RequestURI)
+		if len(uris) == 1 {
+			testkit.Respond(http.StatusOK, `{"data":[{"id":1}],"links":{"next":"https://elsewhere.example/steal?next=c2&token=t"}}`)(w, r)
+			return
+		}
+		testkit.Respond(http.StatusOK, `[{"id":2}]`)(w, r)
+	})
+	contacts, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{Search: "a", Limit: 1}), 0)
+	require.NoError(t, err)
+	assert.Equal(t, []*drift.Contact{{ID: 1}, {ID: 2}}, contacts)
+	assert.Equal(t, []string{"/v2/contacts?limit=1&search=a", "/v2/contacts?limit=1&next=c2&search=a"}, uris)
+}

@@ -399,3 +399,35 @@ func TestQuotaIsWhatTheServerSaw(t *testing.T) {
 		}
 	})
 }
+
+func TestContextEndsWhileTheQuotaIsReserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &testkit.SlowStore{Reserving: 2 * time.Second}
+		network := new(testkit.Network)
+		client := testkit.Through(t, network.Serve, drift.WithQuotaStore(store))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotErrorIs(t, err, drift.ErrAmbiguous, "nothing was sent")
+		assert.Empty(t, network.Sent)
+		assert.Equal(t, 1, store.Refunds)
+	})
+}
+
+func TestRefundHoldsNobodyUpForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &testkit.SlowStore{Refunding: time.Hour}
+		client := testkit.Through(t, (&testkit.Network{Answers: []testkit.Responder{testkit.NoHost}}).Serve, drift.WithQuotaStore(store))
+		start := time.Now()
+		require.Error(t, testkit.Get(t.Context(), client))
+		assert.LessOrEqual(t, time.Since(start), time.Second)
+	})
+}
+
+func TestQuotaAfterClose(t *testing.T) {
+	client := testkit.Through(t, new(testkit.Network).Serve)
+	require.NoError(t, client.Close())
+	_, err := client.Quota(t.Context())
+	assert.ErrorIs(t, err, drift.ErrClosed)
+}

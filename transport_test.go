@@ -1,10 +1,13 @@
 package drift_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"math"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -224,4 +227,163 @@ type cancellingStore struct {
 func (s cancellingStore) Reserve(ctx context.Context, at time.Time) (drift.Usage, error) {
 	s.cancel()
 	return s.store.Reserve(ctx, at)
+}
+
+// net/http takes the body of a 101 out of the context's reach.
+func TestStatusBelow200EndsTheCall(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = http.ReadRequest(bufio.NewReader(conn))
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn) // until the client closes
+	}()
+	client := testkit.NewClient(t, "http://"+listener.Addr().String())
+	_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{Name: "a"})
+	require.ErrorAs(t, err, new(*drift.TransportError))
+	assert.ErrorIs(t, err, drift.ErrAmbiguous)
+	assert.ErrorContains(t, err, "101")
+	<-served
+}
+
+func TestContextEndsWhileAnErrorIsRead(t *testing.T) {
+	for _, status := range []int{400, 429, 500} {
+		synctest.Test(t, func(t *testing.T) {
+			client := testkit.Through(t, testkit.Stalled(status))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
+			assert.ErrorIs(t, err, context.DeadlineExceeded, "the context's end wins")
+			var api *drift.APIError
+			require.ErrorAs(t, err, &api, "and the last answer is told")
+			assert.Equal(t, status, api.StatusCode)
+			assert.Equal(t, status >= 500, errors.Is(err, drift.ErrAmbiguous))
+		})
+	}
+}
+
+// Between getting a connection and writing the headers nobody knows whether a request whose context ends is still written.
+func TestContextEndsBeforeTheHeadersAreWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GetConn("drift.test:443")
+			trace.GotConn(httptrace.GotConnInfo{})
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, drift.WithPlan(10))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
+		assert.ErrorIs(t, err, drift.ErrAmbiguous)
+		usage, err := client.Quota(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 1, usage.Used)
+	})
+}
+
+func TestNoLimitOfTheResponseSize(t *testing.T) {
+	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"id":1}}`), drift.WithMaxResponseBytes(math.MaxInt64))
+	_, err := client.Tags.Get(t.Context(), 1)
+	assert.NoError(t, err)
+}
+
+func TestContentLengthIsNotTrusted(t *testing.T) {
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+		resp := testkit.MemoryAnswer(r, http.StatusOK, "application/json", `{"data":{"id":1}}`)
+		resp.ContentLength = 1 << 50
+		return resp, nil
+	}, drift.WithMaxResponseBytes(math.MaxInt64))
+	_, err := client.Tags.Get(t.Context(), 1)
+	assert.NoError(t, err)
+}
+
+// closer is a body that tells whether it was closed.
+type closer struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closer) Close() error {
+	c.closed = true
+	return nil
+}
+
+func TestBodyBesideAnErrorIsClosed(t *testing.T) {
+	body := &closer{Reader: strings.NewReader("")}
+	client := testkit.Through(t, func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Body: body}, errors.New("both")
+	}, drift.WithoutRetry())
+	require.Error(t, testkit.Get(t.Context(), client))
+	assert.True(t, body.closed)
+}
+
+// stallingBody gives a part, and then nothing until the request's context ends.
+type stallingBody struct {
+	ctx  context.Context
+	part io.Reader
+}
+
+func (b *stallingBody) Read(p []byte) (int, error) {
+	if n, err := b.part.Read(p); err == nil {
+		return n, nil
+	}
+	<-b.ctx.Done()
+	return 0, b.ctx.Err()
+}
+
+func (b *stallingBody) Close() error { return nil }
+
+// The status of an error tells enough, however long its body takes.
+func TestErrorAnswerThatStalls(t *testing.T) {
+	for status, target := range map[int]error{http.StatusNotFound: drift.ErrNotFound, http.StatusUnauthorized: drift.ErrUnauthorized, http.StatusServiceUnavailable: nil, http.StatusTooManyRequests: nil} {
+		synctest.Test(t, func(t *testing.T) {
+			requests := 0
+			client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+				if requests++; requests > 1 {
+					return testkit.Answer(http.StatusOK)(r)
+				}
+				resp, err := testkit.Answer(status)(r)
+				resp.Body, resp.ContentLength = &stallingBody{r.Context(), strings.NewReader(`{"a`)}, -1
+				return resp, err
+			})
+			err := testkit.Get(t.Context(), client)
+			if target == nil {
+				require.NoError(t, err, "%d is sent again", status)
+				assert.Equal(t, 2, requests)
+				return
+			}
+			require.ErrorIs(t, err, target)
+			var answered *drift.APIError
+			require.ErrorAs(t, err, &answered)
+			assert.Equal(t, status, answered.StatusCode)
+			assert.Equal(t, 1, requests)
+		})
+	}
+}
+
+// A transport that changes what it should leave alone does so to its own request only.
+func TestHeadersOfAnAttemptAreItsOwn(t *testing.T) {
+	var seen []http.Header
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+		seen = append(seen, r.Header.Clone())
+		for _, values := range r.Header {
+			values[0] = "changed"
+		}
+		return testkit.Answer(http.StatusOK)(r)
+	})
+	for range 2 {
+		require.NoError(t, testkit.Call(t.Context(), client, http.MethodPost))
+	}
+	require.Len(t, seen, 2)
+	assert.Equal(t, "Bearer "+testkit.Token, seen[0].Get("Authorization"))
+	assert.Equal(t, seen[0], seen[1])
 }

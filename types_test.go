@@ -3,10 +3,12 @@ package drift_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,135 @@ import (
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/testkit"
 )
+
+// keepBody answers with a record and keeps what was sent.
+func keepBody(t *testing.T, body *string) *drift.Client {
+	return testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		*body = string(data)
+		answer := `{"data":{"id":1}}`
+		if r.Method == http.MethodPost {
+			answer = `{"data":{"status":"done"}}`
+		}
+		_, _ = w.Write([]byte(answer))
+	})
+}
+
+// Attributes and payloads are the caller's own: the checks of a request's fields do not reach into them.
+func TestOpenValues(t *testing.T) {
+	at := time.UnixMilli(1700000000000)
+	tests := map[string]struct {
+		value any
+		want  string // "": refused
+	}{
+		"text":             {"a", `"a"`},
+		"large number":     {json.Number("9007199254740993"), `9007199254740993`},
+		"instant":          {at, `1700000000000`},
+		"raw null":         {json.RawMessage("null"), `null`},
+		"zero id":          {drift.UserID(0), `0`},
+		"nested":           {map[string]any{"b": []int{1}, "a": nil}, `{"a":null,"b":[1]}`},
+		"duration":         {5 * time.Minute, ""},
+		"not a number":     {math.NaN(), ""},
+		"channel":          {make(chan int), ""},
+		"function":         {func() {}, ""},
+		"number that lies": {json.Number("x"), ""},
+		"zero time":        {time.Time{}, ""},
+		"invalid UTF-8":    {"\xff", ""},
+	}
+	for name, test := range tests {
+		t.Run("payload/"+name, func(t *testing.T) {
+			var body string
+			client := keepBody(t, &body)
+			_, err := client.Driftbot.Trigger(t.Context(), 7, drift.DriftbotTriggerRequest{Payload: test.value})
+			if test.want == "" {
+				assertRefused(t, err, "payload")
+				assert.Empty(t, body, "nothing is sent")
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, `{"payload":`+test.want+`,"conversation_id":7}`, body)
+		})
+		t.Run("attribute/"+name, func(t *testing.T) {
+			var body string
+			client := keepBody(t, &body)
+			_, err := client.Contacts.Update(t.Context(), 7, drift.ContactUpdateRequest{
+				CustomAttributes: drift.Set(drift.Attributes{"key": test.value}),
+			})
+			if test.want == "" {
+				assertRefused(t, err, "custom_attributes")
+				assert.Empty(t, body, "nothing is sent")
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, `{"custom_attributes":{"key":`+test.want+`}}`, body)
+		})
+	}
+}
+
+func assertRefused(t *testing.T, err error, argument string) {
+	t.Helper()
+	var invalid *drift.ValidationError
+	require.ErrorAs(t, err, &invalid)
+	assert.Equal(t, argument, invalid.Argument)
+	assert.NotEmpty(t, invalid.Reason)
+}
+
+// Ids and durations of a request are checked wherever they stand.
+func TestRequestFieldsAreChecked(t *testing.T) {
+	var body string
+	client := keepBody(t, &body)
+	ctx := t.Context()
+	tests := map[string]func() error{
+		"users": func() error {
+			_, err := client.Conversations.Create(ctx, drift.ConversationCreateRequest{Users: []drift.UserID{1, 0}})
+			return err
+		},
+		"assigned_user_id": func() error {
+			_, err := client.Conversations.Update(ctx, 1, drift.ConversationUpdateRequest{AssignedUserID: drift.Set(drift.UserID(-1))})
+			return err
+		},
+		"participant_ids": func() error {
+			_, err := client.Meetings.Update(ctx, 1, drift.MeetingUpdateRequest{ParticipantIDs: drift.Set([]drift.ParticipantID{0})})
+			return err
+		},
+		"duration": func() error {
+			_, err := client.Meetings.Create(ctx, drift.MeetingCreateRequest{Duration: 90 * time.Second})
+			return err
+		},
+		"start_at": func() error {
+			_, err := client.Meetings.Update(ctx, 1, drift.MeetingUpdateRequest{StartAt: drift.Set(time.Time{})})
+			return err
+		},
+	}
+	for argument, call := range tests {
+		t.Run(argument, func(t *testing.T) {
+			assertRefused(t, call(), argument)
+			assert.Empty(t, body, "nothing is sent")
+		})
+	}
+}
+
+// Of data that come twice the last count, also where they are fewer.
+func TestLastDataCount(t *testing.T) {
+	match := func(body string) (*drift.Contact, error) {
+		return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Contacts.MatchEmail(t.Context(), "a@example.com")
+	}
+	contact, err := match(`{"data":[{"id":1}],"data":[{"id":2}]}`)
+	require.NoError(t, err)
+	assert.Equal(t, drift.ContactID(2), contact.ID)
+	_, err = match(`{"data":[{"id":1}],"data":[]}`)
+	require.ErrorIs(t, err, drift.ErrNotFound)
+
+	page, err := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":[{"id":1}],"data":null}`)).Contacts.List(t.Context(), drift.ContactListOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, page.Items)
+}
+
+func TestExtraWithoutAValue(t *testing.T) {
+	conversation := drift.Conversation{Extra: map[string]json.RawMessage{"conversation_tags": nil}}
+	require.NoError(t, json.Unmarshal([]byte(`{"id":1}`), &conversation))
+	assert.Equal(t, drift.ConversationID(1), conversation.ID)
+}
 
 // getMessage, getConversation, getMeeting and listContacts decode a body as the answer of an operation.
 func getMessage(t testing.TB, body string) (*drift.Message, error) {
@@ -37,11 +168,6 @@ func getMeeting(t testing.TB, body string) (*drift.Meeting, error) {
 func listContacts(t testing.TB, body string) (*drift.Page[drift.Contact], error) {
 	t.Helper()
 	return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Contacts.List(t.Context(), drift.ContactListOptions{})
-}
-
-func matchEmail(t testing.TB, body string) (*drift.Contact, error) {
-	t.Helper()
-	return testkit.Serve(t, testkit.Respond(http.StatusOK, body)).Contacts.MatchEmail(t.Context(), "ann@example.com")
 }
 
 const maxID = 9223372036854775807
@@ -318,41 +444,6 @@ func TestDecodeRefusedEnvelopes(t *testing.T) {
 	}
 }
 
-// A write whose answer does not fit was applied all the same.
-func TestDecodeErrorOfAWriteIsAmbiguous(t *testing.T) {
-	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"id":0}}`))
-	_, err := client.Messages.Create(t.Context(), 1, drift.MessageCreateRequest{Body: "a", ClientMessageID: "key"})
-	var ambiguous *drift.AmbiguousError
-	require.ErrorAs(t, err, &ambiguous)
-	assert.Equal(t, "key", ambiguous.ClientID)
-	testkit.RequireDecodeError(t, err, "/id")
-}
-
-// A status of success does not make a success of an error. A member named "error" that says nothing is none.
-func TestDecodeErrorsUnderSuccess(t *testing.T) {
-	for name, test := range map[string]struct{ body, kind, message string }{
-		"object":           {`{"error":{"type":"not_found","message":"no such thing"}}`, "not_found", "no such thing"},
-		"list":             {`{"errors":[{"type":"validation_error","message":"bad","param":"email"}]}`, "validation_error", "bad"},
-		"text":             {`{"error":"broken"}`, "", "broken"},
-		"beside null":      {`{"data":null,"error":{"message":"broken"}}`, "", "broken"},
-		"another case":     {`{"Errors":[{"message":"broken"}]}`, "", "broken"},
-		"half a surrogate": {`{"error":{"message":"broken\ud83d"}}`, "", "broken"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := getConversation(t, test.body)
-			var api *drift.APIError
-			require.ErrorAs(t, err, &api)
-			assert.Equal(t, http.StatusOK, api.StatusCode)
-			assert.Equal(t, test.kind, api.Type)
-			assert.Equal(t, test.message, api.Message)
-		})
-	}
-	for _, body := range []string{`{"error":null}`, `{"errors":[]}`, `{"error":""}`, `{"error":false}`, `{"errors":{}}`} {
-		_, err := getConversation(t, body)
-		testkit.RequireDecodeError(t, err, "/id")
-	}
-}
-
 // A record may come with any status of success, and a deletion may say what it likes.
 func TestDecodeAnyStatusOfSuccess(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNonAuthoritativeInfo} {
@@ -367,138 +458,6 @@ func TestDecodeAnyStatusOfSuccess(t *testing.T) {
 		}
 	}
 	require.NoError(t, testkit.Serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }).Tags.Delete(t.Context(), 1))
-}
-
-func TestDecodeLists(t *testing.T) {
-	for name, test := range map[string]struct {
-		body string
-		want []*drift.Contact
-	}{
-		"data":       {`{"data":[{"id":1},{"id":2}]}`, []*drift.Contact{{ID: 1}, {ID: 2}}},
-		"bare":       {`[{"id":1},{"id":2}]`, []*drift.Contact{{ID: 1}, {ID: 2}}},
-		"empty data": {`{"data":[]}`, nil},
-		"empty bare": {`[]`, nil},
-		"data null":  {`{"data":null}`, nil},
-		"null":       {`null`, nil},
-		"twice":      {`{"data":[{"id":1}],"data":[{"id":2}]}`, []*drift.Contact{{ID: 2}}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			page, err := listContacts(t, test.body)
-			require.NoError(t, err)
-			assert.Equal(t, test.want, page.Items)
-			assert.Empty(t, page.Next)
-		})
-	}
-	for body, path := range map[string]string{
-		`{}`: "", `{"id":1}`: "", `"a"`: "", `7`: "", ``: "", `{"data":{}}`: "", `{"data":"a"}`: "", `{"data":true}`: "", `[{"id":1}] x`: "",
-		`[{"id":1}`: "",
-	} {
-		page, err := listContacts(t, body)
-		assert.Nil(t, page)
-		testkit.RequireDecodeError(t, err, path)
-	}
-	for _, body := range []string{`{"errors":[{"message":"broken"}]}`, `{"data":null,"errors":[{"message":"broken"}]}`, `{"data":[],"error":"broken"}`} {
-		_, err := listContacts(t, body)
-		require.ErrorAs(t, err, new(*drift.APIError), body)
-	}
-}
-
-func TestDecodeCursors(t *testing.T) {
-	for body, want := range map[string]string{
-		`"pagination":{"more":true,"next":"c2"}`:                    "c2",
-		`"pagination":{"next":"c2"}`:                                "c2",
-		`"pagination":{"more":null,"next":"c2"}`:                    "c2",
-		`"pagination":{"more":true,"next":25}`:                      "25",
-		`"pagination":{"more":true,"next":9007199254740993}`:        "9007199254740993",
-		`"pagination":{"more":true,"next":"a b&c=d/é"}`:             "a b&c=d/é",
-		`"Pagination":{"More":true,"NEXT":"c2"}`:                    "c2",
-		`"pagination":{"more":false,"next":"c2"}`:                   "",
-		`"pagination":{"more":false},"links":{"next":"/x?next=c2"}`: "",
-		`"pagination":{"more":false}`:                               "",
-		`"pagination":{}`:                                           "",
-		`"pagination":null,"links":null`:                            "",
-		`"pagination":[],"links":""`:                                "",
-		`"pagination":false,"links":[]`:                             "",
-		`"pagination":{"next":null}`:                                "",
-		`"pagination":{"next":""},"links":{"next":""}`:              "",
-		`"links":{}`: "",
-		`"links":{"next":null,"prev":"/x?next=c0"}`:                                     "",
-		`"links":{"next":"/v2/contacts?next=c2"}`:                                       "c2",
-		`"links":{"next":"https://elsewhere.example/any?limit=2&next=c2#part"}`:         "c2",
-		`"links":{"next":"http://[::1]:namedport/x?page_token=c2"}`:                     "c2",
-		`"links":{"next":"?cursor=a%20b%26c"}`:                                          "a b&c",
-		`"links":{"next":"/x?cursor=c4&page_token=c3&next=c2"}`:                         "c2",
-		`"links":{"next":"/x?cursor=c4&page_token=c3"}`:                                 "c3",
-		`"pagination":{"more":true,"next":"c2"},"links":{"next":"/x?next=c9"}`:          "c2",
-		`"pagination":{"more":true},"links":{"next":"/x?next=c9"}`:                      "c9",
-		`"links":{"next":"/x?next=c9"},"pagination":{"more":true,"next":null},"x":true`: "c9",
-	} {
-		t.Run(body, func(t *testing.T) {
-			page, err := listContacts(t, `{"data":[{"id":1}],`+body+`}`)
-			require.NoError(t, err)
-			assert.Equal(t, want, page.Next)
-			page, err = listContacts(t, `{`+body+`,"data":[{"id":1}]}`)
-			require.NoError(t, err)
-			assert.Equal(t, want, page.Next)
-		})
-	}
-	for body, path := range map[string]string{
-		`"pagination":{"more":true}`:                                 "/pagination/next",
-		`"pagination":{"more":true,"next":null}`:                     "/pagination/next",
-		`"pagination":{"more":true,"next":""}`:                       "/pagination/next",
-		`"pagination":{"more":true,"next":["c2"]}`:                   "/pagination/next",
-		`"pagination":{"more":true,"next":{"a":1}}`:                  "/pagination/next",
-		`"pagination":{"more":true,"next":true}`:                     "/pagination/next",
-		`"pagination":{"more":"yes","next":"c2"}`:                    "/pagination/more",
-		`"pagination":[1]`:                                           "/pagination",
-		`"pagination":"c1"`:                                          "/pagination",
-		`"links":{"next":{"href":"/x?next=c2"}}`:                     "/links/next",
-		`"links":{"next":"/x"},"pagination":{"more":true,"next":""}`: "/links/next",
-		`"links":"/x?next=c2"`:                                       "/links",
-	} {
-		t.Run(body, func(t *testing.T) {
-			_, err := listContacts(t, `{"data":[{"id":1}],`+body+`}`)
-			testkit.RequireDecodeError(t, err, path)
-		})
-	}
-}
-
-// A link is only read. The next page comes from the base URL, wherever the link points.
-func TestLinksAreNeverFollowed(t *testing.T) {
-	var uris []string
-	client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-		uris = append(uris, r.RequestURI)
-		if len(uris) == 1 {
-			testkit.Respond(http.StatusOK, `{"data":[{"id":1}],"links":{"next":"https://elsewhere.example/steal?next=c2&token=t"}}`)(w, r)
-			return
-		}
-		testkit.Respond(http.StatusOK, `[{"id":2}]`)(w, r)
-	})
-	contacts, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{Search: "a", Limit: 1}), 0)
-	require.NoError(t, err)
-	assert.Equal(t, []*drift.Contact{{ID: 1}, {ID: 2}}, contacts)
-	assert.Equal(t, []string{"/v2/contacts?limit=1&search=a", "/v2/contacts?limit=1&next=c2&search=a"}, uris)
-}
-
-func TestDecodeMatchEmail(t *testing.T) {
-	for _, body := range []string{`{"data":{"id":1}}`, `{"id":1}`, `{"data":[{"id":1},{"id":2}]}`, `[{"id":1}]`} {
-		contact, err := matchEmail(t, body)
-		require.NoError(t, err, body)
-		assert.Equal(t, &drift.Contact{ID: 1}, contact, body)
-	}
-	for _, body := range []string{`{"data":null}`, `{"data":[]}`, `[]`, `null`} {
-		contact, err := matchEmail(t, body)
-		require.ErrorIs(t, err, drift.ErrNotFound, body)
-		assert.Nil(t, contact, body)
-	}
-	for body, path := range map[string]string{`{}`: "/id", `{"data":{"id":0}}`: "/id", `{"data":[{"id":0}]}`: "/0/id", `{"data":"a"}`: "", ``: ""} {
-		_, err := matchEmail(t, body)
-		testkit.RequireDecodeError(t, err, path)
-		assert.NotErrorIs(t, err, drift.ErrNotFound)
-	}
-	_, err := matchEmail(t, `{"error":{"message":"broken"}}`)
-	require.ErrorAs(t, err, new(*drift.APIError))
-	assert.NotErrorIs(t, err, drift.ErrNotFound)
 }
 
 func TestDecodeEnums(t *testing.T) {
@@ -530,83 +489,6 @@ func TestEnumsKnowTheirConstants(t *testing.T) {
 	} {
 		assert.False(t, value.IsKnown(), "%T", value)
 	}
-}
-
-func TestDecodeTags(t *testing.T) {
-	vip, hot := drift.TagRef{Name: "vip"}, drift.TagRef{ID: 31, Name: "hot", Color: "#f80"}
-	odd := hot
-	odd.Extra = map[string]json.RawMessage{"x": json.RawMessage(`1`)}
-	for body, want := range map[string][]drift.TagRef{
-		`"tags":["vip"]`: {vip},
-		`"tags":[{"id":"31","name":"hot","color":"#f80"}]`:                          {hot},
-		`"tags":["vip",{"ID":31,"Name":"hot","color":"#f80","x":1},{"name":"vip"}]`: {vip, odd, vip},
-		`"tags":"vip"`:                               {vip},
-		`"tags":""`:                                  nil,
-		`"tags":{"name":"vip"}`:                      {vip},
-		`"conversationTags":"vip"`:                   {vip},
-		`"conversation_tags":["vip"]`:                {vip},
-		`"conversationTags":["vip"]`:                 {vip},
-		`"tags":["vip"],"conversation_tags":["hot"]`: {vip},
-		`"conversation_tags":["hot"],"tags":["vip"]`: {vip},
-		`"tags":null,"conversation_tags":["vip"]`:    {vip},
-		`"tags":[],"conversation_tags":["hot"]`:      {},
-		`"tags":null`:                                nil,
-		`"conversation_tags":null`:                   nil,
-		`"conversation_tags":[null,{"id":31,"name":"hot","color":"#f80"}]`:                   {{}, hot},
-		`"conversation_tags":{"id":31,"name":"hot","color":"#f80"},"contact_id":null,"x":[]`: {hot},
-	} {
-		c, err := getConversation(t, `{"data":{"id":1,`+body+`}}`)
-		require.NoError(t, err, body)
-		assert.Equal(t, want, c.Tags, body)
-		for name := range c.Extra {
-			assert.Equal(t, "x", name)
-		}
-	}
-	for body, path := range map[string]string{
-		`"tags":[[]]`: "/tags/0", `"tags":["a",{"id":1.5}]`: "/tags/1/id", `"tags":{"name":{}}`: "/tags/name", `"conversation_tags":[[7]]`: "/conversation_tags/0",
-		`"conversationTags":[[7]]`: "/conversationTags/0", `"CONVERSATION_TAGS":{"ID":{}}`: "/CONVERSATION_TAGS/ID",
-		`"conversation_tags":["a",{"id":"x"}]`: "/conversation_tags/1/id",
-	} {
-		_, err := getConversation(t, `{"data":{"id":1,`+body+`}}`)
-		testkit.RequireDecodeError(t, err, path)
-	}
-}
-
-func TestDecodeAttachments(t *testing.T) {
-	one, two := drift.Attachment{ID: 3, FileName: "a.pdf", MIMEType: "application/pdf", URL: "https://x/3"}, drift.Attachment{ID: 4}
-	for body, want := range map[string][]drift.Attachment{
-		`"attachments":[{"id":3,"file_name":"a.pdf","mime_type":"application/pdf","url":"https://x/3"},{"id":4}]`: {one, two},
-		`"attachment":[{"id":3,"fileName":"a.pdf","mimeType":"application/pdf","url":"https://x/3"},{"id":4}]`:    {one, two},
-		`"attachment":{"id":4}`:                          {two},
-		`"Attachment":{"id":4}`:                          {two},
-		`"attachment":null`:                              nil,
-		`"attachment":[]`:                                {},
-		`"attachments":[{"id":4}],"attachment":{"id":3}`: {two},
-		`"attachments":null,"attachment":{"id":4}`:       {two},
-	} {
-		m, err := getMessage(t, `{"id":1,`+body+`}`)
-		require.NoError(t, err, body)
-		assert.Equal(t, want, m.Attachments, body)
-		assert.Nil(t, m.Extra)
-	}
-	_, err := getMessage(t, `{"id":1,"attachment":{"id":true}}`)
-	testkit.RequireDecodeError(t, err, "/attachment/id")
-	_, err = getMessage(t, `{"id":1,"attachment":"a.pdf"}`)
-	testkit.RequireDecodeError(t, err, "/attachment")
-}
-
-func TestDecodeMessageParts(t *testing.T) {
-	m, err := getMessage(t, `{"id":1,"author":{"id":7,"type":"user","bot":true,"x":1},"context":{"IP":"192.0.2.1","userAgent":"B","place":{"City":"Bern"}}}`)
-	require.NoError(t, err)
-	assert.Equal(t, &drift.Author{
-		ID: 7, Type: drift.AuthorTypeUser, Bot: true, Extra: map[string]json.RawMessage{"x": json.RawMessage(`1`)},
-	}, m.Author)
-	assert.Equal(t, &drift.MessageContext{
-		IP: "192.0.2.1", UserAgent: "B", Extra: map[string]json.RawMessage{"place": json.RawMessage(`{"City":"Bern"}`)},
-	}, m.Context)
-	m, err = getMessage(t, `{"id":1,"author":null,"context":null,"buttons":null}`)
-	require.NoError(t, err)
-	assert.Equal(t, &drift.Message{ID: 1}, m)
 }
 
 // Free maps keep their keys and every digit.
@@ -670,87 +552,316 @@ func TestDecodeDeepNesting(t *testing.T) {
 	}
 }
 
-// marker stands for personal data in a body.
-const marker = "MARKER"
+func TestJSONTypes(t *testing.T) {
+	assert.Len(t, testkit.RecordTypes(), 10)
+	assert.Len(t, testkit.RequestTypes(), 16)
+}
 
-// No text of an error may show what the body held: such texts end up in logs.
-func TestDecodeErrorsQuoteNothing(t *testing.T) {
-	for _, body := range []string{
-		`{"id":"MARKER"}`, `{"id":1,"created_at":"MARKER"}`, `{"id":1,"contact_id":"MARKER"}`, `{"id":1,"contact_id":{"MARKER":"MARKER"}}`,
-		`{"id":1,"title":["MARKER"]}`, `{"id":1,"title":{"MARKER":1}}`, `{"id":1,"archived":"MARKER"}`, `{"id":1,"member_count":"MARKER"}`,
-		`{"id":1,"labels":{"MARKER":"MARKER"}}`, `{"id":1,"labels":[{"MARKER":1}]}`, `{"id":1,"tags":[[7]],"MARKER":"MARKER"}`, `{"id":1,"tags":{"id":"MARKER"}}`,
-		`{"id":1,"conversation_tags":[["MARKER"]]}`, `{"id":1,"custom_attributes":"MARKER"}`,
-		`{"id":1,"custom_attributes":["MARKER"]}`, `{"id":1,"custom_attributes":{"MARKER":MARKER}}`, `{"id":1,"custom_attributes":{"MARKER":"\MARKER"}}`,
-		`{"MARKER":{"MARKER":[MARKER]}}`, `{"id":1,"MARKER":"MARKER`, `{"id":1,"MARKER`, `{"id":1,"MARKER":"\uMARKER"}`, `{"id":1} MARKER`,
-		`{"MARKER":1,"id":0}`, `{"data":"MARKER"}`, `{"data":["MARKER"]}`, `{"MARKER":1}`, `"MARKER"`, `["MARKER"]`, `["MARKER`, `MARKER`, `<p>MARKER</p>`,
-		`{"data":{"id":1,"MARKER":tru}}`, `{"MARKER":1,"data":{"id":1,"status":[7]}}`, `{"id":1,"custom_attributes":{"MARKER":` + strings.Repeat("[", 10_001) + `}}`,
-	} {
-		_, err := getConversation(t, body)
-		assertNoMarker(t, err, body)
-	}
-	for _, body := range []string{
-		`[{"id":1,"MARKER":{"id":"MARKER"}},{"id":"MARKER"}]`, `{"data":{"MARKER":1}}`, `[{"id":1,"attributes":"MARKER"}]`,
-		`{"data":[],"pagination":"MARKER"}`, `{"data":[],"pagination":{"more":"MARKER"}}`, `{"data":[],"pagination":{"more":true,"next":{"MARKER":"MARKER"}}}`,
-		`{"data":[],"links":"MARKER"}`, `{"data":[],"links":{"next":"/MARKER?MARKER=MARKER"}}`, `{"data":[],"links":{"next":["MARKER"]}}`,
-		`{"data":[{"id":1,"users":["MARKER"]}]}`, `{"data":[{"id":1}],"MARKER":MARKER}`,
-	} {
-		_, err := listContacts(t, body)
-		assertNoMarker(t, err, body)
-	}
-	for _, body := range []string{`{"id":1,"duration":"MARKER"}`, `{"id":1,"participants":[{"id":"MARKER"}]}`, `{"id":1,"participants":"MARKER","MARKER":0}`} {
-		_, err := getMeeting(t, body)
-		assertNoMarker(t, err, body)
-	}
-	for _, body := range []string{
-		`{"id":1,"attachment":"MARKER"}`, `{"id":1,"attachment":[{"id":"MARKER","MARKER":1}]}`, `{"id":1,"context":"MARKER"}`, `{"id":1,"context":{"ip":{"MARKER":1}}}`,
-		`{"id":1,"author":{"id":"MARKER"}}`, `{"id":1,"buttons":[{"MARKER":1,"reaction":"MARKER"}]}`,
-	} {
-		_, err := getMessage(t, body)
-		assertNoMarker(t, err, body)
+// assertRoundTrip puts a value through encoding/json, by itself and inside others, by value and by pointer.
+func assertRoundTrip(t *testing.T, pointer reflect.Value) {
+	t.Helper()
+	list := reflect.MakeSlice(reflect.SliceOf(pointer.Type().Elem()), 2, 2)
+	list.Index(0).Set(pointer.Elem())
+	named := reflect.MakeMap(reflect.MapOf(reflect.TypeFor[string](), pointer.Type()))
+	named.SetMapIndex(reflect.ValueOf("a"), pointer)
+	for _, v := range []reflect.Value{pointer, pointer.Elem(), list, named} {
+		text, err := json.Marshal(v.Interface())
+		require.NoError(t, err)
+		back := reflect.New(v.Type())
+		require.NoError(t, json.Unmarshal(text, back.Interface()), "%s", text)
+		require.Equal(t, v.Interface(), back.Elem().Interface(), "%s", text)
 	}
 }
 
-func assertNoMarker(t *testing.T, err error, body string) {
+func TestJSONRoundTrip(t *testing.T) {
+	for _, of := range testkit.JSONTypes() {
+		t.Run(of.Name(), func(t *testing.T) {
+			assertRoundTrip(t, testkit.Filled(t, of))
+		})
+	}
+}
+
+func TestJSONRoundTripOfZero(t *testing.T) {
+	for _, of := range testkit.JSONTypes() {
+		t.Run(of.Name(), func(t *testing.T) {
+			assertRoundTrip(t, reflect.New(of))
+			text, err := json.Marshal(reflect.New(of).Interface())
+			require.NoError(t, err)
+			assert.Contains(t, []string{`{}`, `{"id":0}`, `""`}, string(text))
+		})
+	}
+}
+
+// Null and absent stay apart, field by field.
+func TestJSONRoundTripOfOptionals(t *testing.T) {
+	for _, of := range testkit.RequestTypes() {
+		for i := range of.NumField() {
+			v := reflect.New(of)
+			optional, ok := testkit.AsOptional(v.Elem().Field(i))
+			if !ok {
+				continue
+			}
+			require.NoError(t, optional.UnmarshalJSON([]byte("null")))
+			text, err := json.Marshal(v.Interface())
+			require.NoError(t, err)
+			name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+			assert.JSONEq(t, `{"`+name+`":null}`, string(text))
+			assertRoundTrip(t, v)
+		}
+	}
+}
+
+// What is written has the names of the catalogue, instants in milliseconds and durations in minutes.
+func TestJSONForm(t *testing.T) {
+	for _, of := range testkit.JSONTypes() {
+		t.Run(of.Name(), func(t *testing.T) {
+			text, err := json.Marshal(testkit.Filled(t, of).Interface())
+			require.NoError(t, err)
+			var written map[string]json.RawMessage
+			require.NoError(t, json.Unmarshal(text, &written))
+			for i := range of.NumField() {
+				assertField(t, of.Field(i), written)
+			}
+		})
+	}
+}
+
+func assertField(t *testing.T, field reflect.StructField, written map[string]json.RawMessage) {
 	t.Helper()
-	if !assert.Error(t, err, body) {
+	if field.Name == "Extra" {
+		assert.JSONEq(t, `{"b":1,"a":[null,9007199254740993]}`, string(written["x_new"]))
+		assert.JSONEq(t, `"é"`, string(written["X"]))
 		return
 	}
-	for _, text := range everyText(err) {
-		assert.NotContains(t, text, marker, "for %.80s", body)
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	assert.Regexp(t, `^[a-z]+(_[a-z]+)*$`, name)
+	require.Contains(t, written, name)
+	switch field.Type {
+	case reflect.TypeFor[time.Time](), reflect.TypeFor[drift.Optional[time.Time]]():
+		assert.Equal(t, fmt.Sprint(testkit.FillTime.UnixMilli()), string(written[name]), name)
+	case reflect.TypeFor[time.Duration](), reflect.TypeFor[drift.Optional[time.Duration]]():
+		assert.Equal(t, "45", string(written[name]), name)
 	}
 }
 
-// everyText prints an error and everything that it wraps in every way.
-func everyText(err error) []string {
-	texts := []string{err.Error(), logged(err)}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%d", "%s", "%x"} {
-		text := fmt.Sprintf(verb, err)
-		texts = append(texts, strings.ReplaceAll(text, fmt.Sprintf("%x", marker), marker))
-	}
-	switch wrapper := err.(type) {
-	case interface{ Unwrap() error }:
-		if inner := wrapper.Unwrap(); inner != nil {
-			texts = append(texts, everyText(inner)...)
-		}
-	case interface{ Unwrap() []error }:
-		for _, inner := range wrapper.Unwrap() {
-			texts = append(texts, everyText(inner)...)
-		}
-	}
-	return texts
+// A record by itself may lack an id, unlike one in an answer.
+func TestJSONWithoutID(t *testing.T) {
+	var c drift.Contact
+	require.NoError(t, json.Unmarshal([]byte(`{"email":"a@b"}`), &c))
+	assert.Equal(t, drift.Contact{Email: "a@b"}, c)
 }
 
-func logged(err error) string {
+// Whatever an answer held can be kept, also what is no good JSON.
+func TestJSONOfOddExtras(t *testing.T) {
+	for _, value := range []string{`{"a":1,"a":2}`, `"\ud83d"`, "\"\xff\"", `{"\ud83d":"\ude00"}`, `1e400`, `-0`} {
+		var c drift.Contact
+		require.NoError(t, json.Unmarshal([]byte(`{"id":1,"x":`+value+`}`), &c), value)
+		text, err := json.Marshal(c)
+		require.NoError(t, err, value)
+		var back drift.Contact
+		require.NoError(t, json.Unmarshal(text, &back), value)
+		again, err := json.Marshal(back)
+		require.NoError(t, err, value)
+		assert.Equal(t, string(text), string(again), value)
+	}
+}
+
+// What cannot be told in the API's units is an error, not another value.
+func TestJSONRefusesOtherUnits(t *testing.T) {
+	for _, v := range []any{
+		drift.Meeting{ID: 1, Duration: 90 * time.Second}, drift.MeetingCreateRequest{Duration: time.Second},
+		drift.MeetingUpdateRequest{Duration: drift.Set(time.Second)}, drift.MeetingUpdateRequest{StartAt: drift.Set(time.Time{})},
+		drift.Contact{CustomAttributes: drift.Attributes{"a": json.Number("one")}}, drift.Contact{CustomAttributes: drift.Attributes{"a": func() {}}},
+	} {
+		_, err := json.Marshal(v)
+		assert.Error(t, err, "%+v", v)
+	}
+}
+
+// An object type without Extra would lose what it does not know.
+func TestEveryObjectHasExtra(t *testing.T) {
+	seen := map[reflect.Type]bool{reflect.TypeFor[time.Time](): true}
+	var visit func(of reflect.Type)
+	visit = func(of reflect.Type) {
+		switch of.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			visit(of.Elem())
+		case reflect.Struct:
+			if seen[of] {
+				return
+			}
+			seen[of] = true
+			extra, found := of.FieldByName("Extra")
+			if assert.True(t, found, of.Name()) {
+				assert.Equal(t, reflect.TypeFor[map[string]json.RawMessage](), extra.Type)
+				assert.Contains(t, string(extra.Tag), "embed")
+			}
+			for i := range of.NumField() {
+				visit(of.Field(i).Type)
+			}
+		}
+	}
+	for _, of := range testkit.RecordTypes() {
+		visit(of)
+	}
+	assert.Len(t, seen, 1+len(testkit.RecordTypes())+6)
+}
+
+func TestID(t *testing.T) {
+	assert.Equal(t, "9223372036854775807", drift.ConversationID(maxID).String())
+	assert.Equal(t, "-1", drift.ContactID(-1).String())
+	for text, want := range map[string]drift.TagID{`7`: 7, `"7"`: 7, `null`: 0, `-7`: -7} {
+		id := drift.TagID(99)
+		require.NoError(t, json.Unmarshal([]byte(`[`+text+`]`), &[]*drift.TagID{&id}))
+		require.NoError(t, id.UnmarshalJSON([]byte(text)))
+		assert.Equal(t, want, id)
+	}
+	text, err := json.Marshal(map[drift.TagID]drift.TagID{7: maxID})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"7":9223372036854775807}`, string(text))
+	var back map[drift.TagID]drift.TagID
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Equal(t, map[drift.TagID]drift.TagID{7: maxID}, back)
+	for _, text := range testkit.RefusedIntegers {
+		id := drift.TagID(99)
+		require.Error(t, json.Unmarshal([]byte(text), &id), text)
+	}
+}
+
+func TestCompanyID(t *testing.T) {
+	assert.Equal(t, "1_a.com", drift.CompanyID("1_a.com").String())
+	text, err := json.Marshal(drift.CompanyID("12"))
+	require.NoError(t, err)
+	assert.Equal(t, `"12"`, string(text))
+	var id drift.CompanyID
+	require.NoError(t, json.Unmarshal([]byte(`12.50`), &id))
+	assert.Equal(t, drift.CompanyID("12.50"), id)
+	require.Error(t, json.Unmarshal([]byte(`{}`), &id))
+	require.Error(t, json.Unmarshal([]byte(`[]`), &id))
+	require.NoError(t, json.Unmarshal([]byte(`true`), &id))
+	assert.Equal(t, drift.CompanyID("true"), id)
+}
+
+func TestOptional(t *testing.T) {
+	var absent drift.Optional[string]
+	for name, test := range map[string]struct {
+		o                  drift.Optional[string]
+		set, null, isZero  bool
+		value, text, field string
+	}{
+		"absent": {absent, false, false, true, "", `null`, `{}`},
+		"null":   {drift.Null[string](), false, true, false, "", `null`, `{"a":null}`},
+		"set":    {drift.Set("x"), true, false, false, "x", `"x"`, `{"a":"x"}`},
+		"empty":  {drift.Set(""), true, false, false, "", `""`, `{"a":""}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, test.set, test.o.IsSet())
+			assert.Equal(t, test.null, test.o.IsNull())
+			assert.Equal(t, test.isZero, test.o.IsZero())
+			value, ok := test.o.Get()
+			assert.Equal(t, test.set, ok)
+			assert.Equal(t, test.value, value)
+			text, err := json.Marshal(test.o)
+			require.NoError(t, err)
+			assert.Equal(t, test.text, string(text))
+			text, err = json.Marshal(struct {
+				A drift.Optional[string] `json:"a,omitzero"`
+			}{test.o})
+			require.NoError(t, err)
+			assert.Equal(t, test.field, string(text))
+		})
+	}
+	text, err := json.Marshal(drift.Set([]string(nil)))
+	require.NoError(t, err)
+	assert.Equal(t, `[]`, string(text))
+	require.Error(t, json.Unmarshal([]byte(`7`), &absent))
+	value, _ := drift.Set(7).Get()
+	assert.Equal(t, 7, value)
+}
+
+func TestAttributes(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	a := drift.Attributes{
+		"text": "pro", "number": json.Number("12"), "numeric": "12", "big": json.Number("9007199254740993"), "fraction": json.Number("0.5"),
+		"exponent": json.Number("1e2"), "int": 12, "int8": int8(12), "uint64": uint64(1 << 63), "float": 1767225600000.0, "float32": float32(0.5),
+		"yes": true, "none": nil, "list": []any{}, "ms": json.Number("1767225600000"), "msText": "1767225600000",
+		"rfc": "2026-01-01T02:00:00+02:00", "time": at.In(time.FixedZone("", 3600)), "noZone": "2026-01-01T00:00:00", "zero": json.Number("0"),
+	}
+	check := func(get func(key string) (any, bool), good map[string]any) {
+		t.Helper()
+		for key := range a {
+			value, ok := get(key)
+			want, wantOK := good[key]
+			if assert.Equal(t, wantOK, ok, key) && ok {
+				assert.Equal(t, want, value, key)
+			}
+		}
+		_, ok := get("missing")
+		assert.False(t, ok)
+	}
+	check(func(key string) (any, bool) { return a.String(key) }, map[string]any{
+		"text": "pro", "numeric": "12", "msText": "1767225600000", "rfc": "2026-01-01T02:00:00+02:00", "noZone": "2026-01-01T00:00:00",
+	})
+	check(func(key string) (any, bool) { return a.Int64(key) }, map[string]any{
+		"number": int64(12), "numeric": int64(12), "exponent": int64(100), "big": int64(9007199254740993), "int": int64(12), "int8": int64(12), "float": int64(1767225600000), "zero": int64(0),
+		"ms": int64(1767225600000), "msText": int64(1767225600000),
+	})
+	check(func(key string) (any, bool) { return a.Float64(key) }, map[string]any{
+		"number": 12.0, "numeric": 12.0, "big": 9007199254740992.0, "fraction": 0.5, "exponent": 100.0, "zero": 0.0, "int": 12.0, "int8": 12.0,
+		"uint64": 9223372036854775808.0, "float": 1767225600000.0, "float32": 0.5, "ms": 1767225600000.0, "msText": 1767225600000.0,
+	})
+	check(func(key string) (any, bool) { return a.Bool(key) }, map[string]any{"yes": true})
+	seconds := func(n int64) time.Time { return time.UnixMilli(n).UTC() }
+	check(func(key string) (any, bool) { return a.Time(key) }, map[string]any{
+		"ms": at, "msText": at, "rfc": at, "time": at, "float": at, "number": seconds(12), "numeric": seconds(12), "big": seconds(9007199254740993),
+		"int": seconds(12), "int8": seconds(12), "exponent": seconds(100),
+	})
+	var none drift.Attributes
+	_, ok := none.String("a")
+	assert.False(t, ok)
+}
+
+func TestAttributesJSON(t *testing.T) {
+	a := drift.Attributes{"old": true}
+	require.NoError(t, json.Unmarshal([]byte(`{"n":9007199254740993}`), &a))
+	assert.Equal(t, drift.Attributes{"n": json.Number("9007199254740993")}, a)
+	require.NoError(t, a.UnmarshalJSON([]byte(`null`)))
+	assert.Nil(t, a)
+	for _, text := range []string{`[]`, `"a"`, `7`, `true`} {
+		require.Error(t, json.Unmarshal([]byte(text), &a), text)
+	}
+	for _, text := range []string{``, `{`, `{"a"`, `{"a":`, `{"a":[`, `{} x`, `{"a":[1,]}`, `{"a":tru}`} {
+		require.Error(t, a.UnmarshalJSON([]byte(text)), text)
+	}
+}
+
+func TestSecret(t *testing.T) {
+	secret := drift.Secret("hunter2")
+	assert.Equal(t, "hunter2", secret.Reveal())
+	holder := struct {
+		S drift.Secret
+		P *drift.Secret
+		L []drift.Secret
+		M map[string]drift.Secret
+	}{secret, &secret, []drift.Secret{secret}, map[string]drift.Secret{"a": secret}}
+	var texts []string
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%t", "%c", "%U", "%o", "%e", "%g", "%10s", "%.3s", "%T", "%Z"} {
+		texts = append(texts, fmt.Sprintf(verb, secret), fmt.Sprintf(verb, &secret), fmt.Sprintf(verb, holder), fmt.Sprintf(verb, &holder))
+	}
+	texts = append(texts, secret.String(), secret.GoString(), secret.LogValue().String(), fmt.Sprint(secret), fmt.Errorf("a: %v", secret).Error(),
+		testkit.Encoded(t, secret), testkit.Encoded(t, &secret), testkit.Encoded(t, holder), logOf(secret), logOf(holder))
+	for _, text := range texts {
+		assert.NotContains(t, text, "hunter")
+		assert.NotContains(t, strings.ToLower(text), "68756e746572") // the same in hexadecimal
+		assert.NotContains(t, strings.ToLower(text), "68 75 6e")
+	}
+	assert.Equal(t, `"REDACTED"`, testkit.Encoded(t, secret))
+	assert.Equal(t, "REDACTED", fmt.Sprintf("%s", secret))
+}
+
+func logOf(v any) string {
 	var log bytes.Buffer
-	slog.New(slog.NewTextHandler(&log, nil)).Error("failed", "err", err)
-	slog.New(slog.NewJSONHandler(&log, nil)).Error("failed", "err", err)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("a", "v", v)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("a", slog.Any("v", v), slog.Group("g", "v", v))
 	return log.String()
-}
-
-// The walk itself finds what is there.
-func TestEveryTextFinds(t *testing.T) {
-	inner := errors.New(marker)
-	for _, err := range []error{inner, fmt.Errorf("a: %w", inner), errors.Join(errors.New("a"), inner)} {
-		assert.Contains(t, strings.Join(everyText(err), " "), marker)
-	}
 }

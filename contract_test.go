@@ -1,12 +1,22 @@
 package drift_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -291,17 +301,6 @@ func TestEveryOperationDroppedConnection(t *testing.T) {
 	})
 }
 
-func TestTrapServerCounts(t *testing.T) {
-	trap, calls := testkit.TrapServer(t)
-	redirecting := httptest.NewServer(http.RedirectHandler(trap, http.StatusTemporaryRedirect))
-	defer redirecting.Close()
-	resp, err := redirecting.Client().Get(redirecting.URL)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	redirecting.Client().CloseIdleConnections()
-	assert.Equal(t, 1, calls(), "an ordinary client falls into the trap")
-}
-
 func TestEveryOperationRedirected(t *testing.T) {
 	trap, calls := testkit.TrapServer(t)
 	var mu sync.Mutex
@@ -420,4 +419,335 @@ func spoilPlain(field reflect.Value) bool {
 		return false
 	}
 	return true
+}
+
+func TestMethodsAreTheCatalogue(t *testing.T) {
+	var got, want []string
+	for service, methods := range testkit.Services() {
+		for method := range methods.Methods() {
+			got = append(got, service+"."+method.Name)
+		}
+	}
+	for _, op := range testkit.Catalogue(t) {
+		for _, call := range op.Calls {
+			want = append(want, call.Service+"."+call.Method)
+		}
+	}
+	assert.ElementsMatch(t, want, got)
+}
+
+// Every method takes a context, the arguments that the catalogue names, and call options.
+func TestMethodSignatures(t *testing.T) {
+	for _, op := range testkit.Catalogue(t) {
+		for _, call := range op.Calls {
+			signature := method(t, call).Type
+			if assert.Equal(t, len(call.Arguments)+1, signature.NumIn(), "arguments of %s.%s", call.Service, call.Method) {
+				assert.Equal(t, reflect.TypeFor[context.Context](), signature.In(0))
+				assert.Equal(t, reflect.TypeFor[[]drift.CallOption](), signature.In(signature.NumIn()-1))
+				assert.True(t, signature.IsVariadic())
+			}
+		}
+	}
+}
+
+func method(t testing.TB, call testkit.GoCall) reflect.Method {
+	t.Helper()
+	service, ok := testkit.Services()[call.Service]
+	require.True(t, ok, call.Service)
+	found, ok := service.MethodByName(call.Method)
+	require.True(t, ok, "%s.%s", call.Service, call.Method)
+	return found
+}
+
+// spoken lists the parameters of an operation that no request or options type names: they are arguments of their own, or
+// repeat one.
+var spoken = map[string][]string{
+	"conversations.listByStatus": {"status"},
+	"messages.create":            {"conversation_id"},
+	"contacts.upsertByEmail":     {"email"},
+	"contacts.matchEmail":        {"email"},
+	"driftbot.trigger":           {"conversation_id"},
+}
+
+func TestParameterNames(t *testing.T) {
+	for _, op := range testkit.Catalogue(t) {
+		t.Run(op.Name, func(t *testing.T) {
+			tag := "json"
+			if op.Method == "GET" {
+				tag = "query"
+			}
+			for _, call := range op.Calls {
+				names := spoken[op.Name]
+				for _, argument := range testkit.StructArguments(method(t, call).Type) {
+					names = append(slices.Clone(names), tagNames(t, argument, tag)...)
+				}
+				assert.ElementsMatch(t, op.Parameters, names, "%s.%s", call.Service, call.Method)
+			}
+		})
+	}
+}
+
+// tagNames returns the names of a struct's fields on the wire. Only paging has none.
+func tagNames(t *testing.T, of reflect.Type, tag string) []string {
+	t.Helper()
+	var names []string
+	for _, field := range reflect.VisibleFields(of) {
+		name, _, _ := strings.Cut(field.Tag.Get(tag), ",")
+		if name != "" {
+			names = append(names, name)
+			continue
+		}
+		assert.Contains(t, []string{"Limit int", "Cursor string"}, field.Name+" "+field.Type.String(), "%s", of)
+		assert.Equal(t, "query", tag, "%s pages", of)
+	}
+	return names
+}
+
+// Every list pages, and nothing else does.
+func TestListsPage(t *testing.T) {
+	for _, op := range testkit.Catalogue(t) {
+		for _, call := range op.Calls {
+			for _, argument := range testkit.StructArguments(method(t, call).Type) {
+				_, hasLimit := argument.FieldByName("Limit")
+				_, hasCursor := argument.FieldByName("Cursor")
+				isList := len(op.Calls) == 2 // one page, and all of them
+				assert.Equal(t, isList, hasLimit, "%s", argument)
+				assert.Equal(t, isList, hasCursor, "%s", argument)
+			}
+		}
+	}
+}
+
+// A record is never a request.
+func TestRequestsAreNoRecords(t *testing.T) {
+	for _, service := range testkit.Services() {
+		for method := range service.Methods() {
+			for _, argument := range testkit.StructArguments(method.Type) {
+				assert.Regexp(t, "(Request|Options)$", argument.Name())
+			}
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the golden requests and records in testdata")
+
+// goldenCall is a call of one operation with every parameter set. It returns the record, or the page's items and cursor.
+type goldenCall func(ctx context.Context, c *drift.Client) (any, error)
+
+func instant(seconds int64) time.Time { return time.UnixMilli(1767225600123 + 1000*seconds) }
+
+var (
+	goldenAttributes = drift.Attributes{"plan": "pro", "seats": 12, "active": true}
+	goldenBody       = "<p>Hello & welcome</p>"
+	goldenLabels     = []string{"hot", "eu"}
+	goldenTags       = []string{"vip", "a&b=c"}
+)
+
+// goldenCalls has one call for every operation of the catalogue. The calls stand in the test files of the resources.
+func goldenCalls() map[string]goldenCall {
+	calls := map[string]goldenCall{}
+	for _, resource := range []map[string]goldenCall{
+		conversationCalls, messageCalls, contactCalls, noteCalls,
+		tagCalls, companyCalls, meetingCalls, driftbotCalls,
+	} {
+		maps.Copy(calls, resource)
+	}
+	return calls
+}
+
+// pageOf is a page whose item type is of no interest.
+type pageOf struct {
+	items any
+	next  string
+}
+
+func page[T any](p *drift.Page[T], err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return pageOf{p.Items, p.Next}, nil
+}
+
+// nextCursors are the cursors that the answers of a list hold: a bare array has none.
+var nextCursors = map[string]string{"snake": "cursor-2", "camel": "cursor-2", "bare": ""}
+
+func TestGolden(t *testing.T) {
+	calls := goldenCalls()
+	for _, op := range testkit.Catalogue(t) {
+		t.Run(op.Name, func(t *testing.T) {
+			call, ok := calls[op.Name]
+			require.True(t, ok, "no call of this operation")
+			snake := goldenExchange(t, op, "snake", call)
+			compareGolden(t, op.Name, "record.golden", indented(t, snake))
+			assertEveryField(t, reflect.ValueOf(snake))
+			for _, form := range []string{"camel", "bare"} {
+				record := goldenExchange(t, op, form, call)
+				assert.Equal(t, snake, record, form)
+				assert.Equal(t, string(indented(t, snake)), string(indented(t, record)), form)
+			}
+		})
+	}
+	assert.Len(t, calls, 34)
+}
+
+// assertEveryField fails where the golden answers lack a field of a record. Of a list the first item has all.
+func assertEveryField(t *testing.T, record reflect.Value) {
+	t.Helper()
+	switch record.Kind() {
+	case reflect.Slice:
+		assertEveryField(t, record.Index(0))
+	case reflect.Pointer:
+		assertEveryField(t, record.Elem())
+	case reflect.Struct:
+		for field, value := range record.Fields() {
+			assert.False(t, value.IsZero(), "%s.%s", record.Type(), field.Name)
+		}
+	}
+}
+
+// goldenExchange makes a call that is answered in one of the accepted forms, and returns the record or the page's items.
+func goldenExchange(t *testing.T, op testkit.Operation, form string, call goldenCall) any {
+	t.Helper()
+	var request []byte
+	client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		request = requestText(t, r)
+		testkit.Respond(http.StatusOK, string(goldenFile(t, op.Name, form+".json")))(w, r)
+	})
+	result, err := call(t.Context(), client)
+	require.NoError(t, err, form)
+	compareGolden(t, op.Name, "request.golden", request)
+	assertParameters(t, op, request)
+	if page, ok := result.(pageOf); ok {
+		assert.Equal(t, nextCursors[form], page.next, form)
+		return page.items
+	}
+	return result
+}
+
+// transportHeaders are net/http's own.
+var transportHeaders = []string{"Accept-Encoding"}
+
+// requestText writes a request as it came, but for the token, the SDK's version and what net/http adds by itself.
+func requestText(t *testing.T, r *http.Request) []byte {
+	body, err := io.ReadAll(r.Body)
+	assert.NoError(t, err)
+	var text bytes.Buffer
+	fmt.Fprintln(&text, r.Method, r.RequestURI)
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if !slices.Contains(transportHeaders, name) {
+			fmt.Fprintf(&text, "%s: %s\n", name, redactedHeader(name, strings.Join(r.Header[name], ", ")))
+		}
+	}
+	fmt.Fprintln(&text)
+	text.Write(body)
+	return text.Bytes()
+}
+
+func redactedHeader(name, value string) string {
+	switch name {
+	case "Authorization":
+		return strings.Replace(value, testkit.Token, "REDACTED", 1)
+	case "User-Agent":
+		product, _, _ := strings.Cut(value, "/")
+		return product
+	}
+	return value
+}
+
+var mapKey = regexp.MustCompile(`\[.*\]$`)
+
+// assertParameters holds the names that a request sent against the catalogue: all of them, and no others but for paging.
+func assertParameters(t *testing.T, op testkit.Operation, request []byte) {
+	t.Helper()
+	head, body, _ := bytes.Cut(request, []byte("\n\n"))
+	uri, err := url.Parse(strings.Fields(string(head))[1])
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for name := range uri.Query() {
+		names[mapKey.ReplaceAllString(name, "")] = true
+	}
+	var fields map[string]json.RawMessage
+	if len(body) > 0 {
+		require.NoError(t, json.Unmarshal(body, &fields))
+	}
+	for name := range fields {
+		names[name] = true
+	}
+	if op.Name == "conversations.listByStatus" {
+		names["status"] = true // in the path
+	}
+	delete(names, "limit")
+	delete(names, "next")
+	assert.ElementsMatch(t, op.Parameters, slices.Collect(maps.Keys(names)))
+}
+
+func indented(t *testing.T, record any) []byte {
+	t.Helper()
+	text, err := json.MarshalIndent(record, "", "  ")
+	require.NoError(t, err)
+	return append(text, '\n')
+}
+
+func goldenFile(t *testing.T, elements ...string) []byte {
+	text, err := os.ReadFile(filepath.Join(append([]string{"testdata"}, elements...)...))
+	assert.NoError(t, err)
+	return text
+}
+
+func compareGolden(t *testing.T, operation, name string, got []byte) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.WriteFile(filepath.Join("testdata", operation, name), got, 0o644))
+		return
+	}
+	assert.Equal(t, string(goldenFile(t, operation, name)), string(got), "%s of %s; -update accepts the change", name, operation)
+}
+
+// Every folder belongs to an operation.
+func TestGoldenFolders(t *testing.T) {
+	entries, err := os.ReadDir("testdata")
+	require.NoError(t, err)
+	for _, entry := range entries {
+		if entry.IsDir() && entry.Name() != "fuzz" {
+			assert.Contains(t, goldenCalls(), entry.Name())
+		}
+	}
+}
+
+// What is absent is not sent: not even the empty list of a POST, nor a zero instant.
+func TestZeroRequestsSendNothing(t *testing.T) {
+	calls := map[string]goldenCall{
+		"conversations": func(ctx context.Context, c *drift.Client) (any, error) {
+			return c.Conversations.Create(ctx, drift.ConversationCreateRequest{Labels: []string{}, Tags: []string{}, Users: []drift.UserID{}})
+		},
+		"from scratch": func(ctx context.Context, c *drift.Client) (any, error) {
+			return c.Conversations.CreateFromScratch(ctx, drift.ConversationCreateFromScratchRequest{CustomAttributes: drift.Attributes{}})
+		},
+		"contacts": func(ctx context.Context, c *drift.Client) (any, error) {
+			return c.Contacts.Create(ctx, drift.ContactCreateRequest{})
+		},
+		"tags": func(ctx context.Context, c *drift.Client) (any, error) {
+			return c.Tags.Create(ctx, drift.TagCreateRequest{})
+		},
+		"meetings": func(ctx context.Context, c *drift.Client) (any, error) {
+			return c.Meetings.Create(ctx, drift.MeetingCreateRequest{})
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				assert.Equal(t, "{}", string(body))
+				testkit.Respond(http.StatusOK, `{"id":1}`)(w, r)
+			})
+			_, err := call(t.Context(), client)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// reply is an answer of a network in memory.
+func reply(status int, header http.Header, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}
 }
