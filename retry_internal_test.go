@@ -1,99 +1,17 @@
 package drift
 
 import (
-	"bytes"
-	"crypto/tls"
-	"errors"
-	"fmt"
-	"io"
 	"math"
 	"math/big"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 )
-
-func TestJudge(t *testing.T) {
-	temporary := &net.DNSError{Err: "server misbehaving", IsTemporary: true}
-	tests := []struct {
-		name              string
-		a                 answer
-		once, mayRepeated verdict
-	}{
-		{"stopped", answer{stopped: errors.New("no token")}, finish, finish},
-		{"not sent", answer{err: io.EOF, broken: true}, again, again},
-		{"temporary DNS", answer{err: temporary, broken: true}, again, again},
-		{"no such host", answer{err: &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, broken: true}, finish, finish},
-		{"certificate", answer{err: &tls.CertificateVerificationError{Err: io.EOF}, broken: true}, finish, finish},
-		{"no answer", answer{err: io.EOF, broken: true, sent: true}, finish, again},
-		{"not usable", answer{err: ErrTooLarge, sent: true, status: 200}, finish, finish},
-		{"200", answer{status: 200, sent: true}, finish, finish},
-		{"401", answer{status: 401, sent: true}, withNewToken, withNewToken},
-		{"403", answer{status: 403, sent: true}, finish, finish},
-		{"403 authentication_error", said(403, authenticationError), withNewToken, withNewToken},
-		{"403 quota", said(403, "monthly_quota"), finish, finish},
-		{"402", answer{status: 402, sent: true}, finish, finish},
-		{"404", answer{status: 404, sent: true}, finish, finish},
-		{"408", answer{status: 408, sent: true}, finish, again},
-		{"429", answer{status: 429, sent: true}, afterPause, afterPause},
-		{"429 quota", said(429, "QUOTA_EXCEEDED"), finish, finish},
-		{"500", answer{status: 500, sent: true}, finish, again},
-		{"501", answer{status: 501, sent: true}, finish, finish},
-		{"502", answer{status: 502, sent: true}, finish, again},
-		{"503", answer{status: 503, sent: true}, finish, again},
-		{"504", answer{status: 504, sent: true}, finish, again},
-		{"505", answer{status: 505, sent: true}, finish, finish},
-	}
-	for _, test := range tests {
-		assert.Equal(t, test.once, judge(&test.a, false), test.name)
-		assert.Equal(t, test.mayRepeated, judge(&test.a, true), test.name)
-	}
-}
-
-func said(status int, kind string) answer {
-	return answer{status: status, sent: true, buffer: bytes.NewBufferString(fmt.Sprintf(`{"error":{"type":%q}}`, kind))}
-}
-
-func TestMayBeApplied(t *testing.T) {
-	for name, test := range map[string]struct {
-		a    answer
-		want bool
-	}{
-		"stopped":       {answer{stopped: io.EOF, sent: true}, false},
-		"not sent":      {answer{err: io.EOF}, false},
-		"no answer":     {answer{err: io.EOF, sent: true}, true},
-		"redirect":      {answer{err: fmt.Errorf("%w (status 307)", errRedirect), sent: true, status: 307}, false},
-		"200, not JSON": {answer{err: ErrUnexpectedContent, sent: true, status: 200}, true},
-		"303":           {answer{err: errRedirect, sent: true, status: 303}, true},
-		"304":           {answer{sent: true, status: 304}, false},
-		"odd success":   {answer{sent: true, status: 201}, true},
-		"400":           {answer{sent: true, status: 400}, false},
-		"408":           {answer{sent: true, status: 408}, true},
-		"429":           {answer{sent: true, status: 429}, false},
-		"499":           {answer{sent: true, status: 499}, false},
-		"500":           {answer{sent: true, status: 500}, true},
-		"505":           {answer{sent: true, status: 505}, true},
-	} {
-		assert.Equal(t, test.want, test.a.mayBeApplied(), name)
-	}
-}
-
-func TestRetryPolicyDefaults(t *testing.T) {
-	assert.Equal(t, RetryPolicy{3, 500 * time.Millisecond, 20 * time.Second, time.Minute, 10}, RetryPolicy{}.withDefaults())
-	own := RetryPolicy{5, time.Second, time.Minute, time.Hour, -1}
-	assert.Equal(t, own, own.withDefaults())
-	for _, wrong := range []RetryPolicy{{MaxAttempts: -1}, {MinBackoff: -1}, {MaxBackoff: -1}, {MaxRetryAfter: -1}} {
-		assert.Error(t, wrong.check())
-	}
-	assert.NoError(t, RetryPolicy{Budget: -1}.check())
-}
 
 func TestBound(t *testing.T) {
 	p := RetryPolicy{}.withDefaults()
@@ -112,15 +30,6 @@ func TestBound(t *testing.T) {
 	assert.Equal(t, time.Duration(math.MaxInt64), last)
 }
 
-func TestJitter(t *testing.T) {
-	assert.Zero(t, jitter(0))
-	assert.Zero(t, jitter(-1))
-	for range 1000 {
-		d := jitter(10)
-		assert.True(t, d >= 0 && d < 10)
-	}
-}
-
 // A delay as long as a Duration can be must not wrap around when jitter is added.
 func TestScheduleDoesNotOverflow(t *testing.T) {
 	c := new(call)
@@ -132,51 +41,6 @@ func TestScheduleDoesNotOverflow(t *testing.T) {
 			assert.GreaterOrEqual(t, c.delay, c.last.retryAfter(), value)
 		}
 	}
-}
-
-func TestBudget(t *testing.T) {
-	b := newBudget(2)
-	assert.True(t, b.spend())
-	assert.True(t, b.spend())
-	assert.False(t, b.spend())
-	for range 4 {
-		b.earn()
-	}
-	assert.False(t, b.spend())
-	b.earn()
-	assert.True(t, b.spend())
-	for range 1000 {
-		b.earn()
-	}
-	assert.True(t, b.spend())
-	assert.True(t, b.spend())
-	assert.False(t, b.spend())
-
-	boundless := newBudget(-1)
-	for range 1000 {
-		assert.True(t, boundless.spend())
-		boundless.earn()
-	}
-}
-
-func TestBudgetOfManyCallers(t *testing.T) {
-	b := newBudget(100)
-	var mu sync.Mutex
-	spent := 0
-	var group sync.WaitGroup
-	for range 50 {
-		group.Go(func() {
-			for range 10 {
-				if b.spend() {
-					mu.Lock()
-					spent++
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	group.Wait()
-	assert.Equal(t, 100, spent)
 }
 
 func TestParseRetryAfterWithoutADate(t *testing.T) {
@@ -201,32 +65,12 @@ func TestBoundDoublesUpToAnyMaximum(t *testing.T) {
 	}
 }
 
-func TestBudgetOfNothing(t *testing.T) {
-	b := newBudget(0)
-	assert.False(t, b.spend())
-	b.earn()
-	assert.False(t, b.spend())
-}
-
 // The last second that fits a Duration is rounded up to itself.
 func TestFractionOfTheLastSecond(t *testing.T) {
 	for _, value := range []string{"9223372036", "9223372036.9", "9223372035.9"} {
 		got := parseRetryAfter(http.Header{"Retry-After": {value}}, time.Time{})
 		assert.Equal(t, 9_223_372_036*time.Second, got, value)
 	}
-}
-
-// Not even a fifth of an attempt is kept beyond the budget.
-func TestFullBudgetEarnsNothing(t *testing.T) {
-	b := newBudget(1)
-	for range 100 {
-		b.earn()
-	}
-	assert.True(t, b.spend())
-	for range attemptCost - 1 {
-		b.earn()
-	}
-	assert.False(t, b.spend())
 }
 
 // The oracle reads seconds and dates with regular expressions and integers of any size.

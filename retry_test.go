@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -123,6 +124,19 @@ func TestBudgetInAnOutage(t *testing.T) {
 	}
 }
 
+func TestBudgetOfManyCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503)}}
+		client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 100}))
+		var callers sync.WaitGroup
+		for range 100 {
+			callers.Go(func() { assert.Error(t, testkit.Get(t.Context(), client)) })
+		}
+		callers.Wait()
+		assert.Len(t, network.Requests(), 100+100)
+	})
+}
+
 func TestSuccessesEarnBudgetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := new(testkit.Network)
@@ -145,6 +159,10 @@ func TestSuccessesEarnBudgetBack(t *testing.T) {
 		}
 		assert.Equal(t, 3, requests(testkit.Answer(500)), "no more than the budget")
 		assert.Equal(t, 1, requests(testkit.Answer(500)))
+		for range 4 {
+			requests(testkit.Answer(200))
+		}
+		assert.Equal(t, 1, requests(testkit.Answer(500)), "a full budget has earned nothing")
 		assert.Equal(t, 3, requests(testkit.Answer(429)), "waits that the service asks for are free")
 	})
 }
