@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -334,4 +336,75 @@ func FuzzRequest(f *testing.F) {
 		}
 		require.Empty(t, got.Header)
 	})
+}
+
+// The texts that an error takes from a body are short and printable. They never show the token, wherever the service
+// repeats it and however it hides it.
+func FuzzParseAPIError(f *testing.F) {
+	const secret = "MARKED-secret.0123456789"
+	for _, body := range []string{
+		``, `null`, `[]`, `7`, `"text"`, `{}`, `{"error":null}`, `{"error":7}`, `{"error":"text"}`, `{"error":["a"]}`, `{"error":{"type":"t","message":"m","code":7,"param":"p"}}`,
+		`{"errors":[{"param":"a","message":"m"},{"param":"a"},"text",7,null,[]]}`, `{"errors":{"param":"a"},"error":"kept"}`, `{"code":"C-1","message":"m"}`,
+		`{"error":{"error":{"error":"deep"}}}`, `{"ERROR":{"Type":1e400}}`, "{\"error\":\"\xff\xed\xa0\x80\"}", `{"error":"\ud83d\u202e\u0000"}`, `{"errors":[`, "\ufeff{}",
+	} {
+		f.Add([]byte(body), "", "", uint8(0))
+	}
+	for spelling := range uint8(4) {
+		f.Add([]byte(`{}`), "Bearer ", "\"", spelling)
+		f.Add([]byte(`{}`), strings.Repeat("x", 500), "é", spelling)
+		f.Add([]byte(`{}`), strings.Repeat("x", 115), "\u2028", spelling)
+	}
+	var answer string
+	client, err := drift.NewClient(drift.WithToken(secret), drift.WithLimiter(testkit.OpenLimiter{}),
+		drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(func(r *http.Request) (*http.Response, error) {
+			return testkit.AnswerBody(http.StatusNotFound, answer)(r)
+		})}))
+	require.NoError(f, err)
+	errorOf := func(t *testing.T, body string) (api *drift.APIError) {
+		answer = body
+		require.ErrorAs(t, testkit.Get(t.Context(), client), &api)
+		return api
+	}
+	f.Fuzz(func(t *testing.T, body []byte, before, after string, spelling uint8) {
+		checkAPIError(t, errorOf(t, string(body)), secret)
+		quoted, _ := json.Marshal(before + spelled(secret, spelling) + after)
+		for _, shape := range []string{
+			`{"error":?}`, `{"error":{"type":?,"code":?,"message":?,"param":?}}`,
+			`{"errors":[?,{"param":?,"message":?}]}`, `{"code":?,"message":?}`,
+		} {
+			api := errorOf(t, strings.ReplaceAll(shape, "?", string(quoted)))
+			checkAPIError(t, api, secret)
+			require.NotEmpty(t, api.Message, shape)
+		}
+	})
+}
+
+// spelled hides a secret in one of the ways that disappear when a text is made printable.
+func spelled(secret string, spelling uint8) string {
+	half := len(secret) / 2
+	return secret[:half] + [...]string{"", "\x00", "\u200b", "\u202e"}[spelling%4] + secret[half:]
+}
+
+func checkAPIError(t *testing.T, api *drift.APIError, secret string) {
+	t.Helper()
+	checkErrorText(t, api.Type, secret, 128)
+	checkErrorText(t, api.Code, secret, 128)
+	checkErrorText(t, api.Message, secret, 512)
+	require.LessOrEqual(t, len(api.Fields), 64)
+	for param, messages := range api.Fields {
+		checkErrorText(t, param, secret, 128)
+		for _, message := range messages {
+			checkErrorText(t, message, secret, 512)
+		}
+	}
+}
+
+func checkErrorText(t *testing.T, text, secret string, limit int) {
+	t.Helper()
+	if len(text) > limit || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Fatalf("%q", text)
+	}
+	if strings.Contains(text, secret[:8]) {
+		t.Fatalf("%q shows the secret", text)
+	}
 }
