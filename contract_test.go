@@ -746,8 +746,3 @@ func TestZeroRequestsSendNothing(t *testing.T) {
 		})
 	}
 }
-
-// reply is an answer of a network in memory.
-func reply(status int, header http.Header, body string) *http.Response {
-	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}
-}

@@ -77,7 +77,9 @@ func FuzzAnswer(f *testing.F) {
 		}
 	}
 	var body string
-	client := testkit.Through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(testkit.OpenLimiter{}))
+	client := testkit.Through(f, func(r *http.Request) (*http.Response, error) {
+		return testkit.MemoryAnswer(r, http.StatusOK, "", body), nil
+	}, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, operation uint8, data []byte) {
 		body = string(data)
 		call := calls[int(operation)%len(calls)]
@@ -164,7 +166,7 @@ func FuzzPath(f *testing.F) {
 	var seen []string
 	client := testkit.Through(f, func(r *http.Request) (*http.Response, error) {
 		seen = append(seen, testkit.RouteOf(r.URL.RequestURI()))
-		return reply(http.StatusOK, http.Header{}, "[]"), nil
+		return testkit.MemoryAnswer(r, http.StatusOK, "", "[]"), nil
 	}, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, id string) {
 		calls := map[string]func() error{
@@ -222,7 +224,9 @@ func FuzzDo(f *testing.F) {
 		f.Add([]byte(answer))
 	}
 	var body string
-	client := testkit.Through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(testkit.OpenLimiter{}))
+	client := testkit.Through(f, func(r *http.Request) (*http.Response, error) {
+		return testkit.MemoryAnswer(r, http.StatusOK, "", body), nil
+	}, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		body = string(data)
 		var read []byte
@@ -261,7 +265,7 @@ func FuzzBaseURL(f *testing.F) {
 	var sent *http.Request
 	transport := drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(func(r *http.Request) (*http.Response, error) {
 		sent = r
-		return reply(http.StatusOK, http.Header{}, `{"id":1}`), nil
+		return testkit.MemoryAnswer(r, http.StatusOK, "", `{"id":1}`), nil
 	})})
 	f.Fuzz(func(t *testing.T, base string) {
 		client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL(base), drift.WithLimiter(testkit.OpenLimiter{}), transport)
@@ -298,7 +302,7 @@ func FuzzRequest(f *testing.F) {
 	var wire bytes.Buffer
 	transport := drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(func(r *http.Request) (*http.Response, error) {
 		wire.Reset()
-		return reply(http.StatusOK, http.Header{}, `{}`), r.Write(&wire)
+		return testkit.MemoryAnswer(r, http.StatusOK, "", `{}`), r.Write(&wire)
 	})})
 	f.Fuzz(func(t *testing.T, value, name, query, header, content, agent string) {
 		client, err := drift.NewClient(drift.WithToken("a"), drift.WithUserAgent(agent), drift.WithLimiter(testkit.OpenLimiter{}), transport)

@@ -66,9 +66,9 @@ func keysOfRetriedCall(t *testing.T, field string, call goldenCall) (keys []stri
 			assert.NoError(t, json.NewDecoder(r.Body).Decode(&body))
 			keys = append(keys, fmt.Sprint(body[field]))
 			if len(keys) == 1 {
-				return reply(http.StatusTooManyRequests, http.Header{"Retry-After": {"2"}}, ""), nil
+				return testkit.Answer(http.StatusTooManyRequests, "Retry-After", "2")(r)
 			}
-			return reply(http.StatusOK, nil, `{"id":1}`), nil
+			return testkit.AnswerBody(http.StatusOK, `{"id":1}`)(r)
 		})
 		_, err := call(t.Context(), client)
 		require.NoError(t, err)

@@ -257,7 +257,7 @@ func TestStatusBelow200EndsTheCall(t *testing.T) {
 func TestContextEndsWhileAnErrorIsRead(t *testing.T) {
 	for _, status := range []int{400, 429, 500} {
 		synctest.Test(t, func(t *testing.T) {
-			client := testkit.Through(t, testkit.Stalled(status))
+			client := testkit.Through(t, testkit.Stalled(status, ""))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
@@ -326,22 +326,6 @@ func TestBodyBesideAnErrorIsClosed(t *testing.T) {
 	assert.True(t, body.closed)
 }
 
-// stallingBody gives a part, and then nothing until the request's context ends.
-type stallingBody struct {
-	ctx  context.Context
-	part io.Reader
-}
-
-func (b *stallingBody) Read(p []byte) (int, error) {
-	if n, err := b.part.Read(p); err == nil {
-		return n, nil
-	}
-	<-b.ctx.Done()
-	return 0, b.ctx.Err()
-}
-
-func (b *stallingBody) Close() error { return nil }
-
 // The status of an error tells enough, however long its body takes.
 func TestErrorAnswerThatStalls(t *testing.T) {
 	for status, target := range map[int]error{http.StatusNotFound: drift.ErrNotFound, http.StatusUnauthorized: drift.ErrUnauthorized, http.StatusServiceUnavailable: nil, http.StatusTooManyRequests: nil} {
@@ -351,9 +335,7 @@ func TestErrorAnswerThatStalls(t *testing.T) {
 				if requests++; requests > 1 {
 					return testkit.Answer(http.StatusOK)(r)
 				}
-				resp, err := testkit.Answer(status)(r)
-				resp.Body, resp.ContentLength = &stallingBody{r.Context(), strings.NewReader(`{"a`)}, -1
-				return resp, err
+				return testkit.Stalled(status, `{"a`)(r)
 			})
 			err := testkit.Get(t.Context(), client)
 			if target == nil {

@@ -79,8 +79,8 @@ func phases() []phase {
 		}},
 		{name: "dial", client: through(testkit.Traced(0, hangs))},
 		{name: "headers", sent: true, client: through(testkit.Traced(1, hangs))},
-		{name: "body", sent: true, client: through(testkit.Stalled(200))},
-		{name: "body of an error", status: 500, sent: true, client: through(testkit.Stalled(500))},
+		{name: "body", sent: true, client: through(testkit.Stalled(200, ""))},
+		{name: "body of an error", status: 500, sent: true, client: through(testkit.Stalled(500, ""))},
 	}
 }
 

@@ -69,10 +69,13 @@ type FailingReader struct{}
 
 func (FailingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// Stalled sends a status and then nothing: its body fails when the request's context ends.
-func Stalled(status int) Responder {
+// Stalled answers with a part of a body and then nothing: the body fails when the request's context ends.
+func Stalled(status int, part string) Responder {
 	return func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: status, Body: stalled{r.Context()}, Request: r, ContentLength: -1}, nil
+		resp := MemoryAnswer(r, status, "application/json", "")
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(part), stalled{r.Context()}))
+		resp.ContentLength = -1
+		return resp, nil
 	}
 }
 
@@ -82,8 +85,6 @@ func (s stalled) Read([]byte) (int, error) {
 	<-s.ctx.Done()
 	return 0, s.ctx.Err()
 }
-
-func (stalled) Close() error { return nil }
 
 // Traced reports to httptrace that the request's headers were written a number of times.
 func Traced(times int, then Responder) Responder {
