@@ -62,7 +62,8 @@ func mismatches(rows []Row, pkg string, cases []Cases) (problems []string) {
 		case row.Package == pkg && n == 0:
 			problems = append(problems, fmt.Sprintf("row %s has no check", row.TestName()))
 		case row.Package != pkg && n > 0:
-			problems = append(problems, fmt.Sprintf("row %s belongs to package %s, and has a check in %s", row.TestName(), row.Package, pkg))
+			problem := fmt.Sprintf("row %s belongs to package %s, and has a check in %s", row.TestName(), row.Package, pkg)
+			problems = append(problems, problem)
 		case n > 1:
 			problems = append(problems, fmt.Sprintf("row %s has %d checks", row.TestName(), n))
 		}
@@ -85,7 +86,7 @@ func merge(cases []Cases) Cases {
 // Row is a line of faults.tsv.
 type Row struct {
 	Number   int
-	Package  string // directory of the package whose test runs the check; "-": no check has its number, and Expected says why
+	Package  string // directory of the package that checks it; "-": none does, and Expected says why
 	Name     string
 	Case     string // what goes wrong
 	Expected string // what is to happen then

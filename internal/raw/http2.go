@@ -61,7 +61,8 @@ func (c *Conn) Data(text string, end bool) bool {
 // ResetStream resets the stream of the request (RST_STREAM) and leaves the connection open. [HTTP2RefusedStream] says
 // that the server has not looked at the request.
 func (c *Conn) ResetStream(code HTTP2Code) bool {
-	return c.conn.write(appendFrame(nil, frameReset, 0, c.Request.Stream, binary.BigEndian.AppendUint32(nil, uint32(code))))
+	payload := binary.BigEndian.AppendUint32(nil, uint32(code))
+	return c.conn.write(appendFrame(nil, frameReset, 0, c.Request.Stream, payload))
 }
 
 // GoAway tells the client to open no more streams on this connection, and that the server has not looked at streams

@@ -121,7 +121,8 @@ func TestResetStreamInBody(t *testing.T) {
 // pinging returns a client that soon asks a silent peer whether it is there.
 func pinging(server *raw.Server, timeout time.Duration) *http.Client {
 	client := server.HTTPClient()
-	client.Transport.(*http.Transport).HTTP2 = &http.HTTP2Config{SendPingTimeout: 20 * time.Millisecond, PingTimeout: timeout}
+	transport := client.Transport.(*http.Transport)
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 20 * time.Millisecond, PingTimeout: timeout}
 	return client
 }
 
@@ -191,5 +192,6 @@ func TestHTTP2ReadsPaddedFrames(t *testing.T) {
 		"\x00\x00\x01\x00\x00\x00\x00\x00\x63x") // DATA of a stream that is not open
 	require.NoError(t, err)
 	_, _ = io.ReadAll(conn)
-	assert.Equal(t, []raw.Request{{Connection: 1, Stream: 5, Head: []byte("HDR"), Body: []byte("BODY")}}, server.Requests())
+	want := raw.Request{Connection: 1, Stream: 5, Head: []byte("HDR"), Body: []byte("BODY")}
+	assert.Equal(t, []raw.Request{want}, server.Requests())
 }

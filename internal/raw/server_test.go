@@ -101,7 +101,8 @@ func TestAnswersInOrder(t *testing.T) {
 			requireGood(t, ask(t, client, http.MethodGet, server.URL, ""))
 		}
 		server.Answer(func(c *raw.Conn) { c.JSON(http.StatusGone, "") })
-		assert.Equal(t, http.StatusGone, ask(t, client, http.MethodGet, server.URL, "").status, "what was last until now is over")
+		last := ask(t, client, http.MethodGet, server.URL, "")
+		assert.Equal(t, http.StatusGone, last.status, "the last answer until now is over")
 		assert.Len(t, server.Requests(), 5)
 		assert.Equal(t, 1, server.Connections(), "an answer that is whole leaves the connection as it is")
 	})
@@ -118,8 +119,9 @@ func TestRequestsAreWhatCame(t *testing.T) {
 
 	requests := server.Requests()
 	require.Len(t, requests, 2)
-	assert.True(t, strings.HasPrefix(string(requests[0].Head), "POST /v2/tags?a=1 HTTP/1.1\r\nHost: "), "%s", requests[0].Head)
-	assert.True(t, strings.HasSuffix(string(requests[0].Head), "\r\n\r\n"), "%s", requests[0].Head)
+	head := string(requests[0].Head)
+	assert.True(t, strings.HasPrefix(head, "POST /v2/tags?a=1 HTTP/1.1\r\nHost: "), head)
+	assert.True(t, strings.HasSuffix(head, "\r\n\r\n"), head)
 	assert.Equal(t, long, string(requests[0].Body))
 	assert.Equal(t, []int{1, 2}, []int{requests[0].Connection, requests[1].Connection})
 	assert.Zero(t, requests[0].Stream)

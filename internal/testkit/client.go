@@ -17,7 +17,8 @@ const Token = "test-token"
 // NewClient returns a client of the API at baseURL that is closed when the test ends.
 func NewClient(t testing.TB, baseURL string, opts ...drift.Option) *drift.Client {
 	t.Helper()
-	client, err := drift.NewClient(append([]drift.Option{drift.WithToken(Token), drift.WithBaseURL(baseURL)}, opts...)...)
+	own := []drift.Option{drift.WithToken(Token), drift.WithBaseURL(baseURL)}
+	client, err := drift.NewClient(append(own, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return client

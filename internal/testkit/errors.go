@@ -29,9 +29,9 @@ func RequireDecodeError(t testing.TB, err error, path string) {
 
 // AllSentinels are the errors that errors.Is finds in errors of this module.
 var AllSentinels = []error{
-	drift.ErrInvalid, drift.ErrUnauthorized, drift.ErrForbidden, drift.ErrNotFound, drift.ErrConflict, drift.ErrRateLimited,
-	drift.ErrQuotaExceeded, drift.ErrServer, drift.ErrAmbiguous, drift.ErrTooLarge, drift.ErrUnexpectedContent,
-	drift.ErrCursorLoop, drift.ErrClosed, drift.ErrReauthRequired, context.Canceled, context.DeadlineExceeded,
+	drift.ErrInvalid, drift.ErrUnauthorized, drift.ErrForbidden, drift.ErrNotFound, drift.ErrConflict,
+	drift.ErrRateLimited, drift.ErrQuotaExceeded, drift.ErrServer, drift.ErrAmbiguous, drift.ErrTooLarge,
+	drift.ErrUnexpectedContent, drift.ErrCursorLoop, drift.ErrClosed, drift.ErrReauthRequired, context.Canceled, context.DeadlineExceeded,
 }
 
 // RequireSentinels checks that an error matches the wanted sentinels and no others.
@@ -50,7 +50,8 @@ const longestErrorText = 1500
 func RequirePrintableError(t testing.TB, err error) {
 	t.Helper()
 	text := err.Error()
-	if len(text) >= longestErrorText || !utf8.ValidString(text) || !strings.HasPrefix(text, "drift: ") || strings.Count(text, "drift: ") > 1 ||
+	if len(text) >= longestErrorText || !utf8.ValidString(text) ||
+		!strings.HasPrefix(text, "drift: ") || strings.Count(text, "drift: ") > 1 ||
 		strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		require.Fail(t, "text", "%q", text)
 	}

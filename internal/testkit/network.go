@@ -53,8 +53,8 @@ var (
 	NoHost   = Fails(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", IsNotFound: true}})
 	BadCert  = Traced(0, Fails(&tls.CertificateVerificationError{Err: errors.New("unknown authority")}))
 
-	AuthenticationFailed = AnswerBody(http.StatusForbidden, `{"error":{"type":"authentication_error","message":"bad token"}}`)
-	QuotaGone            = AnswerBody(http.StatusTooManyRequests, `{"error":{"type":"quota_exceeded"}}`)
+	AuthenticationFailed = AnswerBody(403, `{"error":{"type":"authentication_error","message":"bad token"}}`)
+	QuotaGone            = AnswerBody(429, `{"error":{"type":"quota_exceeded"}}`)
 )
 
 // BrokenBody answers with a body that ends before its length.

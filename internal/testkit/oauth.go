@@ -54,7 +54,9 @@ func RefreshToken(serial int) string { return fmt.Sprint(MarkedRefresh, "-", ser
 
 // Issued returns the pair with this serial number, as a program stores it.
 func Issued(serial int, expiry time.Time) *oauth2.Token {
-	token := &oauth2.Token{AccessToken: AccessToken(serial), TokenType: "Bearer", RefreshToken: RefreshToken(serial), Expiry: expiry}
+	token := &oauth2.Token{
+		AccessToken: AccessToken(serial), RefreshToken: RefreshToken(serial), TokenType: "Bearer", Expiry: expiry,
+	}
 	if !expiry.IsZero() {
 		token.ExpiresIn = 7200
 	}
@@ -141,8 +143,10 @@ func (a *Authority) Set(change func()) {
 
 // Config returns a configuration for the authority.
 func (a *Authority) Config() drift.OAuthConfig {
-	return drift.OAuthConfig{ClientID: "client", ClientSecret: MarkedClientSecret, RedirectURL: "https://app.test/callback",
-		HTTPClient: &http.Client{Transport: a}}
+	return drift.OAuthConfig{
+		ClientID: "client", ClientSecret: MarkedClientSecret, RedirectURL: "https://app.test/callback",
+		HTTPClient: &http.Client{Transport: a},
+	}
 }
 
 // Answering returns a configuration whose token endpoint gives these answers, as a [Network] does.

@@ -43,7 +43,10 @@ func Catalogue(t testing.TB) []Operation {
 		columns := strings.Split(strings.TrimRight(line, "\n"), "\t")
 		require.Len(t, columns, 5, line)
 		if columns[0] != "operation" {
-			operations = append(operations, Operation{columns[0], columns[1], columns[2], splitList(columns[3]), parseCalls(t, columns[4])})
+			operations = append(operations, Operation{
+				Name: columns[0], Method: columns[1], Path: columns[2],
+				Parameters: splitList(columns[3]), Calls: parseCalls(t, columns[4]),
+			})
 		}
 	}
 	require.Len(t, operations, 34)
@@ -136,7 +139,7 @@ func Invocations(t testing.TB) []Invocation {
 			}
 			name := operationOf(t, call)
 			at := slices.IndexFunc(operations, func(o Operation) bool { return o.Name == name })
-			require.GreaterOrEqual(t, at, 0, "%s.%s serves %q, which the catalogue does not have", field.Name, method.Name, name)
+			require.GreaterOrEqual(t, at, 0, "%s.%s serves %q, which the catalogue lacks", field.Name, method.Name, name)
 			call.Operation = operations[at]
 			found = append(found, call)
 		}

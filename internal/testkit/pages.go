@@ -57,7 +57,8 @@ func (p ContactPage) JSON() string {
 	for _, id := range p.IDs {
 		items = append(items, fmt.Sprintf(`{"id": %d}`, id))
 	}
-	return fmt.Sprintf(`{"data": [%s], "pagination": {"more": %t, "next": %q}}`, strings.Join(items, ","), p.Next != "", p.Next)
+	return fmt.Sprintf(`{"data": [%s], "pagination": {"more": %t, "next": %q}}`,
+		strings.Join(items, ","), p.Next != "", p.Next)
 }
 
 // Requests returns how many pages were asked for.

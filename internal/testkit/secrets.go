@@ -61,7 +61,8 @@ var markedForms = func() (forms [][]byte) {
 		forms = append(forms, []byte(form))
 	}
 	for before := range 3 { // base64 depends on how many bytes come before
-		inBase64 := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + MarkedPrefix + "\x00\x00"))
+		padded := strings.Repeat("\x00", before) + MarkedPrefix + "\x00\x00"
+		inBase64 := base64.StdEncoding.EncodeToString([]byte(padded))
 		whole := (before*8 + 5) / 6
 		forms = append(forms, []byte(inBase64[whole:whole+len(MarkedPrefix)*8/6-1]))
 	}
@@ -113,9 +114,10 @@ func (w *SecretWatch) ShowError(err error) {
 
 // Options make a client show the watch what it logs and what its hooks get.
 func (w *SecretWatch) Options() []drift.Option {
+	everything := &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}
 	return []drift.Option{
 		drift.WithHeader("X-Marked", MarkedHeader), Impatient(),
-		drift.WithLogger(slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))),
+		drift.WithLogger(slog.New(slog.NewJSONHandler(w, everything))),
 		drift.WithPlan(10), // so that the warnings about the month are logged too
 		drift.WithHooks(drift.Hooks{
 			Request:  func(i drift.RequestInfo) { w.Show(i) },

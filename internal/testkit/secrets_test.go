@@ -16,14 +16,15 @@ import (
 
 // The watch itself must see what shows.
 func TestSecretWatchSees(t *testing.T) {
-	for verb, value := range map[string]any{"%s": testkit.MarkedBody, "%x": testkit.MarkedBody, "%X": testkit.MarkedBody, "%v": []byte(testkit.MarkedBody)} {
+	const mark = testkit.MarkedBody
+	for verb, value := range map[string]any{"%s": mark, "%x": mark, "%X": mark, "%v": []byte(mark)} {
 		watch := new(testkit.SecretWatch)
 		fmt.Fprintf(watch, verb, value)
 		assert.NotEmpty(t, watch.Found(), verb)
 	}
 	for before := range 6 {
 		watch := new(testkit.SecretWatch)
-		require.NoError(t, json.NewEncoder(watch).Encode([]byte(strings.Repeat("é", before)[:before]+testkit.MarkedBody)))
+		require.NoError(t, json.NewEncoder(watch).Encode([]byte(strings.Repeat("é", before)[:before]+mark)))
 		assert.NotEmpty(t, watch.Found(), "base64 after %d bytes", before)
 	}
 	watch := new(testkit.SecretWatch)

@@ -23,8 +23,9 @@ var RefusedIntegers = []string{
 // JSONTypes returns every type that users may put through encoding/json: records, requests, and the parts of records.
 func JSONTypes() []reflect.Type {
 	types := append(RecordTypes(), RequestTypes()...)
-	return append(types, reflect.TypeFor[drift.Author](), reflect.TypeFor[drift.Button](), reflect.TypeFor[drift.ButtonReaction](),
-		reflect.TypeFor[drift.Attachment](), reflect.TypeFor[drift.MessageContext](), reflect.TypeFor[drift.TagRef]())
+	return append(types, reflect.TypeFor[drift.Author](), reflect.TypeFor[drift.Button](),
+		reflect.TypeFor[drift.ButtonReaction](), reflect.TypeFor[drift.Attachment](),
+		reflect.TypeFor[drift.MessageContext](), reflect.TypeFor[drift.TagRef]())
 }
 
 // RecordTypes returns what the operations return.
@@ -134,7 +135,9 @@ func filling(of reflect.Type) (any, bool) {
 	case reflect.TypeFor[any]():
 		return "a payload", true
 	case reflect.TypeFor[map[string]json.RawMessage]():
-		return map[string]json.RawMessage{"x_new": json.RawMessage(`{"b":1,"a":[null,9007199254740993]}`), "X": json.RawMessage(`"é"`)}, true
+		return map[string]json.RawMessage{
+			"x_new": json.RawMessage(`{"b":1,"a":[null,9007199254740993]}`), "X": json.RawMessage(`"é"`),
+		}, true
 	case reflect.TypeFor[drift.Attributes]():
 		return drift.Attributes{"text": "<a>", "exact": json.Number("9007199254740993"), "none": nil, "yes": true,
 			"list": []any{json.Number("0.10"), map[string]any{"Deep_Key": "b"}}}, true
