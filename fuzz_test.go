@@ -48,7 +48,7 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
 		of := types[int(kind)%len(types)]
 		if direct, ok := reflect.New(of).Interface().(json.Unmarshaler); ok {
-			_ = direct.UnmarshalJSON(data) // which nobody should call with something that is not JSON, and which must not panic then
+			_ = direct.UnmarshalJSON(data) // must not panic, even if the data are not JSON
 		}
 		first := reflect.New(of)
 		if json.Unmarshal(data, first.Interface()) != nil {

@@ -292,7 +292,7 @@ func TestDialThatOutlastsItsTimeoutIsNotSent(t *testing.T) {
 	})
 }
 
-// counting is how a server counts calls. Nobody here has seen how the real one does, so the limiter has to be right for all.
+// counting is how a server counts calls. How the service counts is not documented, so the limiter must suit all of them.
 type counting struct {
 	name     string
 	calendar bool // by the minutes of the clock, and not by any 60 seconds
@@ -327,7 +327,7 @@ func jitteredWithOutliers(r *rand.Rand) time.Duration {
 	return jittered(r)
 }
 
-// oracle is a server with a network in front of it. It counts a call when it arrives there, by books of its own.
+// oracle is a server behind a network. It counts a call when it arrives, independently of the limiter.
 type oracle struct {
 	counting
 	delays
@@ -555,7 +555,7 @@ func TestLimitsOfAJobBesideAUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, start := newOracle(rolling, usualDelays, seed), time.Now()
 		testkit.CallAll(t, 1000, 64, testkit.Through(t, server.serve, drift.WithBulk()))
-		t.Logf("with WithBulk, nobody beside it: job %v", time.Since(start).Round(time.Millisecond))
+		t.Logf("with WithBulk, alone: job %v", time.Since(start).Round(time.Millisecond))
 		assertMakespan(t, 11, time.Since(start), server)
 	})
 }
@@ -597,7 +597,7 @@ func TestLimitsAfterARestart(t *testing.T) {
 				t.Logf("200 calls: %v", took.Round(time.Millisecond))
 				require.Len(t, server.refused, 1, "the first one, which went alone")
 				r := server.refused[0]
-				assert.GreaterOrEqual(t, r.next.Sub(r.at), r.wait, "nobody calls during the pause")
+				assert.GreaterOrEqual(t, r.next.Sub(r.at), r.wait, "no call during the pause")
 				// The pause ends when the old calls no longer count; then the calls come at the bucket's pace.
 				assert.LessOrEqual(t, took, r.wait+2*time.Minute+3*time.Second)
 			})

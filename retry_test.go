@@ -242,8 +242,8 @@ const (
 	newToken          // at once, with another token, if the source has one and the call has not had one yet
 )
 
-// attemptRow is one thing that an attempt can come to, and what the documentation says of it: what a read, a write that may
-// be sent twice and any other write do next, and the error where the call ends with it.
+// attemptRow is one outcome of an attempt with its documented consequences: what a read, a write that may be sent twice and
+// any other write do next, and the error if the call ends there.
 type attemptRow struct {
 	name    string
 	respond testkit.Responder
@@ -413,7 +413,7 @@ func (r *sequenceRun) from(before []attemptRow, s sequenceState) {
 			continue
 		}
 		if len(attempts) > r.longest || r.another && !slices.ContainsFunc(attempts, r.unauthorized) {
-			continue // of the latter, nobody asks for another token, so they are the same without one
+			continue // too long, or the same as without another token
 		}
 		if !r.check(attempts, s) {
 			r.t.FailNow()
@@ -610,7 +610,7 @@ func (n *sequenceNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
 	return n.attempts[len(n.sent)-1].respond(r)
 }
 
-// sequenceLimiter keeps books, and holds everybody back during a pause.
+// sequenceLimiter records what it is told, and holds all callers back during a pause.
 type sequenceLimiter struct {
 	testkit.Slots
 	until time.Time

@@ -48,7 +48,7 @@ func (s *plainSource) next() string {
 	return s.tokens[min(s.asked, len(s.tokens))-1]
 }
 
-// currentSource gives its token until somebody sets another.
+// currentSource gives its token until another is set.
 type currentSource struct {
 	mu    sync.Mutex
 	token string
@@ -213,7 +213,7 @@ func TestSourceThatFails(t *testing.T) {
 			assert.NotContains(t, err.Error(), "sEcReT")
 			assert.Empty(t, network.Requests())
 			assert.Equal(t, 1, source.asked, "not tried again")
-			assert.Empty(t, limiter.Outcomes, "nobody was kept waiting for it")
+			assert.Empty(t, limiter.Outcomes, "it took no slot")
 		})
 	}
 }

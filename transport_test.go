@@ -270,7 +270,7 @@ func TestContextEndsWhileAnErrorIsRead(t *testing.T) {
 	}
 }
 
-// Between getting a connection and writing the headers nobody knows whether a request whose context ends is still written.
+// If the context ends between getting a connection and writing the headers, the request may still be written.
 func TestContextEndsBeforeTheHeadersAreWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {

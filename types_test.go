@@ -651,7 +651,7 @@ func TestJSONWithoutID(t *testing.T) {
 	assert.Equal(t, drift.Contact{Email: "a@b"}, c)
 }
 
-// Whatever an answer held can be kept, also what is no good JSON.
+// Everything that an answer held can be kept, even if it is not valid JSON.
 func TestJSONOfOddExtras(t *testing.T) {
 	for _, value := range []string{`{"a":1,"a":2}`, `"\ud83d"`, "\"\xff\"", `{"\ud83d":"\ude00"}`, `1e400`, `-0`} {
 		var c drift.Contact

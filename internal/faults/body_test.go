@@ -437,7 +437,7 @@ func decodedRecords(t *testing.T) (found []decodedRecord) {
 	return found
 }
 
-// mayLackID: an interaction of a bot is no record of the service.
+// mayLackID: only an interaction of a bot may come without an id.
 func (d decodedRecord) mayLackID() bool { return d.of == reflect.TypeFor[drift.DriftbotInteraction]() }
 
 func faultNullEverywhere(t *testing.T) {

@@ -224,7 +224,7 @@ func wireHTTP2(t *testing.T) *wired {
 func connectionRefused(t *testing.T) {
 	forBoth(t, func(t *testing.T, call func(*wired, context.Context) error) {
 		server := raw.Start(t)
-		server.Close() // so that nobody listens there
+		server.Close() // so that connections are refused
 		w := wireTo(t, server.URL, &http.Client{Transport: new(http.Transport)})
 		err := call(w, t.Context())
 		checkUnsent(t, w, err, 3)
@@ -300,7 +300,7 @@ func handshakeStalls(t *testing.T) {
 	})
 }
 
-// checkSentOnce: the first attempt meets a connection that is no use and sends nothing, the second one succeeds.
+// checkSentOnce: the first attempt gets an unusable connection and sends nothing, the second one succeeds.
 func checkSentOnce(t *testing.T, w *wired, call func(*wired, context.Context) error) {
 	t.Helper()
 	require.NoError(t, call(w, t.Context()))
@@ -751,7 +751,7 @@ func poolIsKept(t *testing.T) {
 	}
 }
 
-// together are answers that wait for each other, so that each request needs a connection of its own.
+// together are answers that wait for each other, so that each request needs its own connection.
 func together(n int) []raw.Answer {
 	var all sync.WaitGroup
 	all.Add(n)

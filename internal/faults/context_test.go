@@ -176,7 +176,7 @@ func requireEnded(t *testing.T, err error, p phase, want []error) {
 	require.ErrorAs(t, err, &transport)
 	assert.Equal(t, p.sent, transport.Sent)
 	if p.sent {
-		assert.Len(t, transport.Attempts, 1, "it is no reason to try again")
+		assert.Len(t, transport.Attempts, 1, "the call does not try again")
 	}
 	var api *drift.APIError
 	assert.Equal(t, p.status > 0, errors.As(err, &api))
@@ -231,7 +231,7 @@ func checkCancelledInQueue(t *testing.T) {
 		synctest.Wait() // they are in the queue
 		group.Go(func() {
 			assert.NoError(t, c.get(t.Context()))
-			testkit.AssertTook(t, time.Minute, start) // as if nobody had been before
+			testkit.AssertTook(t, time.Minute, start) // as if this were the first call
 		})
 		group.Wait()
 		c.requireSpent(2, 2)
@@ -420,7 +420,7 @@ func checkCancelledWithCause(t *testing.T) {
 	}
 }
 
-// checkAttemptTimeout: nobody but the attempt has run out of time.
+// checkAttemptTimeout: only the attempt has run out of time.
 func checkAttemptTimeout(t *testing.T) {
 	for _, name := range []string{"headers", "body"} {
 		c := named(name).client(t)

@@ -117,7 +117,7 @@ func limitOfAFile(t *testing.T) {
 	}
 }
 
-// breakAtTheLimit: a part of a file is no success, wherever it ends.
+// breakAtTheLimit: a partial file never passes for a success.
 func breakAtTheLimit(t *testing.T) {
 	const limit = 1000
 	for name, test := range map[string]struct {

@@ -36,7 +36,7 @@ func hygieneFaults() faults.Cases {
 	}
 }
 
-// openFiles is how many files and sockets this process has open; 0 where nobody can tell.
+// openFiles is how many files and sockets this process has open; 0 where the system does not say.
 func openFiles(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -342,7 +342,7 @@ func checkManyCallers(t *testing.T) {
 		runtime.ReadMemStats(&during)
 		group.Wait()
 		assert.EqualValues(t, callers, served.Load()+late.Load()+cancelled.Load(), "every call ends")
-		assert.GreaterOrEqual(t, served.Load(), int64(patient), "whoever stays is served")
+		assert.GreaterOrEqual(t, served.Load(), int64(patient), "callers that stay are served")
 		assert.Positive(t, late.Load())
 		assert.Positive(t, cancelled.Load())
 		assert.Zero(t, server.Refused, "more than 100 calls in a minute")

@@ -114,7 +114,7 @@ func faultRefreshOfMany(t *testing.T) {
 	f.callMany(f.succeed)
 	assert.Equal(t, 1, f.authority.Asked())
 	assert.Len(t, f.sent, manyCalls)
-	f.requireSpent(manyCalls, manyCalls) // the refresh is no call of the API
+	f.requireSpent(manyCalls, manyCalls) // the refresh is not a call of the API
 }
 
 func faultRefreshRefused(t *testing.T) {

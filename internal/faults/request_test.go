@@ -217,7 +217,7 @@ func faultBodyCannotBeEncoded(t *testing.T) {
 	client.requireNothingSent(seen)
 }
 
-// What the caller does to a request once the call has begun changes no attempt, and is no race.
+// Changes that the caller makes to a request during the call affect no attempt, and do not race.
 func faultRequestChangedMeanwhile(t *testing.T) {
 	attributes := drift.Attributes{"a": "first", "list": []any{"first"}, "deep": map[string]any{"a": "first"}}
 	labels := []string{"first"}

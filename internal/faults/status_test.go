@@ -148,7 +148,7 @@ func checkCreatedWithoutBody(t *testing.T) {
 	checkUndecodableAnswer(t, testkit.AnswerBody(201, "", "Location", "https://drift.test/v2/tags/"+testkit.MarkedAnswer))
 }
 
-// checkUndecodableAnswer: there is no record where one is due.
+// checkUndecodableAnswer: the answer lacks the record that the call returns.
 func checkUndecodableAnswer(t *testing.T, respond testkit.Responder) {
 	t.Helper()
 	c := throughFault(t, respond)
@@ -665,7 +665,7 @@ func checkThrottledWithoutATime(t *testing.T) {
 	require.Len(t, network.Sent, 3)
 	for i, most := range []time.Duration{1500 * time.Millisecond, 2500 * time.Millisecond} {
 		gap := network.Sent[i+1].At.Sub(network.Sent[i].At)
-		assert.GreaterOrEqual(t, gap, time.Second, "the pause holds for everybody")
+		assert.GreaterOrEqual(t, gap, time.Second, "the pause holds for all callers")
 		assert.Less(t, gap, most)
 	}
 	c.requireSpent(3, 3)

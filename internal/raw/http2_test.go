@@ -141,7 +141,7 @@ func TestBlackhole(t *testing.T) {
 	assert.NotEqual(t, requests[0].Connection, requests[1].Connection)
 }
 
-// A stream that is silent is no dead peer: the pings are answered.
+// A silent stream does not mean a dead peer: pings are answered.
 func TestSilenceAnswersPings(t *testing.T) {
 	server := raw.Start(t, raw.HTTP2())
 	server.Answer((*raw.Conn).Silence)
