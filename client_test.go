@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // mockContacts answers Get alone; every other method panics.
@@ -43,12 +44,12 @@ func (r *recordHeaders) roundTrip(req *http.Request) (*http.Response, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last = req.Header
-	return memoryAnswer(req, http.StatusNoContent, "", ""), nil
+	return testkit.MemoryAnswer(req, http.StatusNoContent, "", ""), nil
 }
 
 func TestViewAddsDefaults(t *testing.T) {
 	network := new(recordHeaders)
-	client := through(t, network.roundTrip, drift.WithHeader("X-Client", "c"))
+	client := testkit.Through(t, network.roundTrip, drift.WithHeader("X-Client", "c"))
 	view := client.With(drift.WithHeader("X-View", "v"))
 	nested := view.With(drift.WithHeader("X-Nested", "n"), drift.WithHeader("X-View", "other"))
 	for _, c := range []struct {
@@ -72,8 +73,8 @@ func TestViewAddsDefaults(t *testing.T) {
 }
 
 func TestViewSharesTheClient(t *testing.T) {
-	network := &memoryNetwork{status: http.StatusNoContent}
-	client := through(t, network.roundTrip, drift.WithPlan(3))
+	network := &testkit.MemoryNetwork{Status: http.StatusNoContent}
+	client := testkit.Through(t, network.RoundTrip, drift.WithPlan(3))
 	view := client.With(drift.WithBulk()).With()
 	require.NoError(t, client.Tags.Delete(t.Context(), 1))
 	require.NoError(t, view.Tags.Delete(t.Context(), 1))
@@ -90,7 +91,7 @@ func TestViewSharesTheClient(t *testing.T) {
 func TestViewKeepsReplacedFields(t *testing.T) {
 	calls := 0
 	network := new(recordHeaders)
-	client := through(t, network.roundTrip)
+	client := testkit.Through(t, network.roundTrip)
 	client.Contacts = mockContacts{calls: &calls}
 	client.Notes = nil
 	view := client.With(drift.WithHeader("X-View", "v")).With(drift.WithHeader("X-Nested", "n"))
@@ -109,35 +110,35 @@ func TestViewKeepsAMockThatCannotBeCompared(t *testing.T) {
 		drift.TagsService
 		_ []int
 	}
-	client := through(t, new(recordHeaders).roundTrip)
+	client := testkit.Through(t, new(recordHeaders).roundTrip)
 	client.Tags = mock{}
 	assert.IsType(t, mock{}, client.With(drift.WithBulk()).Tags)
 }
 
 func TestViewWithAWrongOption(t *testing.T) {
-	network := new(memoryNetwork)
-	client := through(t, network.roundTrip)
+	network := new(testkit.MemoryNetwork)
+	client := testkit.Through(t, network.RoundTrip)
 	view := client.With(drift.WithHeader("Authorization", "x"), drift.WithTimeout(-1)).With(drift.WithBulk())
-	for _, call := range invocations(t) {
+	for _, call := range testkit.Invocations(t) {
 		var invalid *drift.ValidationError
-		require.ErrorAs(t, call.on(t.Context(), view), &invalid)
-		assert.Equal(t, call.operation.name, invalid.Operation)
+		require.ErrorAs(t, call.On(t.Context(), view), &invalid)
+		assert.Equal(t, call.Operation.Name, invalid.Operation)
 		assert.Equal(t, "WithHeader", invalid.Argument, "the first that is wrong")
 	}
 	require.ErrorIs(t, view.Do(t.Context(), drift.Request{Path: "x"}, nil), drift.ErrInvalid)
-	assert.Zero(t, network.requests.Load())
+	assert.Zero(t, network.Requests.Load())
 }
 
 func TestViewsHaveNoCrossTalk(t *testing.T) {
-	client := through(t, func(req *http.Request) (*http.Response, error) {
+	client := testkit.Through(t, func(req *http.Request) (*http.Response, error) {
 		want := req.URL.Path[len("/v2/tags/"):]
 		for _, name := range []string{"X-Number", "X-Call"} {
 			if got := req.Header.Get(name); got != want {
 				return nil, fmt.Errorf("%s is %s, not %s", name, got, want)
 			}
 		}
-		return memoryAnswer(req, http.StatusNoContent, "", ""), nil
-	}, drift.WithHeader("X-Client", "c"), drift.WithLimiter(openLimiter{}), drift.WithoutRetry())
+		return testkit.MemoryAnswer(req, http.StatusNoContent, "", ""), nil
+	}, drift.WithHeader("X-Client", "c"), drift.WithLimiter(testkit.OpenLimiter{}), drift.WithoutRetry())
 	shared := client.With(drift.WithHeader("X-Shared", "s"))
 	var group sync.WaitGroup
 	for i := range 64 {
@@ -169,7 +170,7 @@ func TestClientOfMocks(t *testing.T) {
 }
 
 func TestCloseTwice(t *testing.T) {
-	client := through(t, new(recordHeaders).roundTrip)
+	client := testkit.Through(t, new(recordHeaders).roundTrip)
 	require.NoError(t, client.Close())
 	require.NoError(t, client.Close())
 	require.ErrorIs(t, client.Do(t.Context(), drift.Request{Path: "x"}, nil), drift.ErrClosed)
@@ -179,7 +180,7 @@ func TestCloseTwice(t *testing.T) {
 
 // countingTransport counts how often its pool is flushed.
 type countingTransport struct {
-	roundTripper
+	testkit.Responder
 	flushed *atomic.Int32
 }
 
@@ -193,7 +194,7 @@ func TestHTTPClientIsNeverTouched(t *testing.T) {
 	status := http.StatusOK
 	transport := countingTransport{func(req *http.Request) (*http.Response, error) {
 		assert.Empty(t, req.Header.Get("Cookie"))
-		resp := memoryAnswer(req, status, "application/json", `{"data": {"id": 1}}`)
+		resp := testkit.MemoryAnswer(req, status, "application/json", `{"data": {"id": 1}}`)
 		resp.Header.Set("Set-Cookie", "a=b")
 		resp.Header.Set("Location", "https://drift.test/elsewhere")
 		return resp, nil
@@ -204,7 +205,7 @@ func TestHTTPClientIsNeverTouched(t *testing.T) {
 	}}
 	origin := &url.URL{Scheme: "https", Host: "drift.test"}
 	jar.SetCookies(origin, []*http.Cookie{{Name: "kept", Value: "1"}})
-	client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL("https://drift.test"), drift.WithHTTPClient(given), impatient())
+	client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL("https://drift.test"), drift.WithHTTPClient(given), testkit.Impatient())
 	require.NoError(t, err)
 	before := *given // the copy that is compared at the end
 	_, err = client.Tags.Get(t.Context(), 1)
@@ -222,7 +223,7 @@ func TestHTTPClientIsNeverTouched(t *testing.T) {
 	assert.Same(t, transport.flushed, given.Transport.(countingTransport).flushed)
 	assert.NotNil(t, given.CheckRedirect)
 
-	given.Transport = roundTripper(func(*http.Request) (*http.Response, error) { panic("changed after it was given") })
+	given.Transport = testkit.Responder(func(*http.Request) (*http.Response, error) { panic("changed after it was given") })
 	status = http.StatusOK
 	another, err := drift.NewClient(drift.WithToken("a"), drift.WithHTTPClient(&before))
 	require.NoError(t, err)
@@ -231,11 +232,11 @@ func TestHTTPClientIsNeverTouched(t *testing.T) {
 }
 
 func TestHTTPClientIsCopied(t *testing.T) {
-	network := &memoryNetwork{status: http.StatusNoContent}
-	given := &http.Client{Transport: roundTripper(network.roundTrip)}
+	network := &testkit.MemoryNetwork{Status: http.StatusNoContent}
+	given := &http.Client{Transport: network}
 	client, err := drift.NewClient(drift.WithToken("a"), drift.WithHTTPClient(given))
 	require.NoError(t, err)
-	given.Transport, given.Timeout = roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("replaced") }), 1
+	given.Transport, given.Timeout = testkit.Responder(func(*http.Request) (*http.Response, error) { return nil, errors.New("replaced") }), 1
 	require.NoError(t, client.Tags.Delete(t.Context(), 1))
 }
 
@@ -256,9 +257,9 @@ func connectionCounter(t *testing.T, handler http.HandlerFunc) (string, *atomic.
 
 func TestManyCallersShareFewConnections(t *testing.T) {
 	baseURL, connections := connectionCounter(t, func(w http.ResponseWriter, r *http.Request) {
-		respond(http.StatusOK, fmt.Sprintf(`{"data": {"id": %s}}`, r.URL.Path[len("/v2/tags/"):]))(w, r)
+		testkit.Respond(http.StatusOK, fmt.Sprintf(`{"data": {"id": %s}}`, r.URL.Path[len("/v2/tags/"):]))(w, r)
 	})
-	client := newClient(t, baseURL, drift.WithRateLimit(1_000_000))
+	client := testkit.NewClient(t, baseURL, drift.WithRateLimit(1_000_000))
 	var group sync.WaitGroup
 	for i := range 64 {
 		group.Go(func() {
@@ -284,12 +285,12 @@ func TestManyCallersShareFewConnections(t *testing.T) {
 func TestFailingCallsKeepTheConnections(t *testing.T) {
 	baseURL, connections := connectionCounter(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			respond(http.StatusInternalServerError, `{"error": "x"}`)(w, r)
+			testkit.Respond(http.StatusInternalServerError, `{"error": "x"}`)(w, r)
 			return
 		}
-		respond(http.StatusOK, `{}`)(w, r)
+		testkit.Respond(http.StatusOK, `{}`)(w, r)
 	})
-	client := newClient(t, baseURL, impatient())
+	client := testkit.NewClient(t, baseURL, testkit.Impatient())
 	for range 5 {
 		_, err := client.Tags.Get(t.Context(), 1)
 		require.ErrorIs(t, err, drift.ErrServer)
@@ -299,7 +300,7 @@ func TestFailingCallsKeepTheConnections(t *testing.T) {
 }
 
 func TestClientShowsOnlyItsHost(t *testing.T) {
-	client := newClient(t, "https://drift.test/MARKER", drift.WithHeader("X-A", "MARKER3"))
+	client := testkit.NewClient(t, "https://drift.test/MARKER", drift.WithHeader("X-A", "MARKER3"))
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		assert.Equal(t, "drift.Client(drift.test)", fmt.Sprintf(verb, client))
 		assert.NotContains(t, fmt.Sprintf(verb, struct{ C *drift.Client }{client}), "MARKER")
@@ -313,13 +314,24 @@ func TestClientShowsOnlyItsHost(t *testing.T) {
 
 // net/http takes a negative timeout for none.
 func TestNegativeTimeoutOfTheCallersClient(t *testing.T) {
-	network := roundTripper(func(r *http.Request) (*http.Response, error) {
+	network := testkit.Responder(func(r *http.Request) (*http.Response, error) {
 		if err := r.Context().Err(); err != nil {
 			return nil, err
 		}
-		return memoryAnswer(r, http.StatusNoContent, "", ""), nil
+		return testkit.MemoryAnswer(r, http.StatusNoContent, "", ""), nil
 	})
 	client, err := drift.NewClient(drift.WithToken("a"), drift.WithHTTPClient(&http.Client{Timeout: -1, Transport: network}))
 	require.NoError(t, err)
 	assert.NoError(t, client.Tags.Delete(t.Context(), 1))
+}
+
+func TestZeroValuesAreErrors(t *testing.T) {
+	client := testkit.Through(t, new(testkit.Network).Serve, drift.WithLimiter(new(drift.WindowLimiter)))
+	assert.ErrorContains(t, testkit.Get(t.Context(), client), "limiter")
+	client = testkit.Through(t, new(testkit.Network).Serve, drift.WithLimiter(drift.NewLimiter(100, drift.LimiterOption{})))
+	assert.NoError(t, testkit.Get(t.Context(), client))
+	items, err := drift.Collect[drift.Tag](nil, 0)
+	assert.NoError(t, err)
+	assert.Empty(t, items)
+	assert.Error(t, new(drift.TagID).UnmarshalJSON([]byte(`"`)))
 }

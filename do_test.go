@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // echoNetwork answers with a fixed body and keeps what was sent.
@@ -28,7 +29,7 @@ func (e *echoNetwork) roundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		e.body, _ = io.ReadAll(req.Body)
 	}
-	return memoryAnswer(req, http.StatusOK, e.contentType, e.answer), nil
+	return testkit.MemoryAnswer(req, http.StatusOK, e.contentType, e.answer), nil
 }
 
 func TestDoSends(t *testing.T) {
@@ -51,11 +52,11 @@ func TestDoSends(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := &echoNetwork{contentType: "application/json", answer: `{}`}
-			require.NoError(t, through(t, e.roundTrip).Do(t.Context(), c.req, nil))
+			require.NoError(t, testkit.Through(t, e.roundTrip).Do(t.Context(), c.req, nil))
 			assert.Equal(t, c.method, e.request.Method)
 			assert.Equal(t, "https://drift.test"+c.url, e.request.URL.String())
 			assert.Equal(t, c.body, string(e.body))
-			assert.Equal(t, "Bearer "+testToken, e.request.Header.Get("Authorization"))
+			assert.Equal(t, "Bearer "+testkit.Token, e.request.Header.Get("Authorization"))
 			assert.Equal(t, "application/json", e.request.Header.Get("Accept"))
 			assert.Equal(t, c.body != "", e.request.Header.Get("Content-Type") == "application/json")
 		})
@@ -69,16 +70,16 @@ func TestDoValueIsOneSegmentAtTheServer(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/things/{id}", func(w http.ResponseWriter, r *http.Request) {
 		seen = r.PathValue("id")
-		respond(http.StatusOK, `{}`)(w, r)
+		testkit.Respond(http.StatusOK, `{}`)(w, r)
 	})
-	client := serve(t, mux.ServeHTTP)
+	client := testkit.Serve(t, mux.ServeHTTP)
 	require.NoError(t, client.Do(t.Context(), drift.Request{Path: "v1/things/{id}", Values: map[string]string{"id": value}}, nil))
 	assert.Equal(t, value, seen)
 }
 
 func TestDoKeepsThePathOfTheBase(t *testing.T) {
 	e := &echoNetwork{contentType: "application/json", answer: `{}`}
-	client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL("https://drift.test/x%2Fy/z/"), drift.WithHTTPClient(&http.Client{Transport: roundTripper(e.roundTrip)}))
+	client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL("https://drift.test/x%2Fy/z/"), drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(e.roundTrip)}))
 	require.NoError(t, err)
 	require.NoError(t, client.Do(t.Context(), drift.Request{Path: "a/{v}", Values: map[string]string{"v": "b/c"}}, nil))
 	assert.Equal(t, "https://drift.test/x%2Fy/z/a/b%2Fc", e.request.URL.String())
@@ -124,13 +125,13 @@ func TestDoRefuses(t *testing.T) {
 		"a body that cannot be sent":  {drift.Request{Method: "POST", Path: "a", Body: make(chan int)}, "Body"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			network := &memoryNetwork{status: http.StatusOK}
-			err := through(t, network.roundTrip).Do(t.Context(), c.req, nil)
+			network := &testkit.MemoryNetwork{Status: http.StatusOK}
+			err := testkit.Through(t, network.RoundTrip).Do(t.Context(), c.req, nil)
 			var invalid *drift.ValidationError
 			require.ErrorAs(t, err, &invalid)
 			assert.Equal(t, c.argument, invalid.Argument)
 			assert.NotEmpty(t, invalid.Reason)
-			assert.Zero(t, network.requests.Load())
+			assert.Zero(t, network.Requests.Load())
 		})
 	}
 }
@@ -138,7 +139,7 @@ func TestDoRefuses(t *testing.T) {
 func TestDoNamesTheCall(t *testing.T) {
 	var infos []drift.RequestInfo
 	hooks := drift.WithHooks(drift.Hooks{Request: func(r drift.RequestInfo) { infos = append(infos, r) }})
-	client := answeringClient(t, http.StatusNotFound, ``, hooks)
+	client := testkit.AnsweringClient(t, http.StatusNotFound, ``, hooks)
 	req := drift.Request{Path: "users/{userId}", Values: map[string]string{"userId": "MARKER"}}
 	err := client.Do(t.Context(), req, nil)
 	require.ErrorIs(t, err, drift.ErrNotFound)
@@ -158,7 +159,7 @@ type conversationCount struct {
 func TestDoDecodes(t *testing.T) {
 	get := func(t *testing.T, contentType, answer string, raw bool, out any) error {
 		e := &echoNetwork{contentType: contentType, answer: answer}
-		return through(t, e.roundTrip).Do(t.Context(), drift.Request{Path: "a", Raw: raw}, out)
+		return testkit.Through(t, e.roundTrip).Do(t.Context(), drift.Request{Path: "a", Raw: raw}, out)
 	}
 	const enveloped, bare = `{"data": {"conversation_count": {"OPEN": 125}}}`, `{"conversationCount": {"OPEN": 125}, "data": null}`
 	want := conversationCount{map[string]int{"OPEN": 125}}
@@ -223,7 +224,7 @@ func TestDoDecodes(t *testing.T) {
 
 func TestDoLeavesTheTargetOfAFailedCall(t *testing.T) {
 	out := []byte("old")
-	require.Error(t, answeringClient(t, http.StatusNotFound, `new`).Do(t.Context(), drift.Request{Path: "a"}, &out))
+	require.Error(t, testkit.AnsweringClient(t, http.StatusNotFound, `new`).Do(t.Context(), drift.Request{Path: "a"}, &out))
 	assert.Equal(t, "old", string(out))
 }
 
@@ -233,7 +234,7 @@ func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
 
 func TestDoWithAWriterThatFails(t *testing.T) {
 	full := errors.New("disk full")
-	client := answeringClient(t, http.StatusOK, `x`)
+	client := testkit.AnsweringClient(t, http.StatusOK, `x`)
 	require.ErrorIs(t, client.Do(t.Context(), drift.Request{Path: "a"}, brokenWriter{full}), full)
 	err := client.Do(t.Context(), drift.Request{Method: "POST", Path: "a"}, brokenWriter{full})
 	require.ErrorIs(t, err, full)
@@ -242,26 +243,26 @@ func TestDoWithAWriterThatFails(t *testing.T) {
 
 func TestDoPassesLimiterQuotaAndRetries(t *testing.T) {
 	for method, attempts := range map[string]int{"GET": 3, "HEAD": 3, "PUT": 1, "DELETE": 3, "POST": 1, "PATCH": 1} {
-		network := &memoryNetwork{status: http.StatusBadGateway}
+		network := &testkit.MemoryNetwork{Status: http.StatusBadGateway}
 		limiter := countingLimiter{map[drift.Class]int{}}
-		client := through(t, network.roundTrip, impatient(), drift.WithLimiter(limiter), drift.WithPlan(100))
+		client := testkit.Through(t, network.RoundTrip, testkit.Impatient(), drift.WithLimiter(limiter), drift.WithPlan(100))
 		err := client.Do(t.Context(), drift.Request{Method: method, Path: "a"}, nil)
 		require.ErrorIs(t, err, drift.ErrServer)
 		assert.Equal(t, method != "GET" && method != "HEAD", errors.Is(err, drift.ErrAmbiguous), method)
-		assert.EqualValues(t, attempts, network.requests.Load(), method)
+		assert.EqualValues(t, attempts, network.Requests.Load(), method)
 		assert.Equal(t, attempts, limiter.classes[drift.ClassInteractive])
 		usage, err := client.Quota(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, attempts, usage.Used)
 	}
-	spent := answeringClient(t, http.StatusOK, `{}`, drift.WithPlan(1))
+	spent := testkit.AnsweringClient(t, http.StatusOK, `{}`, drift.WithPlan(1))
 	require.NoError(t, spent.Do(t.Context(), drift.Request{Path: "a"}, nil))
 	require.ErrorIs(t, spent.Do(t.Context(), drift.Request{Path: "a"}, nil), drift.ErrQuotaExceeded)
 }
 
 func TestDoUsesAValueTwice(t *testing.T) {
 	var path string
-	client := serve(t, func(_ http.ResponseWriter, r *http.Request) { path = r.URL.Path })
+	client := testkit.Serve(t, func(_ http.ResponseWriter, r *http.Request) { path = r.URL.Path })
 	req := drift.Request{Path: "a/{id}/b/{id}", Values: map[string]string{"id": "1"}}
 	require.NoError(t, client.Do(t.Context(), req, nil))
 	assert.Equal(t, "/a/1/b/1", path)
@@ -272,20 +273,27 @@ func TestDoRefusesATargetThatCannotBeFilled(t *testing.T) {
 		"typed nil": (*[]byte)(nil), "a value": struct{}{}, "a nil pointer": (*struct{})(nil), "a nil buffer": (*bytes.Buffer)(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
-			network := &memoryNetwork{status: http.StatusOK, body: "{}"}
-			err := through(t, network.roundTrip).Do(t.Context(), drift.Request{Path: "a"}, out)
+			network := &testkit.MemoryNetwork{Status: http.StatusOK, Body: "{}"}
+			err := testkit.Through(t, network.RoundTrip).Do(t.Context(), drift.Request{Path: "a"}, out)
 			var invalid *drift.ValidationError
 			require.ErrorAs(t, err, &invalid)
 			assert.Equal(t, "out", invalid.Argument)
-			assert.Zero(t, network.requests.Load())
+			assert.Zero(t, network.Requests.Load())
 		})
 	}
 }
 
 func TestDoKeepsTheNamesOfABodyToItself(t *testing.T) {
-	client := answeringClient(t, http.StatusOK, "{}")
+	client := testkit.AnsweringClient(t, http.StatusOK, "{}")
 	body := map[string]any{"ada@example.com\n": func() {}}
 	err := client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "a", Body: body}, nil)
 	require.ErrorIs(t, err, drift.ErrInvalid)
 	assert.NotContains(t, err.Error(), "ada@")
+}
+
+func TestDoReportsAnErrorUnderSuccess(t *testing.T) {
+	client := testkit.AnsweringClient(t, http.StatusOK, `{"error":{"type":"validation_error","message":"no"}}`)
+	err := client.Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "a"}, nil)
+	assert.ErrorIs(t, err, drift.ErrInvalid)
+	assert.NoError(t, testkit.AnsweringClient(t, http.StatusOK, "fine").Do(t.Context(), drift.Request{Path: "a"}, nil))
 }

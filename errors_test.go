@@ -17,20 +17,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
-
-var allSentinels = []error{
-	drift.ErrInvalid, drift.ErrUnauthorized, drift.ErrForbidden, drift.ErrNotFound, drift.ErrConflict, drift.ErrRateLimited,
-	drift.ErrQuotaExceeded, drift.ErrServer, drift.ErrAmbiguous, drift.ErrTooLarge, drift.ErrUnexpectedContent,
-	drift.ErrCursorLoop, drift.ErrClosed, drift.ErrReauthRequired, context.Canceled, context.DeadlineExceeded,
-}
 
 // errorBody is a body of an error, and what is to be read from it.
 type errorBody struct {
@@ -91,26 +84,8 @@ func wantedSentinels(method string, status int, body errorBody) (wanted []error)
 	return wanted
 }
 
-func requireSentinels(t *testing.T, err error, wanted []error) {
-	t.Helper()
-	for _, sentinel := range allSentinels {
-		if slices.Contains(wanted, sentinel) != errors.Is(err, sentinel) {
-			require.Fail(t, "sentinel", "%v: errors.Is(err, %v) is %t", err, sentinel, errors.Is(err, sentinel))
-		}
-	}
-}
-
 func isRedirect(status int) bool {
 	return slices.Contains([]int{301, 302, 303, 307, 308}, status)
-}
-
-// answeringClient answers every attempt with the same status and body, and sends each call once.
-func answeringClient(t testing.TB, status int, body string, opts ...drift.Option) *drift.Client {
-	return through(t, func(req *http.Request) (*http.Response, error) {
-		resp := memoryAnswer(req, status, "application/json", body)
-		resp.Header.Set("X-Request-Id", "req-1")
-		return resp, nil
-	}, append(opts, drift.WithoutRetry(), drift.WithLimiter(openLimiter{}))...)
 }
 
 // typicalStatuses stand for all with most of the bodies, which are read the same way whatever the status.
@@ -123,7 +98,7 @@ func TestEveryStatusWithEveryBody(t *testing.T) {
 				if name != "bad token" && !slices.Contains(typicalStatuses, status) {
 					continue
 				}
-				tags := func() drift.TagsService { return answeringClient(t, status, body.body).Tags }
+				tags := func() drift.TagsService { return testkit.AnsweringClient(t, status, body.body).Tags }
 				_, err := tags().Get(t.Context(), 1)
 				checkStatusError(t, err, http.MethodGet, status, body)
 				_, err = tags().Create(t.Context(), drift.TagCreateRequest{})
@@ -137,17 +112,17 @@ func TestEveryStatusWithEveryBody(t *testing.T) {
 func checkStatusError(t *testing.T, err error, method string, status int, body errorBody) {
 	t.Helper()
 	require.Error(t, err)
-	requirePrintableError(t, err)
+	testkit.RequirePrintableError(t, err)
 	if isRedirect(status) {
 		require.ErrorAs(t, err, new(*drift.TransportError))
 		var wanted []error
 		if status <= http.StatusSeeOther && method != http.MethodGet { // perhaps done, and the answer is elsewhere
 			wanted = []error{drift.ErrAmbiguous}
 		}
-		requireSentinels(t, err, wanted)
+		testkit.RequireSentinels(t, err, wanted)
 		return
 	}
-	requireSentinels(t, err, wantedSentinels(method, status, body))
+	testkit.RequireSentinels(t, err, wantedSentinels(method, status, body))
 	var api *drift.APIError
 	require.ErrorAs(t, err, &api)
 	assert.Equal(t, status, api.StatusCode)
@@ -178,18 +153,6 @@ func checkStatusTypes(t *testing.T, err error, method string, status int) {
 	assert.False(t, errors.As(err, new(*drift.PageError)))
 }
 
-const longestErrorText = 1500
-
-// requirePrintableError: the text fits on a line of a log and holds nothing that deceives its reader.
-func requirePrintableError(t testing.TB, err error) {
-	t.Helper()
-	text := err.Error()
-	if len(text) >= longestErrorText || !utf8.ValidString(text) || !strings.HasPrefix(text, "drift: ") || strings.Count(text, "drift: ") > 1 ||
-		strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		require.Fail(t, "text", "%q", text)
-	}
-}
-
 func TestErrorTexts(t *testing.T) {
 	for want, give := range map[string]struct {
 		status int
@@ -205,7 +168,7 @@ func TestErrorTexts(t *testing.T) {
 		"drift: tags.get: cannot decode the JSON at /id: the record has no id greater than 0":                                       {200, `{"data": {"name": "x"}}`},
 		"drift: GET v2/tags/{tagId}: 200: partly (request req-1)":                                                                   {200, `{"error": "partly"}`},
 	} {
-		_, err := answeringClient(t, give.status, give.body).Tags.Get(t.Context(), 1)
+		_, err := testkit.AnsweringClient(t, give.status, give.body).Tags.Get(t.Context(), 1)
 		if assert.Error(t, err) {
 			assert.Equal(t, want, err.Error())
 		}
@@ -253,30 +216,30 @@ func TestDecodeErrorOfACallersTypeKeepsItsPathToItself(t *testing.T) {
 			assert.NotContains(t, text, "@example.com")
 		}
 	}
-	client := answeringClient(t, http.StatusOK, `{"data": `+data+`}`)
+	client := testkit.AnsweringClient(t, http.StatusOK, `{"data": `+data+`}`)
 	var scores map[string]map[string]int
 	quiet(client.Do(t.Context(), drift.Request{Path: "x"}, &scores), "/ada@example.com/bob@example.com")
 	var contacts map[string]map[string]*drift.Contact
 	quiet(client.Do(t.Context(), drift.Request{Path: "x"}, &contacts), "/ada@example.com/bob@example.com")
-	client = answeringClient(t, http.StatusOK, `{"data": [`+data+`]}`)
+	client = testkit.AnsweringClient(t, http.StatusOK, `{"data": [`+data+`]}`)
 	_, err := drift.ListOf[map[string]map[string]int](t.Context(), client, drift.Request{Path: "x"})
 	quiet(err, "/ada@example.com/bob@example.com")
 
-	client = answeringClient(t, http.StatusOK, `{"data": {"id": 1, "createdAt": "soon"}}`)
+	client = testkit.AnsweringClient(t, http.StatusOK, `{"data": {"id": 1, "createdAt": "soon"}}`)
 	err = client.Do(t.Context(), drift.Request{Path: "x"}, new(drift.Contact))
 	assert.ErrorContains(t, err, " at /createdAt: ", "the fields of a record are no secret")
 }
 
 func TestErrorsAreLoggedByKey(t *testing.T) {
-	_, notFound := answeringClient(t, 404, `{"error": {"type": "not_found", "message": "gone"}, "code": "C"}`).Tags.Get(t.Context(), 1)
-	_, noCode := answeringClient(t, 409, ``).Tags.Get(t.Context(), 1)
-	_, ambiguous := answeringClient(t, 500, ``).Messages.Create(t.Context(), 1, drift.MessageCreateRequest{ClientMessageID: "key"})
-	_, limited := answeringClient(t, 429, ``).Tags.Get(t.Context(), 1)
-	_, invalid := answeringClient(t, 200, ``).Tags.Get(t.Context(), 0)
-	_, undecodable := answeringClient(t, 200, `{"data": {"id": -1}}`).Tags.Get(t.Context(), 1)
-	_, page := drift.Collect(answeringClient(t, 404, ``).Contacts.All(t.Context(), drift.ContactListOptions{Cursor: "secret-cursor"}), 0)
-	_, odd := answeringClient(t, 200, `[{"id": 1}, {"id": 0, "email": "a@example.com"}, null]`).Contacts.List(t.Context(), drift.ContactListOptions{})
-	transport := through(t, func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, drift.WithoutRetry()).Tags.Delete(t.Context(), 1)
+	_, notFound := testkit.AnsweringClient(t, 404, `{"error": {"type": "not_found", "message": "gone"}, "code": "C"}`).Tags.Get(t.Context(), 1)
+	_, noCode := testkit.AnsweringClient(t, 409, ``).Tags.Get(t.Context(), 1)
+	_, ambiguous := testkit.AnsweringClient(t, 500, ``).Messages.Create(t.Context(), 1, drift.MessageCreateRequest{ClientMessageID: "key"})
+	_, limited := testkit.AnsweringClient(t, 429, ``).Tags.Get(t.Context(), 1)
+	_, invalid := testkit.AnsweringClient(t, 200, ``).Tags.Get(t.Context(), 0)
+	_, undecodable := testkit.AnsweringClient(t, 200, `{"data": {"id": -1}}`).Tags.Get(t.Context(), 1)
+	_, page := drift.Collect(testkit.AnsweringClient(t, 404, ``).Contacts.All(t.Context(), drift.ContactListOptions{Cursor: "secret-cursor"}), 0)
+	_, odd := testkit.AnsweringClient(t, 200, `[{"id": 1}, {"id": 0, "email": "a@example.com"}, null]`).Contacts.List(t.Context(), drift.ContactListOptions{})
+	transport := testkit.Through(t, func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, drift.WithoutRetry()).Tags.Delete(t.Context(), 1)
 	for _, c := range []struct {
 		err  error
 		want string
@@ -315,27 +278,27 @@ func TestErrorUnderAStatusOfSuccess(t *testing.T) {
 		"internal_error": drift.ErrServer, "rate_limit": drift.ErrRateLimited,
 	} {
 		for _, shape := range []string{`{"error": {"type": %q, "message": "m"}}`, `{"errors": [{"type": %q, "message": "m"}]}`, `{"data": null, "error": {"type": %q, "message": "m"}}`} {
-			client := answeringClient(t, http.StatusOK, fmt.Sprintf(shape, kind))
+			client := testkit.AnsweringClient(t, http.StatusOK, fmt.Sprintf(shape, kind))
 			_, err := client.Tags.Get(t.Context(), 1)
-			requireSentinels(t, err, []error{sentinel})
+			testkit.RequireSentinels(t, err, []error{sentinel})
 			_, err = client.Contacts.List(t.Context(), drift.ContactListOptions{})
-			requireSentinels(t, err, []error{sentinel})
+			testkit.RequireSentinels(t, err, []error{sentinel})
 			_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{})
-			requireSentinels(t, err, []error{sentinel}) // the service says that it did nothing
+			testkit.RequireSentinels(t, err, []error{sentinel}) // the service says that it did nothing
 			var api *drift.APIError
 			require.ErrorAs(t, err, &api)
 			assert.Equal(t, http.StatusOK, api.StatusCode)
 			assert.Equal(t, kind, api.Type)
 		}
 	}
-	_, err := answeringClient(t, http.StatusOK, `{"data": {"id": 1}, "errors": [{"message": "partly"}]}`).Tags.Get(t.Context(), 1)
+	_, err := testkit.AnsweringClient(t, http.StatusOK, `{"data": {"id": 1}, "errors": [{"message": "partly"}]}`).Tags.Get(t.Context(), 1)
 	require.NoError(t, err, "data count more than errors beside them")
-	_, err = answeringClient(t, http.StatusOK, `{"data": {"id": 1}, "error": null, "errors": []}`).Tags.Get(t.Context(), 1)
+	_, err = testkit.AnsweringClient(t, http.StatusOK, `{"data": {"id": 1}, "error": null, "errors": []}`).Tags.Get(t.Context(), 1)
 	require.NoError(t, err)
 }
 
 func TestBodyOfAnErrorUnderAStatusOfSuccessIsBounded(t *testing.T) {
-	_, err := answeringClient(t, http.StatusOK, `{"error": "x", "more": "`+strings.Repeat("y", 100<<10)+`"}`).Tags.Get(t.Context(), 1)
+	_, err := testkit.AnsweringClient(t, http.StatusOK, `{"error": "x", "more": "`+strings.Repeat("y", 100<<10)+`"}`).Tags.Get(t.Context(), 1)
 	var api *drift.APIError
 	require.ErrorAs(t, err, &api)
 	assert.Len(t, api.Body(), 64<<10)
@@ -346,11 +309,11 @@ func TestFieldsAreBounded(t *testing.T) {
 	for i := range 1000 {
 		items = append(items, fmt.Sprintf(`{"message": "m", "param": "p%d"}`, i))
 	}
-	_, err := answeringClient(t, 422, `{"errors": [`+strings.Join(items, ",")+`]}`).Tags.Get(t.Context(), 1)
+	_, err := testkit.AnsweringClient(t, 422, `{"errors": [`+strings.Join(items, ",")+`]}`).Tags.Get(t.Context(), 1)
 	var api *drift.APIError
 	require.ErrorAs(t, err, &api)
 	assert.Len(t, api.Fields, 64)
-	requirePrintableError(t, err)
+	testkit.RequirePrintableError(t, err)
 }
 
 func TestQuotaErrorByTheServersWord(t *testing.T) {
@@ -367,7 +330,7 @@ func TestQuotaErrorByTheServersWord(t *testing.T) {
 		{403, `{"error": {"type": "forbidden"}}`, false},
 		{500, `{"error": {"type": "quota_exceeded"}}`, false},
 	} {
-		client := answeringClient(t, c.status, c.body, drift.WithPlan(drift.PlanStarter))
+		client := testkit.AnsweringClient(t, c.status, c.body, drift.WithPlan(drift.PlanStarter))
 		_, err := client.Tags.Get(t.Context(), 1)
 		assert.Equal(t, c.quota, errors.Is(err, drift.ErrQuotaExceeded), "%d %s", c.status, c.body)
 		var api *drift.APIError
@@ -385,7 +348,7 @@ func TestQuotaErrorByTheServersWord(t *testing.T) {
 
 func TestAmbiguousErrorCarriesTheKeyThatWasSent(t *testing.T) {
 	var sent []byte
-	client := through(t, func(req *http.Request) (*http.Response, error) {
+	client := testkit.Through(t, func(req *http.Request) (*http.Response, error) {
 		sent, _ = io.ReadAll(req.Body)
 		return nil, io.EOF
 	}, drift.WithoutRetry())
@@ -415,8 +378,6 @@ func TestAmbiguousErrorCarriesTheKeyThatWasSent(t *testing.T) {
 	assert.Empty(t, ambiguous.ClientID)
 }
 
-var errStopped = errors.New("the operator stopped the job")
-
 // blockedNetwork is a network that never answers. It returns the context's own error, as net/http does, or its cause.
 func blockedNetwork(req *http.Request) (*http.Response, error) {
 	<-req.Context().Done()
@@ -426,9 +387,9 @@ func blockedNetwork(req *http.Request) (*http.Response, error) {
 func TestWithTimeoutIsADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		_, err := through(t, blockedNetwork).Tags.Get(t.Context(), 1, drift.WithTimeout(3*time.Second))
-		requireSentinels(t, err, []error{context.DeadlineExceeded})
-		requireTimeout(t, err)
+		_, err := testkit.Through(t, blockedNetwork).Tags.Get(t.Context(), 1, drift.WithTimeout(3*time.Second))
+		testkit.RequireSentinels(t, err, []error{context.DeadlineExceeded})
+		testkit.RequireTimeout(t, err)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 	})
 }
@@ -436,16 +397,11 @@ func TestWithTimeoutIsADeadline(t *testing.T) {
 // The caller set no deadline, so an attempt that took too long must not look like one of the caller's.
 func TestAttemptTimeoutIsNoDeadlineOfTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, network := range []roundTripper{blockedNetwork, func(req *http.Request) (*http.Response, error) {
-			resp := memoryAnswer(req, http.StatusOK, "application/json", "")
-			resp.ContentLength = -1
-			resp.Body = io.NopCloser(slowBody{req.Context()})
-			return resp, nil
-		}} {
-			client, err := drift.NewClient(drift.WithToken(testToken), drift.WithHTTPClient(&http.Client{Transport: network, Timeout: 5 * time.Second}))
+		for _, network := range []testkit.Responder{blockedNetwork, testkit.Stalled(http.StatusOK, "")} {
+			client, err := drift.NewClient(drift.WithToken(testkit.Token), drift.WithHTTPClient(&http.Client{Transport: network, Timeout: 5 * time.Second}))
 			require.NoError(t, err)
 			_, err = client.Tags.Get(t.Context(), 1)
-			requireSentinels(t, err, nil)
+			testkit.RequireSentinels(t, err, nil)
 			var transport *drift.TransportError
 			require.ErrorAs(t, err, &transport)
 			require.Len(t, transport.Attempts, 3)
@@ -454,8 +410,8 @@ func TestAttemptTimeoutIsNoDeadlineOfTheCaller(t *testing.T) {
 				assert.True(t, attempt.Sent)
 			}
 			_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{})
-			requireSentinels(t, err, []error{drift.ErrAmbiguous})
-			requireTimeout(t, err)
+			testkit.RequireSentinels(t, err, []error{drift.ErrAmbiguous})
+			testkit.RequireTimeout(t, err)
 			assert.Contains(t, err.Error(), "the attempt took too long")
 		}
 	})
@@ -464,57 +420,49 @@ func TestAttemptTimeoutIsNoDeadlineOfTheCaller(t *testing.T) {
 // A limiter of the caller's may refuse without saying why, after an attempt that was answered.
 func TestLimiterThatRefusesTheNextAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limiter := &slots{}
-		client := through(t, func(req *http.Request) (*http.Response, error) {
-			limiter.err = &drift.RateLimitError{Local: true, RetryAfter: time.Second}
-			return answer(503)(req)
+		limiter := &testkit.Slots{}
+		client := testkit.Through(t, func(req *http.Request) (*http.Response, error) {
+			limiter.Err = &drift.RateLimitError{Local: true, RetryAfter: time.Second}
+			return testkit.Answer(503)(req)
 		}, drift.WithLimiter(limiter))
-		err := get(t.Context(), client)
-		requireSentinels(t, err, []error{drift.ErrRateLimited, drift.ErrServer})
+		err := testkit.Get(t.Context(), client)
+		testkit.RequireSentinels(t, err, []error{drift.ErrRateLimited, drift.ErrServer})
 		assert.EqualError(t, err, "drift: tests.call: rate limited before sending, try again in 1s: GET v2/things: 503 Service Unavailable")
 	})
 }
 
 func TestTimeoutsOfTheConnection(t *testing.T) {
 	for _, timeout := range []error{os.ErrDeadlineExceeded, &net.DNSError{IsTimeout: true}} {
-		_, err := through(t, func(*http.Request) (*http.Response, error) { return nil, timeout }).Tags.Get(t.Context(), 1, drift.WithoutRetry())
-		requireSentinels(t, err, nil)
-		requireTimeout(t, err)
+		_, err := testkit.Through(t, func(*http.Request) (*http.Response, error) { return nil, timeout }).Tags.Get(t.Context(), 1, drift.WithoutRetry())
+		testkit.RequireSentinels(t, err, nil)
+		testkit.RequireTimeout(t, err)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for ctx, failure := range map[context.Context]error{t.Context(): syscall.ECONNRESET, canceled: nil} {
-		_, err := through(t, func(*http.Request) (*http.Response, error) { return nil, failure }).Tags.Get(ctx, 1, drift.WithoutRetry())
+		_, err := testkit.Through(t, func(*http.Request) (*http.Response, error) { return nil, failure }).Tags.Get(ctx, 1, drift.WithoutRetry())
 		var other *drift.TransportError
 		require.ErrorAs(t, err, &other)
 		assert.False(t, other.Timeout(), err)
 	}
 }
 
-// slowBody blocks until the context of its request ends.
-type slowBody struct{ ctx context.Context }
-
-func (b slowBody) Read([]byte) (int, error) {
-	<-b.ctx.Done()
-	return 0, b.ctx.Err()
-}
-
 func TestTokenIsMaskedWhereTheServiceRepeatsIt(t *testing.T) {
 	hidden := []string{
-		testToken, "test\\u002dtoken", "test\\u0000-token", "te\\u200bst-token", "te\u202est-token", "x" + testToken + "x",
-		strings.Repeat("x", 512-len(testToken)/2-len("…")) + testToken, // cut in the middle, a part of it would stay
+		testkit.Token, "test\\u002dtoken", "test\\u0000-token", "te\\u200bst-token", "te\u202est-token", "x" + testkit.Token + "x",
+		strings.Repeat("x", 512-len(testkit.Token)/2-len("…")) + testkit.Token, // cut in the middle, a part of it would stay
 	}
 	for _, text := range hidden {
 		body := fmt.Sprintf(`{"error": {"type": "%[1]s", "code": "%[1]s", "message": "%[1]s", "param": "%[1]s"}}`, text)
-		_, err := answeringClient(t, http.StatusUnauthorized, body).Tags.Get(t.Context(), 1)
+		_, err := testkit.AnsweringClient(t, http.StatusUnauthorized, body).Tags.Get(t.Context(), 1)
 		var api *drift.APIError
 		require.ErrorAs(t, err, &api)
 		shown := fmt.Sprintf("%v %+v", err, *api)
-		assert.NotContains(t, shown, testToken)
+		assert.NotContains(t, shown, testkit.Token)
 		assert.NotContains(t, api.Message, "test", "nor a part of it")
-		if text == testToken {
+		if text == testkit.Token {
 			assert.Contains(t, api.Message, "REDACTED")
-			assert.NotContains(t, string(api.Body()), testToken)
+			assert.NotContains(t, string(api.Body()), testkit.Token)
 		}
 	}
 }
@@ -528,16 +476,16 @@ func FuzzErrorBody(f *testing.F) {
 	f.Add(uint16(401), []byte(`{"error": "test\u002dtoken"}`))
 	f.Add(uint16(200), []byte(`{"error": {"message": "test-token"}}`))
 	f.Fuzz(func(t *testing.T, status uint16, body []byte) {
-		client := answeringClient(t, int(status%600), string(body))
+		client := testkit.AnsweringClient(t, int(status%600), string(body))
 		_, err := client.Contacts.MatchEmail(t.Context(), "ada@example.com")
 		if err == nil {
 			return
 		}
-		requirePrintableError(t, err)
-		require.NotContains(t, err.Error(), testToken)
+		testkit.RequirePrintableError(t, err)
+		require.NotContains(t, err.Error(), testkit.Token)
 		var api *drift.APIError
 		if errors.As(err, &api) {
-			require.NotContains(t, fmt.Sprintf("%+v %q %v", *api, api.Fields, api.LogValue()), testToken)
+			require.NotContains(t, fmt.Sprintf("%+v %q %v", *api, api.Fields, api.LogValue()), testkit.Token)
 			require.LessOrEqual(t, len(api.Body()), 64<<10)
 		}
 	})
@@ -545,8 +493,8 @@ func FuzzErrorBody(f *testing.F) {
 
 func TestUnusableAnswersSayWhy(t *testing.T) {
 	for want, client := range map[string]*drift.Client{
-		"status 302": answeringClient(t, http.StatusFound, ""),
-		"HTML":       answeringClient(t, http.StatusOK, "<html>"),
+		"status 302": testkit.AnsweringClient(t, http.StatusFound, ""),
+		"HTML":       testkit.AnsweringClient(t, http.StatusOK, "<html>"),
 	} {
 		_, err := client.Tags.Get(t.Context(), 1)
 		assert.ErrorContains(t, err, want)
@@ -554,8 +502,150 @@ func TestUnusableAnswersSayWhy(t *testing.T) {
 }
 
 func TestQuotaErrorIsNoRateLimit(t *testing.T) {
-	_, err := answeringClient(t, http.StatusTooManyRequests, `{"error":{"type":"quota_exceeded"}}`).Tags.Get(t.Context(), 1)
+	_, err := testkit.AnsweringClient(t, http.StatusTooManyRequests, `{"error":{"type":"quota_exceeded"}}`).Tags.Get(t.Context(), 1)
 	require.ErrorIs(t, err, drift.ErrQuotaExceeded)
 	assert.NotErrorIs(t, err, drift.ErrRateLimited, "waiting would not help")
 	assert.ErrorAs(t, err, new(*drift.APIError))
+}
+
+func TestFailuresOfSeamsQuoteNothing(t *testing.T) {
+	leak := errors.New("https://user:MARKER@redis/?token=MARKER")
+	for name, option := range map[string]drift.Option{
+		"limiter": drift.WithLimiter(failingLimiter{leak}),
+		"store":   drift.WithQuotaStore(&store{reserveErr: leak}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := testkit.Get(t.Context(), testkit.Through(t, new(testkit.Network).Serve, option))
+			require.ErrorIs(t, err, leak)
+			assert.NotContains(t, err.Error(), "MARKER")
+			assert.NotContains(t, err.Error(), "connection")
+			assert.ErrorContains(t, err, name)
+		})
+	}
+}
+
+type failingLimiter struct{ err error }
+
+func (l failingLimiter) Acquire(context.Context, drift.Class) (drift.Slot, error) { return nil, l.err }
+
+func (failingLimiter) Pause(time.Time) {}
+
+// A write whose answer does not fit was applied all the same.
+func TestDecodeErrorOfAWriteIsAmbiguous(t *testing.T) {
+	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"id":0}}`))
+	_, err := client.Messages.Create(t.Context(), 1, drift.MessageCreateRequest{Body: "a", ClientMessageID: "key"})
+	var ambiguous *drift.AmbiguousError
+	require.ErrorAs(t, err, &ambiguous)
+	assert.Equal(t, "key", ambiguous.ClientID)
+	testkit.RequireDecodeError(t, err, "/id")
+}
+
+// A status of success does not make a success of an error. A member named "error" that says nothing is none.
+func TestDecodeErrorsUnderSuccess(t *testing.T) {
+	for name, test := range map[string]struct{ body, kind, message string }{
+		"object":           {`{"error":{"type":"not_found","message":"no such thing"}}`, "not_found", "no such thing"},
+		"list":             {`{"errors":[{"type":"validation_error","message":"bad","param":"email"}]}`, "validation_error", "bad"},
+		"text":             {`{"error":"broken"}`, "", "broken"},
+		"beside null":      {`{"data":null,"error":{"message":"broken"}}`, "", "broken"},
+		"another case":     {`{"Errors":[{"message":"broken"}]}`, "", "broken"},
+		"half a surrogate": {`{"error":{"message":"broken\ud83d"}}`, "", "broken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := getConversation(t, test.body)
+			var api *drift.APIError
+			require.ErrorAs(t, err, &api)
+			assert.Equal(t, http.StatusOK, api.StatusCode)
+			assert.Equal(t, test.kind, api.Type)
+			assert.Equal(t, test.message, api.Message)
+		})
+	}
+	for _, body := range []string{`{"error":null}`, `{"errors":[]}`, `{"error":""}`, `{"error":false}`, `{"errors":{}}`} {
+		_, err := getConversation(t, body)
+		testkit.RequireDecodeError(t, err, "/id")
+	}
+}
+
+// marker stands for personal data in a body.
+const marker = "MARKER"
+
+// No text of an error may show what the body held: such texts end up in logs.
+func TestDecodeErrorsQuoteNothing(t *testing.T) {
+	for _, body := range []string{
+		`{"id":"MARKER"}`, `{"id":1,"created_at":"MARKER"}`, `{"id":1,"contact_id":"MARKER"}`, `{"id":1,"contact_id":{"MARKER":"MARKER"}}`,
+		`{"id":1,"title":["MARKER"]}`, `{"id":1,"title":{"MARKER":1}}`, `{"id":1,"archived":"MARKER"}`, `{"id":1,"member_count":"MARKER"}`,
+		`{"id":1,"labels":{"MARKER":"MARKER"}}`, `{"id":1,"labels":[{"MARKER":1}]}`, `{"id":1,"tags":[[7]],"MARKER":"MARKER"}`, `{"id":1,"tags":{"id":"MARKER"}}`,
+		`{"id":1,"conversation_tags":[["MARKER"]]}`, `{"id":1,"custom_attributes":"MARKER"}`,
+		`{"id":1,"custom_attributes":["MARKER"]}`, `{"id":1,"custom_attributes":{"MARKER":MARKER}}`, `{"id":1,"custom_attributes":{"MARKER":"\MARKER"}}`,
+		`{"MARKER":{"MARKER":[MARKER]}}`, `{"id":1,"MARKER":"MARKER`, `{"id":1,"MARKER`, `{"id":1,"MARKER":"\uMARKER"}`, `{"id":1} MARKER`,
+		`{"MARKER":1,"id":0}`, `{"data":"MARKER"}`, `{"data":["MARKER"]}`, `{"MARKER":1}`, `"MARKER"`, `["MARKER"]`, `["MARKER`, `MARKER`, `<p>MARKER</p>`,
+		`{"data":{"id":1,"MARKER":tru}}`, `{"MARKER":1,"data":{"id":1,"status":[7]}}`, `{"id":1,"custom_attributes":{"MARKER":` + strings.Repeat("[", 10_001) + `}}`,
+	} {
+		_, err := getConversation(t, body)
+		assertNoMarker(t, err, body)
+	}
+	for _, body := range []string{
+		`[{"id":1,"MARKER":{"id":"MARKER"}},{"id":"MARKER"}]`, `{"data":{"MARKER":1}}`, `[{"id":1,"attributes":"MARKER"}]`,
+		`{"data":[],"pagination":"MARKER"}`, `{"data":[],"pagination":{"more":"MARKER"}}`, `{"data":[],"pagination":{"more":true,"next":{"MARKER":"MARKER"}}}`,
+		`{"data":[],"links":"MARKER"}`, `{"data":[],"links":{"next":"/MARKER?MARKER=MARKER"}}`, `{"data":[],"links":{"next":["MARKER"]}}`,
+		`{"data":[{"id":1,"users":["MARKER"]}]}`, `{"data":[{"id":1}],"MARKER":MARKER}`,
+	} {
+		_, err := listContacts(t, body)
+		assertNoMarker(t, err, body)
+	}
+	for _, body := range []string{`{"id":1,"duration":"MARKER"}`, `{"id":1,"participants":[{"id":"MARKER"}]}`, `{"id":1,"participants":"MARKER","MARKER":0}`} {
+		_, err := getMeeting(t, body)
+		assertNoMarker(t, err, body)
+	}
+	for _, body := range []string{
+		`{"id":1,"attachment":"MARKER"}`, `{"id":1,"attachment":[{"id":"MARKER","MARKER":1}]}`, `{"id":1,"context":"MARKER"}`, `{"id":1,"context":{"ip":{"MARKER":1}}}`,
+		`{"id":1,"author":{"id":"MARKER"}}`, `{"id":1,"buttons":[{"MARKER":1,"reaction":"MARKER"}]}`,
+	} {
+		_, err := getMessage(t, body)
+		assertNoMarker(t, err, body)
+	}
+}
+
+func assertNoMarker(t *testing.T, err error, body string) {
+	t.Helper()
+	if !assert.Error(t, err, body) {
+		return
+	}
+	for _, text := range everyText(err) {
+		assert.NotContains(t, text, marker, "for %.80s", body)
+	}
+}
+
+// everyText prints an error and everything that it wraps in every way.
+func everyText(err error) []string {
+	texts := []string{err.Error(), logged(err)}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%d", "%s", "%x"} {
+		text := fmt.Sprintf(verb, err)
+		texts = append(texts, strings.ReplaceAll(text, fmt.Sprintf("%x", marker), marker))
+	}
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := wrapper.Unwrap(); inner != nil {
+			texts = append(texts, everyText(inner)...)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range wrapper.Unwrap() {
+			texts = append(texts, everyText(inner)...)
+		}
+	}
+	return texts
+}
+
+func logged(err error) string {
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Error("failed", "err", err)
+	slog.New(slog.NewJSONHandler(&log, nil)).Error("failed", "err", err)
+	return log.String()
+}
+
+// The walk itself finds what is there.
+func TestEveryTextFinds(t *testing.T) {
+	inner := errors.New(marker)
+	for _, err := range []error{inner, fmt.Errorf("a: %w", inner), errors.Join(errors.New("a"), inner)} {
+		assert.Contains(t, strings.Join(everyText(err), " "), marker)
+	}
 }

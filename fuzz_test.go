@@ -3,22 +3,23 @@ package drift_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"path"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // oddAnswers are seeds: shapes at which decoders have stumbled before.
@@ -34,20 +35,20 @@ var oddAnswers = []string{
 
 // Whatever decodes can be encoded, and means the same when it is decoded again.
 func FuzzRecord(f *testing.F) {
-	types := append(jsonTypes(), reflect.TypeFor[drift.ContactID](), reflect.TypeFor[drift.CompanyID](), reflect.TypeFor[drift.Attributes](),
+	types := append(testkit.JSONTypes(), reflect.TypeFor[drift.ContactID](), reflect.TypeFor[drift.CompanyID](), reflect.TypeFor[drift.Attributes](),
 		reflect.TypeFor[drift.Optional[time.Time]](), reflect.TypeFor[drift.Optional[[]drift.UserID]](), reflect.TypeFor[drift.Direction]())
 	for i, of := range types {
 		for _, answer := range oddAnswers {
 			f.Add(uint8(i), []byte(answer))
 		}
-		text, err := json.Marshal(filled(f, of).Interface())
+		text, err := json.Marshal(testkit.Filled(f, of).Interface())
 		require.NoError(f, err)
 		f.Add(uint8(i), text)
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
 		of := types[int(kind)%len(types)]
 		if direct, ok := reflect.New(of).Interface().(json.Unmarshaler); ok {
-			_ = direct.UnmarshalJSON(data) // which nobody should call with something that is not JSON, and which must not panic then
+			_ = direct.UnmarshalJSON(data) // must not panic, even if the data are not JSON
 		}
 		first := reflect.New(of)
 		if json.Unmarshal(data, first.Interface()) != nil {
@@ -69,19 +70,21 @@ func FuzzRecord(f *testing.F) {
 // An answer gives a record with an id, or an error of this package: never both, neither or a panic. That holds for every
 // operation.
 func FuzzAnswer(f *testing.F) {
-	calls := invocations(f)
+	calls := testkit.Invocations(f)
 	for i := range calls {
 		for _, answer := range oddAnswers {
 			f.Add(uint8(i), []byte(answer))
 		}
 	}
 	var body string
-	client := through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(openLimiter{}))
+	client := testkit.Through(f, func(r *http.Request) (*http.Response, error) {
+		return testkit.MemoryAnswer(r, http.StatusOK, "", body), nil
+	}, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, operation uint8, data []byte) {
 		body = string(data)
 		call := calls[int(operation)%len(calls)]
-		results := call.results(t.Context(), client)
-		if call.ranges() {
+		results := call.Results(t.Context(), client)
+		if call.Ranges() {
 			checkSequence(t, results[0])
 			return
 		}
@@ -100,12 +103,6 @@ func FuzzAnswer(f *testing.F) {
 			checkRecord(t, results[0])
 		}
 	})
-}
-
-// results calls the method and returns everything that it does.
-func (i invocation) results(ctx context.Context, client *drift.Client) []reflect.Value {
-	arguments := append([]reflect.Value{reflect.ValueOf(&ctx).Elem()}, i.arguments...)
-	return reflect.ValueOf(client).Elem().FieldByName(i.service).Method(i.index).Call(arguments)
 }
 
 // checkRecord: every record has an id, also those of a page. Only an interaction of a bot may have none.
@@ -167,10 +164,10 @@ func FuzzPath(f *testing.F) {
 		f.Add(id)
 	}
 	var seen []string
-	client := through(f, func(r *http.Request) (*http.Response, error) {
-		seen = append(seen, met(r.URL.RequestURI()))
-		return reply(http.StatusOK, http.Header{}, "[]"), nil
-	}, drift.WithLimiter(openLimiter{}))
+	client := testkit.Through(f, func(r *http.Request) (*http.Response, error) {
+		seen = append(seen, testkit.RouteOf(r.URL.RequestURI()))
+		return testkit.MemoryAnswer(r, http.StatusOK, "", "[]"), nil
+	}, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, id string) {
 		calls := map[string]func() error{
 			"people ": func() error {
@@ -193,29 +190,6 @@ func FuzzPath(f *testing.F) {
 			require.Equal(t, []string{route + id}, seen)
 		}
 	})
-}
-
-// met tells which route a server finds for the URI of a request, and with which value. It is not http.ServeMux, which takes a
-// segment that is %2F alone for the end of the path.
-func met(uri string) string {
-	parsed, err := url.ParseRequestURI(uri)
-	if err != nil || path.Clean(parsed.EscapedPath()) != parsed.EscapedPath() {
-		return "a path that servers change"
-	}
-	segments := strings.Split(parsed.EscapedPath(), "/")
-	for i, segment := range segments {
-		if segments[i], err = url.PathUnescape(segment); err != nil {
-			return "a broken escape"
-		}
-	}
-	switch {
-	case len(segments) != 5:
-	case segments[2] == "companies" && segments[4] == "people":
-		return "people " + segments[3]
-	case segments[2] == "conversations" && segments[3] == "status":
-		return "status " + segments[4]
-	}
-	return "another route"
 }
 
 // Attributes are the most open of all: every accessor copes with every value.
@@ -250,7 +224,9 @@ func FuzzDo(f *testing.F) {
 		f.Add([]byte(answer))
 	}
 	var body string
-	client := through(f, func(*http.Request) (*http.Response, error) { return reply(http.StatusOK, http.Header{}, body), nil }, drift.WithLimiter(openLimiter{}))
+	client := testkit.Through(f, func(r *http.Request) (*http.Response, error) {
+		return testkit.MemoryAnswer(r, http.StatusOK, "", body), nil
+	}, drift.WithLimiter(testkit.OpenLimiter{}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		body = string(data)
 		var read []byte
@@ -287,12 +263,12 @@ func FuzzBaseURL(f *testing.F) {
 		f.Add(base)
 	}
 	var sent *http.Request
-	transport := drift.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	transport := drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(func(r *http.Request) (*http.Response, error) {
 		sent = r
-		return reply(http.StatusOK, http.Header{}, `{"id":1}`), nil
+		return testkit.MemoryAnswer(r, http.StatusOK, "", `{"id":1}`), nil
 	})})
 	f.Fuzz(func(t *testing.T, base string) {
-		client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL(base), drift.WithLimiter(openLimiter{}), transport)
+		client, err := drift.NewClient(drift.WithToken("a"), drift.WithBaseURL(base), drift.WithLimiter(testkit.OpenLimiter{}), transport)
 		if err != nil {
 			require.ErrorIs(t, err, drift.ErrInvalid)
 			require.True(t, len(base) < 8 || !strings.Contains(err.Error(), base), "%v", err)
@@ -324,12 +300,12 @@ func FuzzRequest(f *testing.F) {
 	f.Add("%2e%2e", "k[x]", ";", "x-a", "a\r\n\r\nGET / HTTP/1.1", "x\x00")
 	f.Add(strings.Repeat("é", 5000), "q", strings.Repeat("&", 5000), "Content-Length", "0", " ")
 	var wire bytes.Buffer
-	transport := drift.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	transport := drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(func(r *http.Request) (*http.Response, error) {
 		wire.Reset()
-		return reply(http.StatusOK, http.Header{}, `{}`), r.Write(&wire)
+		return testkit.MemoryAnswer(r, http.StatusOK, "", `{}`), r.Write(&wire)
 	})})
 	f.Fuzz(func(t *testing.T, value, name, query, header, content, agent string) {
-		client, err := drift.NewClient(drift.WithToken("a"), drift.WithUserAgent(agent), drift.WithLimiter(openLimiter{}), transport)
+		client, err := drift.NewClient(drift.WithToken("a"), drift.WithUserAgent(agent), drift.WithLimiter(testkit.OpenLimiter{}), transport)
 		if err != nil {
 			require.ErrorIs(t, err, drift.ErrInvalid)
 			return
@@ -364,4 +340,75 @@ func FuzzRequest(f *testing.F) {
 		}
 		require.Empty(t, got.Header)
 	})
+}
+
+// The texts that an error takes from a body are short and printable. They never show the token, wherever the service
+// repeats it and however it hides it.
+func FuzzParseAPIError(f *testing.F) {
+	const secret = "MARKED-secret.0123456789"
+	for _, body := range []string{
+		``, `null`, `[]`, `7`, `"text"`, `{}`, `{"error":null}`, `{"error":7}`, `{"error":"text"}`, `{"error":["a"]}`, `{"error":{"type":"t","message":"m","code":7,"param":"p"}}`,
+		`{"errors":[{"param":"a","message":"m"},{"param":"a"},"text",7,null,[]]}`, `{"errors":{"param":"a"},"error":"kept"}`, `{"code":"C-1","message":"m"}`,
+		`{"error":{"error":{"error":"deep"}}}`, `{"ERROR":{"Type":1e400}}`, "{\"error\":\"\xff\xed\xa0\x80\"}", `{"error":"\ud83d\u202e\u0000"}`, `{"errors":[`, "\ufeff{}",
+	} {
+		f.Add([]byte(body), "", "", uint8(0))
+	}
+	for spelling := range uint8(4) {
+		f.Add([]byte(`{}`), "Bearer ", "\"", spelling)
+		f.Add([]byte(`{}`), strings.Repeat("x", 500), "é", spelling)
+		f.Add([]byte(`{}`), strings.Repeat("x", 115), "\u2028", spelling)
+	}
+	var answer string
+	client, err := drift.NewClient(drift.WithToken(secret), drift.WithLimiter(testkit.OpenLimiter{}),
+		drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(func(r *http.Request) (*http.Response, error) {
+			return testkit.AnswerBody(http.StatusNotFound, answer)(r)
+		})}))
+	require.NoError(f, err)
+	errorOf := func(t *testing.T, body string) (api *drift.APIError) {
+		answer = body
+		require.ErrorAs(t, testkit.Get(t.Context(), client), &api)
+		return api
+	}
+	f.Fuzz(func(t *testing.T, body []byte, before, after string, spelling uint8) {
+		checkAPIError(t, errorOf(t, string(body)), secret)
+		quoted, _ := json.Marshal(before + spelled(secret, spelling) + after)
+		for _, shape := range []string{
+			`{"error":?}`, `{"error":{"type":?,"code":?,"message":?,"param":?}}`,
+			`{"errors":[?,{"param":?,"message":?}]}`, `{"code":?,"message":?}`,
+		} {
+			api := errorOf(t, strings.ReplaceAll(shape, "?", string(quoted)))
+			checkAPIError(t, api, secret)
+			require.NotEmpty(t, api.Message, shape)
+		}
+	})
+}
+
+// spelled hides a secret in one of the ways that disappear when a text is made printable.
+func spelled(secret string, spelling uint8) string {
+	half := len(secret) / 2
+	return secret[:half] + [...]string{"", "\x00", "\u200b", "\u202e"}[spelling%4] + secret[half:]
+}
+
+func checkAPIError(t *testing.T, api *drift.APIError, secret string) {
+	t.Helper()
+	checkErrorText(t, api.Type, secret, 128)
+	checkErrorText(t, api.Code, secret, 128)
+	checkErrorText(t, api.Message, secret, 512)
+	require.LessOrEqual(t, len(api.Fields), 64)
+	for param, messages := range api.Fields {
+		checkErrorText(t, param, secret, 128)
+		for _, message := range messages {
+			checkErrorText(t, message, secret, 512)
+		}
+	}
+}
+
+func checkErrorText(t *testing.T, text, secret string, limit int) {
+	t.Helper()
+	if len(text) > limit || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Fatalf("%q", text)
+	}
+	if strings.Contains(text, secret[:8]) {
+		t.Fatalf("%q shows the secret", text)
+	}
 }

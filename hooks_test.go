@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // hookLog writes down what the hooks of a client tell.
@@ -43,8 +44,8 @@ type spanKey struct{}
 func TestHooksOfACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(hookLog)
-		network := &network{answers: []respondWith{notSent, answer(503, "Retry-After", "5", "X-Request-Id", "r2"), answer(404, "X-Request-Id", "r3")}, delay: time.Second}
-		client := through(t, network.serve, drift.WithHooks(log.hooks()), drift.WithLimiter(new(slots)))
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.NotSent, testkit.Answer(503, "Retry-After", "5", "X-Request-Id", "r2"), testkit.Answer(404, "X-Request-Id", "r3")}, Delay: time.Second}
+		client := testkit.Through(t, network.Serve, drift.WithHooks(log.hooks()), drift.WithLimiter(new(testkit.Slots)))
 		start := time.Now()
 		ctx := context.WithValue(t.Context(), spanKey{}, "span")
 		_, err := client.Conversations.Get(ctx, 42)
@@ -83,8 +84,8 @@ func TestHooksOfACall(t *testing.T) {
 }
 
 func TestHooksOfACallThatIsNotSent(t *testing.T) {
-	log, network := new(hookLog), new(network)
-	client := through(t, network.serve, drift.WithHooks(log.hooks()))
+	log, network := new(hookLog), new(testkit.Network)
+	client := testkit.Through(t, network.Serve, drift.WithHooks(log.hooks()))
 	_, err := client.Conversations.Get(t.Context(), -1)
 	require.ErrorIs(t, err, drift.ErrInvalid)
 	assert.Len(t, log.requests, 1)
@@ -102,7 +103,7 @@ func TestHooksOfACallThatIsNotSent(t *testing.T) {
 
 func TestSuccessHasNoError(t *testing.T) {
 	log := new(hookLog)
-	require.NoError(t, get(t.Context(), through(t, new(network).serve, drift.WithHooks(log.hooks()))))
+	require.NoError(t, testkit.Get(t.Context(), testkit.Through(t, new(testkit.Network).Serve, drift.WithHooks(log.hooks()))))
 	require.Len(t, log.responses, 1)
 	assert.NoError(t, log.responses[0].Err)
 	assert.Empty(t, log.waits, "nothing was worth mentioning")
@@ -112,14 +113,14 @@ func TestWaitsByReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(hookLog)
 		source := &plainSource{tokens: []string{"slow"}, delay: 2 * time.Second}
-		network := &network{answers: []respondWith{answer(200), answer(500), answer(200)}}
-		client := throughWith(t, source, network.serve, drift.WithHooks(log.hooks()), drift.WithRateLimit(1))
-		require.NoError(t, get(t.Context(), client))
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(200), testkit.Answer(500), testkit.Answer(200)}}
+		client := testkit.ThroughWith(t, source, network.Serve, drift.WithHooks(log.hooks()), drift.WithRateLimit(1))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		assert.Equal(t, drift.Waits{Token: 2 * time.Second}, log.responses[0].Waited)
 
 		var response drift.Response
 		start := time.Now()
-		require.NoError(t, get(t.Context(), client, drift.WithResponse(&response)))
+		require.NoError(t, testkit.Get(t.Context(), client, drift.WithResponse(&response)))
 		waited := response.Waited
 		assert.Equal(t, 4*time.Second, waited.Token, "once for each attempt")
 		assert.InDelta(t, 60-2+60-2-waited.Backoff.Seconds(), waited.RateLimit.Seconds(), 0.001)
@@ -143,10 +144,10 @@ func TestWaitsByReason(t *testing.T) {
 
 func TestWaitForAPauseIsARateLimitWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, network := new(hookLog), &network{answers: []respondWith{answer(429, "Retry-After", "100"), answer(200)}}
-		client := through(t, network.serve, drift.WithHooks(log.hooks()))
-		require.Error(t, get(t.Context(), client))
-		require.NoError(t, get(t.Context(), client))
+		log, network := new(hookLog), &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "100"), testkit.Answer(200)}}
+		client := testkit.Through(t, network.Serve, drift.WithHooks(log.hooks()))
+		require.Error(t, testkit.Get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		require.Len(t, log.waits, 1)
 		assert.Equal(t, drift.WaitRateLimit, log.waits[0].Reason)
 		assert.Equal(t, 100*time.Second, log.waits[0].Duration)
@@ -157,12 +158,12 @@ func TestWaitForAPauseIsARateLimitWait(t *testing.T) {
 // A wait that ended without a call is one all the same.
 func TestWaitThatWasGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, network := new(hookLog), new(network)
-		client := through(t, network.serve, drift.WithHooks(log.hooks()), drift.WithRateLimit(1))
-		require.NoError(t, get(t.Context(), client))
+		log, network := new(hookLog), new(testkit.Network)
+		client := testkit.Through(t, network.Serve, drift.WithHooks(log.hooks()), drift.WithRateLimit(1))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(20*time.Second, cancel)
-		require.ErrorIs(t, get(ctx, client), context.Canceled)
+		require.ErrorIs(t, testkit.Get(ctx, client), context.Canceled)
 		assert.Equal(t, 20*time.Second, log.responses[1].Waited.RateLimit)
 		require.Len(t, log.waits, 1)
 	})
@@ -176,11 +177,11 @@ func TestPanicOfAHookLeavesTheClientUsable(t *testing.T) {
 				panic("hook")
 			}
 		}}
-		client := through(t, new(network).serve, drift.WithHooks(hooks), drift.WithRateLimit(2))
-		assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
+		client := testkit.Through(t, new(testkit.Network).Serve, drift.WithHooks(hooks), drift.WithRateLimit(2))
+		assert.PanicsWithValue(t, "hook", func() { _ = testkit.Get(t.Context(), client) })
 		broken = false
 		start := time.Now()
-		require.NoError(t, get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		assert.Zero(t, time.Since(start), "the first call was answered, and holds nobody up")
 	})
 }
@@ -193,33 +194,33 @@ func TestPanicOfTheWaitHookGivesTheSlotBack(t *testing.T) {
 				panic("hook")
 			}
 		}}
-		client := through(t, new(network).serve, drift.WithHooks(hooks), drift.WithRateLimit(1))
-		require.NoError(t, get(t.Context(), client))
+		client := testkit.Through(t, new(testkit.Network).Serve, drift.WithHooks(hooks), drift.WithRateLimit(1))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		broken = true
-		assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
+		assert.PanicsWithValue(t, "hook", func() { _ = testkit.Get(t.Context(), client) })
 		broken = false
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		assert.NoError(t, get(ctx, client))
+		assert.NoError(t, testkit.Get(ctx, client))
 	})
 }
 
 func TestPanicOfTheQuotaHookGivesTheSlotBack(t *testing.T) {
-	limiter := new(slots)
+	limiter := new(testkit.Slots)
 	hooks := drift.Hooks{Quota: func(drift.Usage) { panic("hook") }}
-	client := through(t, new(network).serve, drift.WithLimiter(limiter), drift.WithHooks(hooks), drift.WithPlan(1))
-	assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
-	assert.Equal(t, []drift.Outcome{drift.OutcomeAnswered}, limiter.outcomes)
-	assert.Equal(t, 1, used(t, client), "the call was sent and counts")
+	client := testkit.Through(t, new(testkit.Network).Serve, drift.WithLimiter(limiter), drift.WithHooks(hooks), drift.WithPlan(1))
+	assert.PanicsWithValue(t, "hook", func() { _ = testkit.Get(t.Context(), client) })
+	assert.Equal(t, []drift.Outcome{drift.OutcomeAnswered}, limiter.Outcomes)
+	assert.Equal(t, 1, testkit.Used(t, client), "the call was sent and counts")
 }
 
 func TestInterruptedBackoffIsAWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := &network{answers: []respondWith{answer(503, "Retry-After", "30")}}
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503, "Retry-After", "30")}}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Second, cancel)
 		var response drift.Response
-		require.Error(t, get(ctx, through(t, network.serve), drift.WithResponse(&response)))
+		require.Error(t, testkit.Get(ctx, testkit.Through(t, network.Serve), drift.WithResponse(&response)))
 		assert.Equal(t, 10*time.Second, response.Waited.Backoff)
 	})
 }

@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,137 +21,12 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
-
-const (
-	markedClientSecret = "mark-client-secret-5e1d"
-	markedCode         = "mark-code-5e1d"
-	markedRefresh      = "mark-refresh-5e1d"
-	markedAccess       = "mark-access-5e1d"
-)
-
-// authority is a token endpoint in memory. It gives out a new refresh token with each refresh and takes each once: whoever
-// brings a used one has stolen it, and loses all.
-type authority struct {
-	life    any           // expires_in; nil: the answer has none
-	delay   time.Duration // before it answers
-	answers []respondWith // in turn, in place of what it would say; nil: what it would say
-
-	mu       sync.Mutex
-	requests []url.Values
-	serial   int
-	refresh  string // the one that is good; "": none
-	killed   bool
-}
-
-// newAuthority returns one that has given out the first pair.
-func newAuthority() *authority {
-	return &authority{life: 7200, refresh: refreshToken(0)}
-}
-
-func accessToken(serial int) string  { return fmt.Sprint(markedAccess, "-", serial) }
-func refreshToken(serial int) string { return fmt.Sprint(markedRefresh, "-", serial) }
-
-// issued is the pair of a serial number, as a program stores it.
-func issued(serial int, expiry time.Time) *oauth2.Token {
-	token := &oauth2.Token{AccessToken: accessToken(serial), TokenType: "Bearer", RefreshToken: refreshToken(serial), Expiry: expiry}
-	if !expiry.IsZero() {
-		token.ExpiresIn = 7200
-	}
-	return token.WithExtra(map[string]any{"orgId": int64(12345)})
-}
-
-// expired is the first pair, some time after its end.
-func expired() *oauth2.Token { return issued(0, time.Now().Add(-time.Hour)) }
-
-func (a *authority) RoundTrip(r *http.Request) (*http.Response, error) {
-	form, err := readForm(r)
-	if err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	a.requests = append(a.requests, form)
-	var respond respondWith
-	if len(a.answers) > 0 {
-		respond, a.answers = a.answers[0], a.answers[1:]
-	}
-	delay := a.delay
-	a.mu.Unlock()
-	select {
-	case <-time.After(delay):
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	}
-	if respond == nil {
-		respond = a.grant(form)
-	}
-	return respond(r)
-}
-
-func readForm(r *http.Request) (url.Values, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	return url.ParseQuery(string(body))
-}
-
-func (a *authority) grant(form url.Values) respondWith {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if form.Get("grant_type") == "refresh_token" && (a.killed || form.Get("refresh_token") != a.refresh) {
-		a.killed = true
-		return invalidGrant
-	}
-	a.serial++
-	a.refresh = refreshToken(a.serial)
-	return a.pair()
-}
-
-// pair answers with what is good now.
-func (a *authority) pair() respondWith {
-	pair := map[string]any{"access_token": accessToken(a.serial), "refresh_token": a.refresh, "token_type": "bearer"}
-	if a.life != nil {
-		pair["expires_in"] = a.life
-	}
-	body, _ := json.Marshal(pair)
-	return answerBody(http.StatusOK, string(body))
-}
-
-func invalidGrant(r *http.Request) (*http.Response, error) {
-	return answerBody(http.StatusBadRequest, `{"error": "invalid_grant", "error_description": "used up"}`)(r)
-}
-
-// asked is how many requests there were.
-func (a *authority) asked() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.requests)
-}
-
-// set changes the authority between requests.
-func (a *authority) set(change func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	change()
-}
-
-func (a *authority) config() drift.OAuthConfig {
-	return drift.OAuthConfig{ClientID: "client", ClientSecret: markedClientSecret, RedirectURL: "https://app.test/callback",
-		HTTPClient: &http.Client{Transport: a}}
-}
-
-// answering is a configuration whose token endpoint gives these answers in turn, the last one again and again.
-func answering(answers ...respondWith) (drift.OAuthConfig, *network) {
-	network := &network{answers: answers}
-	config := newAuthority().config()
-	config.HTTPClient = &http.Client{Transport: roundTripper(network.serve)}
-	return config, network
-}
 
 func TestAuthCodeURL(t *testing.T) {
 	verifier := oauth2.GenerateVerifier()
-	config := drift.OAuthConfig{ClientID: "client", ClientSecret: markedClientSecret, RedirectURL: "https://app.test/callback?a=b"}
+	config := drift.OAuthConfig{ClientID: "client", ClientSecret: testkit.MarkedClientSecret, RedirectURL: "https://app.test/callback?a=b"}
 	address, err := url.Parse(config.AuthCodeURL("state&more", oauth2.S256ChallengeOption(verifier)))
 	require.NoError(t, err)
 	assert.Equal(t, "https://dev.drift.com/authorize", address.Scheme+"://"+address.Host+address.Path)
@@ -167,19 +41,19 @@ func TestExchange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent *http.Request
 		var form url.Values
-		config := newAuthority().config()
-		config.HTTPClient.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		config := testkit.NewAuthority().Config()
+		config.HTTPClient.Transport = testkit.Responder(func(r *http.Request) (*http.Response, error) {
 			sent = r
-			form, _ = readForm(r)
-			return answerBody(200, `{"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 7200, "orgId": 17035536800}`)(r)
+			form, _ = testkit.ReadForm(r)
+			return testkit.AnswerBody(200, `{"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 7200, "orgId": 17035536800}`)(r)
 		})
-		token, err := config.Exchange(t.Context(), markedCode, oauth2.VerifierOption("verifier"))
+		token, err := config.Exchange(t.Context(), testkit.MarkedCode, oauth2.VerifierOption("verifier"))
 		require.NoError(t, err)
 
 		assert.Equal(t, http.MethodPost, sent.Method)
 		assert.Equal(t, "https://driftapi.com/oauth2/token", sent.URL.String())
-		assert.Equal(t, url.Values{"grant_type": {"authorization_code"}, "code": {markedCode}, "code_verifier": {"verifier"},
-			"redirect_uri": {"https://app.test/callback"}, "client_id": {"client"}, "client_secret": {markedClientSecret}}, form)
+		assert.Equal(t, url.Values{"grant_type": {"authorization_code"}, "code": {testkit.MarkedCode}, "code_verifier": {"verifier"},
+			"redirect_uri": {"https://app.test/callback"}, "client_id": {"client"}, "client_secret": {testkit.MarkedClientSecret}}, form)
 		assert.Equal(t, "application/x-www-form-urlencoded", sent.Header.Get("Content-Type"))
 		assert.Equal(t, "application/json", sent.Header.Get("Accept"))
 		assert.Contains(t, sent.Header.Get("User-Agent"), "drift")
@@ -198,15 +72,15 @@ func TestExchange(t *testing.T) {
 }
 
 func TestExchangeOptionsTakePlace(t *testing.T) {
-	config, network := answering(answerBody(200, `{"access_token": "a"}`))
+	config, network := testkit.Answering(testkit.AnswerBody(200, `{"access_token": "a"}`))
 	config.RedirectURL = ""
 	_, err := config.Exchange(t.Context(), "code", oauth2.SetAuthURLParam("redirect_uri", "https://b.test"), oauth2.SetAuthURLParam("extra", "1"),
 		oauth2.SetAuthURLParam("client_secret", "other"))
 	require.NoError(t, err)
-	form, err := url.ParseQuery(network.sent[0].body)
+	form, err := url.ParseQuery(network.Sent[0].Body)
 	require.NoError(t, err)
 	assert.Equal(t, url.Values{"grant_type": {"authorization_code"}, "code": {"code"}, "redirect_uri": {"https://b.test"},
-		"extra": {"1"}, "client_id": {"client"}, "client_secret": {markedClientSecret}}, form)
+		"extra": {"1"}, "client_id": {"client"}, "client_secret": {testkit.MarkedClientSecret}}, form)
 }
 
 func TestBothDialects(t *testing.T) {
@@ -218,7 +92,7 @@ func TestBothDialects(t *testing.T) {
 		"byte order mark": "\ufeff \n" + `{"access_token": "a", "refresh_token": "r", "expires_in": 7200, "orgId": 5}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			config, _ := answering(answerBody(200, body))
+			config, _ := testkit.Answering(testkit.AnswerBody(200, body))
 			token, err := config.Exchange(t.Context(), "code")
 			require.NoError(t, err)
 			assert.Equal(t, "a", token.AccessToken)
@@ -234,8 +108,8 @@ func TestBothDialects(t *testing.T) {
 // What an answer is called does not matter: it may hold the only refresh token that is good.
 func TestContentTypeOfATokenIsIgnored(t *testing.T) {
 	for _, media := range []string{"text/html", "text/plain; charset=utf-8", "", "/"} {
-		config, _ := answering(func(r *http.Request) (*http.Response, error) {
-			return memoryAnswer(r, 200, media, `{"access_token": "a", "refresh_token": "r"}`), nil
+		config, _ := testkit.Answering(func(r *http.Request) (*http.Response, error) {
+			return testkit.MemoryAnswer(r, 200, media, `{"access_token": "a", "refresh_token": "r"}`), nil
 		})
 		token, err := config.Exchange(t.Context(), "code")
 		require.NoError(t, err, media)
@@ -252,7 +126,7 @@ func TestTokenLife(t *testing.T) {
 		`1`: 15 * time.Second, `1e12`: year, `1e999`: year, `99999999999999999999`: year,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			config, _ := answering(answerBody(200, `{"access_token": "a", "refresh_token": "r", "expires_in": `+expiresIn+`}`))
+			config, _ := testkit.Answering(testkit.AnswerBody(200, `{"access_token": "a", "refresh_token": "r", "expires_in": `+expiresIn+`}`))
 			token, err := config.Exchange(t.Context(), "code")
 			require.NoError(t, err, expiresIn)
 			assert.True(t, token.Valid(), expiresIn)
@@ -267,7 +141,7 @@ func TestTokenLife(t *testing.T) {
 
 // A token that cannot be refreshed must not be given up on a guess.
 func TestTokenWithoutLifeAndRefreshToken(t *testing.T) {
-	config, _ := answering(answerBody(200, `{"access_token": "a"}`))
+	config, _ := testkit.Answering(testkit.AnswerBody(200, `{"access_token": "a"}`))
 	token, err := config.Exchange(t.Context(), "code")
 	require.NoError(t, err)
 	assert.Zero(t, token.Expiry)
@@ -277,10 +151,10 @@ func TestTokenWithoutLifeAndRefreshToken(t *testing.T) {
 
 func TestTokenLifeBeginsWithTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := newAuthority()
-		authority.delay = 10 * time.Second
+		authority := testkit.NewAuthority()
+		authority.Delay = 10 * time.Second
 		start := time.Now()
-		token, err := authority.config().Exchange(t.Context(), "code")
+		token, err := authority.Config().Exchange(t.Context(), "code")
 		require.NoError(t, err)
 		assert.Equal(t, 2*time.Hour, token.Expiry.Sub(start))
 	})
@@ -302,63 +176,32 @@ func TestOrgIDOf(t *testing.T) {
 	}
 }
 
-// unusableAnswers are answers of a token endpoint that give no token. Some repeat what was sent.
-func unusableAnswers(sent string) map[string]respondWith {
-	html := func(status int) respondWith {
-		return answerBody(status, "<html>"+markedAnswer, "Content-Type", "text/html")
-	}
-	return map[string]respondWith{
-		"no access token":     answerBody(200, `{"refresh_token": "`+markedAnswer+`", "expires_in": 7200}`),
-		"empty access token":  answerBody(200, `{"access_token": "", "x": "`+markedAnswer+`"}`),
-		"CR LF":               answerBody(200, `{"access_token": "`+markedAnswer+`\r\nX: y"}`),
-		"non-ASCII":           answerBody(200, `{"access_token": "`+markedAnswer+`é"}`),
-		"MAC":                 answerBody(200, `{"access_token": "`+markedAnswer+`", "token_type": "MAC"}`),
-		"a list":              answerBody(200, `["`+markedAnswer+`"]`),
-		"null":                answerBody(200, `null`),
-		"empty":               answerBody(200, ``),
-		"broken JSON":         answerBody(200, `{"access_token": "`+markedAnswer+`"`),
-		"two documents":       answerBody(200, `{"access_token": "`+markedAnswer+`"} {}`),
-		"HTML":                html(200),
-		"HTML called JSON":    answerBody(200, "<html>"+markedAnswer),
-		"2 MiB":               answerBody(200, `{"access_token": "`+markedAnswer+strings.Repeat("x", 2<<20)+`"}`),
-		"redirect":            answer(307, "Location", "https://"+markedAnswer+".test"),
-		"not modified":        answerBody(304, markedAnswer),
-		"firewall":            html(403),
-		"not found":           html(404),
-		"unknown code":        answerBody(400, `{"error": "`+sent+` is forbidden"}`),
-		"invalid client":      answerBody(401, `{"error": "invalid_client", "error_description": "`+markedClientSecret+` is wrong, `+sent+` too"}`),
-		"error under success": answerBody(200, `{"error": "invalid_grant", "access_token": "`+markedAnswer+`"}`),
-		"error as an object":  answerBody(403, `{"error": {"type": "authentication_error", "message": "bad `+markedClientSecret+`"}}`),
-		"not implemented":     html(501),
-	}
-}
-
 func TestExchangeFails(t *testing.T) {
-	for name, respond := range unusableAnswers(markedCode) {
+	for name, respond := range testkit.UnusableAnswers(testkit.MarkedCode) {
 		t.Run(name, func(t *testing.T) {
-			config, network := answering(respond)
-			watch := new(secretWatch)
-			token, err := config.Exchange(t.Context(), markedCode, oauth2.VerifierOption(markedCode))
+			config, network := testkit.Answering(respond)
+			watch := new(testkit.SecretWatch)
+			token, err := config.Exchange(t.Context(), testkit.MarkedCode, oauth2.VerifierOption(testkit.MarkedCode))
 			assert.Nil(t, token)
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), "oauth")
-			assert.Len(t, network.sent, 1, "the answer will be the same")
+			assert.Len(t, network.Sent, 1, "the answer will be the same")
 			assert.NotErrorIs(t, err, drift.ErrReauthRequired)
-			watch.showError(err)
+			watch.ShowError(err)
 			var api *drift.APIError
 			if errors.As(err, &api) {
-				watch.show(api.Body())
-				watch.show(api.Fields)
+				watch.Show(api.Body())
+				watch.Show(api.Fields)
 			}
-			watch.check(t)
+			watch.Check(t)
 		})
 	}
 }
 
 func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 	exchange := func(name string) error {
-		config, _ := answering(unusableAnswers(markedCode)[name])
-		_, err := config.Exchange(t.Context(), markedCode)
+		config, _ := testkit.Answering(testkit.UnusableAnswers(testkit.MarkedCode)[name])
+		_, err := config.Exchange(t.Context(), testkit.MarkedCode)
 		return err
 	}
 	var api *drift.APIError
@@ -391,7 +234,7 @@ func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 }
 
 func TestExchangeValidation(t *testing.T) {
-	good := newAuthority().config()
+	good := testkit.NewAuthority().Config()
 	for name, test := range map[string]struct {
 		change   func(*drift.OAuthConfig)
 		argument string
@@ -433,18 +276,18 @@ func requireInvalid(t *testing.T, err error, operation, argument string) {
 	require.ErrorAs(t, err, &invalid)
 	assert.Equal(t, operation, invalid.Operation)
 	assert.Equal(t, argument, invalid.Argument)
-	assert.NotContains(t, err.Error(), markedPrefix)
+	assert.NotContains(t, err.Error(), testkit.MarkedPrefix)
 }
 
 func TestTokenURLs(t *testing.T) {
 	for _, address := range []string{"https://drift.test/token?tenant=1", "http://127.0.0.1:1/token", "http://localhost/token", "http://[::1]/token"} {
-		config, network := answering(answerBody(200, `{"access_token": "a"}`))
+		config, network := testkit.Answering(testkit.AnswerBody(200, `{"access_token": "a"}`))
 		config.TokenURL = address
 		_, err := config.Exchange(t.Context(), "code")
 		require.NoError(t, err, address)
-		assert.Len(t, network.sent, 1)
+		assert.Len(t, network.Sent, 1)
 	}
-	config, _ := answering(answerBody(200, `{"access_token": "a"}`))
+	config, _ := testkit.Answering(testkit.AnswerBody(200, `{"access_token": "a"}`))
 	config.TokenURL, config.InsecureHTTP = "http://drift.test", true
 	_, err := config.Exchange(t.Context(), "code")
 	require.NoError(t, err)
@@ -458,45 +301,45 @@ func TestTokenRequestIsSentAgain(t *testing.T) {
 	unknown := func(*http.Request) (*http.Response, error) {
 		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}
 	}
-	good := answerBody(200, `{"access_token": "a"}`)
+	good := testkit.AnswerBody(200, `{"access_token": "a"}`)
 	cutOff := func(r *http.Request) (*http.Response, error) {
-		resp := memoryAnswer(r, 200, "application/json", "")
+		resp := testkit.MemoryAnswer(r, 200, "application/json", "")
 		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"access_token": "`), errorReader{io.ErrUnexpectedEOF}))
 		return resp, nil
 	}
 	for name, test := range map[string]struct {
-		answers []respondWith
+		answers []testkit.Responder
 		want    int
 		ok      bool
 	}{
-		"not sent":                    {[]respondWith{refused, good}, 2, true},
-		"not sent twice":              {[]respondWith{refused, refused, good}, 2, false},
-		"no answer":                   {[]respondWith{broken, good}, 2, true},
-		"no answer twice":             {[]respondWith{broken, broken, good}, 2, false},
-		"cut off":                     {[]respondWith{cutOff, good}, 2, true},
-		"not sent, then no answer":    {[]respondWith{refused, broken, good}, 3, true},
-		"unknown host":                {[]respondWith{unknown, good}, 1, false},
-		"503 twice":                   {[]respondWith{answer(503), answer(500), good}, 3, true},
-		"503 three times":             {[]respondWith{answer(503), answer(503), answer(503), good}, 3, false},
-		"429":                         {[]respondWith{answer(429), good}, 2, true},
-		"408":                         {[]respondWith{answer(408), good}, 2, true},
-		"501":                         {[]respondWith{answer(501), good}, 1, false},
-		"asked to wait 2 s":           {[]respondWith{answer(503, "Retry-After", "2"), good}, 2, true},
-		"asked to wait longer than a": {[]respondWith{answer(503, "Retry-After", "60"), good}, 1, false},
+		"not sent":                    {[]testkit.Responder{refused, good}, 2, true},
+		"not sent twice":              {[]testkit.Responder{refused, refused, good}, 2, false},
+		"no answer":                   {[]testkit.Responder{broken, good}, 2, true},
+		"no answer twice":             {[]testkit.Responder{broken, broken, good}, 2, false},
+		"cut off":                     {[]testkit.Responder{cutOff, good}, 2, true},
+		"not sent, then no answer":    {[]testkit.Responder{refused, broken, good}, 3, true},
+		"unknown host":                {[]testkit.Responder{unknown, good}, 1, false},
+		"503 twice":                   {[]testkit.Responder{testkit.Answer(503), testkit.Answer(500), good}, 3, true},
+		"503 three times":             {[]testkit.Responder{testkit.Answer(503), testkit.Answer(503), testkit.Answer(503), good}, 3, false},
+		"429":                         {[]testkit.Responder{testkit.Answer(429), good}, 2, true},
+		"408":                         {[]testkit.Responder{testkit.Answer(408), good}, 2, true},
+		"501":                         {[]testkit.Responder{testkit.Answer(501), good}, 1, false},
+		"asked to wait 2 s":           {[]testkit.Responder{testkit.Answer(503, "Retry-After", "2"), good}, 2, true},
+		"asked to wait longer than a": {[]testkit.Responder{testkit.Answer(503, "Retry-After", "60"), good}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				config, network := answering(test.answers...)
+				config, network := testkit.Answering(test.answers...)
 				start := time.Now()
 				_, err := config.Exchange(t.Context(), "code")
 				assert.Equal(t, test.ok, err == nil, "%v", err)
-				assert.Len(t, network.sent, test.want)
+				assert.Len(t, network.Sent, test.want)
 				assert.Less(t, time.Since(start), 10*time.Second)
 				if strings.Contains(name, "2 s") {
 					assert.GreaterOrEqual(t, time.Since(start), 2*time.Second)
 				}
-				for _, sent := range network.sent {
-					assert.Equal(t, network.sent[0].body, sent.body)
+				for _, sent := range network.Sent {
+					assert.Equal(t, network.Sent[0].Body, sent.Body)
 				}
 				var transport *drift.TransportError
 				if errors.As(err, &transport) {
@@ -514,38 +357,38 @@ func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
 func TestExchangeObeysItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := newAuthority()
-		authority.delay = time.Hour
+		authority := testkit.NewAuthority()
+		authority.Delay = time.Hour
 		cause := errors.New("shutting down")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, cause)
 		defer cancel()
 		start := time.Now()
-		_, err := authority.config().Exchange(ctx, "code")
+		_, err := authority.Config().Exchange(ctx, "code")
 		assert.Equal(t, 3*time.Second, time.Since(start))
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorIs(t, err, cause)
-		_, err = authority.config().Exchange(ctx, "code")
+		_, err = authority.Config().Exchange(ctx, "code")
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Equal(t, 1, authority.asked(), "nothing is sent when the context has ended")
+		assert.Equal(t, 1, authority.Asked(), "nothing is sent when the context has ended")
 
 		start = time.Now()
-		_, err = authority.config().Exchange(t.Context(), "code")
+		_, err = authority.Config().Exchange(t.Context(), "code")
 		assert.Equal(t, 30*time.Second, time.Since(start))
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, "that is not the caller's")
-		assert.Equal(t, 2, authority.asked())
+		assert.Equal(t, 2, authority.Asked())
 
-		config := authority.config()
+		config := authority.Config()
 		config.HTTPClient.Timeout = 2 * time.Second
 		start = time.Now()
 		_, err = config.Exchange(t.Context(), "code")
 		require.Error(t, err)
-		assert.Equal(t, 4, authority.asked(), "one more, because the time of an attempt was shorter")
+		assert.Equal(t, 4, authority.Asked(), "one more, because the time of an attempt was shorter")
 		assert.Less(t, time.Since(start), 6*time.Second)
 	})
 }
 
 func TestTokenEndpointRedirects(t *testing.T) {
-	trap, calls := trapServer(t)
+	trap, calls := testkit.TrapServer(t)
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		requests := 0
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -557,8 +400,8 @@ func TestTokenEndpointRedirects(t *testing.T) {
 		require.NoError(t, err)
 		given := &http.Client{Jar: jar}
 		for _, client := range []*http.Client{nil, given} {
-			config := drift.OAuthConfig{ClientID: "client", ClientSecret: markedClientSecret, TokenURL: server.URL, HTTPClient: client}
-			_, err := config.Exchange(t.Context(), markedCode)
+			config := drift.OAuthConfig{ClientID: "client", ClientSecret: testkit.MarkedClientSecret, TokenURL: server.URL, HTTPClient: client}
+			_, err := config.Exchange(t.Context(), testkit.MarkedCode)
 			var transport *drift.TransportError
 			require.ErrorAs(t, err, &transport)
 			assert.Contains(t, err.Error(), "redirect")
@@ -578,21 +421,21 @@ func TestTokenEndpointRedirects(t *testing.T) {
 // A goroutine that is left behind by the connections would fail TestMain.
 func TestExchangeOverARealConnection(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if assert.NoError(t, r.ParseForm()) && r.PostForm.Get("client_secret") == markedClientSecret && r.PostForm.Get("code") == markedCode {
+		if assert.NoError(t, r.ParseForm()) && r.PostForm.Get("client_secret") == testkit.MarkedClientSecret && r.PostForm.Get("code") == testkit.MarkedCode {
 			_, _ = io.WriteString(w, `{"access_token": "a", "refresh_token": "r", "expires_in": 7200}`)
 		}
 	}))
 	defer server.Close()
-	config := drift.OAuthConfig{ClientID: "client", ClientSecret: markedClientSecret, TokenURL: server.URL}
-	token, err := config.Exchange(t.Context(), markedCode)
+	config := drift.OAuthConfig{ClientID: "client", ClientSecret: testkit.MarkedClientSecret, TokenURL: server.URL}
+	token, err := config.Exchange(t.Context(), testkit.MarkedCode)
 	require.NoError(t, err)
 	assert.Equal(t, "a", token.AccessToken)
 }
 
 func TestOAuthShowsNoSecret(t *testing.T) {
-	watch := new(secretWatch)
-	store := drift.NewMemoryTokenStore(issued(0, time.Time{}))
-	config := newAuthority().config()
+	watch := new(testkit.SecretWatch)
+	store := drift.NewMemoryTokenStore(testkit.Issued(0, time.Time{}))
+	config := testkit.NewAuthority().Config()
 	config.HTTPClient, config.SaveFailed = &http.Client{}, func(error) {}
 	source := config.TokenSource(store)
 	_, err := source.Token()
@@ -602,12 +445,12 @@ func TestOAuthShowsNoSecret(t *testing.T) {
 		Source *drift.OAuthTokenSource
 		Store  drift.TokenStore
 	}{config, source, store}} {
-		watch.show(value)
+		watch.Show(value)
 		for _, verb := range "tbcdoOeEfFgGUxXvsq" { // not p, which go vet refuses: fmt asks nobody then
 			fmt.Fprintf(watch, "%"+string(verb)+"\n", value)
 		}
 	}
-	watch.check(t)
+	watch.Check(t)
 	encoded, err := json.Marshal(config)
 	require.NoError(t, err)
 	assert.Contains(t, string(encoded), "REDACTED")

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // tokenModel is a service, a store and some processes to which things happen at random. What must hold is checked whenever
@@ -24,8 +25,8 @@ import (
 type tokenModel struct {
 	t         *testing.T
 	rand      *rand.Rand
-	authority *authority
-	store     *troubledStore
+	authority *testkit.Authority
+	store     *testkit.TroubledStore
 	sources   []*drift.OAuthTokenSource
 	callers   sync.WaitGroup
 
@@ -77,7 +78,7 @@ func (m *tokenModel) happen() {
 	case 15:
 		m.failAuthority()
 	case 16:
-		m.authority.set(func() { m.authority.delay = time.Duration(m.rand.Int64N(int64(20 * time.Second))) })
+		m.authority.Set(func() { m.authority.Delay = time.Duration(m.rand.Int64N(int64(20 * time.Second))) })
 	case 17:
 		m.failStore()
 	case 18:
@@ -114,10 +115,10 @@ func (m *tokenModel) check(ctx context.Context, start time.Time, patience time.D
 	switch {
 	case err == nil:
 		assert.True(m.t, token.Valid())
-		m.store.mu.Lock()
-		defer m.store.mu.Unlock()
-		stored := must(m.store.TokenStore.Load(context.Background()))
-		assert.LessOrEqual(m.t, serialOf(token), serialOf(stored), "stored before it is used")
+		m.store.Set(func() {
+			stored := testkit.Must(m.store.TokenStore.Load(context.Background()))
+			assert.LessOrEqual(m.t, serialOf(token), serialOf(stored), "stored before it is used")
+		})
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 	case errors.Is(err, drift.ErrReauthRequired):
 		assert.True(m.t, ended, "logged out: %v", err)
@@ -127,18 +128,18 @@ func (m *tokenModel) check(ctx context.Context, start time.Time, patience time.D
 }
 
 func serialOf(token *oauth2.Token) (serial int) {
-	_, _ = fmt.Sscanf(token.AccessToken, markedAccess+"-%d", &serial)
+	_, _ = fmt.Sscanf(token.AccessToken, testkit.MarkedAccess+"-%d", &serial)
 	return serial
 }
 
 // failAuthority lets the next requests fail before the authority has taken anything from them.
 func (m *tokenModel) failAuthority() {
-	failures := []respondWith{answer(503), answer(429), answer(500, "Retry-After", "3"), answerBody(403, "<html>", "Content-Type", "text/html"),
-		answerBody(200, "<html>", "Content-Type", "text/html"), func(*http.Request) (*http.Response, error) { return nil, errors.New("reset") }}
+	failures := []testkit.Responder{testkit.Answer(503), testkit.Answer(429), testkit.Answer(500, "Retry-After", "3"), testkit.AnswerBody(403, "<html>", "Content-Type", "text/html"),
+		testkit.AnswerBody(200, "<html>", "Content-Type", "text/html"), func(*http.Request) (*http.Response, error) { return nil, errors.New("reset") }}
 	m.trouble(1000 * time.Hour) // before it fails: a caller may notice at once
-	m.authority.set(func() {
+	m.authority.Set(func() {
 		for range 1 + m.rand.IntN(5) {
-			m.authority.answers = append(m.authority.answers, failures[m.rand.IntN(len(failures))])
+			m.authority.Answers = append(m.authority.Answers, failures[m.rand.IntN(len(failures))])
 		}
 	})
 }
@@ -147,17 +148,17 @@ func (m *tokenModel) failAuthority() {
 func (m *tokenModel) failStore() {
 	failure := m.rand.IntN(4)
 	if failure == 3 {
-		m.store.set(func() { m.store.load, m.store.lock, m.store.slow = nil, nil, 0 })
+		m.store.Set(func() { m.store.LoadErr, m.store.LockErr, m.store.Slow = nil, nil, 0 })
 		return
 	}
 	m.trouble(1000 * time.Hour) // before it fails: a caller may notice at once
 	switch failure {
 	case 0:
-		m.store.set(func() { m.store.load = errFull })
+		m.store.Set(func() { m.store.LoadErr = testkit.ErrFull })
 	case 1:
-		m.store.set(func() { m.store.lock = errFull })
+		m.store.Set(func() { m.store.LockErr = testkit.ErrFull })
 	case 2:
-		m.store.set(func() { m.store.slow = time.Duration(m.rand.Int64N(int64(5 * time.Second))) })
+		m.store.Set(func() { m.store.Slow = time.Duration(m.rand.Int64N(int64(5 * time.Second))) })
 	}
 }
 
@@ -170,16 +171,15 @@ func (m *tokenModel) rotateElsewhere() {
 	if ended {
 		return
 	}
-	token := must(m.store.TokenStore.Load(context.Background()))
-	m.authority.grant(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}})
+	token := testkit.Must(m.store.TokenStore.Load(context.Background()))
+	m.authority.Grant(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}})
 	m.saveCurrent()
 }
 
 func (m *tokenModel) saveCurrent() {
-	m.authority.mu.Lock()
-	serial := m.authority.serial
-	m.authority.mu.Unlock()
-	_ = m.store.TokenStore.Save(context.Background(), issued(serial, time.Now().Add(2*time.Hour)))
+	var serial int
+	m.authority.Set(func() { serial = m.authority.Serial })
+	_ = m.store.TokenStore.Save(context.Background(), testkit.Issued(serial, time.Now().Add(2*time.Hour)))
 }
 
 // endOrBegin takes the authorization back, or authorizes again.
@@ -191,7 +191,7 @@ func (m *tokenModel) endOrBegin() {
 		m.mu.Lock()
 		m.ended = true
 		m.mu.Unlock()
-		m.authority.set(func() { m.authority.killed = true })
+		m.authority.Set(func() { m.authority.Killed = true })
 		return
 	}
 	m.begin()
@@ -203,10 +203,10 @@ func (m *tokenModel) begin() {
 	unlock, err := m.store.TokenStore.Lock(context.Background())
 	require.NoError(m.t, err)
 	defer unlock()
-	m.authority.set(func() {
-		m.authority.killed = false
-		m.authority.serial++
-		m.authority.refresh = refreshToken(m.authority.serial)
+	m.authority.Set(func() {
+		m.authority.Killed = false
+		m.authority.Serial++
+		m.authority.Refresh = testkit.RefreshToken(m.authority.Serial)
 	})
 	m.saveCurrent()
 	m.mu.Lock()
@@ -225,24 +225,22 @@ func TestTokenStateMachine(t *testing.T) {
 }
 
 func runTokenModel(t *testing.T, seed uint64) {
-	m := &tokenModel{t: t, rand: rand.New(rand.NewPCG(seed, 0)), authority: newAuthority(), store: newTroubledStore(expired())}
-	config := m.authority.config()
+	m := &tokenModel{t: t, rand: rand.New(rand.NewPCG(seed, 0)), authority: testkit.NewAuthority(), store: testkit.NewTroubledStore(testkit.Expired())}
+	config := m.authority.Config()
 	config.HTTPClient = &http.Client{Transport: m}
 	config.SaveFailed = func(err error) { assert.NoError(t, err) }
 	for range 1 + m.rand.IntN(3) {
-		m.sources = append(m.sources, newSource(t, config, m.store))
+		m.sources = append(m.sources, testkit.NewSource(t, config, m.store))
 	}
 	for range 200 {
 		m.happen()
 		if _, ended := m.state(); !ended {
-			m.authority.mu.Lock()
-			assert.False(t, m.authority.killed, "a refresh token was used twice")
-			m.authority.mu.Unlock()
+			m.authority.Set(func() { assert.False(t, m.authority.Killed, "a refresh token was used twice") })
 		}
 	}
 	m.callers.Wait()
-	m.authority.set(func() { m.authority.answers, m.authority.delay = nil, 0 })
-	m.store.set(func() { m.store.load, m.store.lock, m.store.slow = nil, nil, 0 })
+	m.authority.Set(func() { m.authority.Answers, m.authority.Delay = nil, 0 })
+	m.store.Set(func() { m.store.LoadErr, m.store.LockErr, m.store.Slow = nil, nil, 0 })
 	time.Sleep(3 * time.Hour)
 	if _, ended := m.state(); ended {
 		m.begin()
@@ -255,8 +253,8 @@ func runTokenModel(t *testing.T, seed uint64) {
 }
 
 func TestManyUseOneSource(t *testing.T) {
-	authority := newAuthority()
-	source := newSource(t, authority.config(), drift.NewMemoryTokenStore(expired()))
+	authority := testkit.NewAuthority()
+	source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Expired()))
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -275,5 +273,5 @@ func TestManyUseOneSource(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	assert.Equal(t, 20, authority.asked(), "each generation once")
+	assert.Equal(t, 20, authority.Asked(), "each generation once")
 }

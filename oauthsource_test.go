@@ -3,7 +3,6 @@ package drift_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -19,116 +18,20 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
-// troubledStore is a store in memory that fails on demand.
-type troubledStore struct {
-	drift.TokenStore
-
-	mu                sync.Mutex
-	load, save, lock  error
-	slow              time.Duration // saving takes so long
-	deaf              chan struct{} // nothing comes back before it is closed, whatever the context says
-	loads, saved      int
-	locked, mostLocks int
-}
-
-func newTroubledStore(token *oauth2.Token) *troubledStore {
-	return &troubledStore{TokenStore: drift.NewMemoryTokenStore(token)}
-}
-
-func (s *troubledStore) Load(ctx context.Context) (*oauth2.Token, error) {
-	s.mu.Lock()
-	s.loads++
-	err, deaf := s.load, s.deaf
-	s.mu.Unlock()
-	if deaf != nil {
-		<-deaf
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.TokenStore.Load(ctx)
-}
-
-func (s *troubledStore) Save(ctx context.Context, t *oauth2.Token) error {
-	s.mu.Lock()
-	err, slow := s.save, s.slow
-	s.mu.Unlock()
-	time.Sleep(slow)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.saved++
-	s.mu.Unlock()
-	return s.TokenStore.Save(ctx, t)
-}
-
-func (s *troubledStore) Lock(ctx context.Context) (func(), error) {
-	s.mu.Lock()
-	err := s.lock
-	s.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	unlock, err := s.TokenStore.Lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.count(1)
-	return func() { s.count(-1); unlock() }, nil
-}
-
-func (s *troubledStore) count(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.locked += n
-	s.mostLocks = max(s.mostLocks, s.locked)
-}
-
-func (s *troubledStore) set(change func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change()
-}
-
-// access is the stored access token.
-func (s *troubledStore) access(t testing.TB) string {
-	t.Helper()
-	token, err := s.TokenStore.Load(context.Background())
-	require.NoError(t, err)
-	if token == nil {
-		return ""
-	}
-	return token.AccessToken
-}
-
-// newSource returns a source that is closed at the end of the test.
-func newSource(t testing.TB, config drift.OAuthConfig, store drift.TokenStore) *drift.OAuthTokenSource {
-	t.Helper()
-	source := config.TokenSource(store)
-	t.Cleanup(func() { assert.NoError(t, source.Close()) })
-	return source
-}
-
-func requireToken(t testing.TB, serial int, token *oauth2.Token, err error) {
-	t.Helper()
-	require.NoError(t, err)
-	require.Equal(t, accessToken(serial), token.AccessToken)
-}
-
 func TestGoodTokenCostsNothing(t *testing.T) {
-	authority := newAuthority()
-	source := newSource(t, authority.config(), drift.NewMemoryTokenStore(issued(0, time.Now().Add(2*time.Hour))))
+	authority := testkit.NewAuthority()
+	source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(2*time.Hour))))
 	token, err := source.TokenContext(t.Context())
-	requireToken(t, 0, token, err)
+	testkit.RequireToken(t, 0, token, err)
 	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = source.TokenContext(context.Background()) }))
-	assert.Zero(t, authority.asked())
+	assert.Zero(t, authority.Asked())
 }
 
 func BenchmarkGoodToken(b *testing.B) {
-	source := newAuthority().config().TokenSource(drift.NewMemoryTokenStore(issued(0, time.Now().Add(2*time.Hour))))
+	source := testkit.NewAuthority().Config().TokenSource(drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(2*time.Hour))))
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -141,66 +44,59 @@ func BenchmarkGoodToken(b *testing.B) {
 
 func TestStoredTokenIsUsedAsLongAsItIsGood(t *testing.T) {
 	for name, token := range map[string]*oauth2.Token{
-		"two hours":           issued(0, time.Now().Add(2*time.Hour)),
-		"no end":              issued(0, time.Time{}),
-		"far away":            issued(0, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)),
-		"cannot be refreshed": {AccessToken: accessToken(0), Expiry: time.Now().Add(time.Minute)},
+		"two hours":           testkit.Issued(0, time.Now().Add(2*time.Hour)),
+		"no end":              testkit.Issued(0, time.Time{}),
+		"far away":            testkit.Issued(0, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)),
+		"cannot be refreshed": {AccessToken: testkit.AccessToken(0), Expiry: time.Now().Add(time.Minute)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			authority, store := newAuthority(), newTroubledStore(token)
-			source := newSource(t, authority.config(), store)
+			authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(token)
+			source := testkit.NewSource(t, authority.Config(), store)
 			for range 10 {
 				got, err := source.TokenContext(t.Context())
-				requireToken(t, 0, got, err)
+				testkit.RequireToken(t, 0, got, err)
 			}
-			assert.Equal(t, 1, store.loads)
-			assert.Zero(t, authority.asked())
-			assert.Zero(t, store.mostLocks)
+			assert.Equal(t, 1, store.Loads)
+			assert.Zero(t, authority.Asked())
+			assert.Zero(t, store.MostLocks)
 		})
 	}
 }
 
 func TestRefreshRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		source := newSource(t, authority.config(), store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		source := testkit.NewSource(t, authority.Config(), store)
 		token, err := source.Token()
-		requireToken(t, 1, token, err)
-		assert.Equal(t, []url.Values{{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken(0)},
-			"client_id": {"client"}, "client_secret": {markedClientSecret}}}, authority.requests)
-		assert.Equal(t, accessToken(1), store.access(t))
-		assert.Equal(t, 1, store.mostLocks)
-		assert.Zero(t, store.locked)
+		testkit.RequireToken(t, 1, token, err)
+		assert.Equal(t, []url.Values{{"grant_type": {"refresh_token"}, "refresh_token": {testkit.RefreshToken(0)},
+			"client_id": {"client"}, "client_secret": {testkit.MarkedClientSecret}}}, authority.Requests)
+		assert.Equal(t, testkit.AccessToken(1), store.Access(t))
+		assert.Equal(t, 1, store.MostLocks)
+		assert.Zero(t, store.Locked)
 	})
 }
 
 func TestRefreshKeepsWhatTheAnswerLeavesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		authority.answers = []respondWith{answerBody(200, `{"access_token": "next"}`)}
-		token, err := newSource(t, authority.config(), store).Token()
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		authority.Answers = []testkit.Responder{testkit.AnswerBody(200, `{"access_token": "next"}`)}
+		token, err := testkit.NewSource(t, authority.Config(), store).Token()
 		require.NoError(t, err)
 		assert.Equal(t, "next", token.AccessToken)
-		assert.Equal(t, refreshToken(0), token.RefreshToken)
+		assert.Equal(t, testkit.RefreshToken(0), token.RefreshToken)
 		assert.Equal(t, time.Hour, time.Until(token.Expiry))
-		for _, token := range []*oauth2.Token{token, must(store.TokenStore.Load(t.Context()))} {
+		for _, token := range []*oauth2.Token{token, testkit.Must(store.TokenStore.Load(t.Context()))} {
 			id, _ := drift.OrgIDOf(token)
 			assert.Equal(t, drift.OrgID(12345), id)
 		}
-		authority.answers = []respondWith{answerBody(200, `{"accessToken": "third", "refreshToken": "r", "orgId": "6"}`)}
-		token, err = newSource(t, authority.config(), store).Refresh(t.Context(), token)
+		authority.Answers = []testkit.Responder{testkit.AnswerBody(200, `{"accessToken": "third", "refreshToken": "r", "orgId": "6"}`)}
+		token, err = testkit.NewSource(t, authority.Config(), store).Refresh(t.Context(), token)
 		require.NoError(t, err)
 		assert.Equal(t, "r", token.RefreshToken)
 		id, _ := drift.OrgIDOf(token)
 		assert.Equal(t, drift.OrgID(6), id)
 	})
-}
-
-func must[T any](value T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return value
 }
 
 // When a token of a given life is refreshed ahead of time.
@@ -213,30 +109,30 @@ func TestEarlyRefreshTime(t *testing.T) {
 	} {
 		t.Run(test.life.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				authority := newAuthority()
-				authority.life = test.life.Seconds()
-				source := newSource(t, authority.config(), drift.NewMemoryTokenStore(expired()))
+				authority := testkit.NewAuthority()
+				authority.Life = test.life.Seconds()
+				source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Expired()))
 				token, err := source.Token()
-				requireToken(t, 1, token, err)
+				testkit.RequireToken(t, 1, token, err)
 
 				time.Sleep(time.Until(token.Expiry.Add(-test.notBefore - time.Second)))
 				token, err = source.Token()
-				requireToken(t, 1, token, err)
+				testkit.RequireToken(t, 1, token, err)
 				synctest.Wait()
-				assert.Equal(t, 1, authority.asked())
+				assert.Equal(t, 1, authority.Asked())
 
-				authority.delay = time.Second
+				authority.Delay = time.Second
 				time.Sleep(time.Until(token.Expiry.Add(-test.by + time.Millisecond)))
 				start := time.Now()
 				for range 10 {
 					token, err = source.Token()
-					requireToken(t, 1, token, err)
+					testkit.RequireToken(t, 1, token, err)
 				}
 				assert.Zero(t, time.Since(start), "nobody waits")
 				time.Sleep(2 * time.Second)
 				token, err = source.Token()
-				requireToken(t, 2, token, err)
-				assert.Equal(t, 2, authority.asked())
+				testkit.RequireToken(t, 2, token, err)
+				assert.Equal(t, 2, authority.Asked())
 			})
 		})
 	}
@@ -247,14 +143,14 @@ func TestEarlyRefreshIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		early := 0
 		for range 200 {
-			authority := newAuthority()
-			source := newSource(t, authority.config(), drift.NewMemoryTokenStore(issued(0, time.Now().Add(12*time.Minute+36*time.Second))))
+			authority := testkit.NewAuthority()
+			source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(12*time.Minute+36*time.Second))))
 			_, err := source.Token() // the first call knows the token, the second one looks after it
 			require.NoError(t, err)
 			_, err = source.Token()
 			require.NoError(t, err)
 			synctest.Wait()
-			early += authority.asked()
+			early += authority.Asked()
 		}
 		assert.Greater(t, early, 50)
 		assert.Less(t, early, 150)
@@ -262,21 +158,21 @@ func TestEarlyRefreshIsSpread(t *testing.T) {
 }
 
 func TestEarlyRefreshThatFails(t *testing.T) {
-	for name, respond := range unusableAnswers(refreshToken(0)) {
+	for name, respond := range testkit.UnusableAnswers(testkit.RefreshToken(0)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				config, network := answering(respond)
-				token := issued(0, time.Now().Add(4*time.Minute))
-				store := newTroubledStore(token)
-				source := newSource(t, config, store)
+				config, network := testkit.Answering(respond)
+				token := testkit.Issued(0, time.Now().Add(4*time.Minute))
+				store := testkit.NewTroubledStore(token)
+				source := testkit.NewSource(t, config, store)
 				for time.Until(token.Expiry) > 11*time.Second {
 					got, err := source.Token()
-					requireToken(t, 0, got, err)
+					testkit.RequireToken(t, 0, got, err)
 					time.Sleep(time.Second / 2)
 				}
-				assert.NotEmpty(t, network.requests())
-				assert.Less(t, len(network.sent), 16, "no storm")
-				assert.Less(t, store.loads, 40, "in the store neither")
+				assert.NotEmpty(t, network.Requests())
+				assert.Less(t, len(network.Sent), 16, "no storm")
+				assert.Less(t, store.Loads, 40, "in the store neither")
 				time.Sleep(2 * time.Second)
 				_, err := source.Token()
 				assert.Error(t, err, "now it is over")
@@ -287,23 +183,23 @@ func TestEarlyRefreshThatFails(t *testing.T) {
 
 func TestRefreshOfAnOlderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(issued(0, time.Now().Add(time.Hour)))
-		source := newSource(t, authority.config(), store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Issued(0, time.Now().Add(time.Hour)))
+		source := testkit.NewSource(t, authority.Config(), store)
 		first, err := source.Token()
-		requireToken(t, 0, first, err)
+		testkit.RequireToken(t, 0, first, err)
 		second, err := source.Refresh(t.Context(), first)
-		requireToken(t, 1, second, err)
-		loads := store.loads
+		testkit.RequireToken(t, 1, second, err)
+		loads := store.Loads
 		for range 5 {
 			again, err := source.Refresh(t.Context(), first)
-			requireToken(t, 1, again, err)
+			testkit.RequireToken(t, 1, again, err)
 		}
-		assert.Equal(t, loads, store.loads, "the newest is at hand")
-		assert.Equal(t, 1, authority.asked(), "each generation is refreshed once")
+		assert.Equal(t, loads, store.Loads, "the newest is at hand")
+		assert.Equal(t, 1, authority.Asked(), "each generation is refreshed once")
 		third, err := source.Refresh(t.Context(), second)
-		requireToken(t, 2, third, err)
+		testkit.RequireToken(t, 2, third, err)
 		again, err := source.Refresh(t.Context(), nil)
-		requireToken(t, 2, again, err)
+		testkit.RequireToken(t, 2, again, err)
 	})
 }
 
@@ -311,152 +207,132 @@ func TestRefreshOfAnOlderToken(t *testing.T) {
 // is not answered with the same one.
 func TestRefreshMeetsAnotherRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := newAuthority()
-		authority.delay = time.Second
-		source := newSource(t, authority.config(), drift.NewMemoryTokenStore(issued(0, time.Now().Add(time.Minute))))
+		authority := testkit.NewAuthority()
+		authority.Delay = time.Second
+		source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(time.Minute))))
 		for range 2 { // the second call begins a refresh ahead of time
 			token, err := source.Token()
-			requireToken(t, 0, token, err)
+			testkit.RequireToken(t, 0, token, err)
 		}
-		token, err := source.Refresh(t.Context(), issued(0, time.Time{}))
-		requireToken(t, 1, token, err)
-		assert.Equal(t, 1, authority.asked())
+		token, err := source.Refresh(t.Context(), testkit.Issued(0, time.Time{}))
+		testkit.RequireToken(t, 1, token, err)
+		assert.Equal(t, 1, authority.Asked())
 	})
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(issued(0, time.Now().Add(time.Hour)))
-		store.deaf = make(chan struct{})
-		source := newSource(t, authority.config(), store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Issued(0, time.Now().Add(time.Hour)))
+		store.Deaf = make(chan struct{})
+		source := testkit.NewSource(t, authority.Config(), store)
 		go func() { _, _ = source.Token() }()
 		synctest.Wait()
-		go func() { time.Sleep(time.Second); close(store.deaf) }()
-		token, err := source.Refresh(t.Context(), issued(0, time.Time{}))
-		requireToken(t, 1, token, err)
+		go func() { time.Sleep(time.Second); close(store.Deaf) }()
+		token, err := source.Refresh(t.Context(), testkit.Issued(0, time.Time{}))
+		testkit.RequireToken(t, 1, token, err)
 	})
 }
 
 // A service that gives the same access token again has no other.
 func TestRefreshWithTheSameAccessToken(t *testing.T) {
-	config, network := answering(answerBody(200, `{"access_token": "`+accessToken(0)+`", "expires_in": 7200}`))
-	source := newSource(t, config, drift.NewMemoryTokenStore(issued(0, time.Now().Add(time.Hour))))
-	token, err := source.Refresh(t.Context(), issued(0, time.Time{}))
-	requireToken(t, 0, token, err)
-	assert.Len(t, network.sent, 1)
+	config, network := testkit.Answering(testkit.AnswerBody(200, `{"access_token": "`+testkit.AccessToken(0)+`", "expires_in": 7200}`))
+	source := testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(time.Hour))))
+	token, err := source.Refresh(t.Context(), testkit.Issued(0, time.Time{}))
+	testkit.RequireToken(t, 0, token, err)
+	assert.Len(t, network.Sent, 1)
 }
 
 func TestTokenIsStoredBeforeItIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(issued(0, time.Now().Add(time.Minute)))
-		store.slow = 5 * time.Second
-		source := newSource(t, authority.config(), store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Issued(0, time.Now().Add(time.Minute)))
+		store.Slow = 5 * time.Second
+		source := testkit.NewSource(t, authority.Config(), store)
 		_, _ = source.Token()
 		for range 40 {
 			token, err := source.Token()
 			require.NoError(t, err)
-			if token.AccessToken != accessToken(0) { // at the instant of the save the store may be ahead
-				assert.Equal(t, store.access(t), token.AccessToken)
+			if token.AccessToken != testkit.AccessToken(0) { // at the instant of the save the store may be ahead
+				assert.Equal(t, store.Access(t), token.AccessToken)
 			}
 			time.Sleep(time.Second / 4)
 		}
-		assert.Equal(t, 1, authority.asked())
-		assert.Equal(t, accessToken(1), store.access(t))
+		assert.Equal(t, 1, authority.Asked())
+		assert.Equal(t, testkit.AccessToken(1), store.Access(t))
 	})
-}
-
-// savesThatFail gathers what the hook is told.
-type savesThatFail struct {
-	mu   sync.Mutex
-	errs []error
-}
-
-func (s *savesThatFail) tell(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.errs = append(s.errs, err)
-}
-
-func (s *savesThatFail) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.errs)
 }
 
 func TestTokenThatCannotBeStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store, told := newAuthority(), newTroubledStore(expired()), new(savesThatFail)
-		store.save = errFull
-		config := authority.config()
-		config.SaveFailed = told.tell
-		source := newSource(t, config, store)
+		authority, store, told := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired()), new(testkit.SavesThatFail)
+		store.SaveErr = testkit.ErrFull
+		config := authority.Config()
+		config.SaveFailed = told.Tell
+		source := testkit.NewSource(t, config, store)
 		token, err := source.Token()
-		requireToken(t, 1, token, err)
-		require.Equal(t, 1, told.count())
-		assert.ErrorIs(t, told.errs[0], errFull)
-		assert.NotContains(t, told.errs[0].Error(), markedPrefix)
+		testkit.RequireToken(t, 1, token, err)
+		require.Equal(t, 1, told.Count())
+		assert.ErrorIs(t, told.Errs[0], testkit.ErrFull)
+		assert.NotContains(t, told.Errs[0].Error(), testkit.MarkedPrefix)
 
 		for range 100 { // calls go on, and so do the tries, ever more seldom
 			token, err := source.Token()
-			requireToken(t, 1, token, err)
+			testkit.RequireToken(t, 1, token, err)
 			time.Sleep(time.Second)
 		}
-		assert.Greater(t, told.count(), 5)
-		assert.Less(t, told.count(), 10)
-		store.set(func() { store.save = nil })
+		assert.Greater(t, told.Count(), 5)
+		assert.Less(t, told.Count(), 10)
+		store.Set(func() { store.SaveErr = nil })
 		for range 31 {
 			_, _ = source.Token()
 			time.Sleep(time.Second)
 		}
-		assert.Equal(t, accessToken(1), store.access(t))
-		assert.Equal(t, 1, store.saved)
-		assert.Equal(t, 1, authority.asked())
+		assert.Equal(t, testkit.AccessToken(1), store.Access(t))
+		assert.Equal(t, 1, store.Saved)
+		assert.Equal(t, 1, authority.Asked())
 	})
 }
-
-var errFull = fmt.Errorf("no space left for %s", markedRefresh)
 
 // What is not stored is refreshed like everything else.
 func TestRefreshOfATokenThatIsNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		store.save = errFull
-		source := newSource(t, authority.config(), store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		store.SaveErr = testkit.ErrFull
+		source := testkit.NewSource(t, authority.Config(), store)
 		for serial := 1; serial < 5; serial++ {
 			token, err := source.Token()
-			requireToken(t, serial, token, err)
+			testkit.RequireToken(t, serial, token, err)
 			time.Sleep(3 * time.Hour)
 		}
-		assert.False(t, authority.killed)
-		store.set(func() { store.save = nil })
+		assert.False(t, authority.Killed)
+		store.Set(func() { store.SaveErr = nil })
 	})
 }
 
 func TestCloseStoresWhatCouldNotBeStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		store.save = errFull
-		source := authority.config().TokenSource(store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		store.SaveErr = testkit.ErrFull
+		source := authority.Config().TokenSource(store)
 		_, err := source.Token()
 		require.NoError(t, err)
-		store.set(func() { store.save = nil })
+		store.Set(func() { store.SaveErr = nil })
 		require.NoError(t, source.Close())
-		assert.Equal(t, accessToken(1), store.access(t))
+		assert.Equal(t, testkit.AccessToken(1), store.Access(t))
 		require.NoError(t, source.Close())
-		assert.Zero(t, store.locked)
+		assert.Zero(t, store.Locked)
 	})
-	for name, fail := range map[string]func(*troubledStore){
-		"saving":  func(s *troubledStore) { s.save = errFull },
-		"loading": func(s *troubledStore) { s.load = errFull },
-		"locking": func(s *troubledStore) { s.lock = errFull },
+	for name, fail := range map[string]func(*testkit.TroubledStore){
+		"saving":  func(s *testkit.TroubledStore) { s.SaveErr = testkit.ErrFull },
+		"loading": func(s *testkit.TroubledStore) { s.LoadErr = testkit.ErrFull },
+		"locking": func(s *testkit.TroubledStore) { s.LockErr = testkit.ErrFull },
 	} {
 		t.Run(name, func(t *testing.T) {
-			authority, store := newAuthority(), newTroubledStore(expired())
-			store.save = errors.New("at first")
-			source := authority.config().TokenSource(store)
+			authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+			store.SaveErr = errors.New("at first")
+			source := authority.Config().TokenSource(store)
 			_, err := source.Token()
 			require.NoError(t, err)
-			store.set(func() { store.save = nil; fail(store) })
+			store.Set(func() { store.SaveErr = nil; fail(store) })
 			err = source.Close()
-			require.ErrorIs(t, err, errFull)
-			assert.NotContains(t, err.Error(), markedPrefix)
+			require.ErrorIs(t, err, testkit.ErrFull)
+			assert.NotContains(t, err.Error(), testkit.MarkedPrefix)
 			require.NoError(t, source.Close(), "it is closed")
 		})
 	}
@@ -466,12 +342,12 @@ func TestCloseStoresWhatCouldNotBeStored(t *testing.T) {
 func TestTokenThatIsNotStoredMakesWay(t *testing.T) {
 	for _, other := range []*oauth2.Token{{AccessToken: "other"}, nil} {
 		synctest.Test(t, func(t *testing.T) {
-			authority, store := newAuthority(), newTroubledStore(expired())
-			store.save = errFull
-			source := authority.config().TokenSource(store)
+			authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+			store.SaveErr = testkit.ErrFull
+			source := authority.Config().TokenSource(store)
 			_, err := source.Token()
 			require.NoError(t, err)
-			store.set(func() { store.save = nil })
+			store.Set(func() { store.SaveErr = nil })
 			require.NoError(t, store.TokenStore.Save(t.Context(), other))
 			if other != nil {
 				time.Sleep(time.Minute)
@@ -482,33 +358,33 @@ func TestTokenThatIsNotStoredMakesWay(t *testing.T) {
 				assert.Equal(t, "other", token.AccessToken)
 			}
 			require.NoError(t, source.Close())
-			assert.Equal(t, other == nil, store.access(t) == "")
-			assert.NotEqual(t, accessToken(1), store.access(t))
+			assert.Equal(t, other == nil, store.Access(t) == "")
+			assert.NotEqual(t, testkit.AccessToken(1), store.Access(t))
 		})
 	}
 }
 
 func TestSignedOutDuringARefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		authority.delay = time.Second
-		source := newSource(t, authority.config(), store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		authority.Delay = time.Second
+		source := testkit.NewSource(t, authority.Config(), store)
 		go func() {
 			time.Sleep(time.Second / 2)
 			_ = store.TokenStore.Save(t.Context(), nil)
 		}()
 		_, err := source.Token()
 		assert.ErrorIs(t, err, drift.ErrReauthRequired)
-		assert.Empty(t, store.access(t), "it does not come back")
+		assert.Empty(t, store.Access(t), "it does not come back")
 	})
 }
 
 func TestAuthorizedAgainDuringARefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, refusal := range []respondWith{nil, invalidGrant, answer(503, "Retry-After", "100")} {
-			authority, store := newAuthority(), newTroubledStore(expired())
-			authority.delay, authority.answers = time.Second, []respondWith{refusal}
-			source := newSource(t, authority.config(), store)
+		for _, refusal := range []testkit.Responder{nil, testkit.InvalidGrant, testkit.Answer(503, "Retry-After", "100")} {
+			authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+			authority.Delay, authority.Answers = time.Second, []testkit.Responder{refusal}
+			source := testkit.NewSource(t, authority.Config(), store)
 			go func() {
 				time.Sleep(time.Second / 2)
 				_ = store.TokenStore.Save(t.Context(), &oauth2.Token{AccessToken: "other", Expiry: time.Now().Add(time.Hour)})
@@ -516,22 +392,22 @@ func TestAuthorizedAgainDuringARefresh(t *testing.T) {
 			token, err := source.Token()
 			require.NoError(t, err)
 			assert.Equal(t, "other", token.AccessToken)
-			assert.Equal(t, "other", store.access(t))
+			assert.Equal(t, "other", store.Access(t))
 		}
 	})
 }
 
 func TestRotatedByAProcessThatKnowsNoLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		authority.answers = []respondWith{func(r *http.Request) (*http.Response, error) {
-			authority.set(func() { authority.serial, authority.refresh = 7, refreshToken(7) })
-			_ = store.TokenStore.Save(t.Context(), issued(7, time.Now().Add(-time.Minute))) // and expired already
-			return invalidGrant(r)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		authority.Answers = []testkit.Responder{func(r *http.Request) (*http.Response, error) {
+			authority.Set(func() { authority.Serial, authority.Refresh = 7, testkit.RefreshToken(7) })
+			_ = store.TokenStore.Save(t.Context(), testkit.Issued(7, time.Now().Add(-time.Minute))) // and expired already
+			return testkit.InvalidGrant(r)
 		}}
-		token, err := newSource(t, authority.config(), store).Token()
-		requireToken(t, 8, token, err)
-		assert.Equal(t, 2, authority.asked())
+		token, err := testkit.NewSource(t, authority.Config(), store).Token()
+		testkit.RequireToken(t, 8, token, err)
+		assert.Equal(t, 2, authority.Asked())
 	})
 }
 
@@ -539,9 +415,9 @@ func TestRefusedForGood(t *testing.T) {
 	for _, code := range []string{"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type"} {
 		t.Run(code, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				authority, store := newAuthority(), newTroubledStore(expired())
-				authority.answers = []respondWith{answerBody(400, `{"error": "`+code+`", "error_description": "`+refreshToken(0)+`"}`)}
-				source := newSource(t, authority.config(), store)
+				authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+				authority.Answers = []testkit.Responder{testkit.AnswerBody(400, `{"error": "`+code+`", "error_description": "`+testkit.RefreshToken(0)+`"}`)}
+				source := testkit.NewSource(t, authority.Config(), store)
 				for range 10 {
 					_, err := source.Token()
 					require.Error(t, err)
@@ -551,19 +427,19 @@ func TestRefusedForGood(t *testing.T) {
 					assert.Equal(t, code, api.Type)
 					assert.Equal(t, "oauth.refresh", api.Operation)
 					assert.NotErrorIs(t, err, drift.ErrInvalid, "that is not the call's fault")
-					assert.NotContains(t, err.Error(), markedPrefix)
+					assert.NotContains(t, err.Error(), testkit.MarkedPrefix)
 					time.Sleep(time.Hour)
 				}
-				assert.Equal(t, 1, authority.asked(), "no storm")
-				assert.Equal(t, accessToken(0), store.access(t), "what is stored stays")
+				assert.Equal(t, 1, authority.Asked(), "no storm")
+				assert.Equal(t, testkit.AccessToken(0), store.Access(t), "what is stored stays")
 
-				require.NoError(t, store.Save(t.Context(), issued(0, time.Now().Add(-time.Second))))
+				require.NoError(t, store.Save(t.Context(), testkit.Issued(0, time.Now().Add(-time.Second))))
 				_, err := source.Token()
 				require.Error(t, err, "that is the same")
-				authority.set(func() { authority.refresh = refreshToken(5) })
-				require.NoError(t, store.Save(t.Context(), issued(5, time.Now().Add(time.Hour))))
+				authority.Set(func() { authority.Refresh = testkit.RefreshToken(5) })
+				require.NoError(t, store.Save(t.Context(), testkit.Issued(5, time.Now().Add(time.Hour))))
 				token, err := source.Token()
-				requireToken(t, 5, token, err)
+				testkit.RequireToken(t, 5, token, err)
 			})
 		})
 	}
@@ -573,73 +449,71 @@ func TestRefusedForGood(t *testing.T) {
 // it is good up to its end.
 func TestRefusedForGoodBeforeTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := newAuthority()
-		authority.killed = true
-		source := newSource(t, authority.config(), drift.NewMemoryTokenStore(issued(0, time.Now().Add(time.Hour))))
+		authority := testkit.NewAuthority()
+		authority.Killed = true
+		source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(time.Hour))))
 		token, err := source.Token()
-		requireToken(t, 0, token, err)
+		testkit.RequireToken(t, 0, token, err)
 		_, err = source.Refresh(t.Context(), token)
 		require.ErrorIs(t, err, drift.ErrReauthRequired)
 		_, err = source.Token()
 		require.ErrorIs(t, err, drift.ErrReauthRequired)
-		assert.Equal(t, 1, authority.asked())
+		assert.Equal(t, 1, authority.Asked())
 	})
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(issued(0, time.Now().Add(4*time.Minute)))
-		authority.killed = true
-		source := newSource(t, authority.config(), store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Issued(0, time.Now().Add(4*time.Minute)))
+		authority.Killed = true
+		source := testkit.NewSource(t, authority.Config(), store)
 		for range 220 {
 			token, err := source.Token()
-			requireToken(t, 0, token, err)
+			testkit.RequireToken(t, 0, token, err)
 			time.Sleep(time.Second)
 		}
-		assert.Equal(t, 1, authority.asked())
-		assert.Less(t, store.loads, 20)
-		_, err := source.Refresh(t.Context(), issued(0, time.Time{}))
+		assert.Equal(t, 1, authority.Asked())
+		assert.Less(t, store.Loads, 20)
+		_, err := source.Refresh(t.Context(), testkit.Issued(0, time.Time{}))
 		require.ErrorIs(t, err, drift.ErrReauthRequired)
 		_, err = source.Token()
 		require.ErrorIs(t, err, drift.ErrReauthRequired)
-		assert.Equal(t, 1, authority.asked())
+		assert.Equal(t, 1, authority.Asked())
 	})
 }
 
 func TestPassingFailures(t *testing.T) {
-	for name, respond := range unusableAnswers(refreshToken(0)) {
+	for name, respond := range testkit.UnusableAnswers(testkit.RefreshToken(0)) {
 		if name == "invalid client" || name == "error under success" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				config, network := answering(respond)
-				store := newTroubledStore(expired())
-				source := newSource(t, config, store)
-				watch := new(secretWatch)
+				config, network := testkit.Answering(respond)
+				store := testkit.NewTroubledStore(testkit.Expired())
+				source := testkit.NewSource(t, config, store)
+				watch := new(testkit.SecretWatch)
 				start := time.Now()
 				for time.Since(start) < 5*time.Minute {
 					_, err := source.Token()
 					require.Error(t, err)
 					require.NotErrorIs(t, err, drift.ErrReauthRequired)
 					require.NotErrorIs(t, err, drift.ErrNotFound, "a call must not take it for its own")
-					watch.showError(err)
+					watch.ShowError(err)
 					time.Sleep(100 * time.Millisecond)
 				}
-				watch.check(t)
+				watch.Check(t)
 				var gaps []time.Duration
-				for i, sent := range network.sent[1:] {
-					gaps = append(gaps, sent.at.Sub(network.sent[i].at).Truncate(time.Second/2))
+				for i, sent := range network.Sent[1:] {
+					gaps = append(gaps, sent.At.Sub(network.Sent[i].At).Truncate(time.Second/2))
 				}
 				s := time.Second
 				require.Greater(t, len(gaps), 10)
 				assert.Equal(t, []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 30 * s, 30 * s}, gaps[:7])
-				assert.Equal(t, accessToken(0), store.access(t))
+				assert.Equal(t, testkit.AccessToken(0), store.Access(t))
 
-				authority := newAuthority()
-				network.mu.Lock()
-				network.answers = []respondWith{authority.grant(url.Values{})}
-				network.mu.Unlock()
+				authority := testkit.NewAuthority()
+				network.Set(authority.Grant(url.Values{}))
 				time.Sleep(30 * time.Second)
 				token, err := source.Token()
-				requireToken(t, 1, token, err)
+				testkit.RequireToken(t, 1, token, err)
 			})
 		})
 	}
@@ -648,9 +522,9 @@ func TestPassingFailures(t *testing.T) {
 func TestRetryAfterOfTheTokenEndpoint(t *testing.T) {
 	for asked, want := range map[string]time.Duration{"120": 2 * time.Minute, "86400": 5 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			authority := newAuthority()
-			authority.answers = []respondWith{answer(429, "Retry-After", asked)}
-			source := newSource(t, authority.config(), drift.NewMemoryTokenStore(expired()))
+			authority := testkit.NewAuthority()
+			authority.Answers = []testkit.Responder{testkit.Answer(429, "Retry-After", asked)}
+			source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Expired()))
 			start := time.Now()
 			_, err := source.Token()
 			assert.ErrorIs(t, err, drift.ErrRateLimited)
@@ -658,36 +532,36 @@ func TestRetryAfterOfTheTokenEndpoint(t *testing.T) {
 			time.Sleep(want - time.Second)
 			_, err = source.Token()
 			assert.ErrorIs(t, err, drift.ErrRateLimited)
-			assert.Equal(t, 1, authority.asked())
+			assert.Equal(t, 1, authority.Asked())
 			time.Sleep(time.Second)
 			token, err := source.Token()
-			requireToken(t, 1, token, err)
+			testkit.RequireToken(t, 1, token, err)
 		})
 	}
 }
 
 func TestNothingStored(t *testing.T) {
-	authority, store := newAuthority(), drift.NewMemoryTokenStore(nil)
-	source := newSource(t, authority.config(), store)
+	authority, store := testkit.NewAuthority(), drift.NewMemoryTokenStore(nil)
+	source := testkit.NewSource(t, authority.Config(), store)
 	for range 3 {
 		_, err := source.Token()
 		require.ErrorIs(t, err, drift.ErrReauthRequired)
 		assert.Contains(t, err.Error(), "no token is stored")
 	}
-	require.NoError(t, store.Save(t.Context(), issued(3, time.Time{})))
+	require.NoError(t, store.Save(t.Context(), testkit.Issued(3, time.Time{})))
 	token, err := source.Token()
-	requireToken(t, 3, token, err)
+	testkit.RequireToken(t, 3, token, err)
 	require.NoError(t, store.Save(t.Context(), nil))
 	_, err = source.Refresh(t.Context(), token)
 	require.ErrorIs(t, err, drift.ErrReauthRequired)
 	_, err = source.Token()
 	require.ErrorIs(t, err, drift.ErrReauthRequired)
-	assert.Zero(t, authority.asked())
+	assert.Zero(t, authority.Asked())
 }
 
 func TestTokenWithoutRefreshToken(t *testing.T) {
-	authority := newAuthority()
-	source := newSource(t, authority.config(), drift.NewMemoryTokenStore(&oauth2.Token{AccessToken: "private"}))
+	authority := testkit.NewAuthority()
+	source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(&oauth2.Token{AccessToken: "private"}))
 	token, err := source.Token()
 	require.NoError(t, err)
 	_, err = source.Refresh(t.Context(), token)
@@ -695,37 +569,37 @@ func TestTokenWithoutRefreshToken(t *testing.T) {
 	_, err = source.Token()
 	require.NoError(t, err, "one refusal ends nothing that cannot be had again")
 
-	source = newSource(t, authority.config(), drift.NewMemoryTokenStore(&oauth2.Token{AccessToken: "a", Expiry: time.Now()}))
+	source = testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(&oauth2.Token{AccessToken: "a", Expiry: time.Now()}))
 	_, err = source.Token()
 	require.ErrorIs(t, err, drift.ErrReauthRequired)
-	assert.Zero(t, authority.asked())
+	assert.Zero(t, authority.Asked())
 }
 
 // What cannot be sent is not handed out, and costs nothing but a refresh.
 func TestStoredTokenThatCannotBeUsed(t *testing.T) {
 	for _, bad := range []*oauth2.Token{{AccessToken: "a\r\nb"}, {AccessToken: "é"}, {}, {AccessToken: "a", TokenType: "MAC"}} {
-		bad.RefreshToken, bad.Expiry = refreshToken(0), time.Now().Add(time.Hour)
-		authority := newAuthority()
-		token, err := newSource(t, authority.config(), drift.NewMemoryTokenStore(bad)).Token()
-		requireToken(t, 1, token, err)
+		bad.RefreshToken, bad.Expiry = testkit.RefreshToken(0), time.Now().Add(time.Hour)
+		authority := testkit.NewAuthority()
+		token, err := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(bad)).Token()
+		testkit.RequireToken(t, 1, token, err)
 	}
 }
 
 func TestTokenStoreThatFails(t *testing.T) {
-	for name, fail := range map[string]func(*troubledStore, error){
-		"loading": func(s *troubledStore, err error) { s.load = err },
-		"locking": func(s *troubledStore, err error) { s.lock = err },
+	for name, fail := range map[string]func(*testkit.TroubledStore, error){
+		"loading": func(s *testkit.TroubledStore, err error) { s.LoadErr = err },
+		"locking": func(s *testkit.TroubledStore, err error) { s.LockErr = err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				authority, store := newAuthority(), newTroubledStore(issued(0, time.Now().Add(time.Minute)))
-				source := newSource(t, authority.config(), store)
+				authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Issued(0, time.Now().Add(time.Minute)))
+				source := testkit.NewSource(t, authority.Config(), store)
 				token, err := source.Token()
-				requireToken(t, 0, token, err)
-				store.set(func() { fail(store, errFull) })
+				testkit.RequireToken(t, 0, token, err)
+				store.Set(func() { fail(store, testkit.ErrFull) })
 				for range 45 {
 					token, err := source.Token()
-					requireToken(t, 0, token, err)
+					testkit.RequireToken(t, 0, token, err)
 					time.Sleep(time.Second)
 				}
 				time.Sleep(10 * time.Second)
@@ -734,14 +608,14 @@ func TestTokenStoreThatFails(t *testing.T) {
 				require.ErrorAs(t, err, &failed)
 				assert.Equal(t, "oauth.refresh", failed.Operation)
 				assert.False(t, failed.Sent)
-				assert.ErrorIs(t, err, errFull)
+				assert.ErrorIs(t, err, testkit.ErrFull)
 				assert.NotErrorIs(t, err, drift.ErrReauthRequired)
-				assert.NotContains(t, err.Error(), markedPrefix)
-				assert.Zero(t, authority.asked(), "no refresh without the store")
-				assert.Less(t, store.loads, 100)
-				store.set(func() { fail(store, nil) })
+				assert.NotContains(t, err.Error(), testkit.MarkedPrefix)
+				assert.Zero(t, authority.Asked(), "no refresh without the store")
+				assert.Less(t, store.Loads, 100)
+				store.Set(func() { fail(store, nil) })
 				token, err = source.Token()
-				requireToken(t, 1, token, err)
+				testkit.RequireToken(t, 1, token, err)
 			})
 		})
 	}
@@ -749,8 +623,8 @@ func TestTokenStoreThatFails(t *testing.T) {
 
 func TestLockHeldByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		source := newSource(t, authority.config(), store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		source := testkit.NewSource(t, authority.Config(), store)
 		unlock, err := store.Lock(t.Context())
 		require.NoError(t, err)
 		start := time.Now()
@@ -759,18 +633,18 @@ func TestLockHeldByAnother(t *testing.T) {
 		assert.Equal(t, 30*time.Second, time.Since(start))
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, "that is not the caller's")
 		assert.Contains(t, err.Error(), "store")
-		assert.Zero(t, authority.asked())
+		assert.Zero(t, authority.Asked())
 		unlock()
 		token, err := source.Token()
-		requireToken(t, 1, token, err)
+		testkit.RequireToken(t, 1, token, err)
 	})
 }
 
 func TestStoreThatHearsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newTroubledStore(expired())
-		store.deaf = make(chan struct{})
-		source := newAuthority().config().TokenSource(store)
+		store := testkit.NewTroubledStore(testkit.Expired())
+		store.Deaf = make(chan struct{})
+		source := testkit.NewAuthority().Config().TokenSource(store)
 		for range 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			start := time.Now()
@@ -779,38 +653,38 @@ func TestStoreThatHearsNothing(t *testing.T) {
 			assert.Equal(t, time.Second, time.Since(start))
 			cancel()
 		}
-		close(store.deaf)
+		close(store.Deaf)
 		require.NoError(t, source.Close())
 	})
 }
 
 func TestTwoSourcesOfOneStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		authority.delay = time.Second
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		authority.Delay = time.Second
 		var wg sync.WaitGroup
 		for range 8 {
-			source := newSource(t, authority.config(), store)
+			source := testkit.NewSource(t, authority.Config(), store)
 			for range 5 {
 				wg.Go(func() {
 					token, err := source.Token()
 					if assert.NoError(t, err) {
-						assert.Equal(t, accessToken(1), token.AccessToken)
+						assert.Equal(t, testkit.AccessToken(1), token.AccessToken)
 					}
 				})
 			}
 		}
 		wg.Wait()
-		assert.Equal(t, 1, authority.asked())
-		assert.Equal(t, 1, store.mostLocks)
+		assert.Equal(t, 1, authority.Asked())
+		assert.Equal(t, 1, store.MostLocks)
 	})
 }
 
 func TestCloseWaitsForARefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		authority.delay = 7 * time.Second
-		source := authority.config().TokenSource(store)
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		authority.Delay = 7 * time.Second
+		source := authority.Config().TokenSource(store)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := source.TokenContext(ctx)
@@ -819,10 +693,10 @@ func TestCloseWaitsForARefresh(t *testing.T) {
 		start := time.Now()
 		require.NoError(t, source.Close())
 		assert.Equal(t, 7*time.Second, time.Since(start))
-		assert.Equal(t, accessToken(1), store.access(t), "it is not lost")
+		assert.Equal(t, testkit.AccessToken(1), store.Access(t), "it is not lost")
 		_, err = source.Token()
 		assert.ErrorIs(t, err, drift.ErrClosed)
-		_, err = source.Refresh(t.Context(), expired())
+		_, err = source.Refresh(t.Context(), testkit.Expired())
 		assert.ErrorIs(t, err, drift.ErrClosed)
 	})
 }
@@ -830,10 +704,10 @@ func TestCloseWaitsForARefresh(t *testing.T) {
 // Before anything is sent there is nothing to lose.
 func TestCloseEndsAWaitForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		unlock := must(store.TokenStore.Lock(t.Context()))
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		unlock := testkit.Must(store.TokenStore.Lock(t.Context()))
 		defer unlock()
-		source := authority.config().TokenSource(store)
+		source := authority.Config().TokenSource(store)
 		var waiter sync.WaitGroup
 		waiter.Go(func() {
 			_, err := source.Token()
@@ -844,16 +718,16 @@ func TestCloseEndsAWaitForTheStore(t *testing.T) {
 		require.NoError(t, source.Close())
 		waiter.Wait()
 		assert.Zero(t, time.Since(start))
-		assert.Zero(t, authority.asked())
+		assert.Zero(t, authority.Asked())
 	})
 }
 
 // The figure of Close's comment, with a store that takes all the time that it is given, and fails.
 func TestCloseHasABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), &sluggishStore{TokenStore: drift.NewMemoryTokenStore(expired())}
-		authority.delay = 30*time.Second - time.Millisecond
-		source := authority.config().TokenSource(store)
+		authority, store := testkit.NewAuthority(), &sluggishStore{TokenStore: drift.NewMemoryTokenStore(testkit.Expired())}
+		authority.Delay = 30*time.Second - time.Millisecond
+		source := authority.Config().TokenSource(store)
 		go func() { _, _ = source.Token() }()
 		synctest.Wait()
 		store.slow.Store(true)
@@ -882,7 +756,7 @@ func (s *sluggishStore) Load(ctx context.Context) (*oauth2.Token, error) {
 
 func (s *sluggishStore) Save(ctx context.Context, _ *oauth2.Token) error {
 	s.wait(ctx)
-	return errFull
+	return testkit.ErrFull
 }
 
 // laggingStore gives back what was there before the last Save.
@@ -900,27 +774,27 @@ func (s *laggingStore) Save(_ context.Context, token *oauth2.Token) error {
 
 func TestStoreThatLagsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, first := newAuthority(), expired()
+		authority, first := testkit.NewAuthority(), testkit.Expired()
 		store := &laggingStore{TokenStore: drift.NewMemoryTokenStore(nil), before: first, last: first}
-		source := newSource(t, authority.config(), store)
+		source := testkit.NewSource(t, authority.Config(), store)
 		token, err := source.Token()
-		requireToken(t, 1, token, err)
+		testkit.RequireToken(t, 1, token, err)
 		for serial := 2; serial < 5; serial++ {
 			token, err = source.Refresh(t.Context(), token)
-			requireToken(t, serial, token, err)
+			testkit.RequireToken(t, serial, token, err)
 		}
-		assert.Equal(t, accessToken(4), store.last.AccessToken)
+		assert.Equal(t, testkit.AccessToken(4), store.last.AccessToken)
 
-		store.last = issued(9, time.Now().Add(time.Hour)) // a person has authorized again
+		store.last = testkit.Issued(9, time.Now().Add(time.Hour)) // a person has authorized again
 		store.before = store.last
 		token, err = source.Refresh(t.Context(), token)
-		requireToken(t, 9, token, err)
+		testkit.RequireToken(t, 9, token, err)
 	})
 }
 
 // A refresh token that comes with an access token of no use is the only one that is good from then on.
 func TestRefreshTokenOfAnUnusableAnswer(t *testing.T) {
-	next := `"refresh_token": "` + refreshToken(1) + `"`
+	next := `"refresh_token": "` + testkit.RefreshToken(1) + `"`
 	for name, body := range map[string]string{
 		"MAC":             `{"access_token": "a", "token_type": "MAC", ` + next + `}`,
 		"line break":      `{"access_token": "a\r\nb", ` + next + `}`,
@@ -928,24 +802,24 @@ func TestRefreshTokenOfAnUnusableAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				authority, store := newAuthority(), newTroubledStore(expired())
-				authority.serial, authority.refresh = 1, refreshToken(1)
-				authority.answers = []respondWith{answerBody(200, body)}
-				source := newSource(t, authority.config(), store)
+				authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+				authority.Serial, authority.Refresh = 1, testkit.RefreshToken(1)
+				authority.Answers = []testkit.Responder{testkit.AnswerBody(200, body)}
+				source := testkit.NewSource(t, authority.Config(), store)
 				_, err := source.Token()
 				require.ErrorAs(t, err, new(*drift.DecodeError))
-				stored := must(store.TokenStore.Load(t.Context()))
-				assert.Equal(t, refreshToken(1), stored.RefreshToken)
-				assert.Equal(t, accessToken(0), stored.AccessToken)
+				stored := testkit.Must(store.TokenStore.Load(t.Context()))
+				assert.Equal(t, testkit.RefreshToken(1), stored.RefreshToken)
+				assert.Equal(t, testkit.AccessToken(0), stored.AccessToken)
 				id, _ := drift.OrgIDOf(stored)
 				assert.Equal(t, drift.OrgID(12345), id)
 
 				_, err = source.Token()
 				require.ErrorAs(t, err, new(*drift.DecodeError))
-				assert.Equal(t, 1, authority.asked(), "it is a failure, and has its pause")
+				assert.Equal(t, 1, authority.Asked(), "it is a failure, and has its pause")
 				time.Sleep(time.Second)
 				token, err := source.Token()
-				requireToken(t, 2, token, err)
+				testkit.RequireToken(t, 2, token, err)
 			})
 		})
 	}
@@ -954,43 +828,43 @@ func TestRefreshTokenOfAnUnusableAnswer(t *testing.T) {
 // Answers that are of no use, with a new refresh token each time, are no reason to ask more often.
 func TestUnusableAnswersOneAfterTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
 		for serial := range 100 {
-			authority.answers = append(authority.answers, answerBody(200, `{"refresh_token": "`+refreshToken(serial+1)+`"}`))
+			authority.Answers = append(authority.Answers, testkit.AnswerBody(200, `{"refresh_token": "`+testkit.RefreshToken(serial+1)+`"}`))
 		}
-		source := newSource(t, authority.config(), store)
+		source := testkit.NewSource(t, authority.Config(), store)
 		for range 200 {
 			_, err := source.Token()
 			require.Error(t, err)
 			time.Sleep(time.Second / 2)
 		}
-		assert.Less(t, authority.asked(), 10)
-		assert.Equal(t, refreshToken(authority.asked()), must(store.TokenStore.Load(t.Context())).RefreshToken)
+		assert.Less(t, authority.Asked(), 10)
+		assert.Equal(t, testkit.RefreshToken(authority.Asked()), testkit.Must(store.TokenStore.Load(t.Context())).RefreshToken)
 	})
 }
 
 // The hook may use the store: its lock is free by then.
 func TestSaveFailedMayLockTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store := newAuthority(), newTroubledStore(expired())
-		store.save = errFull
-		config, told := authority.config(), 0
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		store.SaveErr = testkit.ErrFull
+		config, told := authority.Config(), 0
 		config.SaveFailed = func(error) {
 			told++
-			must(store.TokenStore.Lock(t.Context()))()
+			testkit.Must(store.TokenStore.Lock(t.Context()))()
 		}
 		source := config.TokenSource(store)
 		token, err := source.Token()
-		requireToken(t, 1, token, err)
+		testkit.RequireToken(t, 1, token, err)
 		assert.Equal(t, 1, told)
-		store.set(func() { store.save = nil })
+		store.Set(func() { store.SaveErr = nil })
 		require.NoError(t, source.Close())
 		assert.Equal(t, 1, told)
 	})
 }
 
 func TestCloseOfAnUnusedSource(t *testing.T) {
-	source := newAuthority().config().TokenSource(drift.NewMemoryTokenStore(nil))
+	source := testkit.NewAuthority().Config().TokenSource(drift.NewMemoryTokenStore(nil))
 	require.NoError(t, source.Close())
 	_, err := source.Token()
 	assert.ErrorIs(t, err, drift.ErrClosed)
@@ -999,53 +873,53 @@ func TestCloseOfAnUnusedSource(t *testing.T) {
 
 // A panic reaches those who wait, and leaves nothing locked.
 func TestPanicDuringARefresh(t *testing.T) {
-	authority, store := newAuthority(), newTroubledStore(expired())
-	authority.answers = []respondWith{func(*http.Request) (*http.Response, error) { panic("transport") }}
-	source := newSource(t, authority.config(), store)
+	authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+	authority.Answers = []testkit.Responder{func(*http.Request) (*http.Response, error) { panic("transport") }}
+	source := testkit.NewSource(t, authority.Config(), store)
 	assert.PanicsWithValue(t, "transport", func() { _, _ = source.Token() })
-	assert.Zero(t, store.locked)
+	assert.Zero(t, store.Locked)
 	token, err := source.Token()
-	requireToken(t, 1, token, err)
+	testkit.RequireToken(t, 1, token, err)
 }
 
 func TestTransportThatBreaksItsContract(t *testing.T) {
-	config, _ := answering(func(*http.Request) (*http.Response, error) { return nil, nil })
-	_, err := newSource(t, config, drift.NewMemoryTokenStore(expired())).Token()
+	config, _ := testkit.Answering(func(*http.Request) (*http.Response, error) { return nil, nil })
+	_, err := testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Expired())).Token()
 	require.ErrorAs(t, err, new(*drift.TransportError))
-	config, _ = answering(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil })
-	_, err = newSource(t, config, drift.NewMemoryTokenStore(expired())).Token()
+	config, _ = testkit.Answering(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil })
+	_, err = testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Expired())).Token()
 	require.ErrorIs(t, err, drift.ErrUnexpectedContent)
 }
 
 func TestRefreshErrorsAreKind(t *testing.T) {
-	watch := new(secretWatch)
-	for _, respond := range unusableAnswers(refreshToken(0)) {
-		config, _ := answering(respond)
-		_, err := newSource(t, config, drift.NewMemoryTokenStore(expired())).Token()
+	watch := new(testkit.SecretWatch)
+	for _, respond := range testkit.UnusableAnswers(testkit.RefreshToken(0)) {
+		config, _ := testkit.Answering(respond)
+		_, err := testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Expired())).Token()
 		require.Error(t, err)
-		watch.showError(err)
+		watch.ShowError(err)
 		assert.True(t, strings.HasPrefix(err.Error(), "drift: "), err.Error())
 		assert.Equal(t, 1, strings.Count(err.Error(), "drift:"), err.Error())
 	}
-	config, _ := answering(answer(503, "Retry-After", "100"))
-	_, err := newSource(t, config, drift.NewMemoryTokenStore(expired())).Token()
+	config, _ := testkit.Answering(testkit.Answer(503, "Retry-After", "100"))
+	_, err := testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Expired())).Token()
 	assert.ErrorIs(t, err, drift.ErrServer)
-	config, _ = answering(func(*http.Request) (*http.Response, error) { return nil, io.ErrClosedPipe })
-	_, err = newSource(t, config, drift.NewMemoryTokenStore(expired())).Token()
+	config, _ = testkit.Answering(func(*http.Request) (*http.Response, error) { return nil, io.ErrClosedPipe })
+	_, err = testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Expired())).Token()
 	assert.ErrorIs(t, err, io.ErrClosedPipe)
-	watch.showError(err)
-	watch.check(t)
+	watch.ShowError(err)
+	watch.Check(t)
 }
 
 func TestMemoryTokenStore(t *testing.T) {
-	first := issued(0, time.Time{})
+	first := testkit.Issued(0, time.Time{})
 	store := drift.NewMemoryTokenStore(first)
 	first.AccessToken = "changed"
 	loaded, err := store.Load(t.Context())
-	requireToken(t, 0, loaded, err)
+	testkit.RequireToken(t, 0, loaded, err)
 	loaded.AccessToken = "changed"
 	loaded, err = store.Load(t.Context())
-	requireToken(t, 0, loaded, err)
+	testkit.RequireToken(t, 0, loaded, err)
 	id, _ := drift.OrgIDOf(loaded)
 	assert.Equal(t, drift.OrgID(12345), id)
 

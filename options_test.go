@@ -16,14 +16,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
-
-func staticSource(token string) oauth2.TokenSource {
-	return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})
-}
 
 func TestNewClientRefuses(t *testing.T) {
 	const (
@@ -102,7 +98,7 @@ func TestNewClientRefuses(t *testing.T) {
 		{"header name with a line break", drift.WithHeader("X\r\nA", "b"), "WithHeader", headerText},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			options := []drift.Option{c.option, drift.WithToken(testToken)}
+			options := []drift.Option{c.option, drift.WithToken(testkit.Token)}
 			if strings.HasPrefix(c.argument, "WithToken") {
 				options = options[:1]
 			}
@@ -117,10 +113,10 @@ func TestNewClientRefuses(t *testing.T) {
 	}
 	for name, options := range map[string][]drift.Option{
 		"twice the same":     {drift.WithToken("a"), drift.WithToken("a")},
-		"token and source":   {drift.WithToken("a"), drift.WithTokenSource(staticSource("a"))},
-		"two sources":        {drift.WithTokenSource(staticSource("a")), drift.WithTokenSource(staticSource("b"))},
+		"token and source":   {drift.WithToken("a"), drift.WithTokenSource(testkit.StaticSource("a"))},
+		"two sources":        {drift.WithTokenSource(testkit.StaticSource("a")), drift.WithTokenSource(testkit.StaticSource("b"))},
 		"token and FromEnv":  {drift.WithToken("a"), drift.FromEnv()},
-		"FromEnv and source": {drift.FromEnv(), drift.WithTokenSource(staticSource("a"))},
+		"FromEnv and source": {drift.FromEnv(), drift.WithTokenSource(testkit.StaticSource("a"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("DRIFT_TOKEN", "b")
@@ -166,16 +162,16 @@ func TestBaseURLs(t *testing.T) {
 // urlOf returns the URL to which a client with these options sends a call.
 func urlOf(t *testing.T, opts ...drift.Option) (url string) {
 	t.Helper()
-	sent := requestOf(t, append([]drift.Option{drift.WithToken(testToken)}, opts...)...)
+	sent := requestOf(t, append([]drift.Option{drift.WithToken(testkit.Token)}, opts...)...)
 	assert.Equal(t, sent.URL.Host, sent.Host)
 	return sent.URL.String()
 }
 
 func requestOf(t *testing.T, opts ...drift.Option) (sent *http.Request) {
 	t.Helper()
-	network := roundTripper(func(req *http.Request) (*http.Response, error) {
+	network := testkit.Responder(func(req *http.Request) (*http.Response, error) {
 		sent = req
-		return memoryAnswer(req, http.StatusOK, "application/json", `{"data": {"id": 1}}`), nil
+		return testkit.MemoryAnswer(req, http.StatusOK, "application/json", `{"data": {"id": 1}}`), nil
 	})
 	client, err := drift.NewClient(append(opts, drift.WithHTTPClient(&http.Client{Transport: network}))...)
 	require.NoError(t, err)
@@ -272,21 +268,21 @@ func TestUserAgentNamesTheSDK(t *testing.T) {
 func TestMaxResponseBytesIsExact(t *testing.T) {
 	body := `{"data": {"id": 1}}`
 	for limit, want := range map[int64]error{int64(len(body)): nil, int64(len(body)) - 1: drift.ErrTooLarge} {
-		_, err := answeringClient(t, http.StatusOK, body, drift.WithMaxResponseBytes(limit)).Tags.Get(t.Context(), 1)
+		_, err := testkit.AnsweringClient(t, http.StatusOK, body, drift.WithMaxResponseBytes(limit)).Tags.Get(t.Context(), 1)
 		require.ErrorIs(t, err, want)
 	}
 }
 
 func TestAWrongCallOptionFailsTheCall(t *testing.T) {
-	network := &memoryNetwork{status: http.StatusOK}
-	client := through(t, network.roundTrip)
+	network := &testkit.MemoryNetwork{Status: http.StatusOK}
+	client := testkit.Through(t, network.RoundTrip)
 	for _, option := range []drift.CallOption{drift.WithHeader("Host", "x"), drift.WithTimeout(0)} {
 		_, err := client.Tags.Get(t.Context(), 1, drift.WithBulk(), nil, option)
 		var invalid *drift.ValidationError
 		require.ErrorAs(t, err, &invalid)
 		assert.Equal(t, "tags.get", invalid.Operation)
 	}
-	assert.Zero(t, network.requests.Load())
+	assert.Zero(t, network.Requests.Load())
 }
 
 // countingLimiter counts attempts by class.
@@ -294,15 +290,15 @@ type countingLimiter struct{ classes map[drift.Class]int }
 
 func (l countingLimiter) Acquire(_ context.Context, class drift.Class) (drift.Slot, error) {
 	l.classes[class]++
-	return openSlot{}, nil
+	return testkit.OpenSlot{}, nil
 }
 
 func (countingLimiter) Pause(time.Time) {}
 
 func TestBulkIsTheCallsClass(t *testing.T) {
 	limiter := countingLimiter{map[drift.Class]int{}}
-	network := &memoryNetwork{status: http.StatusNoContent}
-	client := through(t, network.roundTrip, drift.WithLimiter(limiter))
+	network := &testkit.MemoryNetwork{Status: http.StatusNoContent}
+	client := testkit.Through(t, network.RoundTrip, drift.WithLimiter(limiter))
 	require.NoError(t, client.Tags.Delete(t.Context(), 1))
 	require.NoError(t, client.Tags.Delete(t.Context(), 1, drift.WithBulk()))
 	require.NoError(t, client.With(drift.WithBulk()).Tags.Delete(t.Context(), 1))
@@ -310,19 +306,19 @@ func TestBulkIsTheCallsClass(t *testing.T) {
 }
 
 func TestIdempotentWriteIsSentAgain(t *testing.T) {
-	network := &memoryNetwork{status: http.StatusBadGateway}
-	client := through(t, network.roundTrip, impatient())
+	network := &testkit.MemoryNetwork{Status: http.StatusBadGateway}
+	client := testkit.Through(t, network.RoundTrip, testkit.Impatient())
 	_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{}, drift.WithIdempotent())
 	require.ErrorIs(t, err, drift.ErrAmbiguous)
-	assert.EqualValues(t, 3, network.requests.Load())
+	assert.EqualValues(t, 3, network.Requests.Load())
 	_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{}, drift.WithIdempotent(), drift.WithoutRetry())
 	require.Error(t, err)
-	assert.EqualValues(t, 4, network.requests.Load())
+	assert.EqualValues(t, 4, network.Requests.Load())
 }
 
 func TestResponseIsFilledOnErrorsToo(t *testing.T) {
 	response := drift.Response{StatusCode: 7, Body: []byte("old")}
-	_, err := answeringClient(t, http.StatusConflict, `{"error": "x"}`).Tags.Get(t.Context(), 1, drift.WithResponse(&response))
+	_, err := testkit.AnsweringClient(t, http.StatusConflict, `{"error": "x"}`).Tags.Get(t.Context(), 1, drift.WithResponse(&response))
 	require.Error(t, err)
 	assert.Equal(t, http.StatusConflict, response.StatusCode)
 	assert.Equal(t, `{"error": "x"}`, string(response.Body))
@@ -330,16 +326,16 @@ func TestResponseIsFilledOnErrorsToo(t *testing.T) {
 	assert.Equal(t, "application/json", response.Header.Get("Content-Type"))
 	assert.Len(t, response.Attempts, 1)
 
-	_, err = answeringClient(t, http.StatusOK, ``).Tags.Get(t.Context(), 0, drift.WithResponse(&response))
+	_, err = testkit.AnsweringClient(t, http.StatusOK, ``).Tags.Get(t.Context(), 0, drift.WithResponse(&response))
 	require.ErrorIs(t, err, drift.ErrInvalid)
 	assert.Equal(t, drift.Response{}, response, "nothing is left of an earlier call")
 }
 
 func TestResponseOutlivesTheCall(t *testing.T) {
 	n := 0
-	client := through(t, func(req *http.Request) (*http.Response, error) {
+	client := testkit.Through(t, func(req *http.Request) (*http.Response, error) {
 		n++
-		return memoryAnswer(req, http.StatusOK, "application/json", fmt.Sprintf(`{"data": {"id": %d}}`, n)), nil
+		return testkit.MemoryAnswer(req, http.StatusOK, "application/json", fmt.Sprintf(`{"data": {"id": %d}}`, n)), nil
 	})
 	responses := make([]drift.Response, 20)
 	for i := range responses {
@@ -354,13 +350,13 @@ func TestResponseOutlivesTheCall(t *testing.T) {
 // The state of a call is used for another one. What callers keep of the first is not, and the second gets nothing of it.
 func TestACallLeavesNothingToTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		unavailable := answer(http.StatusServiceUnavailable, "Retry-After", "5", "X-Request-Id", "first")
-		network := &network{answers: []respondWith{unavailable, unavailable, unavailable, answer(http.StatusInternalServerError), noAnswer}}
+		unavailable := testkit.Answer(http.StatusServiceUnavailable, "Retry-After", "5", "X-Request-Id", "first")
+		network := &testkit.Network{Answers: []testkit.Responder{unavailable, unavailable, unavailable, testkit.Answer(http.StatusInternalServerError), testkit.NoAnswer}}
 		var headers []http.Header
-		client := through(t, func(r *http.Request) (*http.Response, error) {
+		client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
 			headers = append(headers, r.Header)
-			return network.serve(r)
-		}, drift.WithLimiter(new(slots)))
+			return network.Serve(r)
+		}, drift.WithLimiter(new(testkit.Slots)))
 		var response drift.Response
 		_, failed := client.Notes.Create(t.Context(), 1, drift.NoteCreateRequest{Body: "a", ClientID: "a"}, drift.WithIdempotent(), drift.WithBulk(),
 			drift.WithHeader("X-Extra", "1"), drift.WithResponse(&response))
@@ -402,7 +398,7 @@ func TestACallLeavesNothingToTheNext(t *testing.T) {
 func TestOptionsShowNothing(t *testing.T) {
 	for _, option := range []drift.Option{
 		drift.WithToken("MARKER"), drift.WithHeader("X-A", "MARKER"), drift.WithBaseURL("https://MARKER.test"),
-		drift.WithTokenSource(staticSource("MARKER")), drift.WithUserAgent("MARKER"),
+		drift.WithTokenSource(testkit.StaticSource("MARKER")), drift.WithUserAgent("MARKER"),
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			assert.NotContains(t, fmt.Sprintf(verb, option), "MARKER")
@@ -414,15 +410,15 @@ func TestOptionsShowNothing(t *testing.T) {
 // A store that fails is the caller's to see: the call is not sent, and the store's error can be reached.
 func TestQuotaStoreThatFails(t *testing.T) {
 	broken := errors.New("disk full")
-	network := &memoryNetwork{status: http.StatusOK}
-	client := through(t, network.roundTrip, drift.WithQuotaStore(failingStore{broken}), drift.WithLogger(slog.New(slog.DiscardHandler)))
+	network := &testkit.MemoryNetwork{Status: http.StatusOK}
+	client := testkit.Through(t, network.RoundTrip, drift.WithQuotaStore(failingStore{broken}), drift.WithLogger(slog.New(slog.DiscardHandler)))
 	_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{})
 	require.ErrorIs(t, err, broken)
 	var transport *drift.TransportError
 	require.ErrorAs(t, err, &transport)
 	assert.False(t, transport.Sent)
 	assert.NotErrorIs(t, err, drift.ErrAmbiguous)
-	assert.Zero(t, network.requests.Load())
+	assert.Zero(t, network.Requests.Load())
 }
 
 type failingStore struct{ err error }

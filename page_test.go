@@ -21,96 +21,30 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
-// pagedContacts is a list of contacts in pages, by the cursor that asks for them.
-type pagedContacts struct {
-	pages map[string]contactPage
-	serve func(*http.Request) // called before each answer, if not nil
-
-	mu      sync.Mutex
-	queries []url.Values
-}
-
-type contactPage struct {
-	ids    []int
-	next   string
-	status int // 0: the page is fine
-}
-
-func (p *pagedContacts) roundTrip(req *http.Request) (*http.Response, error) {
-	query := req.URL.Query()
-	p.mu.Lock()
-	p.queries = append(p.queries, query)
-	p.mu.Unlock()
-	if p.serve != nil {
-		p.serve(req)
-	}
-	if err := req.Context().Err(); err != nil {
-		return nil, err
-	}
-	page, ok := p.pages[query.Get("next")]
-	if !ok {
-		return memoryAnswer(req, http.StatusBadRequest, "application/json", `{"error": "unknown cursor"}`), nil
-	}
-	if page.status != 0 {
-		return memoryAnswer(req, page.status, "application/json", `{}`), nil
-	}
-	return memoryAnswer(req, http.StatusOK, "application/json", page.json()), nil
-}
-
-func (p contactPage) json() string {
-	var items []string
-	for _, id := range p.ids {
-		items = append(items, fmt.Sprintf(`{"id": %d}`, id))
-	}
-	return fmt.Sprintf(`{"data": [%s], "pagination": {"more": %t, "next": %q}}`, strings.Join(items, ","), p.next != "", p.next)
-}
-
-func (p *pagedContacts) requests() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.queries)
-}
-
-// cursors lists the cursors that were asked for.
-func (p *pagedContacts) cursors() (cursors []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, query := range p.queries {
-		cursors = append(cursors, query.Get("next"))
-	}
-	return cursors
-}
-
 // threePages holds the contacts 1 to 6 on three pages.
-func threePages() *pagedContacts {
-	return &pagedContacts{pages: map[string]contactPage{
-		"":  {ids: []int{1, 2}, next: "b"},
-		"b": {ids: []int{3, 4}, next: "c"},
-		"c": {ids: []int{5, 6}},
+func threePages() *testkit.PagedContacts {
+	return &testkit.PagedContacts{Pages: map[string]testkit.ContactPage{
+		"":  {IDs: []int{1, 2}, Next: "b"},
+		"b": {IDs: []int{3, 4}, Next: "c"},
+		"c": {IDs: []int{5, 6}},
 	}}
-}
-
-func idsOf(contacts []*drift.Contact) (ids []int) {
-	for _, contact := range contacts {
-		ids = append(ids, int(contact.ID))
-	}
-	return ids
 }
 
 func TestListReturnsOnePage(t *testing.T) {
 	pages := threePages()
-	client := through(t, pages.roundTrip)
+	client := testkit.Through(t, pages.RoundTrip)
 	page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, []int{1, 2}, idsOf(page.Items))
+	assert.Equal(t, []int{1, 2}, testkit.IDsOf(page.Items))
 	assert.Equal(t, "b", page.Next)
 	page, err = client.Contacts.List(t.Context(), drift.ContactListOptions{Cursor: "c", Limit: 7})
 	require.NoError(t, err)
-	assert.Equal(t, []int{5, 6}, idsOf(page.Items))
+	assert.Equal(t, []int{5, 6}, testkit.IDsOf(page.Items))
 	assert.Empty(t, page.Next)
-	assert.Equal(t, []url.Values{{"limit": {"100"}}, {"next": {"c"}, "limit": {"7"}}}, pages.queries)
+	assert.Equal(t, []url.Values{{"limit": {"100"}}, {"next": {"c"}, "limit": {"7"}}}, pages.Queries)
 }
 
 func TestListAccepts(t *testing.T) {
@@ -129,10 +63,10 @@ func TestListAccepts(t *testing.T) {
 		"pagination up front": {`{"pagination": {"more": true, "next": "n"}, "data": [{"id": 2}]}`, []int{2}, "n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			network := &memoryNetwork{status: http.StatusOK, contentType: "application/json", body: c.body}
-			page, err := through(t, network.roundTrip).Contacts.List(t.Context(), drift.ContactListOptions{})
+			network := &testkit.MemoryNetwork{Status: http.StatusOK, ContentType: "application/json", Body: c.body}
+			page, err := testkit.Through(t, network.RoundTrip).Contacts.List(t.Context(), drift.ContactListOptions{})
 			require.NoError(t, err)
-			assert.Equal(t, c.ids, idsOf(page.Items))
+			assert.Equal(t, c.ids, testkit.IDsOf(page.Items))
 			assert.Equal(t, c.next, page.Next)
 		})
 	}
@@ -145,8 +79,8 @@ func TestListRefuses(t *testing.T) {
 		`{"data": [], "links": {"next": "https://a/b"}}`:   "/links/next",
 		`{"data": [], "pagination": {"next": {"a": "b"}}}`: "/pagination/next",
 	} {
-		network := &memoryNetwork{status: http.StatusOK, contentType: "application/json", body: body}
-		page, err := through(t, network.roundTrip).Contacts.List(t.Context(), drift.ContactListOptions{})
+		network := &testkit.MemoryNetwork{Status: http.StatusOK, ContentType: "application/json", Body: body}
+		page, err := testkit.Through(t, network.RoundTrip).Contacts.List(t.Context(), drift.ContactListOptions{})
 		assert.Nil(t, page, body)
 		var decode *drift.DecodeError
 		require.ErrorAs(t, err, &decode, body)
@@ -156,11 +90,11 @@ func TestListRefuses(t *testing.T) {
 
 func TestAllRangesOverEveryPage(t *testing.T) {
 	pages := threePages()
-	all := through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{Tags: []string{"vip", "new"}, Search: "ada"})
-	assert.Zero(t, pages.requests(), "nothing is sent before the range")
+	all := testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{Tags: []string{"vip", "new"}, Search: "ada"})
+	assert.Zero(t, pages.Requests(), "nothing is sent before the range")
 	contacts, err := drift.Collect(all, 0)
 	require.NoError(t, err)
-	assert.Equal(t, []int{1, 2, 3, 4, 5, 6}, idsOf(contacts))
+	assert.Equal(t, []int{1, 2, 3, 4, 5, 6}, testkit.IDsOf(contacts))
 	filters := func(next ...string) url.Values {
 		query := url.Values{"tags": {"vip", "new"}, "search": {"ada"}, "limit": {"100"}}
 		if next != nil {
@@ -168,22 +102,22 @@ func TestAllRangesOverEveryPage(t *testing.T) {
 		}
 		return query
 	}
-	assert.Equal(t, []url.Values{filters(), filters("b"), filters("c")}, pages.queries)
+	assert.Equal(t, []url.Values{filters(), filters("b"), filters("c")}, pages.Queries)
 }
 
 func TestAllKeepsTheLimit(t *testing.T) {
 	pages := threePages()
-	client := through(t, pages.roundTrip)
+	client := testkit.Through(t, pages.RoundTrip)
 	_, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{Limit: 2}), 0)
 	require.NoError(t, err)
-	for _, query := range pages.queries {
+	for _, query := range pages.Queries {
 		assert.Equal(t, "2", query.Get("limit"))
 	}
 }
 
 func TestAllCanBeRangedAgain(t *testing.T) {
 	pages := threePages()
-	all := through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{})
+	all := testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{})
 	for range all {
 		break
 	}
@@ -192,70 +126,73 @@ func TestAllCanBeRangedAgain(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, contacts, 6)
 	}
-	assert.Equal(t, []string{"", "", "b", "c", "", "b", "c"}, pages.cursors())
+	assert.Equal(t, []string{"", "", "b", "c", "", "b", "c"}, pages.Cursors())
 }
 
 func TestAllCopiesTheOptionsWhenARangeStarts(t *testing.T) {
 	pages := threePages()
 	tags := []string{"before"}
-	all := through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{Tags: tags})
+	all := testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{Tags: tags})
 	tags[0] = "start"
 	for range all {
 		tags[0] = "during"
 	}
-	for _, query := range pages.queries {
+	for _, query := range pages.Queries {
 		assert.Equal(t, []string{"start"}, query["tags"])
 	}
-	assert.Equal(t, 3, pages.requests())
+	assert.Equal(t, 3, pages.Requests())
 }
 
 func TestAllStartsAtACursor(t *testing.T) {
 	pages := threePages()
-	contacts, err := drift.Collect(through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{Cursor: "b"}), 0)
+	contacts, err := drift.Collect(testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{Cursor: "b"}), 0)
 	require.NoError(t, err)
-	assert.Equal(t, []int{3, 4, 5, 6}, idsOf(contacts))
-	assert.Equal(t, []string{"b", "c"}, pages.cursors())
+	assert.Equal(t, []int{3, 4, 5, 6}, testkit.IDsOf(contacts))
+	assert.Equal(t, []string{"b", "c"}, pages.Cursors())
 }
 
 func TestAllGoesOnAfterAnEmptyPage(t *testing.T) {
-	pages := &pagedContacts{pages: map[string]contactPage{"": {next: "b"}, "b": {next: "c"}, "c": {ids: []int{1}}}}
+	pages := &testkit.PagedContacts{Pages: map[string]testkit.ContactPage{"": {Next: "b"}, "b": {Next: "c"}, "c": {IDs: []int{1}}}}
 	for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
-		contacts, err := drift.Collect(through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}, opts...), 0)
+		contacts, err := drift.Collect(testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}, opts...), 0)
 		require.NoError(t, err)
-		assert.Equal(t, []int{1}, idsOf(contacts))
+		assert.Equal(t, []int{1}, testkit.IDsOf(contacts))
 	}
 }
 
 func TestAllSendsNothingAfterABreak(t *testing.T) {
 	pages := threePages()
-	client := through(t, pages.roundTrip)
+	client := testkit.Through(t, pages.RoundTrip)
 	for contact, err := range client.Contacts.All(t.Context(), drift.ContactListOptions{}) {
 		require.NoError(t, err)
 		if contact.ID == 2 {
 			break
 		}
 	}
-	assert.Equal(t, 1, pages.requests(), "not even after the last item of a page")
+	assert.Equal(t, 1, pages.Requests(), "not even after the last item of a page")
 }
 
 func TestAllEndsAtARepeatedCursor(t *testing.T) {
 	for name, c := range map[string]struct {
-		pages  map[string]contactPage
+		pages  map[string]testkit.ContactPage
 		ids    []int
 		cursor string
 		opts   drift.ContactListOptions
 	}{
-		"at once":      {map[string]contactPage{"": {[]int{1, 2}, "a", 0}, "a": {[]int{3, 4}, "a", 0}}, []int{1, 2, 3, 4}, "a", drift.ContactListOptions{}},
-		"in a circle":  {map[string]contactPage{"": {[]int{1, 2}, "a", 0}, "a": {[]int{3, 4}, "b", 0}, "b": {[]int{5, 6}, "a", 0}}, []int{1, 2, 3, 4, 5, 6}, "a", drift.ContactListOptions{}},
-		"to the start": {map[string]contactPage{"a": {[]int{3, 4}, "b", 0}, "b": {[]int{5, 6}, "a", 0}}, []int{3, 4, 5, 6}, "a", drift.ContactListOptions{Cursor: "a"}},
+		"at once": {map[string]testkit.ContactPage{"": {IDs: []int{1, 2}, Next: "a"}, "a": {IDs: []int{3, 4}, Next: "a"}},
+			[]int{1, 2, 3, 4}, "a", drift.ContactListOptions{}},
+		"in a circle": {map[string]testkit.ContactPage{"": {IDs: []int{1, 2}, Next: "a"}, "a": {IDs: []int{3, 4}, Next: "b"}, "b": {IDs: []int{5, 6}, Next: "a"}},
+			[]int{1, 2, 3, 4, 5, 6}, "a", drift.ContactListOptions{}},
+		"to the start": {map[string]testkit.ContactPage{"a": {IDs: []int{3, 4}, Next: "b"}, "b": {IDs: []int{5, 6}, Next: "a"}},
+			[]int{3, 4, 5, 6}, "a", drift.ContactListOptions{Cursor: "a"}},
 	} {
 		for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
 			t.Run(fmt.Sprint(name, len(opts)), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					pages := &pagedContacts{pages: c.pages}
+					pages := &testkit.PagedContacts{Pages: c.pages}
 					var contacts []*drift.Contact
 					var failed *drift.PageError
-					for contact, err := range through(t, pages.roundTrip).Contacts.All(t.Context(), c.opts, opts...) {
+					for contact, err := range testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), c.opts, opts...) {
 						if err != nil {
 							require.ErrorIs(t, err, drift.ErrCursorLoop)
 							require.ErrorAs(t, err, &failed)
@@ -266,8 +203,8 @@ func TestAllEndsAtARepeatedCursor(t *testing.T) {
 					}
 					require.NotNil(t, failed)
 					assert.Equal(t, c.cursor, failed.Cursor)
-					assert.Equal(t, c.ids, idsOf(contacts))
-					assert.Equal(t, len(c.pages), pages.requests(), "the page is not read again")
+					assert.Equal(t, c.ids, testkit.IDsOf(contacts))
+					assert.Equal(t, len(c.pages), pages.Requests(), "the page is not read again")
 				})
 			})
 		}
@@ -277,8 +214,8 @@ func TestAllEndsAtARepeatedCursor(t *testing.T) {
 func TestAllTellsWhereItFailed(t *testing.T) {
 	for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
 		pages := threePages()
-		pages.pages["b"] = contactPage{status: http.StatusForbidden}
-		client := through(t, pages.roundTrip)
+		pages.Pages["b"] = testkit.ContactPage{Status: http.StatusForbidden}
+		client := testkit.Through(t, pages.RoundTrip)
 		var ids []int
 		var failures []error
 		for contact, err := range client.Contacts.All(t.Context(), drift.ContactListOptions{}, opts...) {
@@ -296,28 +233,28 @@ func TestAllTellsWhereItFailed(t *testing.T) {
 		require.ErrorAs(t, failures[0], &page)
 		assert.Equal(t, "b", page.Cursor)
 
-		pages.pages["b"] = contactPage{ids: []int{3, 4}, next: "c"}
+		pages.Pages["b"] = testkit.ContactPage{IDs: []int{3, 4}, Next: "c"}
 		rest, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{Cursor: page.Cursor}, opts...), 0)
 		require.NoError(t, err)
-		assert.Equal(t, []int{3, 4, 5, 6}, idsOf(rest))
+		assert.Equal(t, []int{3, 4, 5, 6}, testkit.IDsOf(rest))
 	}
 }
 
 // What was read can be collected while the range goes on. Stopped timers may keep a few pages for a while, hence the margin.
 func TestAllLetsGoOfPages(t *testing.T) {
 	const count, margin = 60, 20
-	pages := &pagedContacts{pages: map[string]contactPage{}}
+	pages := &testkit.PagedContacts{Pages: map[string]testkit.ContactPage{}}
 	cursor := ""
 	for i := range count {
 		next := fmt.Sprintf("p%d", i)
 		if i == count-1 {
 			next = ""
 		}
-		pages.pages[cursor] = contactPage{ids: []int{i + 1}, next: next}
+		pages.Pages[cursor] = testkit.ContactPage{IDs: []int{i + 1}, Next: next}
 		cursor = next
 	}
 	var read []weak.Pointer[drift.Contact]
-	for contact, err := range through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}) {
+	for contact, err := range testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}) {
 		require.NoError(t, err)
 		read = append(read, weak.Make(contact))
 		if len(read) == count {
@@ -331,20 +268,20 @@ func TestAllLetsGoOfPages(t *testing.T) {
 
 // A link may name any host: only its cursor counts.
 func TestAllNeverFollowsALink(t *testing.T) {
-	trap, calls := trapServer(t)
+	trap, calls := testkit.TrapServer(t)
 	var queries []url.Values
-	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		queries = append(queries, r.URL.Query())
 		assert.Equal(t, "/v2/contacts", r.URL.Path)
 		links := fmt.Sprintf(`, "links": {"self": %q, "next": %q}`, trap, trap+"/v2/contacts?page_token=second&limit=1&x=y")
 		if len(queries) == 2 {
 			links = ""
 		}
-		respond(http.StatusOK, fmt.Sprintf(`{"data": [{"id": %d}]%s}`, len(queries), links))(w, r)
+		testkit.Respond(http.StatusOK, fmt.Sprintf(`{"data": [{"id": %d}]%s}`, len(queries), links))(w, r)
 	})
 	contacts, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{}), 0)
 	require.NoError(t, err)
-	assert.Equal(t, []int{1, 2}, idsOf(contacts))
+	assert.Equal(t, []int{1, 2}, testkit.IDsOf(contacts))
 	assert.Equal(t, []url.Values{{"limit": {"100"}}, {"limit": {"100"}, "next": {"second"}}}, queries)
 	assert.Zero(t, calls())
 }
@@ -352,8 +289,8 @@ func TestAllNeverFollowsALink(t *testing.T) {
 func TestAllWithTimeoutBoundsEachPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pages := threePages()
-		pages.serve = func(*http.Request) { <-time.After(40 * time.Second) }
-		all := through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithTimeout(50*time.Second))
+		pages.Serve = func(*http.Request) { <-time.After(40 * time.Second) }
+		all := testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithTimeout(50*time.Second))
 		contacts, err := drift.Collect(all, 0)
 		require.NoError(t, err)
 		assert.Len(t, contacts, 6)
@@ -362,23 +299,23 @@ func TestAllWithTimeoutBoundsEachPage(t *testing.T) {
 
 func TestAllWithAWrongOption(t *testing.T) {
 	pages := threePages()
-	_, err := drift.Collect(through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithHeader("Host", "x")), 0)
+	_, err := drift.Collect(testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithHeader("Host", "x")), 0)
 	require.ErrorIs(t, err, drift.ErrInvalid)
-	assert.Zero(t, pages.requests())
+	assert.Zero(t, pages.Requests())
 }
 
 func TestCollect(t *testing.T) {
 	pages := threePages()
-	client := through(t, pages.roundTrip)
+	client := testkit.Through(t, pages.RoundTrip)
 	for maximum, want := range map[int][]int{-1: {1, 2, 3, 4, 5, 6}, 0: {1, 2, 3, 4, 5, 6}, 1: {1}, 2: {1, 2}, 3: {1, 2, 3}, 6: {1, 2, 3, 4, 5, 6}, 9: {1, 2, 3, 4, 5, 6}} {
 		contacts, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{}), maximum)
 		require.NoError(t, err)
-		assert.Equal(t, want, idsOf(contacts), "at most %d", maximum)
+		assert.Equal(t, want, testkit.IDsOf(contacts), "at most %d", maximum)
 	}
-	before := pages.requests()
+	before := pages.Requests()
 	_, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{}), 2)
 	require.NoError(t, err)
-	assert.Equal(t, before+1, pages.requests(), "a full slice needs no further page")
+	assert.Equal(t, before+1, pages.Requests(), "a full slice needs no further page")
 }
 
 func TestCollectReturnsWhatCameBeforeAnError(t *testing.T) {
@@ -398,14 +335,14 @@ func TestCollectReturnsWhatCameBeforeAnError(t *testing.T) {
 func TestPrefetchStartsAtTheSecondItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pages := threePages()
-		client := through(t, pages.roundTrip)
+		client := testkit.Through(t, pages.RoundTrip)
 		wanted := map[drift.ContactID]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 3}
 		for contact, err := range client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch()) {
 			require.NoError(t, err)
 			synctest.Wait()
-			assert.Equal(t, wanted[contact.ID], pages.requests(), "at item %d", contact.ID)
+			assert.Equal(t, wanted[contact.ID], pages.Requests(), "at item %d", contact.ID)
 		}
-		assert.Equal(t, []string{"", "b", "c"}, pages.cursors())
+		assert.Equal(t, []string{"", "b", "c"}, pages.Cursors())
 	})
 }
 
@@ -413,13 +350,13 @@ func TestPrefetchEndsWithTheRange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pages := threePages()
 		var ended bool // not synchronized: the range must have waited
-		pages.serve = func(req *http.Request) {
+		pages.Serve = func(req *http.Request) {
 			if req.URL.Query().Get("next") != "" {
 				<-req.Context().Done()
 				ended = true
 			}
 		}
-		client := through(t, pages.roundTrip)
+		client := testkit.Through(t, pages.RoundTrip)
 		start := time.Now()
 		for contact, err := range client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch()) {
 			require.NoError(t, err)
@@ -430,7 +367,7 @@ func TestPrefetchEndsWithTheRange(t *testing.T) {
 		}
 		assert.True(t, ended)
 		assert.Zero(t, time.Since(start), "it is cancelled, not waited for")
-		assert.Equal(t, 2, pages.requests())
+		assert.Equal(t, 2, pages.Requests())
 	})
 }
 
@@ -453,7 +390,7 @@ func TestPrefetchHandsOnThePanicOfAHook(t *testing.T) {
 	for name, lastID := range map[string]drift.ContactID{"when the page is read": 6, "when the range is left": 2} {
 		t.Run(name, func(t *testing.T) {
 			pages := threePages()
-			client := through(t, pages.roundTrip, hookAtSecondCall(func() { panic("hook") }))
+			client := testkit.Through(t, pages.RoundTrip, hookAtSecondCall(func() { panic("hook") }))
 			assert.PanicsWithValue(t, "hook", func() {
 				for contact := range client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch()) {
 					if contact.ID == lastID {
@@ -461,7 +398,7 @@ func TestPrefetchHandsOnThePanicOfAHook(t *testing.T) {
 					}
 				}
 			})
-			assert.Equal(t, 1, pages.requests())
+			assert.Equal(t, 1, pages.Requests())
 			_, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
 			require.NoError(t, err, "the client is as good as before")
 		})
@@ -470,10 +407,10 @@ func TestPrefetchHandsOnThePanicOfAHook(t *testing.T) {
 
 // A hook must not end its goroutine. If one does, the caller gets an error instead of a page.
 func TestPrefetchWithAHookThatEndsItsGoroutine(t *testing.T) {
-	client := through(t, threePages().roundTrip, hookAtSecondCall(runtime.Goexit))
+	client := testkit.Through(t, threePages().RoundTrip, hookAtSecondCall(runtime.Goexit))
 	all := client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch())
 	contacts, err := drift.Collect(all, 0)
-	assert.Equal(t, []int{1, 2}, idsOf(contacts))
+	assert.Equal(t, []int{1, 2}, testkit.IDsOf(contacts))
 	var page *drift.PageError
 	require.ErrorAs(t, err, &page)
 	assert.Equal(t, "b", page.Cursor)
@@ -482,7 +419,7 @@ func TestPrefetchWithAHookThatEndsItsGoroutine(t *testing.T) {
 
 func TestPrefetchFillsTheResponseOfThePageInHand(t *testing.T) {
 	pages := threePages()
-	client := through(t, pages.roundTrip)
+	client := testkit.Through(t, pages.RoundTrip)
 	var response drift.Response
 	for contact, err := range client.Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch(), drift.WithResponse(&response)) {
 		require.NoError(t, err)
@@ -494,23 +431,23 @@ func TestPrefetchFillsTheResponseOfThePageInHand(t *testing.T) {
 
 func TestPrefetchFillsTheResponseOfAFailingPage(t *testing.T) {
 	pages := threePages()
-	pages.pages["b"] = contactPage{status: http.StatusForbidden}
+	pages.Pages["b"] = testkit.ContactPage{Status: http.StatusForbidden}
 	var response drift.Response
-	_, err := drift.Collect(through(t, pages.roundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch(), drift.WithResponse(&response)), 0)
+	_, err := drift.Collect(testkit.Through(t, pages.RoundTrip).Contacts.All(t.Context(), drift.ContactListOptions{}, drift.WithPrefetch(), drift.WithResponse(&response)), 0)
 	require.ErrorIs(t, err, drift.ErrForbidden)
 	assert.Equal(t, http.StatusForbidden, response.StatusCode)
 }
 
 func TestPrefetchConcernsOnlyAll(t *testing.T) {
 	pages := threePages()
-	client := through(t, pages.roundTrip, drift.WithPrefetch())
+	client := testkit.Through(t, pages.RoundTrip, drift.WithPrefetch())
 	_, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, 1, pages.requests())
+	assert.Equal(t, 1, pages.Requests())
 }
 
 // randomPages cuts the contacts 1 to n into pages of random sizes, some of them empty.
-func randomPages(random *rand.Rand, n int) (*pagedContacts, [][]int) {
+func randomPages(random *rand.Rand, n int) (*testkit.PagedContacts, [][]int) {
 	var sizes [][]int
 	for next := 1; next <= n; {
 		size := min(random.IntN(7), n-next+1)
@@ -524,14 +461,14 @@ func randomPages(random *rand.Rand, n int) (*pagedContacts, [][]int) {
 	if len(sizes) == 0 || random.IntN(3) == 0 {
 		sizes = append(sizes, nil)
 	}
-	pages := &pagedContacts{pages: map[string]contactPage{}}
+	pages := &testkit.PagedContacts{Pages: map[string]testkit.ContactPage{}}
 	cursor := ""
 	for i, ids := range sizes {
 		next := fmt.Sprintf("c%d", i+1)
 		if i == len(sizes)-1 {
 			next = ""
 		}
-		pages.pages[cursor] = contactPage{ids: ids, next: next}
+		pages.Pages[cursor] = testkit.ContactPage{IDs: ids, Next: next}
 		cursor = next
 	}
 	return pages, sizes
@@ -554,7 +491,7 @@ func TestAllAgainstASlice(t *testing.T) {
 	for range 300 {
 		n := random.IntN(40)
 		pages, sizes := randomPages(random, n)
-		client := through(t, pages.roundTrip, drift.WithLimiter(openLimiter{}))
+		client := testkit.Through(t, pages.RoundTrip, drift.WithLimiter(testkit.OpenLimiter{}))
 		var opts []drift.CallOption
 		prefetch := random.IntN(2) == 0
 		if prefetch {
@@ -569,13 +506,13 @@ func TestAllAgainstASlice(t *testing.T) {
 		if maximum > 0 && maximum <= n {
 			want, leftAt = want[:maximum], maximum
 		}
-		require.Equal(t, want, idsOf(contacts))
+		require.Equal(t, want, testkit.IDsOf(contacts))
 		needed := pagesUpTo(sizes, leftAt)
 		if prefetch {
-			require.LessOrEqual(t, pages.requests(), needed+1)
-			require.GreaterOrEqual(t, pages.requests(), needed)
+			require.LessOrEqual(t, pages.Requests(), needed+1)
+			require.GreaterOrEqual(t, pages.Requests(), needed)
 		} else {
-			require.Equal(t, needed, pages.requests())
+			require.Equal(t, needed, pages.Requests())
 		}
 	}
 }
@@ -587,68 +524,29 @@ func TestAllResumedAgainstASlice(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range 200 {
 		pages, sizes := randomPages(random, random.IntN(40))
-		whole := map[string]contactPage{}
-		for cursor, page := range pages.pages {
+		whole := map[string]testkit.ContactPage{}
+		for cursor, page := range pages.Pages {
 			whole[cursor] = page
 			if random.IntN(3) == 0 {
-				pages.pages[cursor] = contactPage{status: http.StatusConflict}
+				pages.Pages[cursor] = testkit.ContactPage{Status: http.StatusConflict}
 			}
 		}
-		client := through(t, pages.roundTrip, drift.WithLimiter(openLimiter{}))
+		client := testkit.Through(t, pages.RoundTrip, drift.WithLimiter(testkit.OpenLimiter{}))
 		var got []int
 		var options drift.ContactListOptions
 		for {
 			contacts, err := drift.Collect(client.Contacts.All(t.Context(), options), 0)
-			got = append(got, idsOf(contacts)...)
+			got = append(got, testkit.IDsOf(contacts)...)
 			if err == nil {
 				break
 			}
 			var failed *drift.PageError
 			require.ErrorAs(t, err, &failed)
-			pages.pages[failed.Cursor] = whole[failed.Cursor]
+			pages.Pages[failed.Cursor] = whole[failed.Cursor]
 			options.Cursor = failed.Cursor
 		}
 		require.Equal(t, slices.Concat(sizes...), got)
 	}
-}
-
-// requireRecordError checks the error of one record: its place in the page, and the path of what is odd in it.
-func requireRecordError(t testing.TB, err error, index int, path string) *drift.RecordError {
-	t.Helper()
-	var record *drift.RecordError
-	require.ErrorAs(t, err, &record)
-	assert.Equal(t, index, record.Index)
-	assert.NotEmpty(t, record.Operation)
-	requireDecodeError(t, record.Err, path)
-	return record
-}
-
-// oddRecords are elements of a list of contacts that do not decode, with the path of what is odd.
-var oddRecords = map[string]string{
-	`null`: "", `7`: "", `"` + markedAnswer + `"`: "", `[]`: "", `[{"id": 1}]`: "", `true`: "", `{}`: "/id", `{"email": "` + markedAnswer + `"}`: "/id",
-	`{"id": 0}`: "/id", `{"id": "0"}`: "/id", `{"id": -1}`: "/id", `{"id": null}`: "/id", `{"id": [1]}`: "/id",
-	`{"id": 2, "created_at": "` + markedAnswer + `"}`: "/created_at", `{"id": 2, "tags": [{"id": {}}]}`: "/tags/0/id",
-	`{ "custom_attributes" : [ "]}" ] , "id" : 2 }`: "/custom_attributes", `{"id": 2, "labels": [{"a": "\"]"}]}`: "/labels/0",
-}
-
-// yields lists what a sequence of contacts yields: the id of a contact, minus one for the error of a record, minus two
-// for another error.
-func yields(t testing.TB, seq iter.Seq2[*drift.Contact, error]) (got []int, errs []error) {
-	t.Helper()
-	for contact, err := range seq {
-		require.NotEqual(t, contact == nil, err == nil)
-		switch _, isRecord := err.(*drift.RecordError); {
-		case err == nil:
-			got = append(got, int(contact.ID))
-			continue
-		case isRecord:
-			got = append(got, -1)
-		default:
-			got = append(got, -2)
-		}
-		errs = append(errs, err)
-	}
-	return got, errs
 }
 
 func contactsPage(ids ...drift.ContactID) []*drift.Contact {
@@ -702,7 +600,7 @@ func TestPaginate(t *testing.T) {
 				}
 				seq := drift.Paginate(t.Context(), "", read, opts...)
 				for range 2 {
-					got, errs := yields(t, seq)
+					got, errs := testkit.Yields(t, seq)
 					require.Equal(t, test.want, got)
 					if !slices.Contains(got, -2) {
 						continue
@@ -735,7 +633,7 @@ func TestPaginateStartsAtTheCursorAndStopsWithTheRange(t *testing.T) {
 	assert.Empty(t, cursors)
 	contacts, err := drift.Collect(seq, 4)
 	require.NoError(t, err)
-	assert.Equal(t, []int{1, 2, 1, 2}, idsOf(contacts))
+	assert.Equal(t, []int{1, 2, 1, 2}, testkit.IDsOf(contacts))
 	assert.Equal(t, []string{"5", "50"}, cursors)
 }
 
@@ -751,7 +649,7 @@ func TestPaginateWithWrongArguments(t *testing.T) {
 		"read":        drift.Paginate[drift.Contact](t.Context(), "", nil),
 		"WithTimeout": drift.Paginate(t.Context(), "", read, drift.WithTimeout(-1)),
 	} {
-		got, errs := yields(t, seq)
+		got, errs := testkit.Yields(t, seq)
 		assert.Equal(t, []int{-2}, got)
 		var invalid *drift.ValidationError
 		require.ErrorAs(t, errs[0], &invalid)
@@ -811,12 +709,12 @@ func TestSkipRecordErrors(t *testing.T) {
 	report := func(e *drift.RecordError) { indexes = append(indexes, e.Index) }
 	contacts, err := drift.Collect(drift.SkipRecordErrors(seq, report), 0)
 	require.ErrorIs(t, err, broken)
-	assert.Equal(t, []int{1, 2}, idsOf(contacts))
+	assert.Equal(t, []int{1, 2}, testkit.IDsOf(contacts))
 	assert.Equal(t, []int{0, 2}, indexes)
 
 	contacts, err = drift.Collect(drift.SkipRecordErrors(seq, nil), 1)
 	require.NoError(t, err)
-	assert.Equal(t, []int{1}, idsOf(contacts))
+	assert.Equal(t, []int{1}, testkit.IDsOf(contacts))
 	contacts, err = drift.Collect(drift.SkipRecordErrors[drift.Contact](nil, nil), 0)
 	require.NoError(t, err)
 	assert.Empty(t, contacts)
@@ -856,38 +754,38 @@ func TestRecordErrorsInPlace(t *testing.T) {
 			bodies[cursor] = fmt.Sprintf(`{"data": [%s], "pagination": {"next": %q}}`, strings.Join(elements, ","), next)
 			cursor = next
 		}
-		client := through(t, func(r *http.Request) (*http.Response, error) {
-			return memoryAnswer(r, http.StatusOK, "application/json", bodies[r.URL.Query().Get("next")]), nil
-		}, drift.WithLimiter(openLimiter{}))
+		client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+			return testkit.MemoryAnswer(r, http.StatusOK, "application/json", bodies[r.URL.Query().Get("next")]), nil
+		}, drift.WithLimiter(testkit.OpenLimiter{}))
 		for _, opts := range [][]drift.CallOption{nil, {drift.WithPrefetch()}} {
-			got, _ := yields(t, client.Contacts.All(t.Context(), drift.ContactListOptions{}, opts...))
+			got, _ := testkit.Yields(t, client.Contacts.All(t.Context(), drift.ContactListOptions{}, opts...))
 			require.Equal(t, want, got)
 		}
 	}
 }
 
 func TestTooManyOddRecordsAreABrokenPage(t *testing.T) {
-	network := &memoryNetwork{status: http.StatusOK, contentType: "application/json"}
-	client := through(t, network.roundTrip)
-	network.body = "[0" + strings.Repeat(",0", 9_999) + "]"
+	network := &testkit.MemoryNetwork{Status: http.StatusOK, ContentType: "application/json"}
+	client := testkit.Through(t, network.RoundTrip)
+	network.Body = "[0" + strings.Repeat(",0", 9_999) + "]"
 	page, err := client.Contacts.List(t.Context(), drift.ContactListOptions{})
 	require.NotNil(t, page)
 	require.Len(t, drift.RecordErrors(err), 10_000)
-	requirePrintableError(t, err)
-	network.body = "[0" + strings.Repeat(",0", 10_000) + "]"
+	testkit.RequirePrintableError(t, err)
+	network.Body = "[0" + strings.Repeat(",0", 10_000) + "]"
 	page, err = client.Contacts.List(t.Context(), drift.ContactListOptions{})
 	require.Nil(t, page)
 	require.Nil(t, drift.RecordErrors(err))
-	requireDecodeError(t, err, "/10000")
+	testkit.RequireDecodeError(t, err, "/10000")
 }
 
 // dealPages serves the pages of an endpoint that has no method.
 func dealPages(t *testing.T, bodies map[string]string) *drift.Client {
 	t.Helper()
-	return through(t, func(r *http.Request) (*http.Response, error) {
+	return testkit.Through(t, func(r *http.Request) (*http.Response, error) {
 		assert.Equal(t, "/crm/acme/deals", r.URL.Path)
-		return memoryAnswer(r, http.StatusOK, "application/json", bodies[r.URL.Query().Get("after")]), nil
-	}, drift.WithLimiter(openLimiter{}))
+		return testkit.MemoryAnswer(r, http.StatusOK, "application/json", bodies[r.URL.Query().Get("after")]), nil
+	}, drift.WithLimiter(testkit.OpenLimiter{}))
 }
 
 func dealRequest(cursor string) drift.Request {
@@ -928,7 +826,7 @@ func TestListOfTypes(t *testing.T) {
 	deals, err := listOfOne[deal](t,
 		`{"data": [{"deal_id": 7, "closedAt": 1767225600000, "length": 30}, null, {"deal_id": "x"}, {"dealId": 8}]}`, nil)
 	require.Len(t, drift.RecordErrors(err), 2)
-	requireRecordError(t, err, 1, "")
+	testkit.RequireRecordError(t, err, 1, "")
 	assert.Equal(t, []*deal{{7, time.UnixMilli(1767225600000).UTC(), 30 * time.Minute}, {DealID: 8}}, deals.Items)
 
 	numbers, err := listOfOne[int64](t, `[1, 2, "x", null, 3]`, nil)
@@ -945,7 +843,7 @@ func TestListOfTypes(t *testing.T) {
 	assert.Equal(t, []*any{new(any), new(any("a"))}, anything.Items)
 
 	records, err := listOfOne[drift.Conversation](t, `{"data": [{"id": 1, "conversationTags": ["a"]}, {"title": "no id"}]}`, nil)
-	requireRecordError(t, err, 1, "/id")
+	testkit.RequireRecordError(t, err, 1, "/id")
 	assert.Equal(t, []*drift.Conversation{{ID: 1, Tags: []drift.TagRef{{Name: "a"}}}}, records.Items)
 }
 
@@ -959,7 +857,7 @@ func TestListOfEnvelopes(t *testing.T) {
 	} {
 		page, err := listOfOne[drift.Contact](t, body, nil)
 		require.NoError(t, err, body)
-		assert.Equal(t, []int{1}, idsOf(page.Items))
+		assert.Equal(t, []int{1}, testkit.IDsOf(page.Items))
 		assert.Equal(t, next, page.Next)
 	}
 	for _, body := range []string{`null`, `{"data": null}`, `[]`} {
@@ -970,7 +868,7 @@ func TestListOfEnvelopes(t *testing.T) {
 	for body, path := range map[string]string{`{}`: "", `7`: "", `[1`: "", `{"data": [], "pagination": {"more": true}}`: "/pagination/next"} {
 		page, err := listOfOne[drift.Contact](t, body, nil)
 		assert.Nil(t, page)
-		requireDecodeError(t, err, path)
+		testkit.RequireDecodeError(t, err, path)
 	}
 	_, err := listOfOne[drift.Contact](t, `{"data": [], "error": {"type": "not_found"}}`, nil)
 	require.ErrorIs(t, err, drift.ErrNotFound)
@@ -979,12 +877,12 @@ func TestListOfEnvelopes(t *testing.T) {
 func TestListOfRaw(t *testing.T) {
 	raw := func(r *drift.Request) { r.Raw = true }
 	page, err := listOfOne[int](t, `[1, "x", 2]`, raw)
-	requireRecordError(t, err, 1, "")
+	testkit.RequireRecordError(t, err, 1, "")
 	assert.Equal(t, []*int{new(1), new(2)}, page.Items)
 	for _, body := range []string{`{"data": [1]}`, `{}`, `7`, ``} {
 		page, err := listOfOne[int](t, body, raw)
 		assert.Nil(t, page, body)
-		requireDecodeError(t, err, "")
+		testkit.RequireDecodeError(t, err, "")
 	}
 }
 
@@ -1002,27 +900,138 @@ func TestListOfFails(t *testing.T) {
 	}
 	// A DELETE that is repeated and finds nothing has no answer to read.
 	statuses := []int{http.StatusBadGateway, http.StatusNotFound}
-	client := through(t, func(r *http.Request) (*http.Response, error) {
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
 		status := statuses[0]
 		statuses = statuses[1:]
-		return memoryAnswer(r, status, "application/json", `{}`), nil
-	}, impatient())
+		return testkit.MemoryAnswer(r, status, "application/json", `{}`), nil
+	}, testkit.Impatient())
 	page, err := drift.ListOf[drift.Contact](t.Context(), client, drift.Request{Method: http.MethodDelete, Path: "x"})
 	assert.Nil(t, page)
-	requireDecodeError(t, err, "")
+	testkit.RequireDecodeError(t, err, "")
 }
 
 // A page that was there is no reason to look for a write that may have been applied.
 func TestListOfAPostIsNotAmbiguousForItsRecords(t *testing.T) {
 	statuses := []int{http.StatusBadGateway, http.StatusOK}
-	client := through(t, func(r *http.Request) (*http.Response, error) {
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
 		status := statuses[0]
 		statuses = statuses[1:]
-		return memoryAnswer(r, status, "application/json", `[{"id": 1}, {"id": 0}]`), nil
-	}, impatient())
+		return testkit.MemoryAnswer(r, status, "application/json", `[{"id": 1}, {"id": 0}]`), nil
+	}, testkit.Impatient())
 	search := drift.Request{Method: http.MethodPost, Path: "search"}
 	page, err := drift.ListOf[drift.Contact](t.Context(), client, search, drift.WithIdempotent())
-	assert.Equal(t, []int{1}, idsOf(page.Items))
-	requireRecordError(t, err, 1, "/id")
+	assert.Equal(t, []int{1}, testkit.IDsOf(page.Items))
+	testkit.RequireRecordError(t, err, 1, "/id")
 	assert.NotErrorIs(t, err, drift.ErrAmbiguous)
+}
+
+func TestDecodeLists(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		want []*drift.Contact
+	}{
+		"data":       {`{"data":[{"id":1},{"id":2}]}`, []*drift.Contact{{ID: 1}, {ID: 2}}},
+		"bare":       {`[{"id":1},{"id":2}]`, []*drift.Contact{{ID: 1}, {ID: 2}}},
+		"empty data": {`{"data":[]}`, nil},
+		"empty bare": {`[]`, nil},
+		"data null":  {`{"data":null}`, nil},
+		"null":       {`null`, nil},
+		"twice":      {`{"data":[{"id":1}],"data":[{"id":2}]}`, []*drift.Contact{{ID: 2}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page, err := listContacts(t, test.body)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, page.Items)
+			assert.Empty(t, page.Next)
+		})
+	}
+	for body, path := range map[string]string{
+		`{}`: "", `{"id":1}`: "", `"a"`: "", `7`: "", ``: "", `{"data":{}}`: "", `{"data":"a"}`: "", `{"data":true}`: "", `[{"id":1}] x`: "",
+		`[{"id":1}`: "",
+	} {
+		page, err := listContacts(t, body)
+		assert.Nil(t, page)
+		testkit.RequireDecodeError(t, err, path)
+	}
+	for _, body := range []string{`{"errors":[{"message":"broken"}]}`, `{"data":null,"errors":[{"message":"broken"}]}`, `{"data":[],"error":"broken"}`} {
+		_, err := listContacts(t, body)
+		require.ErrorAs(t, err, new(*drift.APIError), body)
+	}
+}
+
+func TestDecodeCursors(t *testing.T) {
+	for body, want := range map[string]string{
+		`"pagination":{"more":true,"next":"c2"}`:                    "c2",
+		`"pagination":{"next":"c2"}`:                                "c2",
+		`"pagination":{"more":null,"next":"c2"}`:                    "c2",
+		`"pagination":{"more":true,"next":25}`:                      "25",
+		`"pagination":{"more":true,"next":9007199254740993}`:        "9007199254740993",
+		`"pagination":{"more":true,"next":"a b&c=d/é"}`:             "a b&c=d/é",
+		`"Pagination":{"More":true,"NEXT":"c2"}`:                    "c2",
+		`"pagination":{"more":false,"next":"c2"}`:                   "",
+		`"pagination":{"more":false},"links":{"next":"/x?next=c2"}`: "",
+		`"pagination":{"more":false}`:                               "",
+		`"pagination":{}`:                                           "",
+		`"pagination":null,"links":null`:                            "",
+		`"pagination":[],"links":""`:                                "",
+		`"pagination":false,"links":[]`:                             "",
+		`"pagination":{"next":null}`:                                "",
+		`"pagination":{"next":""},"links":{"next":""}`:              "",
+		`"links":{}`: "",
+		`"links":{"next":null,"prev":"/x?next=c0"}`:                                     "",
+		`"links":{"next":"/v2/contacts?next=c2"}`:                                       "c2",
+		`"links":{"next":"https://elsewhere.example/any?limit=2&next=c2#part"}`:         "c2",
+		`"links":{"next":"http://[::1]:namedport/x?page_token=c2"}`:                     "c2",
+		`"links":{"next":"?cursor=a%20b%26c"}`:                                          "a b&c",
+		`"links":{"next":"/x?cursor=c4&page_token=c3&next=c2"}`:                         "c2",
+		`"links":{"next":"/x?cursor=c4&page_token=c3"}`:                                 "c3",
+		`"pagination":{"more":true,"next":"c2"},"links":{"next":"/x?next=c9"}`:          "c2",
+		`"pagination":{"more":true},"links":{"next":"/x?next=c9"}`:                      "c9",
+		`"links":{"next":"/x?next=c9"},"pagination":{"more":true,"next":null},"x":true`: "c9",
+	} {
+		t.Run(body, func(t *testing.T) {
+			page, err := listContacts(t, `{"data":[{"id":1}],`+body+`}`)
+			require.NoError(t, err)
+			assert.Equal(t, want, page.Next)
+			page, err = listContacts(t, `{`+body+`,"data":[{"id":1}]}`)
+			require.NoError(t, err)
+			assert.Equal(t, want, page.Next)
+		})
+	}
+	for body, path := range map[string]string{
+		`"pagination":{"more":true}`:                                 "/pagination/next",
+		`"pagination":{"more":true,"next":null}`:                     "/pagination/next",
+		`"pagination":{"more":true,"next":""}`:                       "/pagination/next",
+		`"pagination":{"more":true,"next":["c2"]}`:                   "/pagination/next",
+		`"pagination":{"more":true,"next":{"a":1}}`:                  "/pagination/next",
+		`"pagination":{"more":true,"next":true}`:                     "/pagination/next",
+		`"pagination":{"more":"yes","next":"c2"}`:                    "/pagination/more",
+		`"pagination":[1]`:                                           "/pagination",
+		`"pagination":"c1"`:                                          "/pagination",
+		`"links":{"next":{"href":"/x?next=c2"}}`:                     "/links/next",
+		`"links":{"next":"/x"},"pagination":{"more":true,"next":""}`: "/links/next",
+		`"links":"/x?next=c2"`:                                       "/links",
+	} {
+		t.Run(body, func(t *testing.T) {
+			_, err := listContacts(t, `{"data":[{"id":1}],`+body+`}`)
+			testkit.RequireDecodeError(t, err, path)
+		})
+	}
+}
+
+// A link is only read. The next page comes from the base URL, wherever the link points.
+func TestLinksAreNeverFollowed(t *testing.T) {
+	var uris []string
+	client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		uris = append(uris, r.RequestURI)
+		if len(uris) == 1 {
+			testkit.Respond(http.StatusOK, `{"data":[{"id":1}],"links":{"next":"https://elsewhere.example/steal?next=c2&token=t"}}`)(w, r)
+			return
+		}
+		testkit.Respond(http.StatusOK, `[{"id":2}]`)(w, r)
+	})
+	contacts, err := drift.Collect(client.Contacts.All(t.Context(), drift.ContactListOptions{Search: "a", Limit: 1}), 0)
+	require.NoError(t, err)
+	assert.Equal(t, []*drift.Contact{{ID: 1}, {ID: 2}}, contacts)
+	assert.Equal(t, []string{"/v2/contacts?limit=1&search=a", "/v2/contacts?limit=1&next=c2&search=a"}, uris)
 }

@@ -3,79 +3,32 @@ package drift_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptrace"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"text/tabwriter"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/time/rate"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
-
-// minuteServer answers 429 to calls beyond the limit in any minute, by its own count.
-type minuteServer struct {
-	limit    int
-	delay    func() time.Duration // each way
-	mu       sync.Mutex
-	arrivals []time.Time
-	refused  int
-}
-
-func (s *minuteServer) serve(r *http.Request) (*http.Response, error) {
-	time.Sleep(s.delay())
-	refused := s.arrive()
-	time.Sleep(s.delay())
-	if refused {
-		return answer(http.StatusTooManyRequests, "Retry-After", "60")(r)
-	}
-	return answer(http.StatusOK)(r)
-}
-
-func (s *minuteServer) arrive() (refused bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if n := len(s.arrivals); n >= s.limit && now.Sub(s.arrivals[n-s.limit]) < time.Minute {
-		s.refused++
-		return true
-	}
-	s.arrivals = append(s.arrivals, now)
-	return false
-}
-
-func delays20to120() time.Duration { return 20*time.Millisecond + rand.N(100*time.Millisecond) }
-
-// callAll makes n calls from each of the clients, from a number of workers.
-func callAll(t *testing.T, n, workers int, clients ...*drift.Client) {
-	jobs := make(chan *drift.Client, n*len(clients))
-	for range n {
-		for _, client := range clients {
-			jobs <- client
-		}
-	}
-	close(jobs)
-	var group sync.WaitGroup
-	for range workers {
-		group.Go(func() {
-			for client := range jobs {
-				assert.NoError(t, get(t.Context(), client))
-			}
-		})
-	}
-	group.Wait()
-}
 
 func TestRateLimitOfAThousandCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, start := &minuteServer{limit: 100, delay: delays20to120}, time.Now()
-		callAll(t, 1000, 64, through(t, server.serve))
-		assert.Zero(t, server.refused)
+		server, start := &testkit.MinuteServer{Limit: 100, Delay: testkit.Delays20To120}, time.Now()
+		testkit.CallAll(t, 1000, 64, testkit.Through(t, server.Serve))
+		assert.Zero(t, server.Refused)
 		assert.GreaterOrEqual(t, time.Since(start), 540*time.Second)
 		assert.Less(t, time.Since(start), 548*time.Second)
 	})
@@ -83,12 +36,10 @@ func TestRateLimitOfAThousandCalls(t *testing.T) {
 
 func TestClientsShareALimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, start := &minuteServer{limit: 100, delay: delays20to120}, time.Now()
+		server, start := &testkit.MinuteServer{Limit: 100, Delay: testkit.Delays20To120}, time.Now()
 		limiter := drift.NewLimiter(100)
-		a := through(t, server.serve, drift.WithLimiter(limiter))
-		b := through(t, server.serve, drift.WithLimiter(limiter))
-		callAll(t, 125, 20, a, b)
-		assert.Zero(t, server.refused)
+		testkit.CallAll(t, 125, 20, testkit.Through(t, server.Serve, drift.WithLimiter(limiter)), testkit.Through(t, server.Serve, drift.WithLimiter(limiter)))
+		assert.Zero(t, server.Refused)
 		assert.GreaterOrEqual(t, time.Since(start), 2*time.Minute)
 	})
 }
@@ -96,9 +47,9 @@ func TestClientsShareALimiter(t *testing.T) {
 func TestWithRateLimit(t *testing.T) {
 	for _, limit := range []int{1, 2, 10} {
 		synctest.Test(t, func(t *testing.T) {
-			server, start := &minuteServer{limit: limit, delay: delays20to120}, time.Now()
-			callAll(t, 2*limit+1, 5, through(t, server.serve, drift.WithRateLimit(limit)))
-			assert.Zero(t, server.refused)
+			server, start := &testkit.MinuteServer{Limit: limit, Delay: testkit.Delays20To120}, time.Now()
+			testkit.CallAll(t, 2*limit+1, 5, testkit.Through(t, server.Serve, drift.WithRateLimit(limit)))
+			assert.Zero(t, server.Refused)
 			assert.GreaterOrEqual(t, time.Since(start), 2*time.Minute)
 			assert.Less(t, time.Since(start), 2*time.Minute+2*time.Second)
 		})
@@ -148,18 +99,8 @@ func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
 	}
 }
 
-// assertTook allows for the nanosecond that the bucket rounds away.
-func assertTook(t *testing.T, want time.Duration, start time.Time) {
-	t.Helper()
-	assert.InDelta(t, want.Seconds(), time.Since(start).Seconds(), 1e-6)
-}
-
-func TestOutcomesOfAWindowLimiter(t *testing.T) {
-	for outcome, wait := range map[drift.Outcome]time.Duration{
-		drift.OutcomeNotSent:  0,
-		drift.OutcomeAnswered: time.Minute,
-		drift.OutcomeUnknown:  time.Minute,
-	} {
+func TestOutcomes(t *testing.T) {
+	for outcome, wait := range map[drift.Outcome]time.Duration{drift.OutcomeNotSent: 0, drift.OutcomeAnswered: time.Minute, drift.OutcomeUnknown: time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			limiter, start := drift.NewLimiter(1), time.Now()
 			slot, err := limiter.Acquire(t.Context(), drift.ClassInteractive)
@@ -167,38 +108,38 @@ func TestOutcomesOfAWindowLimiter(t *testing.T) {
 			slot.Done(outcome)
 			_, err = limiter.Acquire(t.Context(), drift.ClassInteractive)
 			require.NoError(t, err)
-			assertTook(t, wait, start)
+			testkit.AssertTook(t, wait, start)
 		})
 	}
 }
 
 func TestBulkLeavesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, start := &minuteServer{limit: 100, delay: delays20to120}, time.Now()
-		client := through(t, server.serve)
+		server, start := &testkit.MinuteServer{Limit: 100, Delay: testkit.Delays20To120}, time.Now()
+		client := testkit.Through(t, server.Serve)
 		job := client.With(drift.WithBulk())
 		var group sync.WaitGroup
 		for range 1000 {
-			group.Go(func() { assert.NoError(t, get(t.Context(), job)) })
+			group.Go(func() { assert.NoError(t, testkit.Get(t.Context(), job)) })
 		}
 		time.Sleep(time.Second)
 		for range 60 {
 			asked := time.Now()
-			require.NoError(t, get(t.Context(), client))
+			require.NoError(t, testkit.Get(t.Context(), client))
 			assert.Less(t, time.Since(asked), time.Second)
 			time.Sleep(7 * time.Second)
 		}
 		group.Wait()
-		assert.Zero(t, server.refused)
+		assert.Zero(t, server.Refused)
 		assert.Less(t, time.Since(start), 720*time.Second)
 	})
 }
 
 func TestLocalRateLimitError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := new(network)
-		client := through(t, net.serve, drift.WithRateLimit(1))
-		require.NoError(t, get(t.Context(), client))
+		net := new(testkit.Network)
+		client := testkit.Through(t, net.Serve, drift.WithRateLimit(1))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		time.Sleep(10 * time.Second)
 		asked := time.Now()
 		for name, opts := range map[string][]drift.CallOption{
@@ -217,7 +158,7 @@ func TestLocalRateLimitError(t *testing.T) {
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 		}
 		assert.Zero(t, time.Since(asked), "at once")
-		assert.Len(t, net.requests(), 1)
+		assert.Len(t, net.Requests(), 1)
 		usage, err := client.Quota(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, 1, usage.Used)
@@ -226,128 +167,83 @@ func TestLocalRateLimitError(t *testing.T) {
 
 func TestThrottledCallPausesEveryCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		answers := []respondWith{answer(200), answer(429, "Retry-After", "30"), answer(200)}
-		net := &network{answers: answers, delay: 100 * time.Millisecond}
-		client := through(t, net.serve)
+		net := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(200), testkit.Answer(429, "Retry-After", "30"), testkit.Answer(200)}, Delay: 100 * time.Millisecond}
+		client := testkit.Through(t, net.Serve)
 		view := client.With(drift.WithBulk())
-		require.NoError(t, get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		start := time.Now()
 		var group sync.WaitGroup
-		group.Go(func() { assert.NoError(t, get(t.Context(), client)) })
+		group.Go(func() { assert.NoError(t, testkit.Get(t.Context(), client)) })
 		time.Sleep(200 * time.Millisecond)
 		for range 5 {
-			group.Go(func() { assert.NoError(t, get(t.Context(), client)) })
-			group.Go(func() { assert.NoError(t, get(t.Context(), view)) })
+			group.Go(func() { assert.NoError(t, testkit.Get(t.Context(), client)) })
+			group.Go(func() { assert.NoError(t, testkit.Get(t.Context(), view)) })
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		requireLocalLimit(t, get(ctx, client), 29*time.Second)
+		testkit.RequireLocalLimit(t, testkit.Get(ctx, client), 29*time.Second)
 		assert.Equal(t, 200*time.Millisecond, time.Since(start), "at once")
 		group.Wait()
 
-		sent := net.requests()
+		sent := net.Requests()
 		require.Len(t, sent, 13)
-		resumed := sent[1].at.Add(100*time.Millisecond + 30*time.Second)
-		assert.Equal(t, resumed, sent[2].at, "one goes out alone when the pause is over")
+		resumed := sent[1].At.Add(100*time.Millisecond + 30*time.Second)
+		assert.Equal(t, resumed, sent[2].At, "one goes first, when the pause is over")
 		for i, r := range sent[3:] {
-			assert.GreaterOrEqual(t, r.at.Sub(sent[2+i].at), 500*time.Millisecond, "the rest at an even pace")
+			assert.GreaterOrEqual(t, r.At.Sub(sent[2+i].At), 500*time.Millisecond, "the rest at an even pace")
 		}
 	})
 }
 
-func requireLocalLimit(t *testing.T, err error, atLeast time.Duration) {
-	t.Helper()
-	var limited *drift.RateLimitError
-	require.ErrorAs(t, err, &limited)
-	require.True(t, limited.Local)
-	require.GreaterOrEqual(t, limited.RetryAfter, atLeast)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-}
-
-// slots is a limiter that never waits and records what it is asked.
-type slots struct {
-	mu       sync.Mutex
-	taken    int
-	classes  []drift.Class
-	outcomes []drift.Outcome
-	pauses   []time.Duration
-	err      error
-}
-
-func (s *slots) Acquire(_ context.Context, class drift.Class) (drift.Slot, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		return nil, s.err
-	}
-	s.taken++
-	s.classes = append(s.classes, class)
-	return s, nil
-}
-
-func (s *slots) Done(o drift.Outcome) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taken--
-	s.outcomes = append(s.outcomes, o)
-}
-
-func (s *slots) Pause(until time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pauses = append(s.pauses, time.Until(until))
-}
-
-func TestOutcomesAndPausesOfCalls(t *testing.T) {
-	const answered, unknown, unsent = drift.OutcomeAnswered, drift.OutcomeUnknown, drift.OutcomeNotSent
+func TestWhatTheLimiterIsTold(t *testing.T) {
 	tests := map[string]struct {
-		answers  []respondWith
+		answers  []testkit.Responder
 		outcomes []drift.Outcome
 		pauses   []time.Duration
 	}{
-		"answered":               {[]respondWith{answer(200)}, []drift.Outcome{answered}, nil},
-		"not sent":               {[]respondWith{notSent, answer(404)}, []drift.Outcome{unsent, answered}, nil},
-		"no answer":              {[]respondWith{noAnswer, answer(200)}, []drift.Outcome{unknown, answered}, nil},
-		"broken answer":          {[]respondWith{brokenBody, answer(200)}, []drift.Outcome{answered, answered}, nil},
-		"429":                    {[]respondWith{answer(429), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{time.Second}},
-		"429 with Retry-After":   {[]respondWith{answer(429, "Retry-After", "7"), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{7 * time.Second}},
-		"429 with an absurd one": {[]respondWith{answer(429, "Retry-After", "99999999999")}, []drift.Outcome{answered}, []time.Duration{5 * time.Minute}},
-		"503":                    {[]respondWith{answer(503), answer(200)}, []drift.Outcome{answered, answered}, nil},
-		"503 with Retry-After":   {[]respondWith{answer(503, "Retry-After", "7"), answer(200)}, []drift.Outcome{answered, answered}, []time.Duration{7 * time.Second}},
-		"401":                    {[]respondWith{answer(401)}, []drift.Outcome{answered}, nil},
+		"answered":               {[]testkit.Responder{testkit.Answer(200)}, []drift.Outcome{drift.OutcomeAnswered}, nil},
+		"not sent":               {[]testkit.Responder{testkit.NotSent, testkit.Answer(404)}, []drift.Outcome{drift.OutcomeNotSent, drift.OutcomeAnswered}, nil},
+		"no answer":              {[]testkit.Responder{testkit.NoAnswer, testkit.Answer(200)}, []drift.Outcome{drift.OutcomeUnknown, drift.OutcomeAnswered}, nil},
+		"broken answer":          {[]testkit.Responder{testkit.BrokenBody, testkit.Answer(200)}, []drift.Outcome{drift.OutcomeAnswered, drift.OutcomeAnswered}, nil},
+		"429":                    {[]testkit.Responder{testkit.Answer(429), testkit.Answer(200)}, []drift.Outcome{drift.OutcomeAnswered, drift.OutcomeAnswered}, []time.Duration{time.Second}},
+		"429 with Retry-After":   {[]testkit.Responder{testkit.Answer(429, "Retry-After", "7"), testkit.Answer(200)}, []drift.Outcome{drift.OutcomeAnswered, drift.OutcomeAnswered}, []time.Duration{7 * time.Second}},
+		"429 with an absurd one": {[]testkit.Responder{testkit.Answer(429, "Retry-After", "99999999999")}, []drift.Outcome{drift.OutcomeAnswered}, []time.Duration{5 * time.Minute}},
+		"503":                    {[]testkit.Responder{testkit.Answer(503), testkit.Answer(200)}, []drift.Outcome{drift.OutcomeAnswered, drift.OutcomeAnswered}, nil},
+		"503 with Retry-After":   {[]testkit.Responder{testkit.Answer(503, "Retry-After", "7"), testkit.Answer(200)}, []drift.Outcome{drift.OutcomeAnswered, drift.OutcomeAnswered}, []time.Duration{7 * time.Second}},
+		"401":                    {[]testkit.Responder{testkit.Answer(401)}, []drift.Outcome{drift.OutcomeAnswered}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				limiter, net := new(slots), &network{answers: test.answers}
-				_ = get(t.Context(), through(t, net.serve, drift.WithLimiter(limiter)))
-				assert.Zero(t, limiter.taken)
-				assert.Equal(t, test.outcomes, limiter.outcomes)
-				assert.Equal(t, test.pauses, limiter.pauses)
-				assert.Len(t, net.requests(), len(test.outcomes))
+				limiter, net := new(testkit.Slots), &testkit.Network{Answers: test.answers}
+				_ = testkit.Get(t.Context(), testkit.Through(t, net.Serve, drift.WithLimiter(limiter)))
+				assert.Zero(t, limiter.Taken)
+				assert.Equal(t, test.outcomes, limiter.Outcomes)
+				assert.Equal(t, test.pauses, limiter.Pauses)
+				assert.Len(t, net.Requests(), len(test.outcomes))
 			})
 		})
 	}
 }
 
 func TestClassOfACall(t *testing.T) {
-	limiter, net := new(slots), new(network)
-	client := through(t, net.serve, drift.WithLimiter(limiter))
-	require.NoError(t, get(t.Context(), client))
-	require.NoError(t, get(t.Context(), client, drift.WithBulk()))
-	assert.Equal(t, []drift.Class{drift.ClassInteractive, drift.ClassBulk}, limiter.classes)
+	limiter, net := new(testkit.Slots), new(testkit.Network)
+	client := testkit.Through(t, net.Serve, drift.WithLimiter(limiter))
+	require.NoError(t, testkit.Get(t.Context(), client))
+	require.NoError(t, testkit.Get(t.Context(), client, drift.WithBulk()))
+	assert.Equal(t, []drift.Class{drift.ClassInteractive, drift.ClassBulk}, limiter.Classes)
 }
 
 func TestLimiterThatFails(t *testing.T) {
 	broken := errors.New("secret of the limiter")
-	limiter, net := &slots{err: broken}, new(network)
-	client := through(t, net.serve, drift.WithLimiter(limiter))
-	err := get(t.Context(), client)
+	limiter, net := &testkit.Slots{Err: broken}, new(testkit.Network)
+	client := testkit.Through(t, net.Serve, drift.WithLimiter(limiter))
+	err := testkit.Get(t.Context(), client)
 	var failed *drift.TransportError
 	require.ErrorAs(t, err, &failed)
 	assert.ErrorIs(t, err, broken)
 	assert.False(t, failed.Sent)
-	assert.Empty(t, net.requests())
+	assert.Empty(t, net.Requests())
 	usage, err := client.Quota(t.Context())
 	require.NoError(t, err)
 	assert.Zero(t, usage.Used)
@@ -362,53 +258,387 @@ func TestPanicsGiveTheSlotBack(t *testing.T) {
 	}
 	for name, hook := range hooks {
 		t.Run(name, func(t *testing.T) {
-			limiter, net := new(slots), new(network)
-			client := through(t, net.serve, drift.WithLimiter(limiter), drift.WithHooks(hook), drift.WithPlan(1))
-			assert.PanicsWithValue(t, "hook", func() { _ = get(t.Context(), client) })
-			assert.Zero(t, limiter.taken)
+			limiter, net := new(testkit.Slots), new(testkit.Network)
+			client := testkit.Through(t, net.Serve, drift.WithLimiter(limiter), drift.WithHooks(hook), drift.WithPlan(1))
+			assert.PanicsWithValue(t, "hook", func() { _ = testkit.Get(t.Context(), client) })
+			assert.Zero(t, limiter.Taken)
 			_, err := client.Quota(t.Context())
 			assert.NoError(t, err, "no lock is held")
 		})
 	}
 	t.Run("transport", func(t *testing.T) {
-		limiter := new(slots)
-		client := through(t, func(*http.Request) (*http.Response, error) { panic("transport") }, drift.WithLimiter(limiter))
-		assert.PanicsWithValue(t, "transport", func() { _ = get(t.Context(), client) })
-		assert.Zero(t, limiter.taken)
-		assert.Equal(t, []drift.Outcome{drift.OutcomeUnknown}, limiter.outcomes)
+		limiter := new(testkit.Slots)
+		client := testkit.Through(t, func(*http.Request) (*http.Response, error) { panic("transport") }, drift.WithLimiter(limiter))
+		assert.PanicsWithValue(t, "transport", func() { _ = testkit.Get(t.Context(), client) })
+		assert.Zero(t, limiter.Taken)
+		assert.Equal(t, []drift.Outcome{drift.OutcomeUnknown}, limiter.Outcomes)
 	})
-}
-
-// traced reports to httptrace that the request's headers were written a number of times.
-func traced(times int, then respondWith) respondWith {
-	return func(r *http.Request) (*http.Response, error) {
-		if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
-			trace.GetConn("drift.test:443")
-			for range times {
-				trace.GotConn(httptrace.GotConnInfo{})
-				trace.WroteHeaders()
-			}
-		}
-		return then(r)
-	}
 }
 
 func TestDialThatOutlastsItsTimeoutIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limiter := new(slots)
+		limiter := new(testkit.Slots)
 		var attempts atomic.Int32
 		stalled := func(r *http.Request) (*http.Response, error) {
 			attempts.Add(1)
-			return traced(0, func(r *http.Request) (*http.Response, error) {
+			return testkit.Traced(0, func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			})(r)
 		}
-		err := call(t.Context(), through(t, stalled, drift.WithLimiter(limiter)), http.MethodPost)
+		err := testkit.Call(t.Context(), testkit.Through(t, stalled, drift.WithLimiter(limiter)), http.MethodPost)
 		var failed *drift.TransportError
 		require.ErrorAs(t, err, &failed)
 		assert.False(t, failed.Sent)
 		assert.EqualValues(t, 3, attempts.Load(), "nothing was sent, so it is safe")
-		assert.Equal(t, []drift.Outcome{drift.OutcomeNotSent, drift.OutcomeNotSent, drift.OutcomeNotSent}, limiter.outcomes)
+		assert.Equal(t, []drift.Outcome{drift.OutcomeNotSent, drift.OutcomeNotSent, drift.OutcomeNotSent}, limiter.Outcomes)
+	})
+}
+
+// counting is how a server counts calls. How the service counts is not documented, so the limiter must suit all of them.
+type counting struct {
+	name     string
+	calendar bool // by the minutes of the clock, and not by any 60 seconds
+	refusals bool // calls that it refuses count too; by the minutes of the clock that would change nothing
+}
+
+var (
+	rolling   = counting{name: "rolling"}
+	countings = []counting{rolling, {name: "rolling, refusals count", refusals: true}, {name: "calendar", calendar: true}}
+)
+
+// delays are how long a call is under way, in one direction.
+type delays struct {
+	name string
+	draw func(*rand.Rand) time.Duration
+}
+
+var (
+	noDelays    = delays{"none", func(*rand.Rand) time.Duration { return 0 }}
+	usualDelays = delays{"20-120 ms", jittered}
+	everyDelays = []delays{noDelays, usualDelays, {"1 % up to 3 s", jitteredWithOutliers}}
+)
+
+func jittered(r *rand.Rand) time.Duration {
+	return 20*time.Millisecond + time.Duration(r.Int64N(int64(100*time.Millisecond)))
+}
+
+func jitteredWithOutliers(r *rand.Rand) time.Duration {
+	if r.IntN(100) == 0 {
+		return time.Duration(r.Int64N(int64(3 * time.Second)))
+	}
+	return jittered(r)
+}
+
+// oracle is a server behind a network. It counts a call when it arrives, independently of the limiter.
+type oracle struct {
+	counting
+	delays
+
+	mu      sync.Mutex
+	random  *rand.Rand
+	trips   []time.Duration // there and back, of every call
+	counted []time.Time     // of this minute
+	refused []refusal
+}
+
+// refusal is a 429.
+type refusal struct {
+	at   time.Time
+	wait time.Duration // its Retry-After
+	next time.Time     // when the next call arrived
+}
+
+func newOracle(c counting, d delays, seed uint64) *oracle {
+	return &oracle{counting: c, delays: d, random: rand.New(rand.NewPCG(seed, 0))}
+}
+
+func (o *oracle) serve(r *http.Request) (*http.Response, error) {
+	there, back := o.trip()
+	time.Sleep(there)
+	wait := o.arrive(time.Now())
+	time.Sleep(back)
+	if wait > 0 {
+		return testkit.Answer(http.StatusTooManyRequests, "Retry-After", strconv.Itoa(int(wait.Seconds())))(r)
+	}
+	return testkit.Answer(http.StatusOK)(r)
+}
+
+func (o *oracle) trip() (there, back time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	there, back = o.draw(o.random), o.draw(o.random)
+	o.trips = append(o.trips, there+back)
+	return there, back
+}
+
+// arrive counts a call, and returns after what time to try again if it is one too many.
+func (o *oracle) arrive(now time.Time) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := len(o.refused); n > 0 && o.refused[n-1].next.IsZero() {
+		o.refused[n-1].next = now
+	}
+	o.counted = slices.DeleteFunc(o.counted, func(at time.Time) bool { return !o.expires(at).After(now) })
+	full := len(o.counted) >= drift.DefaultRateLimit
+	if !full || o.refusals {
+		o.counted = append(o.counted, now)
+	}
+	if !full {
+		return 0
+	}
+	free := o.expires(o.counted[len(o.counted)-drift.DefaultRateLimit])
+	wait := (free.Sub(now) + time.Second - 1).Truncate(time.Second)
+	o.refused = append(o.refused, refusal{at: now, wait: wait})
+	return wait
+}
+
+// expires is when a call that arrived at this time no longer counts.
+func (o *oracle) expires(at time.Time) time.Time {
+	if o.calendar {
+		return at.Truncate(time.Minute).Add(time.Minute)
+	}
+	return at.Add(time.Minute)
+}
+
+// longestTrips is how long the n slowest calls took together.
+func (o *oracle) longestTrips(n int) (sum time.Duration) {
+	slices.Sort(o.trips)
+	for _, trip := range o.trips[max(0, len(o.trips)-n):] {
+		sum += trip
+	}
+	return sum
+}
+
+// bucket is golang.org/x/time/rate and nothing else, as many programs use it.
+type bucket struct{ *rate.Limiter }
+
+func newBucket(burst int) drift.Limiter { return bucket{rate.NewLimiter(100.0/60, burst)} }
+
+func (b bucket) Acquire(ctx context.Context, _ drift.Class) (drift.Slot, error) {
+	return b, b.Wait(ctx)
+}
+
+func (bucket) Done(drift.Outcome) {}
+
+func (bucket) Pause(time.Time) {}
+
+// design is a limiter to compare.
+type design struct {
+	name    string
+	runs    int // with seeds of their own
+	limiter func() drift.Limiter
+}
+
+var designs = []design{
+	{"bucket, burst 100", 2, func() drift.Limiter { return newBucket(100) }},
+	{"bucket, burst 10", 2, func() drift.Limiter { return newBucket(10) }},
+	{ours, 3, func() drift.Limiter { return drift.NewLimiter(drift.DefaultRateLimit) }},
+}
+
+const ours = "this package"
+
+// cell is one line of the table: a design against a server and a network.
+type cell struct {
+	design
+	counting
+	delays
+	refused []int
+	took    []time.Duration
+}
+
+func cells() (all []*cell) {
+	for _, c := range countings {
+		for _, d := range everyDelays {
+			for _, design := range designs {
+				if design.name != ours && d.name != usualDelays.name {
+					continue // one network shows enough
+				}
+				all = append(all, &cell{design: design, counting: c, delays: d})
+			}
+		}
+	}
+	return all
+}
+
+// run makes a thousand calls by 64 workers, beginning anywhere in a minute of the clock.
+func (c *cell) run(t *testing.T, seed uint64) {
+	server := newOracle(c.counting, c.delays, seed)
+	time.Sleep(time.Duration(server.random.Int64N(int64(time.Minute))))
+	start := time.Now()
+	patient := drift.WithRetry(drift.RetryPolicy{MaxAttempts: 1000}) // which a bucket needs
+	testkit.CallAll(t, 1000, 64, testkit.Through(t, server.serve, patient, drift.WithLimiter(c.limiter())))
+
+	refused, took := len(server.refused), time.Since(start)
+	c.refused, c.took = append(c.refused, refused), append(c.took, took)
+	if c.design.name == ours {
+		assert.Zero(t, refused, "429s")
+		assertMakespan(t, 9, took, server)
+	}
+}
+
+// assertMakespan checks the time that calls take which have to wait a minute so many times. A slot makes one trip more than
+// that. The limiter cannot know when the minutes of a server's clock begin, so the bound is the same there.
+func assertMakespan(t *testing.T, waits int, took time.Duration, server *oracle) {
+	t.Helper()
+	least := time.Duration(waits) * time.Minute
+	assert.GreaterOrEqual(t, took, least)
+	assert.LessOrEqual(t, took, least*101/100+server.longestTrips(waits+1))
+}
+
+func TestLimits(t *testing.T) {
+	seed, all := testkit.Seed(t), cells()
+	t.Run("cells", func(t *testing.T) {
+		for _, c := range all {
+			t.Run(c.counting.name+"/"+c.delays.name+"/"+c.design.name, func(t *testing.T) {
+				t.Parallel()
+				for i := range c.runs {
+					synctest.Test(t, func(t *testing.T) { c.run(t, seed+uint64(i)) })
+				}
+			})
+		}
+	})
+	if !t.Failed() {
+		t.Log(table(all))
+	}
+}
+
+func table(cells []*cell) string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "\ndesign\tserver\tdelays\t429s\tworst\tmakespan")
+	for _, c := range cells {
+		refused, took := 0, time.Duration(0)
+		for i := range c.runs {
+			refused += c.refused[i]
+			took += c.took[i]
+		}
+		runs := float64(c.runs)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%d\t%.1f s\n", c.design.name, c.counting.name, c.delays.name,
+			float64(refused)/runs, slices.Max(c.refused), took.Seconds()/runs)
+	}
+	_ = w.Flush()
+	return text.String()
+}
+
+func TestLimitsOfAColdBurst(t *testing.T) {
+	seed := testkit.Seed(t)
+	for _, d := range everyDelays {
+		t.Run(d.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, start := newOracle(rolling, d, seed), time.Now()
+				testkit.CallAll(t, 50, 50, testkit.Through(t, server.serve))
+				assert.Empty(t, server.refused)
+				assert.LessOrEqual(t, time.Since(start), server.longestTrips(2), "one call alone, then the others at once")
+			})
+		})
+	}
+}
+
+// A job of 1,000 calls, and beside it a user who makes one every 7 seconds.
+func TestLimitsOfAJobBesideAUser(t *testing.T) {
+	seed := testkit.Seed(t)
+	synctest.Test(t, func(t *testing.T) {
+		server := newOracle(rolling, usualDelays, seed)
+		client := testkit.Through(t, server.serve)
+		took, latencies := jobBesideAUser(t, client, client.With(drift.WithBulk()))
+		_, p99 := logJob(t, "with WithBulk", took, latencies)
+		assert.Empty(t, server.refused)
+		assert.LessOrEqual(t, p99, time.Second)
+		// Both have 90 calls a minute between them, and make 1,103 or so.
+		assertMakespan(t, 12, took, server)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		server := newOracle(rolling, usualDelays, seed)
+		client := testkit.Through(t, server.serve)
+		took, latencies := jobBesideAUser(t, client, client)
+		p50, _ := logJob(t, "without WithBulk", took, latencies)
+		assert.Greater(t, p50, 10*time.Second, "WithBulk is not needed")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		server, start := newOracle(rolling, usualDelays, seed), time.Now()
+		testkit.CallAll(t, 1000, 64, testkit.Through(t, server.serve, drift.WithBulk()))
+		t.Logf("with WithBulk, alone: job %v", time.Since(start).Round(time.Millisecond))
+		assertMakespan(t, 11, time.Since(start), server)
+	})
+}
+
+// jobBesideAUser returns how long the job took, and each call of the user meanwhile.
+func jobBesideAUser(t *testing.T, user, worker *drift.Client) (took time.Duration, latencies []time.Duration) {
+	start, done := time.Now(), make(chan time.Duration, 1)
+	go func() {
+		testkit.CallAll(t, 1000, 64, worker)
+		done <- time.Since(start)
+	}()
+	for tick := time.Tick(7 * time.Second); ; {
+		select {
+		case took = <-done:
+			return took, latencies
+		case asked := <-tick:
+			assert.NoError(t, testkit.Get(t.Context(), user))
+			latencies = append(latencies, time.Since(asked))
+		}
+	}
+}
+
+func logJob(t *testing.T, how string, took time.Duration, latencies []time.Duration) (p50, p99 time.Duration) {
+	t.Helper()
+	slices.Sort(latencies)
+	p50, p99 = latencies[len(latencies)/2], latencies[len(latencies)*99/100]
+	t.Logf("%s: job %v, %d calls of the user, p50 %v, p99 %v", how,
+		took.Round(time.Millisecond), len(latencies), p50.Round(time.Millisecond), p99.Round(time.Millisecond))
+	return p50, p99
+}
+
+// A process that starts does not know what the one before it has used of the minute.
+func TestLimitsAfterARestart(t *testing.T) {
+	seed := testkit.Seed(t)
+	for _, c := range countings {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, took := restart(t, c, seed, 100)
+				t.Logf("200 calls: %v", took.Round(time.Millisecond))
+				require.Len(t, server.refused, 1, "the first one, which went alone")
+				r := server.refused[0]
+				assert.GreaterOrEqual(t, r.next.Sub(r.at), r.wait, "no call during the pause")
+				// The pause ends when the old calls no longer count; then the calls come at the bucket's pace.
+				assert.LessOrEqual(t, took, r.wait+2*time.Minute+3*time.Second)
+			})
+		})
+	}
+	t.Run("in a minute that is used in part", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			server, took := restart(t, rolling, seed, 50)
+			t.Logf("200 calls: %v, 429s: %d", took.Round(time.Millisecond), len(server.refused))
+			assert.LessOrEqual(t, len(server.refused), 64, "no more than are under way when the first one is refused")
+		})
+	})
+}
+
+// restart makes some calls from one process, and 30 seconds later 200 from the next.
+func restart(t *testing.T, c counting, seed uint64, used int) (*oracle, time.Duration) {
+	server := newOracle(c, usualDelays, seed)
+	testkit.CallAll(t, used, 64, testkit.Through(t, server.serve))
+	time.Sleep(30 * time.Second)
+	start := time.Now()
+	testkit.CallAll(t, 200, 64, testkit.Through(t, server.serve))
+	return server, time.Since(start)
+}
+
+// Clients of one user that do not share a limiter take the allowance twice.
+func TestLimitsOfClientsThatDoNotShare(t *testing.T) {
+	seed := testkit.Seed(t)
+	synctest.Test(t, func(t *testing.T) {
+		server, start := newOracle(rolling, usualDelays, seed), time.Now()
+		testkit.CallAll(t, 500, 64, testkit.Through(t, server.serve), testkit.Through(t, server.serve))
+		t.Logf("two clients, 500 calls each: %v, 429s: %d", time.Since(start).Round(time.Millisecond), len(server.refused))
+		assert.NotEmpty(t, server.refused)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		server, start, shared := newOracle(rolling, usualDelays, seed), time.Now(), drift.NewLimiter(drift.DefaultRateLimit)
+		testkit.CallAll(t, 500, 64, testkit.Through(t, server.serve, drift.WithLimiter(shared)), testkit.Through(t, server.serve, drift.WithLimiter(shared)))
+		t.Logf("two clients with one limiter: %v, 429s: %d", time.Since(start).Round(time.Millisecond), len(server.refused))
+		assert.Empty(t, server.refused)
+		assertMakespan(t, 9, time.Since(start), server)
 	})
 }

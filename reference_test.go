@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // This file decodes records a second time: slowly, over the members of an object in their order, and only by what "Accepted"
@@ -327,7 +328,7 @@ func says(raw json.RawMessage, of reflect.Type) bool {
 // referredTypes are the records, their parts, and the requests that read themselves by the same rules.
 func referredTypes() []reflect.Type {
 	types := []reflect.Type{reflect.TypeFor[drift.MeetingCreateRequest](), reflect.TypeFor[drift.NoteCreateRequest]()}
-	for _, of := range jsonTypes() {
+	for _, of := range testkit.JSONTypes() {
 		if !strings.HasSuffix(of.Name(), "Request") {
 			types = append(types, of)
 		}
@@ -343,7 +344,7 @@ func requireReferred(t testing.TB, of reflect.Type, data []byte) {
 	if json.Valid(data) {
 		wantErr = refer(bytes.TrimSpace(data), want.Elem())
 	}
-	got := filled(t, of) // of which nothing must remain
+	got := testkit.Filled(t, of) // of which nothing must remain
 	err := got.Interface().(json.Unmarshaler).UnmarshalJSON(data)
 	if (err == nil) != (wantErr == nil) {
 		require.Fail(t, "one of two refuses", "%s: %v, and the reference: %v\n%s", of.Name(), err, wantErr, data)

@@ -3,12 +3,11 @@ package drift_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,226 +17,17 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
-
-// respondWith is what becomes of one attempt.
-type respondWith func(*http.Request) (*http.Response, error)
-
-// network gives its answers in turn, the last one again and again, and writes down what was sent. Without any it says 200.
-type network struct {
-	answers []respondWith
-	delay   time.Duration
-
-	mu   sync.Mutex
-	sent []sentRequest
-}
-
-type sentRequest struct {
-	at                  time.Time
-	method, token, body string
-}
-
-func (n *network) serve(r *http.Request) (*http.Response, error) {
-	respond := n.next(r)
-	time.Sleep(n.delay)
-	return respond(r)
-}
-
-func (n *network) next(r *http.Request) respondWith {
-	var body []byte
-	if r.Body != nil {
-		body, _ = io.ReadAll(r.Body)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.sent = append(n.sent, sentRequest{time.Now(), r.Method, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), string(body)})
-	if len(n.answers) == 0 {
-		return answer(http.StatusOK)
-	}
-	return n.answers[min(len(n.sent), len(n.answers))-1]
-}
-
-func (n *network) requests() []sentRequest {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.sent
-}
-
-// answer has a status and headers, given as names and values.
-func answer(status int, header ...string) respondWith { return answerBody(status, "{}", header...) }
-
-func answerBody(status int, body string, header ...string) respondWith {
-	return func(r *http.Request) (*http.Response, error) {
-		h := http.Header{}
-		for i := 0; i < len(header); i += 2 {
-			h.Add(header[i], header[i+1])
-		}
-		if h.Get("Content-Type") == "" {
-			h.Set("Content-Type", "application/json")
-		}
-		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r}, nil
-	}
-}
-
-func fails(err error) respondWith {
-	return func(*http.Request) (*http.Response, error) { return nil, err }
-}
-
-var (
-	notSent  = fails(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
-	noAnswer = traced(1, fails(&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}))
-	noHost   = fails(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", IsNotFound: true}})
-	badCert  = traced(0, fails(&tls.CertificateVerificationError{Err: errors.New("unknown authority")}))
-
-	authenticationFailed = answerBody(http.StatusForbidden, `{"error":{"type":"authentication_error","message":"bad token"}}`)
-	quotaGone            = answerBody(http.StatusTooManyRequests, `{"error":{"type":"quota_exceeded"}}`)
-)
-
-// brokenBody ends before its length.
-func brokenBody(r *http.Request) (*http.Response, error) {
-	resp, err := answer(http.StatusOK)(r)
-	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"da`), failingReader{}))
-	return resp, err
-}
-
-type failingReader struct{}
-
-func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-
-func get(ctx context.Context, client *drift.Client, opts ...drift.CallOption) error {
-	return call(ctx, client, http.MethodGet, opts...)
-}
-
-func call(ctx context.Context, client *drift.Client, method string, opts ...drift.CallOption) error {
-	req := drift.Request{Name: "tests.call", Method: method, Path: "v2/things"}
-	if method == http.MethodPost || method == http.MethodPatch || method == http.MethodPut {
-		req.Body = map[string]string{"name": "value"}
-	}
-	return client.Do(ctx, req, nil, opts...)
-}
-
-// kind names the type of an error, and of what an AmbiguousError wraps.
-func kind(err error) string {
-	var ambiguous *drift.AmbiguousError
-	if errors.As(err, &ambiguous) {
-		return "ambiguous " + kind(ambiguous.Err)
-	}
-	switch err.(type) {
-	case nil:
-		return "ok"
-	case *drift.APIError:
-		return "api"
-	case *drift.RateLimitError:
-		return "rate"
-	case *drift.QuotaError:
-		return "quota"
-	case *drift.TransportError:
-		return "transport"
-	}
-	return fmt.Sprintf("%T", err)
-}
-
-// The methods in three groups: what reads, what may be repeated, and what must not be.
-var methodGroups = [3][]string{
-	{http.MethodGet, http.MethodHead, http.MethodOptions},
-	{http.MethodDelete, "POST idempotent", "PATCH idempotent"},
-	{http.MethodPost, http.MethodPatch, http.MethodPut},
-}
-
-func callMethod(ctx context.Context, client *drift.Client, method string) error {
-	name, idempotent := strings.CutSuffix(method, " idempotent")
-	if idempotent {
-		return call(ctx, client, name, drift.WithIdempotent())
-	}
-	return call(ctx, client, name)
-}
-
-// expectation is how often a request is sent, and what the error is, when every attempt comes to the same.
-type expectation struct {
-	requests int
-	kind     string
-}
-
-var (
-	fine      = [3]expectation{{1, "ok"}, {1, "ok"}, {1, "ok"}}
-	refused   = [3]expectation{{1, "api"}, {1, "api"}, {1, "api"}}
-	transient = [3]expectation{{3, "api"}, {3, "ambiguous api"}, {1, "ambiguous api"}}
-	broken    = [3]expectation{{1, "api"}, {1, "ambiguous api"}, {1, "ambiguous api"}}
-	lost      = [3]expectation{{3, "transport"}, {3, "ambiguous transport"}, {1, "ambiguous transport"}}
-	unsent    = [3]expectation{{3, "transport"}, {3, "transport"}, {3, "transport"}}
-	hopeless  = [3]expectation{{1, "transport"}, {1, "transport"}, {1, "transport"}}
-	moved     = [3]expectation{{1, "transport"}, {1, "ambiguous transport"}, {1, "ambiguous transport"}}
-	throttled = [3]expectation{{3, "rate"}, {3, "rate"}, {3, "rate"}}
-	toldToGo  = [3]expectation{{1, "rate"}, {1, "rate"}, {1, "rate"}}
-	usedUp    = [3]expectation{{1, "quota"}, {1, "quota"}, {1, "quota"}}
-)
-
-type retryCase struct {
-	name    string
-	respond respondWith
-	want    [3]expectation
-}
-
-func retryTable() []retryCase {
-	table := []retryCase{
-		{"not sent", notSent, unsent},
-		{"no such host", noHost, hopeless},
-		{"certificate", badCert, hopeless},
-		{"no answer", noAnswer, lost},
-		{"broken body", brokenBody, lost},
-		{"no answer from a transport that does not report", fails(io.EOF), lost},
-		{"neither an answer nor an error", func(*http.Request) (*http.Response, error) { return nil, nil }, lost},
-		{"403 authentication_error", authenticationFailed, refused},
-		{"403 quota", answerBody(403, `{"code":"QUOTA-1"}`), usedUp},
-		{"429 quota", quotaGone, usedUp},
-		{"429 in 1 s", answer(429, "Retry-After", "1"), throttled},
-		{"429 in 60 s", answer(429, "Retry-After", "60"), throttled},
-		{"429 in 61 s", answer(429, "Retry-After", "61"), toldToGo},
-		{"503 in 1 s", answer(503, "Retry-After", "1"), transient},
-		{"503 in a day", answer(503, "Retry-After", "86400"), broken},
-	}
-	for want, statuses := range map[[3]expectation][]int{
-		fine: {200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 299},
-		refused: {304, 305, 306, 399, 400, 401, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422,
-			423, 424, 425, 426, 428, 431, 444, 451, 499},
-		transient: {408, 500, 502, 503, 504},
-		broken:    {0, 99, 300, 501, 505, 506, 507, 508, 510, 511, 520, 529, 599, 600, 999},
-		hopeless:  {307, 308},
-		moved:     {301, 302, 303},
-		usedUp:    {402},
-		throttled: {429},
-	} {
-		for _, status := range statuses {
-			table = append(table, retryCase{fmt.Sprint(status), answer(status), want})
-		}
-	}
-	return table
-}
-
-var withoutBudget = drift.WithRetry(drift.RetryPolicy{Budget: -1})
-
-func TestRetryTable(t *testing.T) {
-	for _, test := range retryTable() {
-		for group, methods := range methodGroups {
-			for _, method := range methods {
-				synctest.Test(t, func(t *testing.T) {
-					network := &network{answers: []respondWith{test.respond}}
-					err := callMethod(t.Context(), through(t, network.serve, withoutBudget), method)
-					got := expectation{len(network.requests()), kind(err)}
-					assert.Equal(t, test.want[group], got, "%s %s: %v", method, test.name, err)
-				})
-			}
-		}
-	}
-}
 
 func TestErrorsAfterRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := &network{answers: []respondWith{notSent, answer(503), answerBody(409, "{}", "X-Request-Id", "r3")}}
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.NotSent, testkit.Answer(503), testkit.AnswerBody(409, "{}", "X-Request-Id", "r3")}}
 		var api *drift.APIError
-		require.ErrorAs(t, get(t.Context(), through(t, network.serve)), &api)
+		require.ErrorAs(t, testkit.Get(t.Context(), testkit.Through(t, network.Serve)), &api)
 		assert.Equal(t, "r3", api.RequestID)
 		require.Len(t, api.Attempts, 3)
 		assert.False(t, api.Attempts[0].Sent)
@@ -248,81 +38,67 @@ func TestErrorsAfterRetries(t *testing.T) {
 
 func TestDeleteThatWasApplied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, first := range []respondWith{noAnswer, answer(502), answer(408)} {
-			network := &network{answers: []respondWith{first, answer(404)}}
-			assert.NoError(t, through(t, network.serve).Contacts.Delete(t.Context(), 7))
+		for _, first := range []testkit.Responder{testkit.NoAnswer, testkit.Answer(502), testkit.Answer(408)} {
+			network := &testkit.Network{Answers: []testkit.Responder{first, testkit.Answer(404)}}
+			assert.NoError(t, testkit.Through(t, network.Serve).Contacts.Delete(t.Context(), 7))
 		}
-		for _, first := range []respondWith{notSent, answer(429)} { // these changed nothing
-			network := &network{answers: []respondWith{first, answer(404)}}
-			assert.ErrorIs(t, through(t, network.serve).Contacts.Delete(t.Context(), 7), drift.ErrNotFound)
+		for _, first := range []testkit.Responder{testkit.NotSent, testkit.Answer(429)} { // these changed nothing
+			network := &testkit.Network{Answers: []testkit.Responder{first, testkit.Answer(404)}}
+			assert.ErrorIs(t, testkit.Through(t, network.Serve).Contacts.Delete(t.Context(), 7), drift.ErrNotFound)
 		}
-		network := &network{answers: []respondWith{answer(404)}}
-		assert.ErrorIs(t, through(t, network.serve).Contacts.Delete(t.Context(), 7), drift.ErrNotFound)
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(404)}}
+		assert.ErrorIs(t, testkit.Through(t, network.Serve).Contacts.Delete(t.Context(), 7), drift.ErrNotFound)
 	})
 }
 
 func TestMaxAttempts(t *testing.T) {
 	for _, most := range []int{1, 2, 7} {
-		for _, respond := range []respondWith{notSent, answer(500), answer(429)} {
+		for _, respond := range []testkit.Responder{testkit.NotSent, testkit.Answer(500), testkit.Answer(429)} {
 			synctest.Test(t, func(t *testing.T) {
-				network := &network{answers: []respondWith{respond}}
-				assert.Error(t, get(t.Context(), through(t, network.serve, drift.WithRetry(drift.RetryPolicy{MaxAttempts: most}))))
-				assert.Len(t, network.requests(), most)
+				network := &testkit.Network{Answers: []testkit.Responder{respond}}
+				assert.Error(t, testkit.Get(t.Context(), testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{MaxAttempts: most}))))
+				assert.Len(t, network.Requests(), most)
 			})
 		}
 	}
 }
 
 func TestWithoutRetry(t *testing.T) {
-	for _, respond := range []respondWith{notSent, noAnswer, answer(500), answer(429), answer(401)} {
+	for _, respond := range []testkit.Responder{testkit.NotSent, testkit.NoAnswer, testkit.Answer(500), testkit.Answer(429), testkit.Answer(401)} {
 		synctest.Test(t, func(t *testing.T) {
-			network := &network{answers: []respondWith{respond}}
+			network := &testkit.Network{Answers: []testkit.Responder{respond}}
 			source := &plainSource{tokens: []string{"first", "second"}}
-			assert.Error(t, get(t.Context(), throughWith(t, source, network.serve), drift.WithoutRetry()))
-			assert.Len(t, network.requests(), 1)
+			assert.Error(t, testkit.Get(t.Context(), testkit.ThroughWith(t, source, network.Serve), drift.WithoutRetry()))
+			assert.Len(t, network.Requests(), 1)
 		})
 	}
 }
 
-// gaps makes calls and returns the longest and the shortest time between attempts number i and i+1.
-func gaps(t *testing.T, calls, i int, respond respondWith, opts ...drift.Option) (shortest, longest time.Duration) {
-	shortest = time.Hour
-	network := &network{answers: []respondWith{respond}}
-	client := through(t, network.serve, append(opts, drift.WithLimiter(new(slots)))...)
-	for range calls {
-		network.sent = nil
-		_ = get(t.Context(), client)
-		gap := network.sent[i+1].at.Sub(network.sent[i].at)
-		shortest, longest = min(shortest, gap), max(longest, gap)
-	}
-	return shortest, longest
-}
-
 func TestDelays(t *testing.T) {
 	tests := map[string]struct {
-		respond   respondWith
+		respond   testkit.Responder
 		i         int
 		policy    drift.RetryPolicy
 		low, high time.Duration
 	}{
-		"first":           {answer(500), 0, drift.RetryPolicy{}, 0, 500 * time.Millisecond},
-		"second":          {answer(500), 1, drift.RetryPolicy{}, 0, time.Second},
-		"not sent":        {notSent, 0, drift.RetryPolicy{}, 0, 500 * time.Millisecond},
-		"eighth":          {answer(500), 7, drift.RetryPolicy{MaxAttempts: 9}, 0, 20 * time.Second},
-		"own":             {answer(500), 0, drift.RetryPolicy{MinBackoff: 3 * time.Second}, 0, 3 * time.Second},
-		"own bound":       {answer(500), 1, drift.RetryPolicy{MaxBackoff: 600 * time.Millisecond}, 0, 600 * time.Millisecond},
-		"min above max":   {answer(500), 1, drift.RetryPolicy{MinBackoff: 5 * time.Second, MaxBackoff: time.Second}, 0, 5 * time.Second},
-		"429":             {answer(429), 0, drift.RetryPolicy{}, 500 * time.Millisecond, 1500 * time.Millisecond},
-		"429 again":       {answer(429), 1, drift.RetryPolicy{}, 500 * time.Millisecond, 2500 * time.Millisecond},
-		"Retry-After":     {answer(429, "Retry-After", "5"), 0, drift.RetryPolicy{}, 5 * time.Second, 5500 * time.Millisecond},
-		"Retry-After 60":  {answer(429, "Retry-After", "60"), 1, drift.RetryPolicy{}, time.Minute, 61 * time.Second},
-		"503 Retry-After": {answer(503, "Retry-After", "2"), 0, drift.RetryPolicy{}, 2 * time.Second, 2200 * time.Millisecond},
+		"first":           {testkit.Answer(500), 0, drift.RetryPolicy{}, 0, 500 * time.Millisecond},
+		"second":          {testkit.Answer(500), 1, drift.RetryPolicy{}, 0, time.Second},
+		"not sent":        {testkit.NotSent, 0, drift.RetryPolicy{}, 0, 500 * time.Millisecond},
+		"eighth":          {testkit.Answer(500), 7, drift.RetryPolicy{MaxAttempts: 9}, 0, 20 * time.Second},
+		"own":             {testkit.Answer(500), 0, drift.RetryPolicy{MinBackoff: 3 * time.Second}, 0, 3 * time.Second},
+		"own bound":       {testkit.Answer(500), 1, drift.RetryPolicy{MaxBackoff: 600 * time.Millisecond}, 0, 600 * time.Millisecond},
+		"min above max":   {testkit.Answer(500), 1, drift.RetryPolicy{MinBackoff: 5 * time.Second, MaxBackoff: time.Second}, 0, 5 * time.Second},
+		"429":             {testkit.Answer(429), 0, drift.RetryPolicy{}, 500 * time.Millisecond, 1500 * time.Millisecond},
+		"429 again":       {testkit.Answer(429), 1, drift.RetryPolicy{}, 500 * time.Millisecond, 2500 * time.Millisecond},
+		"Retry-After":     {testkit.Answer(429, "Retry-After", "5"), 0, drift.RetryPolicy{}, 5 * time.Second, 5500 * time.Millisecond},
+		"Retry-After 60":  {testkit.Answer(429, "Retry-After", "60"), 1, drift.RetryPolicy{}, time.Minute, 61 * time.Second},
+		"503 Retry-After": {testkit.Answer(503, "Retry-After", "2"), 0, drift.RetryPolicy{}, 2 * time.Second, 2200 * time.Millisecond},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				test.policy.Budget = -1
-				shortest, longest := gaps(t, 200, test.i, test.respond, drift.WithRetry(test.policy))
+				shortest, longest := testkit.Gaps(t, 200, test.i, test.respond, drift.WithRetry(test.policy))
 				width := test.high - test.low
 				assert.GreaterOrEqual(t, shortest, test.low)
 				assert.Less(t, longest, test.high)
@@ -335,55 +111,536 @@ func TestDelays(t *testing.T) {
 
 func TestBudgetInAnOutage(t *testing.T) {
 	for budget, further := range map[int]int{0: 10, 3: 3, -1: 200} {
-		for _, respond := range []respondWith{answer(503), noAnswer, notSent} {
+		for _, respond := range []testkit.Responder{testkit.Answer(503), testkit.NoAnswer, testkit.NotSent} {
 			synctest.Test(t, func(t *testing.T) {
-				network := &network{answers: []respondWith{respond}}
-				client := through(t, network.serve, drift.WithRetry(drift.RetryPolicy{Budget: budget}))
+				network := &testkit.Network{Answers: []testkit.Responder{respond}}
+				client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: budget}))
 				for range 100 {
-					assert.Error(t, get(t.Context(), client))
+					assert.Error(t, testkit.Get(t.Context(), client))
 				}
-				assert.Len(t, network.requests(), 100+further)
+				assert.Len(t, network.Requests(), 100+further)
 			})
 		}
 	}
 }
 
+func TestBudgetOfManyCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503)}}
+		client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 100}))
+		var callers sync.WaitGroup
+		for range 100 {
+			callers.Go(func() { assert.Error(t, testkit.Get(t.Context(), client)) })
+		}
+		callers.Wait()
+		assert.Len(t, network.Requests(), 100+100)
+	})
+}
+
 func TestSuccessesEarnBudgetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := new(network)
-		client := through(t, network.serve, drift.WithRetry(drift.RetryPolicy{Budget: 2}), drift.WithLimiter(new(slots)))
-		requests := func(respond respondWith) int {
-			network.sent, network.answers = nil, []respondWith{respond}
-			_ = get(t.Context(), client)
-			return len(network.sent)
+		network := new(testkit.Network)
+		client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 2}), drift.WithLimiter(new(testkit.Slots)))
+		requests := func(respond testkit.Responder) int {
+			network.Sent, network.Answers = nil, []testkit.Responder{respond}
+			_ = testkit.Get(t.Context(), client)
+			return len(network.Sent)
 		}
-		assert.Equal(t, 3, requests(answer(500)))
-		assert.Equal(t, 1, requests(answer(500)), "nothing left")
+		assert.Equal(t, 3, requests(testkit.Answer(500)))
+		assert.Equal(t, 1, requests(testkit.Answer(500)), "nothing left")
 		for range 4 {
-			requests(answer(200))
+			requests(testkit.Answer(200))
 		}
-		assert.Equal(t, 1, requests(answer(500)), "four earn nothing")
-		requests(answer(200))
-		assert.Equal(t, 2, requests(answer(500)), "five earn one")
+		assert.Equal(t, 1, requests(testkit.Answer(500)), "four earn nothing")
+		requests(testkit.Answer(200))
+		assert.Equal(t, 2, requests(testkit.Answer(500)), "five earn one")
 		for range 100 {
-			requests(answer(200))
+			requests(testkit.Answer(200))
 		}
-		assert.Equal(t, 3, requests(answer(500)), "no more than the budget")
-		assert.Equal(t, 1, requests(answer(500)))
-		assert.Equal(t, 3, requests(answer(429)), "waits that the service asks for are free")
+		assert.Equal(t, 3, requests(testkit.Answer(500)), "no more than the budget")
+		assert.Equal(t, 1, requests(testkit.Answer(500)))
+		for range 4 {
+			requests(testkit.Answer(200))
+		}
+		assert.Equal(t, 1, requests(testkit.Answer(500)), "a full budget has earned nothing")
+		assert.Equal(t, 3, requests(testkit.Answer(429)), "waits that the service asks for are free")
 	})
 }
 
 func TestBodyIsTheSameInEveryAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := &network{answers: []respondWith{notSent, answer(429), answer(200)}}
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.NotSent, testkit.Answer(429), testkit.Answer(200)}}
 		body := map[string]any{"text": strings.Repeat("long ", 10_000)}
-		err := through(t, network.serve).Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "v2/things", Body: body}, nil)
+		err := testkit.Through(t, network.Serve).Do(t.Context(), drift.Request{Method: http.MethodPost, Path: "v2/things", Body: body}, nil)
 		require.NoError(t, err)
-		require.Len(t, network.sent, 3)
-		for _, r := range network.sent {
-			assert.True(t, bytes.Equal([]byte(network.sent[0].body), []byte(r.body)))
-			assert.Len(t, r.body, 50_000+len(`{"text":""}`))
+		require.Len(t, network.Sent, 3)
+		for _, r := range network.Sent {
+			assert.True(t, bytes.Equal([]byte(network.Sent[0].Body), []byte(r.Body)))
+			assert.Len(t, r.Body, 50_000+len(`{"text":""}`))
 		}
 	})
+}
+
+func TestFurtherAttemptsAreLogged(t *testing.T) {
+	var log strings.Builder
+	logger := slog.New(slog.NewTextHandler(&log, nil)) // level info
+	synctest.Test(t, func(t *testing.T) {
+		client := testkit.Through(t, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(503), testkit.Answer(200)}}).Serve, drift.WithLogger(logger))
+		require.NoError(t, testkit.Get(t.Context(), client))
+	})
+	assert.Equal(t, 1, strings.Count(log.String(), "sending again"))
+}
+
+// Only a call that needed one attempt, and that the service answered without failing, is worth a fifth of a further attempt.
+func TestWhatEarnsBudgetBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		method  string
+		answers []testkit.Responder
+		earns   bool
+	}{
+		"success":                {http.MethodGet, []testkit.Responder{testkit.Answer(200)}, true},
+		"success of a write":     {http.MethodPost, []testkit.Responder{testkit.Answer(200)}, true},
+		"refused by the service": {http.MethodGet, []testkit.Responder{testkit.Answer(404)}, true},
+		"499":                    {http.MethodGet, []testkit.Responder{testkit.Answer(499)}, true},
+		"500":                    {http.MethodPost, []testkit.Responder{testkit.Answer(500)}, false},
+		"501":                    {http.MethodGet, []testkit.Responder{testkit.Answer(501)}, false},
+		"no answer":              {http.MethodPost, []testkit.Responder{testkit.NoAnswer}, false},
+		"not sent":               {http.MethodGet, []testkit.Responder{testkit.NoHost}, false},
+		"the second attempt":     {http.MethodGet, []testkit.Responder{testkit.Answer(429), testkit.Answer(200)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503)}}
+				client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 1}), drift.WithLimiter(new(testkit.Slots)))
+				requestsInAnOutage := func() int {
+					network.Sent, network.Answers = nil, []testkit.Responder{testkit.Answer(503)}
+					assert.Error(t, testkit.Get(t.Context(), client))
+					return len(network.Sent)
+				}
+				assert.Equal(t, 2, requestsInAnOutage())
+				for range 5 {
+					network.Sent, network.Answers = nil, test.answers
+					_ = testkit.Call(t.Context(), client, test.method)
+				}
+				want := 1
+				if test.earns {
+					want = 2
+				}
+				assert.Equal(t, want, requestsInAnOutage())
+			})
+		})
+	}
+}
+
+// nextStep is what a call does after an attempt.
+type nextStep int
+
+const (
+	ends     nextStep = iota
+	again             // after a backoff
+	waits             // after a pause that the service asked for
+	newToken          // at once, with another token, if the source has one and the call has not had one yet
+)
+
+// attemptRow is one outcome of an attempt with its documented consequences: what a read, a write that may be sent twice and
+// any other write do next, and the error if the call ends there.
+type attemptRow struct {
+	name    string
+	respond testkit.Responder
+
+	read, repeatable, once nextStep
+	error                  string  // type of the error; "": a success
+	matches                []error // and what the error matches
+	effect                 attemptEffect
+
+	pause time.Duration // for which other callers are held back, and before which the call does not go on
+}
+
+// attemptEffect is what an attempt leaves behind.
+type attemptEffect struct {
+	status  int // as it is listed; 0: no answer
+	slot    drift.Outcome
+	sent    bool // it is listed as sent, and costs a call of the month
+	changed bool // the service may have done what it was asked for
+}
+
+var (
+	neverSent = attemptEffect{slot: drift.OutcomeNotSent}
+	vanished  = attemptEffect{slot: drift.OutcomeUnknown, sent: true, changed: true}
+)
+
+// answeredWith is the effect of an answer that tells what the service did.
+func answeredWith(status int) attemptEffect {
+	return attemptEffect{status: status, slot: drift.OutcomeAnswered, sent: true}
+}
+
+// changedWith is the effect of an answer after which the service may have done what it was asked for.
+func changedWith(status int) attemptEffect {
+	return attemptEffect{status: status, slot: drift.OutcomeAnswered, sent: true, changed: true}
+}
+
+func attemptTable() []attemptRow {
+	const transportErr, apiErr, rateErr, quotaErr, decodeErr = "TransportError", "APIError", "RateLimitError", "QuotaError", "DecodeError"
+	none := []error(nil)
+	server, invalid := []error{drift.ErrServer}, []error{drift.ErrInvalid}
+	limited, spent := []error{drift.ErrRateLimited}, []error{drift.ErrQuotaExceeded}
+	unauthorized, notJSON := []error{drift.ErrUnauthorized}, []error{drift.ErrUnexpectedContent}
+	return []attemptRow{
+		{"not sent", testkit.NotSent, again, again, again, transportErr, none, neverSent, 0},
+		{"no such host", testkit.NoHost, ends, ends, ends, transportErr, none, neverSent, 0},
+		{"bad certificate", testkit.BadCert, ends, ends, ends, transportErr, none, neverSent, 0},
+		{"no answer", testkit.NoAnswer, again, again, ends, transportErr, none, vanished, 0},
+		{"broken body", testkit.BrokenBody, again, again, ends, transportErr, none, changedWith(200), 0},
+		{"200", testkit.AnswerBody(200, `{"data":{"id":1}}`), ends, ends, ends, "", none, answeredWith(200), 0},
+		{"malformed JSON", testkit.AnswerBody(200, `{"data":{"id":1`), ends, ends, ends, decodeErr, none, changedWith(200), 0},
+		{"no data", testkit.AnswerBody(204, ``), ends, ends, ends, decodeErr, none, changedWith(204), 0},
+		{"HTML", testkit.AnswerBody(200, `<html>`), ends, ends, ends, transportErr, notJSON, changedWith(200), 0},
+		{"error under 200", testkit.AnswerBody(200, `{"error":{"type":"validation_error"}}`), ends, ends, ends, apiErr, invalid, answeredWith(200), 0},
+		{"302", testkit.Answer(302, "Location", "/"), ends, ends, ends, transportErr, none, changedWith(302), 0},
+		{"400", testkit.Answer(400), ends, ends, ends, apiErr, invalid, answeredWith(400), 0},
+		{"401", testkit.Answer(401), newToken, newToken, newToken, apiErr, unauthorized, answeredWith(401), 0},
+		{"403", testkit.Answer(403), ends, ends, ends, apiErr, []error{drift.ErrForbidden}, answeredWith(403), 0},
+		{"403 bad token", testkit.AuthenticationFailed, newToken, newToken, newToken, apiErr, unauthorized, answeredWith(403), 0},
+		{"404", testkit.Answer(404), ends, ends, ends, apiErr, []error{drift.ErrNotFound}, answeredWith(404), 0},
+		{"408", testkit.Answer(408), again, again, ends, apiErr, none, changedWith(408), 0},
+		{"409", testkit.Answer(409), ends, ends, ends, apiErr, []error{drift.ErrConflict}, answeredWith(409), 0},
+		{"422", testkit.Answer(422), ends, ends, ends, apiErr, invalid, answeredWith(422), 0},
+		{"425", testkit.Answer(425), ends, ends, ends, apiErr, none, answeredWith(425), 0},
+		{"429", testkit.Answer(429), waits, waits, waits, rateErr, limited, answeredWith(429), time.Second},
+		{"429 in 3 s", testkit.Answer(429, "Retry-After", "3"), waits, waits, waits, rateErr, limited, answeredWith(429), 3 * time.Second},
+		{"429 in 61 s", testkit.Answer(429, "Retry-After", "61"), ends, ends, ends, rateErr, limited, answeredWith(429), 61 * time.Second},
+		{"429 used up", testkit.QuotaGone, ends, ends, ends, quotaErr, spent, answeredWith(429), time.Second},
+		{"500", testkit.Answer(500), again, again, ends, apiErr, server, changedWith(500), 0},
+		{"501", testkit.Answer(501), ends, ends, ends, apiErr, server, changedWith(501), 0},
+		{"502", testkit.Answer(502), again, again, ends, apiErr, server, changedWith(502), 0},
+		{"503", testkit.Answer(503), again, again, ends, apiErr, server, changedWith(503), 0},
+		{"503 in 3 s", testkit.Answer(503, "Retry-After", "3"), again, again, ends, apiErr, server, changedWith(503), 3 * time.Second},
+		{"504", testkit.Answer(504), again, again, ends, apiErr, server, changedWith(504), 0},
+	}
+}
+
+// sequenceCall is a kind of call for which every sequence is tried.
+type sequenceCall struct {
+	name, method string
+	opts         []drift.CallOption
+	next         func(attemptRow) nextStep
+
+	// How many sequences there are, so that none gets lost: with a source that has one token only, and, of those in which the
+	// token is refused, with one that has another, in all and of at most three attempts.
+	oneToken, twoTokens, ofThree int
+}
+
+// want is how many sequences are tried.
+func (c sequenceCall) want(another bool) int {
+	switch {
+	case !another:
+		return c.oneToken
+	case testkit.UnderRaceDetector():
+		return c.ofThree
+	}
+	return c.twoTokens
+}
+
+func sequenceCalls() []sequenceCall {
+	idempotent, onlyOnce := drift.WithIdempotent(), drift.WithoutRetry()
+	read := func(r attemptRow) nextStep { return r.read }
+	repeatable := func(r attemptRow) nextStep { return r.repeatable }
+	once := func(r attemptRow) nextStep { return r.once }
+	never := func(attemptRow) nextStep { return ends }
+	calls := []sequenceCall{
+		{"GET", "GET", nil, read, 3858, 22654, 874},
+		{"DELETE", "DELETE", nil, repeatable, 3858, 22654, 874},
+		{"POST", "POST", nil, once, 378, 1998, 378},
+		{"PATCH", "PATCH", nil, once, 378, 1998, 378},
+		{"POST idempotent", "POST", []drift.CallOption{idempotent}, repeatable, 3858, 22654, 874},
+		{"PATCH idempotent", "PATCH", []drift.CallOption{idempotent}, repeatable, 3858, 22654, 874},
+	}
+	for _, method := range []string{"GET", "DELETE", "POST", "PATCH"} {
+		calls = append(calls,
+			sequenceCall{method + " without retry", method, []drift.CallOption{onlyOnce}, never, 30, 2, 2},
+			sequenceCall{method + " idempotent without retry", method, []drift.CallOption{idempotent, onlyOnce}, never, 30, 2, 2})
+	}
+	return calls
+}
+
+// Every sequence of outcomes that a call can meet, of up to three attempts and one with a new token, against the table.
+func TestEverySequence(t *testing.T) {
+	table, longest := attemptTable(), 4
+	if testkit.UnderRaceDetector() {
+		longest = 3
+	}
+	for _, call := range sequenceCalls() {
+		for _, another := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, another token %t", call.name, another), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					run := &sequenceRun{t: t, call: call, another: another, table: table, longest: longest}
+					run.from(nil, sequenceState{})
+					assert.Equal(t, call.want(another), run.sequences)
+					time.Sleep(time.Hour)
+					assert.Equal(t, run.requests, run.network.requests, "nothing is sent once the calls are over")
+				})
+			})
+		}
+	}
+}
+
+type sequenceRun struct {
+	t       *testing.T
+	call    sequenceCall
+	another bool // the source has another token when it is asked again
+	table   []attemptRow
+	longest int // sequence that is tried
+
+	network             sequenceNetwork
+	sequences, requests int
+}
+
+// sequenceState is what the documentation lets a call remember of its attempts.
+type sequenceState struct {
+	counted   int  // attempts, without the one for a new token
+	refreshed bool // it has had that one
+	changed   bool
+	told      []error // what the answer before matches: an error without an answer tells the last one
+}
+
+// from tries every sequence that begins with these attempts, and calls those that no attempt can follow.
+func (r *sequenceRun) from(before []attemptRow, s sequenceState) {
+	for _, row := range r.table {
+		attempts := append(slices.Clip(before), row)
+		if after, goesOn := r.after(row, s); goesOn {
+			r.from(attempts, after)
+			continue
+		}
+		if len(attempts) > r.longest || r.another && !slices.ContainsFunc(attempts, r.unauthorized) {
+			continue // too long, or the same as without another token
+		}
+		if !r.check(attempts, s) {
+			r.t.FailNow()
+		}
+	}
+}
+
+// after returns the state after an attempt, and whether another attempt follows.
+func (r *sequenceRun) after(row attemptRow, s sequenceState) (sequenceState, bool) {
+	s.changed = s.changed || row.effect.changed
+	switch r.call.next(row) {
+	case newToken:
+		goesOn := r.another && !s.refreshed
+		s.refreshed = true
+		return s, goesOn
+	case again, waits:
+		if row.effect.status >= 400 {
+			s.told = row.matches
+		}
+		s.counted++
+		return s, s.counted < 3
+	default:
+		return s, false
+	}
+}
+
+func (r *sequenceRun) unauthorized(row attemptRow) bool { return row.once == newToken }
+
+// check makes the call and compares everything that it leaves behind with the table.
+func (r *sequenceRun) check(attempts []attemptRow, before sequenceState) bool {
+	r.sequences++
+	r.requests += len(attempts)
+	r.network.begin(attempts)
+	limiter, quota, source := new(sequenceLimiter), new(store), &refreshedSource{another: r.another}
+	client, err := drift.NewClient(drift.WithTokenSource(source), drift.WithHTTPClient(&http.Client{Transport: &r.network}),
+		drift.WithLimiter(limiter), drift.WithQuotaStore(quota), testkit.WithoutBudget)
+	require.NoError(r.t, err)
+	req := drift.Request{Name: "tests.call", Method: r.call.method, Path: "v2/things"}
+	if r.call.method == "POST" || r.call.method == "PATCH" {
+		req.Body = map[string]string{"name": "value"}
+	}
+	var response drift.Response
+	var out struct{ ID int }
+	err = client.Do(r.t.Context(), req, &out, append(slices.Clip(r.call.opts), drift.WithResponse(&response))...)
+
+	want := r.want(attempts, before)
+	got := sequenceResult{
+		requests: len(r.network.sent), err: errorTypes(err), matches: matchedSentinels(err), attempts: listedAttempts(response.Attempts),
+		ofError: listedAttempts(attemptsOfError(err)), slots: limiter.Outcomes, pauses: limiter.Pauses, held: limiter.Taken,
+		used: quota.used, reserved: quota.reserved, refreshes: source.refreshes,
+	}
+	if err == nil {
+		got.id = out.ID
+	}
+	return assert.Equal(r.t, want, got, "%s: %v: %v", r.call.name, attempts, err) && r.checkSent(attempts)
+}
+
+// sequenceResult is what a call leaves behind.
+type sequenceResult struct {
+	requests, used, reserved, refreshes, held, id int
+	err                                           string
+	matches                                       []error
+	attempts, ofError                             []drift.Attempt
+	slots                                         []drift.Outcome
+	pauses                                        []time.Duration
+}
+
+func (r *sequenceRun) want(attempts []attemptRow, before sequenceState) sequenceResult {
+	last := attempts[len(attempts)-1]
+	want := sequenceResult{requests: len(attempts), reserved: len(attempts), err: last.error, matches: last.matches}
+	changed := before.changed || last.effect.changed
+	for _, a := range attempts {
+		want.attempts = append(want.attempts, drift.Attempt{StatusCode: a.effect.status, Sent: a.effect.sent})
+		want.slots = append(want.slots, a.effect.slot)
+		if a.pause > 0 {
+			want.pauses = append(want.pauses, a.pause)
+		}
+		if a.effect.sent {
+			want.used++
+		}
+		if r.another && r.call.next(a) == newToken {
+			want.refreshes = 1
+		}
+	}
+	switch {
+	case last.error == "":
+		want.id = 1
+	case r.call.method == "DELETE" && last.name == "404" && changed: // an attempt before this one has deleted it
+		want.err, want.matches = "", nil
+	case r.call.method != "GET" && changed:
+		want.err = "AmbiguousError " + last.error
+		want.matches = append(slices.Clip(want.matches), drift.ErrAmbiguous)
+	}
+	if last.error == "TransportError" {
+		want.matches = append(slices.Clip(want.matches), before.told...)
+	}
+	if want.err != "" && last.error != "DecodeError" {
+		want.ofError = want.attempts
+	}
+	want.matches = sentinelsInOrder(want.matches)
+	return want
+}
+
+// checkSent compares the requests: when they were sent, with which token, and with which body.
+func (r *sequenceRun) checkSent(attempts []attemptRow) bool {
+	bearer := "first"
+	for i, sent := range r.network.sent[1:] {
+		gap := sent.At.Sub(r.network.sent[i].At)
+		if r.call.next(attempts[i]) == newToken {
+			bearer = "second"
+			if !assert.Zero(r.t, gap, "%v: at once", attempts) {
+				return false
+			}
+		}
+		if gap < attempts[i].pause || sent.Token != bearer || sent.Body != r.network.sent[0].Body || sent.Method != r.call.method {
+			return assert.Fail(r.t, "request", "%v: number %d after %v: %+v", attempts, i+2, gap, sent)
+		}
+	}
+	return true
+}
+
+// String names an attempt in a message.
+func (a attemptRow) String() string { return a.name }
+
+// errorTypes names the type of an error, and of what an AmbiguousError wraps.
+func errorTypes(err error) string {
+	if err == nil {
+		return ""
+	}
+	name := strings.TrimPrefix(fmt.Sprintf("%T", err), "*drift.")
+	if ambiguous, ok := err.(*drift.AmbiguousError); ok {
+		return name + " " + errorTypes(ambiguous.Err)
+	}
+	return name
+}
+
+// matchedSentinels returns the sentinels that an error matches.
+func matchedSentinels(err error) (found []error) {
+	for _, sentinel := range testkit.AllSentinels {
+		if errors.Is(err, sentinel) {
+			found = append(found, sentinel)
+		}
+	}
+	return found
+}
+
+// sentinelsInOrder puts sentinels into the order in which matchedSentinels finds them.
+func sentinelsInOrder(wanted []error) (sorted []error) {
+	for _, sentinel := range testkit.AllSentinels {
+		if slices.Contains(wanted, sentinel) {
+			sorted = append(sorted, sentinel)
+		}
+	}
+	return sorted
+}
+
+// listedAttempts keeps of attempts what the table knows.
+func listedAttempts(attempts []drift.Attempt) (kept []drift.Attempt) {
+	for _, a := range attempts {
+		kept = append(kept, drift.Attempt{StatusCode: a.StatusCode, Sent: a.Sent})
+	}
+	return kept
+}
+
+// attemptsOfError returns the attempts that the error of a call lists.
+func attemptsOfError(err error) []drift.Attempt {
+	var transport *drift.TransportError
+	var api *drift.APIError
+	switch {
+	case errors.As(err, &transport):
+		return transport.Attempts
+	case errors.As(err, &api):
+		return api.Attempts
+	}
+	return nil
+}
+
+// sequenceNetwork answers with the attempts of one sequence after the other. What is sent after the last attempt of a sequence
+// finds a teapot.
+type sequenceNetwork struct {
+	attempts []attemptRow
+	sent     []testkit.SentRequest
+	requests int // of all sequences
+}
+
+func (n *sequenceNetwork) begin(attempts []attemptRow) { n.attempts, n.sent = attempts, n.sent[:0] }
+
+func (n *sequenceNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.requests++
+	n.sent = append(n.sent, testkit.Sent(r))
+	if len(n.sent) > len(n.attempts) {
+		return testkit.Answer(http.StatusTeapot)(r)
+	}
+	return n.attempts[len(n.sent)-1].respond(r)
+}
+
+// sequenceLimiter records what it is told, and holds all callers back during a pause.
+type sequenceLimiter struct {
+	testkit.Slots
+	until time.Time
+}
+
+func (l *sequenceLimiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, error) {
+	time.Sleep(time.Until(l.until))
+	return l.Slots.Acquire(ctx, class)
+}
+
+func (l *sequenceLimiter) Pause(until time.Time) {
+	l.until = until
+	l.Slots.Pause(until)
+}
+
+// refreshedSource has one other token, if it has another.
+type refreshedSource struct {
+	another   bool
+	refreshes int
+}
+
+func (s *refreshedSource) Token() (*oauth2.Token, error) { return s.TokenContext(context.Background()) }
+
+func (s *refreshedSource) TokenContext(context.Context) (*oauth2.Token, error) {
+	return &oauth2.Token{AccessToken: [...]string{"first", "second", "third", "fourth"}[s.refreshes]}, nil
+}
+
+func (s *refreshedSource) Refresh(ctx context.Context, _ *oauth2.Token) (*oauth2.Token, error) {
+	if s.another {
+		s.refreshes++
+	}
+	return s.TokenContext(ctx)
 }

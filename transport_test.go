@@ -1,10 +1,13 @@
 package drift_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"math"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -17,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // A transport may keep, change or go on with what it was handed, even where it should not: no other attempt and no other call
@@ -30,8 +34,8 @@ func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 func TestBodyThatWritesAfterItWasRead(t *testing.T) {
 	const mine, foreign = `{"data": {"id": 2, "name": "mine"}}`, `{"data": {"id": 2, "name": "them"}}`
 	var kept []byte
-	network := roundTripper(func(req *http.Request) (*http.Response, error) {
-		resp := memoryAnswer(req, http.StatusOK, "application/json", mine)
+	network := testkit.Responder(func(req *http.Request) (*http.Response, error) {
+		resp := testkit.MemoryAnswer(req, http.StatusOK, "application/json", mine)
 		resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
 			if strings.HasSuffix(req.URL.Path, "/1") {
 				kept = p
@@ -46,7 +50,7 @@ func TestBodyThatWritesAfterItWasRead(t *testing.T) {
 	})
 	for range 20 { // the race detector keeps a part of what is pooled from being used again
 		synctest.Test(t, func(t *testing.T) {
-			client := through(t, network, drift.WithoutRetry())
+			client := testkit.Through(t, network, drift.WithoutRetry())
 			_, err := client.Tags.Get(t.Context(), 1, drift.WithTimeout(time.Second))
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			tag, err := client.Tags.Get(t.Context(), 2)
@@ -58,10 +62,10 @@ func TestBodyThatWritesAfterItWasRead(t *testing.T) {
 
 func TestTransportThatChangesItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := &network{answers: []respondWith{answer(503), answer(503), answer(200), answer(200)}}
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503), testkit.Answer(503), testkit.Answer(200), testkit.Answer(200)}}
 		var urls []string
 		var requests []*http.Request
-		client := through(t, func(req *http.Request) (*http.Response, error) {
+		client := testkit.Through(t, func(req *http.Request) (*http.Response, error) {
 			urls = append(urls, req.URL.String())
 			requests = append(requests, req)
 			assert.Equal(t, "prod", req.Header.Get("X-Environment"))
@@ -70,10 +74,10 @@ func TestTransportThatChangesItsRequest(t *testing.T) {
 			for _, values := range req.Header {
 				values[0] = "changed"
 			}
-			return network.serve(req)
+			return network.Serve(req)
 		}, drift.WithHeader("X-Environment", "prod"))
 		for range 2 {
-			require.NoError(t, get(t.Context(), client))
+			require.NoError(t, testkit.Get(t.Context(), client))
 		}
 		assert.Len(t, urls, 4)
 		assert.Len(t, slices.Compact(urls), 1)
@@ -83,7 +87,7 @@ func TestTransportThatChangesItsRequest(t *testing.T) {
 
 // reporting is a network that takes a while to connect, and then to write, and tells httptrace what it does. As with net/http,
 // the end of the context keeps it from connecting, and not from writing.
-func reporting(sent *int, answer respondWith) respondWith {
+func reporting(sent *int, answer testkit.Responder) testkit.Responder {
 	return func(req *http.Request) (*http.Response, error) {
 		trace := httptrace.ContextClientTrace(req.Context())
 		trace.GetConn("")
@@ -100,7 +104,7 @@ func reporting(sent *int, answer respondWith) respondWith {
 }
 
 // givingUp does not wait for the network inside the first time, but after that.
-func givingUp(after time.Duration, inside respondWith) respondWith {
+func givingUp(after time.Duration, inside testkit.Responder) testkit.Responder {
 	first := true
 	return func(req *http.Request) (*http.Response, error) {
 		if !first {
@@ -114,7 +118,7 @@ func givingUp(after time.Duration, inside respondWith) respondWith {
 }
 
 // slowSlots take a while to be given back, as those in a file do.
-type slowSlots struct{ slots }
+type slowSlots struct{ testkit.Slots }
 
 func (s *slowSlots) Acquire(context.Context, drift.Class) (drift.Slot, error) { return s, nil }
 func (s *slowSlots) Done(drift.Outcome)                                       { time.Sleep(20 * time.Millisecond) }
@@ -126,8 +130,8 @@ func TestTransportThatGivesUpEarly(t *testing.T) {
 	post := func(t *testing.T, after time.Duration) (sent int, attempts []drift.Attempt, err error) {
 		synctest.Test(t, func(t *testing.T) {
 			var response drift.Response
-			client := through(t, roundTripper(givingUp(after, reporting(&sent, answer(200)))), drift.WithLimiter(new(slowSlots)))
-			err = call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
+			client := testkit.Through(t, testkit.Responder(givingUp(after, reporting(&sent, testkit.Answer(200)))), drift.WithLimiter(new(slowSlots)))
+			err = testkit.Call(t.Context(), client, http.MethodPost, drift.WithResponse(&response))
 			attempts = response.Attempts
 		})
 		return sent, attempts, err
@@ -146,7 +150,7 @@ func TestTransportThatGivesUpEarly(t *testing.T) {
 
 	sent = 0
 	synctest.Test(t, func(t *testing.T) {
-		config, _ := answering(givingUp(dialling, reporting(&sent, answerBody(200, `{"access_token": "a"}`))))
+		config, _ := testkit.Answering(givingUp(dialling, reporting(&sent, testkit.AnswerBody(200, `{"access_token": "a"}`))))
 		_, err = config.Exchange(t.Context(), "code")
 	})
 	require.NoError(t, err)
@@ -165,12 +169,12 @@ func (h callingHandler) Handle(context.Context, slog.Record) error {
 }
 
 // callingClient makes a call for each warning.
-func callingClient(t *testing.T, transport roundTripper, opts ...drift.Option) (client *drift.Client, calls *int) {
+func callingClient(t *testing.T, transport testkit.Responder, opts ...drift.Option) (client *drift.Client, calls *int) {
 	calls = new(int)
 	warnings := slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})
-	client = through(t, transport, append(opts, drift.WithLogger(slog.New(callingHandler{warnings, func() {
+	client = testkit.Through(t, transport, append(opts, drift.WithLogger(slog.New(callingHandler{warnings, func() {
 		*calls++
-		assert.NoError(t, get(context.Background(), client, drift.WithTimeout(time.Hour)))
+		assert.NoError(t, testkit.Get(context.Background(), client, drift.WithTimeout(time.Hour)))
 	}})))...)
 	return client, calls
 }
@@ -178,36 +182,40 @@ func callingClient(t *testing.T, transport roundTripper, opts ...drift.Option) (
 // The log is told when the attempt holds nothing any more: a client's first call keeps all others waiting.
 func TestLoggerThatCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, calls := callingClient(t, (&network{answers: []respondWith{answer(429, "Retry-After", "1"), answer(200)}}).serve)
+		client, calls := callingClient(t, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "1"), testkit.Answer(200)}}).Serve)
 		start := time.Now()
-		require.NoError(t, get(t.Context(), client))
+		require.NoError(t, testkit.Get(t.Context(), client))
 		assert.Equal(t, 1, *calls)
 		assert.Less(t, time.Since(start), 2*time.Minute)
 	})
-	t.Run("the body is read before", inBubble(func(t *testing.T) {
-		usedUp := answerBody(429, `{"error": {"type": "quota_exceeded"}}`, "Retry-After", "60")
-		client, calls := callingClient(t, (&network{answers: []respondWith{func(req *http.Request) (*http.Response, error) {
-			resp, err := usedUp(req)
-			body := resp.Body
-			resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
-				if req.Context().Err() != nil {
-					return 0, req.Context().Err()
-				}
-				return body.Read(p)
-			}))
-			return resp, err
-		}, answer(200)}}).serve)
-		require.ErrorIs(t, get(t.Context(), client), drift.ErrQuotaExceeded)
-		assert.Equal(t, 1, *calls)
-	}))
-	t.Run("not sent", inBubble(func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		client, calls := callingClient(t, new(network).serve, drift.WithQuotaStore(cancellingStore{&store{refundErr: errors.New("x")}, cancel}))
-		start := time.Now()
-		require.ErrorIs(t, get(ctx, client), context.Canceled)
-		assert.Equal(t, 1, *calls)
-		assert.Zero(t, time.Since(start))
-	}))
+	t.Run("the body is read before", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			usedUp := testkit.AnswerBody(429, `{"error": {"type": "quota_exceeded"}}`, "Retry-After", "60")
+			client, calls := callingClient(t, (&testkit.Network{Answers: []testkit.Responder{func(req *http.Request) (*http.Response, error) {
+				resp, err := usedUp(req)
+				body := resp.Body
+				resp.Body = io.NopCloser(readFunc(func(p []byte) (int, error) {
+					if req.Context().Err() != nil {
+						return 0, req.Context().Err()
+					}
+					return body.Read(p)
+				}))
+				return resp, err
+			}, testkit.Answer(200)}}).Serve)
+			require.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrQuotaExceeded)
+			assert.Equal(t, 1, *calls)
+		})
+	})
+	t.Run("not sent", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			client, calls := callingClient(t, new(testkit.Network).Serve, drift.WithQuotaStore(cancellingStore{&store{refundErr: errors.New("x")}, cancel}))
+			start := time.Now()
+			require.ErrorIs(t, testkit.Get(ctx, client), context.Canceled)
+			assert.Equal(t, 1, *calls)
+			assert.Zero(t, time.Since(start))
+		})
+	})
 }
 
 // cancellingStore ends the caller's context as soon as a call is counted.
@@ -219,4 +227,145 @@ type cancellingStore struct {
 func (s cancellingStore) Reserve(ctx context.Context, at time.Time) (drift.Usage, error) {
 	s.cancel()
 	return s.store.Reserve(ctx, at)
+}
+
+// net/http takes the body of a 101 out of the context's reach.
+func TestStatusBelow200EndsTheCall(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = http.ReadRequest(bufio.NewReader(conn))
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn) // until the client closes
+	}()
+	client := testkit.NewClient(t, "http://"+listener.Addr().String())
+	_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{Name: "a"})
+	require.ErrorAs(t, err, new(*drift.TransportError))
+	assert.ErrorIs(t, err, drift.ErrAmbiguous)
+	assert.ErrorContains(t, err, "101")
+	<-served
+}
+
+func TestContextEndsWhileAnErrorIsRead(t *testing.T) {
+	for _, status := range []int{400, 429, 500} {
+		synctest.Test(t, func(t *testing.T) {
+			client := testkit.Through(t, testkit.Stalled(status, ""))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
+			assert.ErrorIs(t, err, context.DeadlineExceeded, "the context's end wins")
+			var api *drift.APIError
+			require.ErrorAs(t, err, &api, "and the last answer is told")
+			assert.Equal(t, status, api.StatusCode)
+			assert.Equal(t, status >= 500, errors.Is(err, drift.ErrAmbiguous))
+		})
+	}
+}
+
+// If the context ends between getting a connection and writing the headers, the request may still be written.
+func TestContextEndsBeforeTheHeadersAreWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			trace.GetConn("drift.test:443")
+			trace.GotConn(httptrace.GotConnInfo{})
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, drift.WithPlan(10))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.Tags.Create(ctx, drift.TagCreateRequest{Name: "a"})
+		assert.ErrorIs(t, err, drift.ErrAmbiguous)
+		usage, err := client.Quota(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 1, usage.Used)
+	})
+}
+
+func TestNoLimitOfTheResponseSize(t *testing.T) {
+	client := testkit.Serve(t, testkit.Respond(http.StatusOK, `{"data":{"id":1}}`), drift.WithMaxResponseBytes(math.MaxInt64))
+	_, err := client.Tags.Get(t.Context(), 1)
+	assert.NoError(t, err)
+}
+
+func TestContentLengthIsNotTrusted(t *testing.T) {
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+		resp := testkit.MemoryAnswer(r, http.StatusOK, "application/json", `{"data":{"id":1}}`)
+		resp.ContentLength = 1 << 50
+		return resp, nil
+	}, drift.WithMaxResponseBytes(math.MaxInt64))
+	_, err := client.Tags.Get(t.Context(), 1)
+	assert.NoError(t, err)
+}
+
+// closer is a body that tells whether it was closed.
+type closer struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closer) Close() error {
+	c.closed = true
+	return nil
+}
+
+func TestBodyBesideAnErrorIsClosed(t *testing.T) {
+	body := &closer{Reader: strings.NewReader("")}
+	client := testkit.Through(t, func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Body: body}, errors.New("both")
+	}, drift.WithoutRetry())
+	require.Error(t, testkit.Get(t.Context(), client))
+	assert.True(t, body.closed)
+}
+
+// The status of an error tells enough, however long its body takes.
+func TestErrorAnswerThatStalls(t *testing.T) {
+	for status, target := range map[int]error{http.StatusNotFound: drift.ErrNotFound, http.StatusUnauthorized: drift.ErrUnauthorized, http.StatusServiceUnavailable: nil, http.StatusTooManyRequests: nil} {
+		synctest.Test(t, func(t *testing.T) {
+			requests := 0
+			client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+				if requests++; requests > 1 {
+					return testkit.Answer(http.StatusOK)(r)
+				}
+				return testkit.Stalled(status, `{"a`)(r)
+			})
+			err := testkit.Get(t.Context(), client)
+			if target == nil {
+				require.NoError(t, err, "%d is sent again", status)
+				assert.Equal(t, 2, requests)
+				return
+			}
+			require.ErrorIs(t, err, target)
+			var answered *drift.APIError
+			require.ErrorAs(t, err, &answered)
+			assert.Equal(t, status, answered.StatusCode)
+			assert.Equal(t, 1, requests)
+		})
+	}
+}
+
+// A transport that changes what it should leave alone does so to its own request only.
+func TestHeadersOfAnAttemptAreItsOwn(t *testing.T) {
+	var seen []http.Header
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+		seen = append(seen, r.Header.Clone())
+		for _, values := range r.Header {
+			values[0] = "changed"
+		}
+		return testkit.Answer(http.StatusOK)(r)
+	})
+	for range 2 {
+		require.NoError(t, testkit.Call(t.Context(), client, http.MethodPost))
+	}
+	require.Len(t, seen, 2)
+	assert.Equal(t, "Bearer "+testkit.Token, seen[0].Get("Authorization"))
+	assert.Equal(t, seen[0], seen[1])
 }

@@ -86,8 +86,5 @@
 // A misused method, such as Fail with an unknown operation, calls Fatalf of the test that started the server, so call
 // these methods from the test's goroutine. A server of [NewServer] panics instead.
 //
-// What net/http cannot send is for a [RawServer]: connections reset or silent at any point, status lines and lengths
-// that are wrong, HTTP/2 frames, bad certificates. [StartRaw] starts one.
-//
 // A mock needs no server: [Seq] makes the value of a mocked All.
 package drifttest

@@ -14,7 +14,7 @@ import (
 	"github.com/driftsdk/drift/internal/faults"
 )
 
-// TestFault runs the rows of testdata/faults.tsv that belong to this package.
+// TestFault runs the rows of the fault matrix that belong to this package.
 func TestFault(t *testing.T) {
 	faults.Run(t, "drifttest", faults.Cases{193: checkHandle, 194: checkStrictUpdates})
 }

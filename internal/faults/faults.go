@@ -1,13 +1,14 @@
-// Package faults ties the tests of the fault matrix to testdata/faults.tsv, which says what is to happen when something goes
-// wrong. Only tests import it.
+// Package faults is the fault matrix: faults.tsv lists what can go wrong and what must happen then, and [Run] ties each line
+// to its check. The checks of the client are the tests of this package; other packages have checks of their own.
+//
+// Only the tests of this module import it.
 package faults
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +62,8 @@ func mismatches(rows []Row, pkg string, cases []Cases) (problems []string) {
 		case row.Package == pkg && n == 0:
 			problems = append(problems, fmt.Sprintf("row %s has no check", row.TestName()))
 		case row.Package != pkg && n > 0:
-			problems = append(problems, fmt.Sprintf("row %s belongs to package %s, and has a check in %s", row.TestName(), row.Package, pkg))
+			problem := fmt.Sprintf("row %s belongs to package %s, and has a check in %s", row.TestName(), row.Package, pkg)
+			problems = append(problems, problem)
 		case n > 1:
 			problems = append(problems, fmt.Sprintf("row %s has %d checks", row.TestName(), n))
 		}
@@ -81,10 +83,10 @@ func merge(cases []Cases) Cases {
 	return all
 }
 
-// Row is a line of testdata/faults.tsv.
+// Row is a line of faults.tsv.
 type Row struct {
 	Number   int
-	Package  string // directory of the package whose test runs the check; "-": no check has its number, and Expected says why
+	Package  string // directory of the package that checks it; "-": none does, and Expected says why
 	Name     string
 	Case     string // what goes wrong
 	Expected string // what is to happen then
@@ -95,18 +97,11 @@ func (r Row) TestName() string { return fmt.Sprintf("%03d_%s", r.Number, r.Name)
 
 const header = "number\tpackage\tname\tcase\texpected"
 
-// Rows reads testdata/faults.tsv of the module that the working directory is in.
-func Rows() ([]Row, error) {
-	root, err := Root()
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(root, "testdata", "faults.tsv"))
-	if err != nil {
-		return nil, err
-	}
-	return parse(string(text))
-}
+//go:embed faults.tsv
+var table string
+
+// Rows returns the lines of the table.
+func Rows() ([]Row, error) { return parse(table) }
 
 func parse(text string) ([]Row, error) {
 	first, rest, _ := strings.Cut(text, "\n")
@@ -126,24 +121,4 @@ func parse(text string) ([]Row, error) {
 		rows = append(rows, Row{number, columns[1], columns[2], columns[3], columns[4]})
 	}
 	return rows, nil
-}
-
-// Root is the directory of the module, at or above the working directory. Nested modules are passed over.
-func Root() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if text, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil {
-			if first, _, _ := strings.Cut(string(text), "\n"); strings.TrimSpace(first) == "module github.com/driftsdk/drift" {
-				return dir, nil
-			}
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("faults: the working directory is outside of the module")
-		}
-		dir = parent
-	}
 }
