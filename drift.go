@@ -58,7 +58,7 @@
 //   - 401, or 403 of type authentication_error: once more, if the token source has another token.
 //   - Everything else: not again.
 //
-// [WithIdempotent] makes a POST or PATCH repeatable, [WithoutRetry] sends a call once, [WithRetry] changes the numbers. A DELETE that
+// [WithIdempotent] makes a POST or PATCH repeatable, [WithoutRetry] sends a call once, [WithRetryPolicy] changes the numbers. A DELETE that
 // is repeated and meets 404 has succeeded. A budget per client keeps an outage from being tripled.
 //
 // # Limits

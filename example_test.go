@@ -344,7 +344,7 @@ func ExampleSkipRecordErrors() {
 func ExampleWithResponse() {
 	server := drifttest.NewServer(drifttest.WithDemoData())
 	defer server.Close()
-	client := server.Client(drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Millisecond}))
+	client := server.Client(drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: time.Millisecond}))
 	server.Fail("tags.get", drifttest.Fault{Status: 503})
 
 	var response drift.Response

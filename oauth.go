@@ -83,7 +83,7 @@ func (c OAuthConfig) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) st
 }
 
 // Exchange makes a token of the code of a callback. Check the callback's state first. The token is stored nowhere: give it to
-// [TokenStore.Save]. [OrgIDOf] tells whose it is.
+// [TokenStore.Save]. [OrgIDFromToken] tells whose it is.
 //
 // A code that is not accepted is an [*APIError] with a Type such as "invalid_grant". Without a usable answer the error is a
 // [*TransportError] or a [*DecodeError]; the code may then be used up, and the person has to authorize again.
@@ -114,10 +114,10 @@ func parametersOf(opts []oauth2.AuthCodeOption) url.Values {
 	return parameters
 }
 
-// OrgIDOf returns the organization that has authorized a token, and whether the token tells: it is the extra field "orgId". A
+// OrgIDFromToken returns the organization that has authorized a token, and whether the token tells: it is the extra field "orgId". A
 // token that was encoded as JSON and decoded again has lost it. The stores of this module keep it; another one has to store it
 // beside the token and to give it back with token.WithExtra(map[string]any{"orgId": int64(id)}).
-func OrgIDOf(token *oauth2.Token) (OrgID, bool) {
+func OrgIDFromToken(token *oauth2.Token) (OrgID, bool) {
 	if token == nil {
 		return 0, false
 	}
@@ -385,7 +385,7 @@ func (r *tokenRequest) token(fields map[string]json.RawMessage, asked time.Time)
 	}
 	if r.previous != nil {
 		token.RefreshToken = cmp.Or(refresh, r.previous.RefreshToken)
-		previous, _ := OrgIDOf(r.previous)
+		previous, _ := OrgIDFromToken(r.previous)
 		orgID = cmp.Or(orgID, int64(previous))
 	}
 	if life := tokenLife(fields["expiresin"], token.RefreshToken != ""); life > 0 {

@@ -64,7 +64,7 @@ func TestExchange(t *testing.T) {
 		assert.Equal(t, "Bearer", token.Type())
 		assert.Equal(t, time.Now().Add(2*time.Hour).UTC().Round(0), token.Expiry)
 		assert.EqualValues(t, 7200, token.ExpiresIn)
-		id, ok := drift.OrgIDOf(token)
+		id, ok := drift.OrgIDFromToken(token)
 		assert.True(t, ok)
 		assert.Equal(t, drift.OrgID(17035536800), id)
 		assert.Equal(t, int64(17035536800), token.Extra("orgId"))
@@ -98,7 +98,7 @@ func TestBothDialects(t *testing.T) {
 			assert.Equal(t, "a", token.AccessToken)
 			assert.Equal(t, "r", token.RefreshToken)
 			assert.WithinDuration(t, time.Now().Add(2*time.Hour), token.Expiry, time.Minute)
-			id, ok := drift.OrgIDOf(token)
+			id, ok := drift.OrgIDFromToken(token)
 			assert.True(t, ok)
 			assert.Equal(t, drift.OrgID(5), id)
 		})
@@ -145,7 +145,7 @@ func TestTokenWithoutLifeAndRefreshToken(t *testing.T) {
 	token, err := config.Exchange(t.Context(), "code")
 	require.NoError(t, err)
 	assert.Zero(t, token.Expiry)
-	_, ok := drift.OrgIDOf(token)
+	_, ok := drift.OrgIDFromToken(token)
 	assert.False(t, ok)
 }
 
@@ -160,18 +160,18 @@ func TestTokenLifeBeginsWithTheRequest(t *testing.T) {
 	})
 }
 
-func TestOrgIDOf(t *testing.T) {
+func TestOrgIDFromToken(t *testing.T) {
 	for _, extra := range []any{int64(7), 7, 7.0, json.Number("7"), "7", drift.OrgID(7)} {
-		id, ok := drift.OrgIDOf(new(oauth2.Token).WithExtra(map[string]any{"orgId": extra}))
+		id, ok := drift.OrgIDFromToken(new(oauth2.Token).WithExtra(map[string]any{"orgId": extra}))
 		assert.True(t, ok, "%T", extra)
 		assert.Equal(t, drift.OrgID(7), id)
 	}
-	id, ok := drift.OrgIDOf(new(oauth2.Token).WithExtra(url.Values{"orgId": {"7"}}))
+	id, ok := drift.OrgIDFromToken(new(oauth2.Token).WithExtra(url.Values{"orgId": {"7"}}))
 	assert.True(t, ok)
 	assert.Equal(t, drift.OrgID(7), id)
 	for _, token := range []*oauth2.Token{nil, {}, new(oauth2.Token).WithExtra(map[string]any{"orgId": "x"}),
 		new(oauth2.Token).WithExtra(map[string]any{"orgId": 0}), new(oauth2.Token).WithExtra(map[string]any{"orgId": -1})} {
-		_, ok := drift.OrgIDOf(token)
+		_, ok := drift.OrgIDFromToken(token)
 		assert.False(t, ok)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // TokenStore keeps the token of one authorization. The service gives out a new refresh token with each refresh, and the old
 // one is then worth nothing: whoever loses the newest is logged out. filestore.OpenTokens is a store that processes of one
 // machine share, [NewMemoryTokenStore] is one that the process takes with it when it ends. A store of your own should keep the
-// organization too, see [OrgIDOf].
+// organization too, see [OrgIDFromToken].
 //
 // Methods must be safe for concurrent use and must return soon after their context has ended.
 type TokenStore interface {

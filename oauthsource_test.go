@@ -87,14 +87,14 @@ func TestRefreshKeepsWhatTheAnswerLeavesOut(t *testing.T) {
 		assert.Equal(t, testkit.RefreshToken(0), token.RefreshToken)
 		assert.Equal(t, time.Hour, time.Until(token.Expiry))
 		for _, token := range []*oauth2.Token{token, testkit.Must(store.TokenStore.Load(t.Context()))} {
-			id, _ := drift.OrgIDOf(token)
+			id, _ := drift.OrgIDFromToken(token)
 			assert.Equal(t, drift.OrgID(12345), id)
 		}
 		authority.Answers = []testkit.Responder{testkit.AnswerBody(200, `{"accessToken": "third", "refreshToken": "r", "orgId": "6"}`)}
 		token, err = testkit.NewSource(t, authority.Config(), store).Refresh(t.Context(), token)
 		require.NoError(t, err)
 		assert.Equal(t, "r", token.RefreshToken)
-		id, _ := drift.OrgIDOf(token)
+		id, _ := drift.OrgIDFromToken(token)
 		assert.Equal(t, drift.OrgID(6), id)
 	})
 }
@@ -811,7 +811,7 @@ func TestRefreshTokenOfAnUnusableAnswer(t *testing.T) {
 				stored := testkit.Must(store.TokenStore.Load(t.Context()))
 				assert.Equal(t, testkit.RefreshToken(1), stored.RefreshToken)
 				assert.Equal(t, testkit.AccessToken(0), stored.AccessToken)
-				id, _ := drift.OrgIDOf(stored)
+				id, _ := drift.OrgIDFromToken(stored)
 				assert.Equal(t, drift.OrgID(12345), id)
 
 				_, err = source.Token()
@@ -920,7 +920,7 @@ func TestMemoryTokenStore(t *testing.T) {
 	loaded.AccessToken = "changed"
 	loaded, err = store.Load(t.Context())
 	testkit.RequireToken(t, 0, loaded, err)
-	id, _ := drift.OrgIDOf(loaded)
+	id, _ := drift.OrgIDFromToken(loaded)
 	assert.Equal(t, drift.OrgID(12345), id)
 
 	unlock, err := store.Lock(t.Context())

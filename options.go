@@ -179,11 +179,11 @@ func WithQuotaStore(store QuotaStore) Option {
 	})
 }
 
-// WithRetry changes when calls are sent again. Zero fields keep their defaults.
-func WithRetry(policy RetryPolicy) Option {
+// WithRetryPolicy changes when calls are sent again. Zero fields keep their defaults.
+func WithRetryPolicy(policy RetryPolicy) Option {
 	return option(func(c *config) error {
 		if err := policy.check(); err != nil {
-			return invalidOption("WithRetry", err)
+			return invalidOption("WithRetryPolicy", err)
 		}
 		c.retry = policy
 		return nil

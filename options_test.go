@@ -79,10 +79,10 @@ func TestNewClientRefuses(t *testing.T) {
 		{"negative rate", drift.WithRateLimit(-1), "WithRateLimit", positive},
 		{"nil limiter", drift.WithLimiter(nil), "WithLimiter", notNil},
 		{"nil store", drift.WithQuotaStore(nil), "WithQuotaStore", notNil},
-		{"negative attempts", drift.WithRetry(drift.RetryPolicy{MaxAttempts: -1}), "WithRetry", notNegative},
-		{"negative backoff", drift.WithRetry(drift.RetryPolicy{MinBackoff: -1}), "WithRetry", notNegative},
-		{"negative longest backoff", drift.WithRetry(drift.RetryPolicy{MaxBackoff: -1}), "WithRetry", notNegative},
-		{"negative Retry-After", drift.WithRetry(drift.RetryPolicy{MaxRetryAfter: -1}), "WithRetry", notNegative},
+		{"negative attempts", drift.WithRetryPolicy(drift.RetryPolicy{MaxAttempts: -1}), "WithRetryPolicy", notNegative},
+		{"negative backoff", drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: -1}), "WithRetryPolicy", notNegative},
+		{"negative longest backoff", drift.WithRetryPolicy(drift.RetryPolicy{MaxBackoff: -1}), "WithRetryPolicy", notNegative},
+		{"negative Retry-After", drift.WithRetryPolicy(drift.RetryPolicy{MaxRetryAfter: -1}), "WithRetryPolicy", notNegative},
 		{"empty user agent", drift.WithUserAgent(""), "WithUserAgent", ascii},
 		{"user agent with a line break", drift.WithUserAgent("a\r\nX: y"), "WithUserAgent", ascii},
 		{"user agent beyond ASCII", drift.WithUserAgent("ä"), "WithUserAgent", ascii},
@@ -236,7 +236,7 @@ func TestOrderOfOptionsDoesNotMatter(t *testing.T) {
 	options := []drift.Option{
 		drift.WithToken("a"), drift.WithBaseURL("http://drift.test/x"), drift.WithInsecureHTTP(), drift.WithUserAgent("billing/1.4"),
 		drift.WithPlan(17), drift.WithHeader("X-A", "1"), drift.WithHeader("x-b", "2"), drift.WithTimeout(time.Hour),
-		drift.WithRetry(drift.RetryPolicy{MaxAttempts: 2}), drift.WithRateLimit(5), drift.WithBulk(), drift.WithLogger(nil),
+		drift.WithRetryPolicy(drift.RetryPolicy{MaxAttempts: 2}), drift.WithRateLimit(5), drift.WithBulk(), drift.WithLogger(nil),
 		drift.WithHooks(drift.Hooks{}), drift.WithMaxResponseBytes(50), drift.WithoutRetry(), drift.WithIdempotent(), nil,
 	}
 	for range 20 {

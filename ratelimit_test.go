@@ -466,7 +466,7 @@ func (c *cell) run(t *testing.T, seed uint64) {
 	server := newOracle(c.counting, c.delays, seed)
 	time.Sleep(time.Duration(server.random.Int64N(int64(time.Minute))))
 	start := time.Now()
-	patient := drift.WithRetry(drift.RetryPolicy{MaxAttempts: 1000}) // which a bucket needs
+	patient := drift.WithRetryPolicy(drift.RetryPolicy{MaxAttempts: 1000}) // which a bucket needs
 	testkit.CallAll(t, 1000, 64, testkit.Through(t, server.serve, patient, drift.WithLimiter(c.limiter())))
 
 	refused, took := len(server.refused), time.Since(start)

@@ -56,7 +56,7 @@ func TestMaxAttempts(t *testing.T) {
 		for _, respond := range []testkit.Responder{testkit.NotSent, testkit.Answer(500), testkit.Answer(429)} {
 			synctest.Test(t, func(t *testing.T) {
 				network := &testkit.Network{Answers: []testkit.Responder{respond}}
-				assert.Error(t, testkit.Get(t.Context(), testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{MaxAttempts: most}))))
+				assert.Error(t, testkit.Get(t.Context(), testkit.Through(t, network.Serve, drift.WithRetryPolicy(drift.RetryPolicy{MaxAttempts: most}))))
 				assert.Len(t, network.Requests(), most)
 			})
 		}
@@ -98,7 +98,7 @@ func TestDelays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				test.policy.Budget = -1
-				shortest, longest := testkit.Gaps(t, 200, test.i, test.respond, drift.WithRetry(test.policy))
+				shortest, longest := testkit.Gaps(t, 200, test.i, test.respond, drift.WithRetryPolicy(test.policy))
 				width := test.high - test.low
 				assert.GreaterOrEqual(t, shortest, test.low)
 				assert.Less(t, longest, test.high)
@@ -114,7 +114,7 @@ func TestBudgetInAnOutage(t *testing.T) {
 		for _, respond := range []testkit.Responder{testkit.Answer(503), testkit.NoAnswer, testkit.NotSent} {
 			synctest.Test(t, func(t *testing.T) {
 				network := &testkit.Network{Answers: []testkit.Responder{respond}}
-				client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: budget}))
+				client := testkit.Through(t, network.Serve, drift.WithRetryPolicy(drift.RetryPolicy{Budget: budget}))
 				for range 100 {
 					assert.Error(t, testkit.Get(t.Context(), client))
 				}
@@ -127,7 +127,7 @@ func TestBudgetInAnOutage(t *testing.T) {
 func TestBudgetOfManyCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503)}}
-		client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 100}))
+		client := testkit.Through(t, network.Serve, drift.WithRetryPolicy(drift.RetryPolicy{Budget: 100}))
 		var callers sync.WaitGroup
 		for range 100 {
 			callers.Go(func() { assert.Error(t, testkit.Get(t.Context(), client)) })
@@ -140,7 +140,7 @@ func TestBudgetOfManyCallers(t *testing.T) {
 func TestSuccessesEarnBudgetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := new(testkit.Network)
-		client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 2}), drift.WithLimiter(new(testkit.Slots)))
+		client := testkit.Through(t, network.Serve, drift.WithRetryPolicy(drift.RetryPolicy{Budget: 2}), drift.WithLimiter(new(testkit.Slots)))
 		requests := func(respond testkit.Responder) int {
 			network.Sent, network.Answers = nil, []testkit.Responder{respond}
 			_ = testkit.Get(t.Context(), client)
@@ -211,7 +211,7 @@ func TestWhatEarnsBudgetBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503)}}
-				client := testkit.Through(t, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 1}), drift.WithLimiter(new(testkit.Slots)))
+				client := testkit.Through(t, network.Serve, drift.WithRetryPolicy(drift.RetryPolicy{Budget: 1}), drift.WithLimiter(new(testkit.Slots)))
 				requestsInAnOutage := func() int {
 					network.Sent, network.Answers = nil, []testkit.Responder{testkit.Answer(503)}
 					assert.Error(t, testkit.Get(t.Context(), client))

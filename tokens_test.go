@@ -131,7 +131,7 @@ func TestPlain403IsFinal(t *testing.T) {
 func TestNewTokenIsFreeOfBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, network := &currentSource{token: "old"}, &testkit.Network{Answers: []testkit.Responder{testkit.Answer(500)}}
-		client := testkit.ThroughWith(t, source, network.Serve, drift.WithRetry(drift.RetryPolicy{Budget: 1}))
+		client := testkit.ThroughWith(t, source, network.Serve, drift.WithRetryPolicy(drift.RetryPolicy{Budget: 1}))
 		require.Error(t, testkit.Get(t.Context(), client))
 		require.Len(t, network.Sent, 2, "the budget is used up")
 		network.Answers = []testkit.Responder{testkit.Refusing("new", func(r *http.Request) (*http.Response, error) {

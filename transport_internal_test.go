@@ -75,7 +75,7 @@ func TestCloseDuringACallClosesItsConnection(t *testing.T) {
 				server.StartTLS()
 				t.Cleanup(server.Close)
 				var err error
-				client, err = NewClient(WithToken("token"), WithBaseURL(server.URL), WithRetry(RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
+				client, err = NewClient(WithToken("token"), WithBaseURL(server.URL), WithRetryPolicy(RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
 				require.NoError(t, err)
 				client.caller.ownTransport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 				_, err = client.Tags.Get(t.Context(), 1)

@@ -54,7 +54,7 @@ func TestCallsOverABadNetwork(t *testing.T) {
 	client := server.Client(
 		drift.WithHTTPClient(&http.Client{Transport: w.transport(t), Timeout: proxyTimeout}),
 		drift.WithRateLimit(10_000_000),
-		drift.WithRetry(drift.RetryPolicy{MaxAttempts: 4, MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Budget: -1}),
+		drift.WithRetryPolicy(drift.RetryPolicy{MaxAttempts: 4, MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Budget: -1}),
 	)
 	world := newWorld(t, server)
 	jobs := world.plan(t, calls, rand.New(rand.NewPCG(seed, 1)))

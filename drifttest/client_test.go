@@ -143,7 +143,7 @@ func TestOAuthWithTheSDK(t *testing.T) {
 	code := srv.Allow(config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier))).Query().Get("code")
 	token, err := config.Exchange(t.Context(), code, oauth2.VerifierOption(verifier))
 	require.NoError(t, err)
-	org, ok := drift.OrgIDOf(token)
+	org, ok := drift.OrgIDFromToken(token)
 	assert.True(t, ok)
 	assert.Equal(t, drift.OrgID(1), org)
 
@@ -167,7 +167,7 @@ func TestOAuthWithTheSDK(t *testing.T) {
 	assert.ErrorIs(t, call(), drift.ErrReauthRequired)
 
 	issued := srv.IssueToken()
-	org, ok = drift.OrgIDOf(issued)
+	org, ok = drift.OrgIDFromToken(issued)
 	assert.True(t, ok)
 	assert.Equal(t, drift.OrgID(1), org)
 }

@@ -109,7 +109,7 @@ func (app OAuthApp) allowsRedirect(raw string) bool {
 }
 
 // IssueToken issues a token as the token endpoint does, without the authorize page and its code. It expires by the
-// server's clock, and [drift.OrgIDOf] finds its organization.
+// server's clock, and [drift.OrgIDFromToken] finds its organization.
 func (s *Server) IssueToken() *oauth2.Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -282,7 +282,7 @@ func TestClientsOneAfterTheOther(t *testing.T) {
 func TestClientThatCannotSend(t *testing.T) {
 	q := open(t, newPath(t))
 	client, err := drift.NewClient(drift.WithToken("secret"), drift.WithBaseURL("http://127.0.0.1:1"), drift.WithQuotaStore(q),
-		drift.WithLimiter(q.Limiter(10)), drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}))
+		drift.WithLimiter(q.Limiter(10)), drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}))
 	require.NoError(t, err)
 	for range 5 {
 		_, err = client.Contacts.Get(t.Context(), 1)

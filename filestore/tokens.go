@@ -91,7 +91,7 @@ func checkDir(path string) error {
 	return nil
 }
 
-// Load returns the stored token, with the id of its organization for [drift.OrgIDOf], or nil where nothing is stored. It takes
+// Load returns the stored token, with the id of its organization for [drift.OrgIDFromToken], or nil where nothing is stored. It takes
 // no lock: a token is replaced all at once. A file that cannot be used is an [*Error].
 func (t *Tokens) Load(ctx context.Context) (*oauth2.Token, error) {
 	if err := ctx.Err(); err != nil {
@@ -268,7 +268,7 @@ func (t *Tokens) encode(token *oauth2.Token) ([]byte, error) {
 	if token.AccessToken+token.RefreshToken == "" || !utf8.ValidString(token.AccessToken+token.RefreshToken) {
 		return nil, errNotStorable
 	}
-	orgID, _ := drift.OrgIDOf(token)
+	orgID, _ := drift.OrgIDFromToken(token)
 	stored, err := json.Marshal(storedToken{token.AccessToken, token.TokenType, token.RefreshToken, token.Expiry.Round(0), token.ExpiresIn, orgID})
 	if err != nil {
 		return nil, errNotStorable // the error might quote it
@@ -293,7 +293,7 @@ func (t *Tokens) decode(contents []byte) (*oauth2.Token, error) {
 	token := &oauth2.Token{AccessToken: stored.AccessToken, TokenType: stored.TokenType, RefreshToken: stored.RefreshToken,
 		Expiry: stored.Expiry, ExpiresIn: stored.ExpiresIn}
 	if stored.OrgID > 0 {
-		token = token.WithExtra(map[string]any{"orgId": int64(stored.OrgID)}) // for drift.OrgIDOf
+		token = token.WithExtra(map[string]any{"orgId": int64(stored.OrgID)}) // for drift.OrgIDFromToken
 	}
 	return token, nil
 }

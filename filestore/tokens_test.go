@@ -83,7 +83,7 @@ func TestTokensAreKept(t *testing.T) {
 	assert.Equal(t, saved.RefreshToken, loaded.RefreshToken)
 	assert.Equal(t, saved.TokenType, loaded.TokenType)
 	assert.Equal(t, saved.ExpiresIn, loaded.ExpiresIn)
-	id, ok := drift.OrgIDOf(loaded)
+	id, ok := drift.OrgIDFromToken(loaded)
 	assert.True(t, ok)
 	assert.Equal(t, drift.OrgID(17035536800), id)
 
@@ -440,7 +440,7 @@ func TestProcessesRefreshOnce(t *testing.T) {
 		authority.mu.Unlock()
 		stored := loadTokens(t, tokens)
 		assert.Equal(t, pair(round, time.Time{}).RefreshToken, stored.RefreshToken)
-		id, _ := drift.OrgIDOf(stored)
+		id, _ := drift.OrgIDFromToken(stored)
 		assert.Equal(t, drift.OrgID(17035536800), id)
 	}
 }
@@ -585,6 +585,6 @@ func TestAuthorizeStoreAndCall(t *testing.T) {
 	require.NoError(t, source.Close())
 	stored := loadTokens(t, tokens)
 	assert.Equal(t, "r2", stored.RefreshToken)
-	id, _ := drift.OrgIDOf(stored)
+	id, _ := drift.OrgIDFromToken(stored)
 	assert.Equal(t, drift.OrgID(9), id)
 }

@@ -277,7 +277,7 @@ func checkCancelledInBackoff(t *testing.T) {
 	checkEndings(t, named("backoff"), endings)
 	for name, respond := range map[string]testkit.Responder{"not sent": testkit.NotSent, "no answer": testkit.NoAnswer, "broken body": testkit.BrokenBody} {
 		t.Run(name, inBubble(func(t *testing.T) {
-			c := throughFault(t, respond, drift.WithRetry(drift.RetryPolicy{MinBackoff: time.Hour, MaxBackoff: time.Hour}))
+			c := throughFault(t, respond, drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: time.Hour, MaxBackoff: time.Hour}))
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Microsecond, func() { cancel(testkit.ErrStopped) })
 			start := time.Now()

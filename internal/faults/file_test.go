@@ -285,7 +285,7 @@ func fileThatFallsSilent(t *testing.T) {
 					resp := testkit.MemoryAnswer(r, http.StatusOK, "text/plain", "")
 					resp.Body, resp.ContentLength = &timedBody{r.Context(), test.pauses, test.err}, -1
 					return resp, nil
-				}, drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
+				}, drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
 				var out bytes.Buffer
 				began := time.Now()
 				err := client.saw(client.Do(t.Context(), file, &out))

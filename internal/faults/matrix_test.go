@@ -74,7 +74,7 @@ func throughFault(t testing.TB, transport testkit.Responder, opts ...drift.Optio
 func throughFaultAs(t testing.TB, token drift.Option, transport testkit.Responder, opts ...drift.Option) *faultClient {
 	t.Helper()
 	bodies := new(openBodies)
-	before := []drift.Option{drift.WithHTTPClient(&http.Client{Transport: bodies.count(transport)}), drift.WithRetry(drift.RetryPolicy{})}
+	before := []drift.Option{drift.WithHTTPClient(&http.Client{Transport: bodies.count(transport)}), drift.WithRetryPolicy(drift.RetryPolicy{})}
 	c := newFaultClientAs(t, token, "https://drift.test", append(before, opts...)...)
 	c.bodies = bodies
 	return c

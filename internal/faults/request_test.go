@@ -245,7 +245,7 @@ func faultRequestChangedMeanwhile(t *testing.T) {
 		}
 		return testkit.MemoryAnswer(r, http.StatusOK, "application/json", `{"data":`+data+`}`), nil
 	}
-	client := throughFault(t, attempt, drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
+	client := throughFault(t, attempt, drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: 1}))
 	client.limiter.Limiter = testkit.OpenLimiter{}
 	for _, call := range []func() error{
 		func() error {

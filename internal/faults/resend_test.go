@@ -426,7 +426,7 @@ func checkRefusedTogether(t *testing.T) {
 		} {
 			server := speakers[protocol](t)
 			server.Answer(append(slices.Repeat([]raw.Answer{resets(raw.HTTP2RefusedStream)}, together), whole)...)
-			client := newFaultClient(t, server.URL, drift.WithHTTPClient(server.HTTPClient()), drift.WithRetry(policy))
+			client := newFaultClient(t, server.URL, drift.WithHTTPClient(server.HTTPClient()), drift.WithRetryPolicy(policy))
 			errs := make([]error, together)
 			var group sync.WaitGroup
 			for i := range errs {
@@ -584,7 +584,7 @@ func checkStorm(t *testing.T, server *raw.Server, http2, foreign bool) {
 	server.Answer(s.answer)
 	limiter := &countedLimiter{Limiter: testkit.OpenLimiter{}}
 	opts := []drift.Option{drift.WithBaseURL(server.URL), drift.WithToken(testkit.MarkedToken), drift.WithLimiter(limiter),
-		drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1})}
+		drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1})}
 	if foreign {
 		opts = append(opts, drift.WithHTTPClient(server.HTTPClient()))
 	}
@@ -763,7 +763,7 @@ func closedAtRandom(t *testing.T) {
 	transport := taps.client()
 	defer transport.CloseIdleConnections()
 	client, err := drift.NewClient(drift.WithBaseURL(server.URL), drift.WithToken(testkit.MarkedToken), drift.WithLimiter(testkit.OpenLimiter{}), drift.WithHTTPClient(transport),
-		drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1}))
+		drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: time.Millisecond, Budget: -1}))
 	require.NoError(t, err)
 	ambiguous := 0
 	for n := range 2 * stormCalls(t) {

@@ -56,7 +56,7 @@ func Used(t *testing.T, client *drift.Client) int {
 }
 
 // WithoutBudget retries as often as the policy allows.
-var WithoutBudget = drift.WithRetry(drift.RetryPolicy{Budget: -1})
+var WithoutBudget = drift.WithRetryPolicy(drift.RetryPolicy{Budget: -1})
 
 // Gaps makes calls and returns the shortest and the longest time between attempts i and i+1.
 func Gaps(t *testing.T, calls, i int, respond Responder, opts ...drift.Option) (shortest, longest time.Duration) {

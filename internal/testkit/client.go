@@ -58,7 +58,7 @@ func AnsweringClient(t testing.TB, status int, body string, opts ...drift.Option
 
 // Impatient retries without delays.
 func Impatient() drift.Option {
-	return drift.WithRetry(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: 1})
+	return drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: 1, MaxBackoff: 1})
 }
 
 // StaticSource always gives the same token.
