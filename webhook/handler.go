@@ -141,15 +141,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) answer {
 		return unreadable(err)
 	}
 	unlimited()
-	envelope, err := readEnvelope(body)
+	p, err := readTyped(body)
 	switch {
-	case !h.authentic(r.Header, envelope):
+	case !h.authentic(r.Header, p):
 		return answer{status: http.StatusUnauthorized, reason: "the token in the body is missing or wrong"}
 	case err != nil:
 		return answer{status: http.StatusBadRequest, reason: err.Error()}
 	}
-	a := h.deliver(r.Context(), envelope)
-	a.event = envelope.eventType
+	a := h.deliver(r.Context(), p)
+	a.event = p.eventType
 	return a
 }
 
@@ -176,14 +176,14 @@ func (h *Handler) authenticHeader(header http.Header) bool {
 }
 
 // authentic looks at the tokens after the body is there: one must be, and where both are, both must be right, and the same.
-func (h *Handler) authentic(header http.Header, e envelope) bool {
+func (h *Handler) authentic(header http.Header, p *parts) bool {
 	switch values := header.Values(tokenHeader); {
-	case !e.hasToken:
+	case !p.hasToken:
 		return h.authenticHeader(header)
 	case len(values) == 0:
-		return h.known(e.token)
+		return h.known(p.token)
 	default:
-		return h.known(e.token) && h.authenticHeader(header) && e.token == values[0] // both are known, so nothing is given away
+		return h.known(p.token) && h.authenticHeader(header) && p.token == values[0] // both are known, so nothing is given away
 	}
 }
 
@@ -241,12 +241,12 @@ func unreadable(err error) answer {
 	}
 }
 
-func (h *Handler) deliver(ctx context.Context, e envelope) answer {
+func (h *Handler) deliver(ctx context.Context, p *parts) answer {
 	if !h.enter() {
 		return answer{status: http.StatusServiceUnavailable, reason: "shutting down"}
 	}
 	defer h.leave()
-	d := &delivery{event: decode(e), key: e.key()}
+	d := &delivery{event: p.event(), key: p.key()}
 	claim, err := h.claim(ctx, d)
 	switch {
 	case err != nil:
