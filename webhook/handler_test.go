@@ -97,7 +97,7 @@ func TestMediaTypes(t *testing.T) {
 		"application/vnd.drift+json":           200,
 		"application/json; charset=iso-8859-1": 415,
 		"text/plain":                           415,
-		"text/json":                            415,
+		"text/xml":                             415,
 		"application/x-www-form-urlencoded":    415,
 		"multipart/form-data; boundary=x":      415,
 		"application/jsonp":                    415,
@@ -340,7 +340,7 @@ func TestLogger(t *testing.T) {
 	send(h, request(`{}`, "X-Verification-Token", "mark-secret"))
 	send(h, request(`{}`, "Content-Type", "mark-secret"))
 	send(h, httptest.NewRequest("MARK-SECRET", "/?mark-secret", nil))
-	assert.Equal(t, 7, strings.Count(log.String(), "\n"))
+	assert.Equal(t, 8, strings.Count(log.String(), "\n"), "an answer each, and one warning")
 	assert.NotContains(t, strings.ToLower(log.String()), "mark-")
 	assert.Contains(t, log.String(), `level=DEBUG msg="drift webhook" status=200 event=conversation_manual_push reason=handled`)
 	assert.Contains(t, log.String(), `status=401 event=unknown reason="the token in the header is wrong"`)

@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -25,16 +26,17 @@ const MinTokenLength = 16
 type Option func(*config) error
 
 type config struct {
-	shortTokens bool
-	maxBody     int64
-	readTimeout time.Duration // 0: DefaultReadTimeout, unless the server has its own
-	dedup       Dedup
-	window      time.Duration
-	lease       time.Duration
-	queueSize   int // 0: no queue
-	workers     int // 0: one
-	onError     func(context.Context, Event, error)
-	logger      *slog.Logger
+	shortTokens    bool
+	headerRequired bool
+	maxBody        int64
+	readTimeout    time.Duration // 0: DefaultReadTimeout, unless the server has its own
+	dedup          Dedup
+	window         time.Duration
+	lease          time.Duration
+	queueSize      int // 0: no queue
+	workers        int // 0: one
+	onError        func(context.Context, Event, error)
+	logger         *slog.Logger
 }
 
 // WithShortTokens allows tokens of less than [MinTokenLength] bytes, which can be guessed. An empty one is refused all the same.
@@ -45,10 +47,20 @@ func WithShortTokens() Option {
 	}
 }
 
+// WithTokenHeaderRequired refuses a request without the X-Verification-Token header before its body is read, so that
+// strangers cannot make the handler read anything. Use it once you have seen that your deliveries carry the header: that is
+// not documented.
+func WithTokenHeaderRequired() Option {
+	return func(c *config) error {
+		c.headerRequired = true
+		return nil
+	}
+}
+
 // WithMaxBodyBytes sets how long a delivery may be, [DefaultMaxBodyBytes] by default. A longer one is answered 413.
 func WithMaxBodyBytes(n int64) Option {
 	return func(c *config) error {
-		c.maxBody = n
+		c.maxBody = min(n, math.MaxInt64-1)
 		return positive("WithMaxBodyBytes", n)
 	}
 }
@@ -173,21 +185,29 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // check refuses tokens that protect nothing, or that no header can carry.
-func (c *config) check(tokens []string) error {
+func (c *config) check(operation string, tokens []string) error {
+	reason := c.wrong(tokens)
+	if reason == "" {
+		return nil
+	}
+	return &drift.ValidationError{Operation: operation, Argument: "tokens", Reason: reason}
+}
+
+func (c *config) wrong(tokens []string) (reason string) {
 	if len(tokens) == 0 {
-		return invalid("tokens", "must hold the verification token of the app")
+		return "must hold the verification token of the app"
 	}
 	for _, token := range tokens {
 		switch {
 		case token == "":
-			return invalid("tokens", "must not hold an empty token: is the setting that it comes from there?")
+			return "must not hold an empty token: is the setting that it comes from there?"
 		case len(token) < MinTokenLength && !c.shortTokens:
-			return invalid("tokens", "hold one of less than 16 bytes, which can be guessed; WithShortTokens allows it")
+			return "hold one of less than 16 bytes, which can be guessed; WithShortTokens allows it"
 		case strings.TrimSpace(token) != token || strings.ContainsFunc(token, unicode.IsControl):
-			return invalid("tokens", "hold one with control characters, or with space around it")
+			return "hold one with control characters, or with space around it"
 		}
 	}
-	return nil
+	return ""
 }
 
 func positive[N int | int64 | time.Duration](option string, n N) error {
