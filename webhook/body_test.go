@@ -135,3 +135,21 @@ func TestDeliveryMemory(t *testing.T) {
 		assert.Equal(t, 200, answer.StatusCode)
 	})
 }
+
+// onRead is a body that calls a function before it is read.
+type onRead struct {
+	do   func()
+	text string
+}
+
+func (o *onRead) Read(p []byte) (int, error) {
+	o.do()
+	n := copy(p, o.text)
+	o.text = o.text[n:]
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (o *onRead) Close() error { return nil }
