@@ -55,8 +55,8 @@ func (a answer) write(w http.ResponseWriter) {
 	http.Error(w, http.StatusText(a.status), a.status)
 }
 
-// note reports and logs an answer. A refusal is reported if the sender knows the token. Others anyone can cause, so they are
-// counted.
+// note reports and logs an answer. A refusal is reported if the sender knows the token. Others anyone can cause, so
+// they are counted.
 func (h *Handler) note(ctx context.Context, a answer) {
 	level := slog.LevelDebug
 	strangers := 0

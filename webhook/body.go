@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// How much memory the bodies that are being read may take, over all requests. Senders that have not shown the token share a
-// part of their own, so that they cannot keep away those that have. A part has room for one body at least.
+// How much memory the bodies that are being read may take, over all requests. Senders that have not shown the token
+// share a part of their own, so that they cannot keep away those that have. A part has room for one body at least.
 const (
 	roomForKnown     = 32 << 20
 	roomForStrangers = 8 << 20
@@ -47,8 +47,8 @@ func (r *room) giveBack(n int64) {
 
 var errNoRoom = errors.New("too many bodies are being read")
 
-// readBody returns what came, even with an error. The buffer has the size that the Content-Length announces, and the room
-// for it is free again when readBody's caller calls done.
+// readBody returns what came, even with an error. The buffer has the size that the Content-Length announces, and the
+// room for it is free again when readBody's caller calls done.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, room *room) (body []byte, done func(), err error) {
 	source := r.Body
 	if source == nil { // of a request that no server read
@@ -126,7 +126,8 @@ func isJSON(header http.Header) bool {
 }
 
 // limitReading sets a deadline for the body. It holds for a refused body too, which the server reads to find the next
-// request. After a body that was read it must be lifted, or it would end the request's context while the delivery is handled.
+// request. After a body that was read it must be lifted, or it would end the request's context while the delivery is
+// handled.
 func (h *Handler) limitReading(w http.ResponseWriter, r *http.Request) (unlimited func()) {
 	timeout := h.bodyTimeout(r)
 	if timeout == 0 {

@@ -12,13 +12,14 @@ import (
 	"time"
 )
 
-// ErrShutdown is why a delivery that waited in the queue was not handled when the context of [Handler.Shutdown] ended, and
-// the cause for which the contexts of handlers end then.
+// ErrShutdown is why a delivery was not handled that came, waited in the queue or was being handled while
+// [Handler.Shutdown] ended the work. It is also the cause with which the contexts of functions end then.
 var ErrShutdown = errors.New("webhook: shut down before the delivery was handled")
 
-// ErrInFlight is why a delivery was not handled while an equal one was, here or in another process that shares the store. It
-// was refused with 409, and may be another event, because it has no time; or it had waited in the queue for longer than its
-// lease, and was sent again meanwhile. If the other one fails, the sender may not send this one again.
+// ErrInFlight is why a delivery was not handled while an equal one was, here or in another process that shares the
+// store. It was refused with 409, and may be another event, because it has no time; or it had waited in the queue for
+// longer than its lease, and was sent again meanwhile. If the other one fails, the sender may not send this one
+// again.
 var ErrInFlight = errors.New("webhook: an equal delivery is being handled")
 
 var (
@@ -69,8 +70,8 @@ type delivery struct {
 // bookkeeping bounds each call of the store, since no other context does.
 const bookkeeping = 5 * time.Second
 
-// bounded returns the context for the store. A sender that hangs up does not end it: what is half written would keep the next
-// try away.
+// bounded returns the context for the store. A sender that hangs up does not end it: what is half written would keep
+// the next try away.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
 }
@@ -129,7 +130,8 @@ func (h *Handler) call(ctx context.Context, e Event) error {
 	return h.misfit(ctx, e, functions)
 }
 
-// misfit reports data that do not fit, if no function has taken them. Without WithOnError a function would miss an event.
+// misfit reports data that do not fit, if no function has taken them. Without WithOnError a function would miss an
+// event.
 func (h *Handler) misfit(ctx context.Context, e Event, functions []function) error {
 	unknown, ok := e.(*UnknownEvent)
 	switch {

@@ -36,14 +36,17 @@ func TestPanicErrorText(t *testing.T) {
 			for _, handler := range []slog.Handler{
 				slog.NewTextHandler(&shown, nil), slog.NewJSONHandler(&shown, nil),
 			} {
-				slog.New(handler).Error("failed", "error", err, "value", *err, "group", slog.GroupValue(slog.Any("x", err)))
+				group := slog.GroupValue(slog.Any("x", err))
+				slog.New(handler).Error("failed", "error", err, "value", *err, "group", group)
 			}
 			for _, shape := range []any{err, *err, map[string]any{"error": err}, []any{*err}} {
 				text, jsonErr := json.Marshal(shape)
 				require.NoError(t, jsonErr)
 				shown.Write(text)
 			}
-			for _, form := range []string{"mark-secret", fmt.Sprintf("%x", "mark-secret"), fmt.Sprintf("%X", "mark-secret"), "109 97 114 107"} {
+			const secret = "mark-secret"
+			forms := []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), "109 97 114 107"}
+			for _, form := range forms {
 				assert.False(t, strings.Contains(shown.String(), form), "%s: %s", name, form)
 			}
 			assert.True(t, strings.Contains(shown.String(), "recovered from a panic"))

@@ -81,18 +81,19 @@ type Event interface {
 	// EventOrgID returns the organization that the event belongs to: of an app that several use, the one to act for.
 	EventOrgID() drift.OrgID
 
-	// OccurredAt returns when it happened, by the clock of Drift and in UTC, or the zero time where the event does not tell.
+	// OccurredAt returns when it happened, by the clock of Drift and in UTC, or the zero time where the event does
+	// not tell.
 	OccurredAt() time.Time
 
 	fill(p *parts) error
 }
 
-// Parse returns the event of one delivery, or of what [json.Marshal] made of an event. It reads strictly: it refuses with a
-// [*drift.DecodeError] anything but a JSON object with a type, bytes that are not UTF-8, and a name that comes twice in one
-// object, whatever its case. It does not look at the token, which the event does not hold either.
+// Parse returns the event of one delivery, or of what [json.Marshal] made of an event. It reads strictly: it refuses
+// with a [*drift.DecodeError] anything but a JSON object with a type, bytes that are not UTF-8, and a name that comes
+// twice in one object, whatever its case. It does not look at the token, which the event does not hold either.
 //
-// A field whose value does not fit is zero, and its value is in Extra. If the data are not an object at all, the event is
-// an [*UnknownEvent].
+// A field whose value does not fit is zero, and its value is in Extra. If the data are not an object at all, the
+// event is an [*UnknownEvent].
 func Parse(body []byte) (Event, error) {
 	p, err := readTyped(body)
 	if err != nil {
@@ -254,8 +255,8 @@ type NewConversation struct{ Delivery[Conversation] }
 // OccurredAt returns the conversation's CreatedAt.
 func (e *NewConversation) OccurredAt() time.Time { return e.Data.CreatedAt }
 
-// ConversationPush tells that a conversation is ready to be copied elsewhere, since nobody wrote for a while or a user asked
-// for it.
+// ConversationPush tells that a conversation is ready to be copied elsewhere, since nobody wrote for a while or a
+// user asked for it.
 type ConversationPush struct {
 	Delivery[ConversationReference]
 }
@@ -289,8 +290,8 @@ type ConversationParticipantRemoved struct{ Delivery[ParticipantsRemoved] }
 // OccurredAt returns ChangedAt.
 func (e *ConversationParticipantRemoved) OccurredAt() time.Time { return e.Data.ChangedAt }
 
-// ConversationStatusUpdated tells the new status of a conversation. Drift phases it out in favour of [ConversationInactive]
-// and [ConversationPush]. It comes under either of two types.
+// ConversationStatusUpdated tells the new status of a conversation. Drift phases it out in favour of
+// [ConversationInactive] and [ConversationPush]. It comes under either of two types.
 type ConversationStatusUpdated struct{ Delivery[StatusChange] }
 
 // OccurredAt returns ChangedAt.
@@ -299,7 +300,8 @@ func (e *ConversationStatusUpdated) OccurredAt() time.Time { return e.Data.Chang
 // ButtonClicked is a click on a button of a message.
 type ButtonClicked struct{ Delivery[Message] }
 
-// OccurredAt returns the zero time: the message's CreatedAt may be that of the message with the button, not of the click.
+// OccurredAt returns the zero time: the message's CreatedAt may be that of the message with the button, not of the
+// click.
 func (e *ButtonClicked) OccurredAt() time.Time { return time.Time{} }
 
 // ButtonAction is the older form of [ButtonClicked].

@@ -447,7 +447,8 @@ func checkShutdown(t *testing.T) {
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 					assert.Positive(t, lost)
 				}
-				// Whatever was not handled is taken when it comes again, and what was acknowledged is handled or reported.
+				// Whatever was not handled is taken when it comes again, and what was acknowledged is handled or
+				// reported.
 				next := newHandler(t, webhook.WithDedup(store))
 				n := count(next, nil)
 				for i := range answers {

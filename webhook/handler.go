@@ -27,8 +27,8 @@ type Handler struct {
 	stop context.CancelCauseFunc
 }
 
-// NewHandler returns a handler for the deliveries of one app. tokens are its verification tokens: one, or, while the token is
-// being replaced, the old and the new one. Wrong tokens and options are a [*drift.ValidationError].
+// NewHandler returns a handler for the deliveries of one app. tokens are its verification tokens: one, or, while the
+// token is being replaced, the old and the new one. Wrong tokens and options are a [*drift.ValidationError].
 //
 // Register functions with [On] before serving.
 func NewHandler(tokens []string, opts ...Option) (*Handler, error) {
@@ -61,12 +61,13 @@ type function struct {
 //
 //	webhook.On(handler, func(ctx context.Context, e *webhook.NewMessage) error { … })
 //
-// With [Event] itself f is called for every event, whatever its type. Several functions for one event are called in the order
-// in which they were registered, up to the first error. The answer is then 500; if the sender tries again, which is not
-// documented, all are called again. A function that is registered while deliveries come in takes part from the next one on. An
-// event for which there is none is answered 200.
+// With [Event] itself f is called for every event, whatever its type. Several functions for one event are called in
+// the order in which they were registered, up to the first error. The answer is then 500; if the sender tries again,
+// which is not documented, all are called again. A function that is registered while deliveries come in takes part
+// from the next one on. An event for which there is none is answered 200.
 //
-// The context is the request's; with [WithQueue] it has the values of the request, and ends only with [Handler.Shutdown].
+// The context is the request's; with [WithQueue] it has the values of the request, and ends only with
+// [Handler.Shutdown].
 func On[E Event](h *Handler, f func(ctx context.Context, e E) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -116,8 +117,8 @@ func (h *Handler) examine(r *http.Request, c *credentials) (status int, err erro
 	return 0, nil
 }
 
-// receive reads the body and checks what it says. Its answer has no status if there is nothing to refuse. The parts of a
-// refused delivery are those that came.
+// receive reads the body and checks what it says. Its answer has no status if there is nothing to refuse. The parts
+// of a refused delivery are those that came.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, c *credentials) (*parts, answer) {
 	room := h.forStrangers
 	if c.proved {

@@ -75,8 +75,9 @@ const (
 var byteOrderMark = []byte("\ufeff")
 
 // readParts walks a delivery once. It is strict: a name that comes twice in an object, bytes that are not UTF-8 and
-// anything behind the delivery are errors. Half a surrogate in an escape is accepted, because a text that was cut off ends
-// like that. The parts of a delivery with an error hold what came before it, since its token has to be checked even so.
+// anything behind the delivery are errors. Half a surrogate in an escape is accepted, because a text that was cut off
+// ends like that. The parts of a delivery with an error hold what came before it, since its token has to be checked
+// even so.
 func readParts(body []byte) (*parts, error) {
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	lenient := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
@@ -127,8 +128,8 @@ func (r *partsReader) read() error {
 	return nil
 }
 
-// object goes past the next object and hands each of its members to take, if that is not nil. In a free object the names
-// belong to the users of Drift, and are told apart by case.
+// object goes past the next object and hands each of its members to take, if that is not nil. In a free object the
+// names belong to the users of Drift, and are told apart by case.
 func (r *partsReader) object(free bool, take func(member)) error {
 	if _, err := r.dec.ReadToken(); err != nil {
 		return err
@@ -217,8 +218,8 @@ func text(value wire.Value) string {
 	return unquoted
 }
 
-// fieldName returns a name as fields are matched. A name with a dash, or with an underscore at an edge, matches exactly or
-// not at all.
+// fieldName returns a name as fields are matched. A name with a dash, or with an underscore at an edge, matches
+// exactly or not at all.
 func fieldName(name string) string {
 	if !strings.Contains(name, "-") && strings.Trim(name, "_") == name {
 		name = wire.Fold(name)
@@ -237,8 +238,8 @@ func foldCase(name string) string {
 	}, name)
 }
 
-// isFree reports whether the names within a member belong to the users of Drift: attributes, and their values before and
-// after a change. Drift itself sends attributes whose names differ only in case.
+// isFree reports whether the names within a member belong to the users of Drift: attributes, and their values before
+// and after a change. Drift itself sends attributes whose names differ only in case.
 func isFree(name string) bool {
 	switch name {
 	case "attributes", "customattributes", "previous", "updated":

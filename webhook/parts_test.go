@@ -53,7 +53,9 @@ func TestDeliveryText(t *testing.T) {
 		assert.Equal(t, int64(1), n.Load())
 		inBody := "\ufeff" + `{"token":"` + testToken + `","type":"something_new"}`
 		assert.Equal(t, 200, send(h, request(inBody, "X-Verification-Token", "")).StatusCode)
-		for _, delivery := range []string{"\ufeff", "\ufeff\ufeff" + timed, " \ufeff" + timed, timed + "\ufeff", "\xef\xbb" + timed} {
+		for _, delivery := range []string{
+			"\ufeff", "\ufeff\ufeff" + timed, " \ufeff" + timed, timed + "\ufeff", "\xef\xbb" + timed,
+		} {
 			assert.Equal(t, 400, status(h, delivery), "%q", delivery)
 		}
 	})
@@ -102,7 +104,8 @@ func TestDeliveryNames(t *testing.T) {
 				assert.JSONEq(t, delivery, string(text))
 			}
 		}
-		contact := parse[*webhook.ContactIdentified](t, `{"type":"contact_identified","data":{"attributes":{"a":1,"A":2}}}`)
+		contact := parse[*webhook.ContactIdentified](t,
+			`{"type":"contact_identified","data":{"attributes":{"a":1,"A":2}}}`)
 		assert.Equal(t, drift.Attributes{"a": json.Number("1"), "A": json.Number("2")}, contact.Data.Attributes)
 	})
 }
@@ -135,7 +138,8 @@ func TestDeliveryFields(t *testing.T) {
 			{"user_availability_updated", "availability", `{"a":1}`},
 		} {
 			name := test.eventType + "." + test.field
-			delivery := `{"type":"` + test.eventType + `","orgId":123,"data":{"` + test.field + `":` + test.odd + `,"orgId":7,"x":8}}`
+			data := `{"` + test.field + `":` + test.odd + `,"orgId":7,"x":8}`
+			delivery := `{"type":"` + test.eventType + `","orgId":123,"data":` + data + `}`
 			event, err := webhook.Parse([]byte(delivery))
 			require.NoError(t, err, name)
 			require.NotEqual(t, "*webhook.UnknownEvent", fmt.Sprintf("%T", event), name)
@@ -166,8 +170,8 @@ func TestDeliveryFields(t *testing.T) {
 	})
 
 	t.Run("w5_numbers_as_text_and_text_as_numbers", func(t *testing.T) {
-		e := parse[*webhook.NewMessage](t, `{"type":"new_message","data":{"id":"1","createdAt":"","author":{"id":"7","bot":"false"},
-			"body":7,"context":{"timezone":2,"location":{"latitude":"42.36","longitude":-71.06,"postalCode":2139}}}}`)
+		e := parse[*webhook.NewMessage](t, `{"type":"new_message","data":{"id":"1","createdAt":"",
+			"author":{"id":"7","bot":"false"},"body":7,"context":{"timezone":2,"location":{"latitude":"42.36","longitude":-71.06,"postalCode":2139}}}}`)
 		assert.Equal(t, drift.MessageID(1), e.Data.ID)
 		assert.True(t, e.OccurredAt().IsZero())
 		assert.Equal(t, "7", e.Data.Body)
@@ -180,7 +184,8 @@ func TestDeliveryFields(t *testing.T) {
 		assert.Equal(t, webhook.Goal{GoalID: "17", PlaybookName: "3"}, goal.Data)
 		meeting := parse[*webhook.NewMeeting](t, `{"type":"new_meeting","data":{"eventId":9007199254740993}}`)
 		assert.Equal(t, webhook.Meeting{EventID: "9007199254740993"}, meeting.Data)
-		phone := parse[*webhook.PhoneCaptured](t, `{"type":"phone_captured","data":{"phoneNumber":4930901820,"authorId":"5"}}`)
+		phone := parse[*webhook.PhoneCaptured](t,
+			`{"type":"phone_captured","data":{"phoneNumber":4930901820,"authorId":"5"}}`)
 		assert.Equal(t, webhook.PhoneNumber{PhoneNumber: "4930901820", AuthorID: 5}, phone.Data)
 	})
 }

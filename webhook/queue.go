@@ -58,8 +58,8 @@ func (h *Handler) enqueue(d *delivery) answer {
 
 var errQueueFull = errors.New("the queue is full")
 
-// push gives a delivery to a new worker or puts it into the queue, or says why not. Workers exist only while there is work,
-// so that an idle handler has no goroutine.
+// push gives a delivery to a new worker or puts it into the queue, or says why not. Workers exist only while there is
+// work, so that an idle handler has no goroutine.
 func (h *Handler) push(d *delivery) (refused error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,13 +137,14 @@ func (h *Handler) reclaim(d *delivery) (handled bool, err error) {
 // shutdownGrace is how long Shutdown waits after its context has ended.
 const shutdownGrace = time.Second
 
-// Shutdown ends the work in good order: it refuses deliveries that come now with 503, and waits for those that are being
-// handled or wait in the queue. Call it before or after the Shutdown of the [net/http.Server]: nothing is lost either way.
+// Shutdown ends the work in good order: it refuses deliveries that come now with 503, and waits for those that are
+// being handled or wait in the queue. Call it before or after the Shutdown of the [net/http.Server]: nothing is lost
+// either way.
 //
-// When ctx ends first, the contexts of the functions that still run end. Shutdown waits up to a second for them and returns
-// the cause of ctx. By then the function of [WithOnError] has had each delivery that is not handled, with [ErrShutdown]
-// unless its own function failed in time: those in the queue, and those whose function still runs. Whatever such a function
-// returns later is not reported any more.
+// When ctx ends first, the contexts of the functions that still run end. Shutdown waits up to a second for them and
+// returns the cause of ctx. By then the function of [WithOnError] has had each delivery that is not handled, with
+// [ErrShutdown] unless its own function failed in time: those in the queue, and those whose function still runs.
+// Whatever such a function returns later is not reported any more.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	defer h.stop(ErrShutdown)
 	drained := h.close()

@@ -335,7 +335,8 @@ func (e *elsewhere) Claim(ctx context.Context, key string, lease time.Duration) 
 	return e.second, nil
 }
 
-// What was answered 200 is handled, by whomever, or reported, and a store that hangs does not hold up the queue for good.
+// What was answered 200 is handled, by whomever, or reported, and a store that hangs does not hold up the queue for
+// good.
 func TestLeaseTakenOver(t *testing.T) {
 	for name, test := range map[string]struct {
 		second webhook.Claim

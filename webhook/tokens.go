@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// SetTokens replaces the verification tokens, as when the token is rotated: first the old and the new one, then the new one
-// alone. It takes effect with the next delivery; one that is being read keeps the tokens with which it began. Wrong tokens
-// are a [*drift.ValidationError], and the ones before stay.
+// SetTokens replaces the verification tokens, as when the token is rotated: first the old and the new one, then the
+// new one alone. It takes effect with the next delivery; one that is being read keeps the tokens with which it began.
+// Wrong tokens are a [*drift.ValidationError], and the ones before stay.
 func (h *Handler) SetTokens(tokens []string) error {
 	if err := h.check("webhook.SetTokens", tokens); err != nil {
 		return err
@@ -55,8 +55,8 @@ func (h *Handler) credentials(header http.Header) *credentials {
 // wrongHeader reports whether the header alone is reason to refuse the request.
 func (c *credentials) wrongHeader() bool { return len(c.header) > 0 && !c.proved }
 
-// accept adds the token of the body and reports whether the delivery is authentic: there must be a token, and if there are
-// two, both must be right, and the same.
+// accept adds the token of the body and reports whether the delivery is authentic: there must be a token, and if
+// there are two, both must be right, and the same.
 func (c *credentials) accept(p *parts) bool {
 	if !p.hasToken {
 		return c.proved

@@ -63,7 +63,8 @@ func TestSetTokens(t *testing.T) {
 	t.Run("w9_in_the_middle_of_a_delivery", func(t *testing.T) {
 		h := newHandler(t)
 		r := request("")
-		r.Body, r.ContentLength = &onRead{func() { assert.NoError(t, h.SetTokens([]string{otherToken})) }, withToken(quoted(testToken))}, -1
+		replace := func() { assert.NoError(t, h.SetTokens([]string{otherToken})) }
+		r.Body, r.ContentLength = &onRead{do: replace, text: withToken(quoted(testToken))}, -1
 		assert.Equal(t, 200, send(h, r).StatusCode)
 		assert.Equal(t, 401, status(h, timeless))
 	})

@@ -3,8 +3,8 @@ package wire
 import "reflect"
 
 // UnmarshalKeep decodes one JSON value as UnmarshalObject does, but keeps what does not fit: such a value joins the
-// members that have no field, in the innermost object that has a place for them. So does the value of a second name that
-// lost against the field's own name. out may point to a value of any type.
+// members that have no field, in the innermost object that has a place for them. So does the value of a second name
+// that lost against the field's own name. out may point to a value of any type.
 func UnmarshalKeep(data []byte, out any) error {
 	dec, err := newDecoder(data)
 	defer dec.free()
