@@ -150,7 +150,9 @@ func anyTakes(functions []function, e Event) bool {
 
 // finish tells the store how a delivery went, and reports what failed, unless Shutdown has given the delivery up.
 func (h *Handler) finish(d *delivery, failure error) {
-	first := h.decide(d)
+	if failure == nil {
+		h.reportOutcome(d, nil) // the store may take long
+	}
 	ctx, cancel := bounded(d.ctx)
 	defer cancel()
 	var err error
@@ -159,21 +161,10 @@ func (h *Handler) finish(d *delivery, failure error) {
 	} else {
 		err = h.abandon(ctx, d)
 	}
-	if failure != nil && first {
-		h.report(ctx, d.event, failure)
-	}
+	h.reportOutcome(d, failure)
 	if err != nil {
 		h.report(ctx, d.event, err)
 	}
-}
-
-// decide reports whether it is the first to know how a delivery went.
-func (h *Handler) decide(d *delivery) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	first := !d.decided
-	d.decided = true
-	return first
 }
 
 // keep returns for how long an event is remembered. Without a time, two equal deliveries may be two events.
@@ -203,9 +194,42 @@ func (h *Handler) done(ctx context.Context, d *delivery, keep time.Duration) err
 }
 
 func (h *Handler) report(ctx context.Context, e Event, err error) {
-	if h.onError == nil {
-		return
+	h.mu.Lock()
+	ended := h.beginReport()
+	h.mu.Unlock()
+	h.tell(ctx, e, err, ended)
+}
+
+// reportOutcome reports a delivery unless it is known or reported already how it went.
+func (h *Handler) reportOutcome(d *delivery, err error) {
+	h.mu.Lock()
+	first := !d.decided
+	d.decided = true
+	ended := h.beginReport()
+	h.mu.Unlock()
+	if !first {
+		err = nil
 	}
-	defer func() { _ = recover() }()
-	h.onError(context.WithoutCancel(ctx), e, err)
+	h.tell(d.ctx, d.event, err, ended)
+}
+
+// beginReport notes a report that Shutdown must let end. The caller holds the mutex.
+func (h *Handler) beginReport() (ended chan struct{}) {
+	ended = make(chan struct{})
+	h.reports[ended] = true
+	return ended
+}
+
+// tell calls onError, if there is an error.
+func (h *Handler) tell(ctx context.Context, e Event, err error, ended chan struct{}) {
+	defer func() {
+		_ = recover()
+		h.mu.Lock()
+		delete(h.reports, ended)
+		h.mu.Unlock()
+		close(ended)
+	}()
+	if h.onError != nil && err != nil {
+		h.onError(context.WithoutCancel(ctx), e, err)
+	}
 }

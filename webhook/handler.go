@@ -18,8 +18,9 @@ type Handler struct {
 	functions []function              // it only grows
 	active    int                     // deliveries between enter and leave, those in the queue included
 	queue     []*delivery
-	running   map[*delivery]bool // deliveries that functions handle
-	working   int                // workers that run
+	running   map[*delivery]bool     // deliveries that functions handle
+	reports   map[chan struct{}]bool // calls of onError that run; each is closed at its end
+	working   int                    // workers that run
 	closed    bool
 	drained   chan struct{} // closed when Shutdown was called and active is 0
 
@@ -45,6 +46,7 @@ func NewHandler(tokens []string, opts ...Option) (*Handler, error) {
 		forStrangers: newRoom(roomForStrangers, c.maxBody),
 		known:        anyOf(tokens),
 		running:      map[*delivery]bool{},
+		reports:      map[chan struct{}]bool{},
 		drained:      make(chan struct{}),
 	}
 	h.base, h.stop = context.WithCancelCause(context.Background())

@@ -143,7 +143,8 @@ func WithWorkers(n int) Option {
 //   - the error of the event's function, or a [*PanicError];
 //   - a [*RefusedError] for a delivery that was refused. If it was not decoded, e is an [*UnknownEvent], whose Raw is the
 //     delivery without its token, or nil if the body is incomplete or not JSON;
-//   - [ErrShutdown] or [ErrInFlight] for one that was answered 200 and waited in the queue;
+//   - [ErrShutdown] for one that [Handler.Shutdown] gave up;
+//   - [ErrInFlight] for one whose lease expired in the queue while a redelivery is being handled;
 //   - an error of the [Dedup] store;
 //   - a [*drift.DecodeError] for data that are not an object, if no function takes the [*UnknownEvent]. The answer is 200
 //     then. Without WithOnError it is 500 if there is a function for the type.

@@ -114,9 +114,7 @@ func (h *Handler) handleQueued(d *delivery) {
 	defer h.leave()
 	defer h.untrack(d)
 	if handled, err := h.reclaim(d); handled || err != nil {
-		if h.decide(d) && err != nil {
-			h.report(d.ctx, d.event, err)
-		}
+		h.reportOutcome(d, err)
 		return
 	}
 	_ = h.handle(d) // which has reported it
@@ -144,7 +142,7 @@ const shutdownGrace = time.Second
 // When ctx ends first, the contexts of the functions that still run end. Shutdown waits up to a second for them and
 // returns the cause of ctx. By then the function of [WithOnError] has had each delivery that is not handled, with
 // [ErrShutdown] unless its own function failed in time: those in the queue, and those whose function still runs.
-// Whatever such a function returns later is not reported any more.
+// Whatever such a function returns later is not reported any more. Reports that are under way get five more seconds.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	defer h.stop(ErrShutdown)
 	drained := h.close()
@@ -189,8 +187,23 @@ func (h *Handler) giveUp(ctx context.Context, drained <-chan struct{}) {
 	case <-ctx.Done():
 	}
 	for _, d := range h.stillRunning() {
-		if h.decide(d) {
-			h.report(d.ctx, d.event, ErrShutdown)
+		h.reportOutcome(d, ErrShutdown)
+	}
+	h.awaitReports(ctx)
+}
+
+// awaitReports lets calls of onError end that other goroutines make.
+func (h *Handler) awaitReports(ctx context.Context) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	h.mu.Lock()
+	running := slices.Collect(maps.Keys(h.reports))
+	h.mu.Unlock()
+	for _, ended := range running {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

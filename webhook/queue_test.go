@@ -455,6 +455,45 @@ func TestDeliveriesAtShutdown(t *testing.T) {
 		})
 	})
 
+	t.Run("w3_a_report_that_takes_time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var reported atomic.Int64
+			h := newHandler(t, webhook.WithQueue(10), webhook.WithOnError(func(context.Context, webhook.Event, error) {
+				time.Sleep(3 * time.Second) // to put the event away
+				reported.Add(1)
+			}))
+			webhook.On(h, func(ctx context.Context, _ webhook.Event) error {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			})
+			require.Equal(t, 200, status(h, timed))
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, h.Shutdown(ctx), context.Canceled)
+			assert.Equal(t, int64(1), reported.Load())
+		})
+	})
+
+	t.Run("w3_a_failure_while_the_store_hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var f failures
+			h := newHandler(t, webhook.WithQueue(1), webhook.WithDedup(slowDone{webhook.NewMemoryDedup(0)}), f.option())
+			webhook.On(h, func(ctx context.Context, _ webhook.Event) error {
+				<-ctx.Done()
+				return errors.New("no")
+			})
+			require.Equal(t, 200, status(h, timed))
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, h.Shutdown(ctx), context.Canceled)
+			assert.Len(t, f.all(), 1)
+			time.Sleep(time.Minute)
+			assert.Len(t, f.all(), 1)
+		})
+	})
+
 	t.Run("w3_handled_while_the_store_hangs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var f failures
@@ -472,8 +511,13 @@ func TestDeliveriesAtShutdown(t *testing.T) {
 	})
 }
 
-// slowDone takes three seconds to mark a delivery as done.
+// slowDone takes three seconds to mark a delivery as done, or to release its claim.
 type slowDone struct{ *webhook.MemoryDedup }
+
+func (s slowDone) Abandon(ctx context.Context, key string) error {
+	time.Sleep(3 * time.Second)
+	return s.MemoryDedup.Abandon(ctx, key)
+}
 
 func (s slowDone) Done(ctx context.Context, key string, keep time.Duration) error {
 	time.Sleep(3 * time.Second)
