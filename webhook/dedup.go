@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Dedup remembers deliveries, so that each is handled once. An implementation must be safe for concurrent use, and in a store
-// that several processes share Claim must be atomic. A key is a SHA-256 in 64 hexadecimal digits, and holds nothing of a
-// delivery that can be read.
+// Dedup remembers deliveries, so that each is handled once. An implementation must be safe for concurrent use, and in
+// a store that several processes share Claim must be atomic. A key is a SHA-256 in 64 hexadecimal digits, and holds
+// nothing of a delivery that can be read.
 //
 // A delivery is claimed before it is handled, and marked as done only after that succeeded. So a crash in between loses
 // nothing: the claim ends with its lease, and the sender's next try is handled.
@@ -43,8 +43,8 @@ const DefaultDedupSize = 10_000
 // ErrDedupFull: as many deliveries are being handled as a [MemoryDedup] may remember.
 var ErrDedupFull = errors.New("webhook: too many deliveries are being handled")
 
-// MemoryDedup is a [Dedup] in the memory of one process, and of limited size: to make room it forgets those deliveries that
-// were done first. It never forgets one that is being handled. Make one with [NewMemoryDedup].
+// MemoryDedup is a [Dedup] in the memory of one process, and of limited size: to make room it forgets those
+// deliveries that were done first. It never forgets one that is being handled. Make one with [NewMemoryDedup].
 type MemoryDedup struct {
 	size int
 

@@ -4,31 +4,53 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 )
 
-// ErrShutdown is why a delivery that waited in the queue was not handled when the context of [Handler.Shutdown] ended, and
-// the cause for which the contexts of handlers end then.
+// ErrShutdown is why a delivery was not handled that came, waited in the queue or was being handled while
+// [Handler.Shutdown] ended the work. It is also the cause with which the contexts of functions end then.
 var ErrShutdown = errors.New("webhook: shut down before the delivery was handled")
 
-// ErrInFlight is why a delivery was not handled that had waited in the queue for longer than its lease: it came again meanwhile,
-// and that one is being handled, here or in another process that shares the store. If that one fails, nobody sends this one again.
-var ErrInFlight = errors.New("webhook: the lease ended in the queue, and the delivery that came again is being handled")
+// ErrInFlight is why a delivery was not handled while an equal one was, here or in another process that shares the
+// store. It was refused with 409, and may be another event, because it has no time; or it had waited in the queue for
+// longer than its lease, and was sent again meanwhile. If the other one fails, the sender may not send this one
+// again.
+var ErrInFlight = errors.New("webhook: an equal delivery is being handled")
 
 var (
 	errExited = errors.New("webhook: the handler ended its goroutine")
-	errUntold = errors.New("webhook: the data do not fit, and nobody is told")
+	errUntold = errors.New("the data do not fit, and nobody is told")
 )
 
-// PanicError is a handler, or a [Dedup] store, that panicked. Its text does not quote the value.
+// PanicError is a handler, or a [Dedup] store, that panicked. The value may hold anything, so no text shows it.
 type PanicError struct {
 	Value any
 	Stack []byte // as of debug.Stack
 }
 
-func (e *PanicError) Error() string { return "webhook: recovered from a panic" }
+const panicText = "webhook: recovered from a panic"
+
+func (e *PanicError) Error() string { return panicText }
+
+// Format writes the text for every verb.
+func (e PanicError) Format(f fmt.State, verb rune) {
+	text := panicText
+	if verb == 'q' {
+		text = strconv.Quote(text)
+	}
+	_, _ = io.WriteString(f, text)
+}
+
+// LogValue returns the text.
+func (e PanicError) LogValue() slog.Value { return slog.StringValue(panicText) }
+
+// MarshalText returns the text, also for JSON.
+func (e PanicError) MarshalText() ([]byte, error) { return []byte(panicText), nil }
 
 // Unwrap returns the value where it is an error.
 func (e *PanicError) Unwrap() error {
@@ -40,15 +62,16 @@ func (e *PanicError) Unwrap() error {
 type delivery struct {
 	event   Event
 	key     string
-	ctx     context.Context // of a delivery in the queue
+	ctx     context.Context // of the request; in the queue its values alone
 	claimed time.Time
+	decided bool // it is known, or reported, how it went; guarded by the handler's mutex
 }
 
 // bookkeeping bounds each call of the store, since no other context does.
 const bookkeeping = 5 * time.Second
 
-// bounded returns the context for the store. A sender that hangs up does not end it: what is half written would keep the next
-// try away.
+// bounded returns the context for the store. A sender that hangs up does not end it: what is half written would keep
+// the next try away.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
 }
@@ -63,8 +86,8 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-func (h *Handler) claim(ctx context.Context, d *delivery) (claim Claim, err error) {
-	ctx, cancel := bounded(ctx)
+func (h *Handler) claim(d *delivery) (claim Claim, err error) {
+	ctx, cancel := bounded(d.ctx)
 	defer cancel()
 	d.claimed = time.Now()
 	err = guard(func() (err error) {
@@ -72,7 +95,7 @@ func (h *Handler) claim(ctx context.Context, d *delivery) (claim Claim, err erro
 		return err
 	})
 	if err == nil && (claim < Claimed || claim > Handled) {
-		err = fmt.Errorf("the store returned %d, which is no Claim", claim)
+		err = fmt.Errorf("the store returned %d, which is not a Claim", claim)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("webhook: claiming a delivery: %w", err)
@@ -80,12 +103,12 @@ func (h *Handler) claim(ctx context.Context, d *delivery) (claim Claim, err erro
 	return claim, nil
 }
 
-// handle calls the functions for the event, and tells the store how it went.
-func (h *Handler) handle(ctx context.Context, d *delivery) (err error) {
-	err = errExited // stays where a function ends the goroutine
-	defer func() { h.settle(ctx, d, err) }()
+// handle calls the functions for the event.
+func (h *Handler) handle(d *delivery) (err error) {
+	err = errExited // stays if a function ends the goroutine
+	defer func() { h.finish(d, err) }()
 
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(d.ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(h.base, func() { cancel(context.Cause(h.base)) })()
 	return guard(func() error { return h.call(ctx, d.event) })
@@ -107,7 +130,8 @@ func (h *Handler) call(ctx context.Context, e Event) error {
 	return h.misfit(ctx, e, functions)
 }
 
-// misfit tells of data that do not fit, if nothing has taken them. Where nobody can be told, a function misses an event.
+// misfit reports data that do not fit, if no function has taken them. Without WithOnError a function would miss an
+// event.
 func (h *Handler) misfit(ctx context.Context, e Event, functions []function) error {
 	unknown, ok := e.(*UnknownEvent)
 	switch {
@@ -124,8 +148,12 @@ func anyTakes(functions []function, e Event) bool {
 	return slices.ContainsFunc(functions, func(f function) bool { return f.takes(e) })
 }
 
-func (h *Handler) settle(ctx context.Context, d *delivery, failure error) {
-	ctx, cancel := bounded(ctx)
+// finish tells the store how a delivery went, and reports what failed, unless Shutdown has given the delivery up.
+func (h *Handler) finish(d *delivery, failure error) {
+	if failure == nil {
+		h.reportOutcome(d, nil) // the store may take long
+	}
+	ctx, cancel := bounded(d.ctx)
 	defer cancel()
 	var err error
 	if keep := h.keep(d.event); failure == nil && keep > 0 {
@@ -133,15 +161,13 @@ func (h *Handler) settle(ctx context.Context, d *delivery, failure error) {
 	} else {
 		err = h.abandon(ctx, d)
 	}
-	if failure != nil {
-		h.report(ctx, d.event, failure)
-	}
+	h.reportOutcome(d, failure)
 	if err != nil {
 		h.report(ctx, d.event, err)
 	}
 }
 
-// keep returns for how long an event is remembered. Without a time two equal deliveries can tell of two events.
+// keep returns for how long an event is remembered. Without a time, two equal deliveries may be two events.
 func (h *Handler) keep(e Event) time.Duration {
 	if e.OccurredAt().IsZero() {
 		return 0
@@ -168,9 +194,42 @@ func (h *Handler) done(ctx context.Context, d *delivery, keep time.Duration) err
 }
 
 func (h *Handler) report(ctx context.Context, e Event, err error) {
-	if h.onError == nil {
-		return
+	h.mu.Lock()
+	ended := h.beginReport()
+	h.mu.Unlock()
+	h.tell(ctx, e, err, ended)
+}
+
+// reportOutcome reports a delivery unless it is known or reported already how it went.
+func (h *Handler) reportOutcome(d *delivery, err error) {
+	h.mu.Lock()
+	first := !d.decided
+	d.decided = true
+	ended := h.beginReport()
+	h.mu.Unlock()
+	if !first {
+		err = nil
 	}
-	defer func() { _ = recover() }()
-	h.onError(context.WithoutCancel(ctx), e, err)
+	h.tell(d.ctx, d.event, err, ended)
+}
+
+// beginReport notes a report that Shutdown must let end. The caller holds the mutex.
+func (h *Handler) beginReport() (ended chan struct{}) {
+	ended = make(chan struct{})
+	h.reports[ended] = true
+	return ended
+}
+
+// tell calls onError, if there is an error.
+func (h *Handler) tell(ctx context.Context, e Event, err error, ended chan struct{}) {
+	defer func() {
+		_ = recover()
+		h.mu.Lock()
+		delete(h.reports, ended)
+		h.mu.Unlock()
+		close(ended)
+	}()
+	if h.onError != nil && err != nil {
+		h.onError(context.WithoutCancel(ctx), e, err)
+	}
 }

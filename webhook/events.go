@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -80,42 +81,43 @@ type Event interface {
 	// EventOrgID returns the organization that the event belongs to: of an app that several use, the one to act for.
 	EventOrgID() drift.OrgID
 
-	// OccurredAt returns when it happened, by the clock of Drift and in UTC, or the zero time where the event does not tell.
+	// OccurredAt returns when it happened, by the clock of Drift and in UTC, or the zero time where the event does
+	// not tell.
 	OccurredAt() time.Time
 
-	event()
+	fill(p *parts) error
 }
 
-// Parse returns the event of one delivery, or of what [json.Marshal] made of an event. It reads strictly: what is no JSON
-// object with a type, is not valid UTF-8 or has a name twice is a [*drift.DecodeError]. It does not look at the token, which
-// the event does not hold either.
+// Parse returns the event of one delivery, or of what [json.Marshal] made of an event. It reads strictly: it refuses
+// with a [*drift.DecodeError] anything but a JSON object with a type, bytes that are not UTF-8, and a name that comes
+// twice in one object, whatever its case. It does not look at the token, which the event does not hold either.
+//
+// A field whose value does not fit is zero, and its value is in Extra. If the data are not an object at all, the
+// event is an [*UnknownEvent].
 func Parse(body []byte) (Event, error) {
-	e, err := readEnvelope(body)
+	p, err := readTyped(body)
 	if err != nil {
-		return nil, &drift.DecodeError{Operation: "webhook.Parse", Err: err}
+		return nil, decodeError("webhook.Parse", err)
 	}
-	return decode(e), nil
+	return p.event(), nil
 }
 
-// decode makes an UnknownEvent of what does not fit: Drift may change an event, and to refuse it would help nobody.
-func decode(e envelope) Event {
-	unknown := &UnknownEvent{Type: e.eventType, Raw: e.raw}
-	var org struct {
-		OrgID drift.OrgID `json:"orgId"`
-	}
-	if wire.Unmarshal(e.raw, &org) == nil {
-		unknown.OrgID = org.OrgID
-	}
-	create, ok := newEvent[e.eventType]
+// event returns an UnknownEvent for data that do not fit: Drift may change an event, and refusing it would help no one.
+func (p *parts) event() Event {
+	create, ok := newEvent[p.eventType]
 	if !ok {
-		return unknown
+		return p.unknown(nil)
 	}
 	event := create()
-	if err := wire.Unmarshal(e.raw, event); err != nil {
-		unknown.Err = decodeError(string(e.eventType), err)
-		return unknown
+	if err := event.fill(p); err != nil {
+		return p.unknown(decodeError(string(p.eventType), err))
 	}
 	return event
+}
+
+func (p *parts) unknown(err error) *UnknownEvent {
+	org, _ := p.org()
+	return &UnknownEvent{Type: p.eventType, OrgID: org, Raw: p.raw, Err: err}
 }
 
 func decodeError(operation string, err error) error {
@@ -142,19 +144,26 @@ func (d *Delivery[D]) EventType() EventType { return d.Type }
 // EventOrgID returns the OrgID.
 func (d *Delivery[D]) EventOrgID() drift.OrgID { return d.OrgID }
 
-func (d *Delivery[D]) event() {}
+func (d *Delivery[D]) fill(p *parts) error {
+	*d = Delivery[D]{Type: p.eventType, Extra: p.extra()}
+	d.OrgID, _ = p.org()
+	if p.data.value == nil {
+		return nil
+	}
+	return wire.Below("/data", p.data.value.DecodeKeep(&d.Data))
+}
 
 // UnmarshalJSON decodes a delivery as Drift sends it, or as MarshalJSON wrote it.
 func (d *Delivery[D]) UnmarshalJSON(data []byte) error {
-	var fields deliveryFields
-	if err := unmarshal(data, &fields); err != nil {
-		return err
-	}
-	*d = Delivery[D]{Type: fields.Type, OrgID: fields.OrgID, Extra: withoutToken(fields.Extra)}
-	if fields.Data == nil {
+	if string(data) == "null" {
+		*d = Delivery[D]{}
 		return nil
 	}
-	return wire.Below("/data", wire.Unmarshal(fields.Data, &d.Data))
+	p, err := readParts(data)
+	if err != nil {
+		return err
+	}
+	return d.fill(p)
 }
 
 // MarshalJSON encodes the delivery with Drift's names and units, Extra included, and without a token.
@@ -173,19 +182,7 @@ type deliveryFields struct {
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-func withoutToken(extra map[string]json.RawMessage) map[string]json.RawMessage {
-	for name := range extra {
-		if wire.Fold(name) == "token" {
-			delete(extra, name)
-		}
-	}
-	if len(extra) == 0 {
-		return nil
-	}
-	return extra
-}
-
-// UnknownEvent is an event of a type that this package does not know, or one whose data do not have the shape that it knows.
+// UnknownEvent is an event of a type that this package does not know, or one whose data are not an object.
 type UnknownEvent struct {
 	Type  EventType
 	OrgID drift.OrgID     // 0 where it does not fit
@@ -202,20 +199,22 @@ func (e *UnknownEvent) EventOrgID() drift.OrgID { return e.OrgID }
 // OccurredAt returns the zero time.
 func (e *UnknownEvent) OccurredAt() time.Time { return time.Time{} }
 
-func (e *UnknownEvent) event() {}
+func (e *UnknownEvent) fill(p *parts) error {
+	*e = *p.unknown(nil)
+	if _, fits := p.org(); !fits {
+		return &wire.Error{Path: "/orgId", Reason: wire.ErrInteger}
+	}
+	return nil
+}
 
 // UnmarshalJSON decodes any delivery.
 func (e *UnknownEvent) UnmarshalJSON(data []byte) error {
-	envelope, err := readEnvelope(data)
+	p, err := readTyped(data)
 	if err != nil {
 		return err
 	}
-	var fields deliveryFields
-	if err := unmarshal(envelope.raw, &fields); err != nil {
-		return err
-	}
-	*e = UnknownEvent{Type: fields.Type, OrgID: fields.OrgID, Raw: envelope.raw}
-	return nil
+	p.raw = bytes.Clone(p.raw)
+	return e.fill(p)
 }
 
 // MarshalJSON returns Raw, or, where there is none, a delivery without data.
@@ -256,8 +255,8 @@ type NewConversation struct{ Delivery[Conversation] }
 // OccurredAt returns the conversation's CreatedAt.
 func (e *NewConversation) OccurredAt() time.Time { return e.Data.CreatedAt }
 
-// ConversationPush tells that a conversation is ready to be copied elsewhere, since nobody wrote for a while or a user asked
-// for it.
+// ConversationPush tells that a conversation is ready to be copied elsewhere, since nobody wrote for a while or a
+// user asked for it.
 type ConversationPush struct {
 	Delivery[ConversationReference]
 }
@@ -291,8 +290,8 @@ type ConversationParticipantRemoved struct{ Delivery[ParticipantsRemoved] }
 // OccurredAt returns ChangedAt.
 func (e *ConversationParticipantRemoved) OccurredAt() time.Time { return e.Data.ChangedAt }
 
-// ConversationStatusUpdated tells the new status of a conversation. Drift phases it out in favour of [ConversationInactive]
-// and [ConversationPush]. It comes under either of two types.
+// ConversationStatusUpdated tells the new status of a conversation. Drift phases it out in favour of
+// [ConversationInactive] and [ConversationPush]. It comes under either of two types.
 type ConversationStatusUpdated struct{ Delivery[StatusChange] }
 
 // OccurredAt returns ChangedAt.
@@ -301,7 +300,8 @@ func (e *ConversationStatusUpdated) OccurredAt() time.Time { return e.Data.Chang
 // ButtonClicked is a click on a button of a message.
 type ButtonClicked struct{ Delivery[Message] }
 
-// OccurredAt returns the zero time: the message's CreatedAt may be that of the message with the button, not of the click.
+// OccurredAt returns the zero time: the message's CreatedAt may be that of the message with the button, not of the
+// click.
 func (e *ButtonClicked) OccurredAt() time.Time { return time.Time{} }
 
 // ButtonAction is the older form of [ButtonClicked].

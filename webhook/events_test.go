@@ -175,7 +175,9 @@ func TestParseReadsValuesTolerantly(t *testing.T) {
 	assert.Equal(t, webhook.MeetingEventTypeRescheduled, meeting.EventType)
 
 	change := parse[*webhook.ContactUpdated](t, string(golden(t, "contact_updated"))).Data.Diff[2]
-	assert.Equal(t, webhook.AttributeChange{Name: "attributes.seats", Previous: json.RawMessage("9007199254740993"), Updated: json.RawMessage("12")}, change)
+	assert.Equal(t, "attributes.seats", change.Name)
+	assert.Equal(t, json.RawMessage("9007199254740993"), change.Previous)
+	assert.Equal(t, json.RawMessage("12"), change.Updated)
 
 	contact := parse[*webhook.ContactIdentified](t, `{"type":"contact_identified","data":{"id":7,"relatedPlaybookId":null,"attributes":{"seats":"12"}}}`).Data
 	seats, ok := contact.Attributes.Int64("seats")
@@ -216,10 +218,9 @@ func TestNoData(t *testing.T) {
 
 func TestDataThatDoNotFit(t *testing.T) {
 	for name, test := range map[string]struct{ delivery, path string }{
-		"id":      {`{"type":"new_message","orgId":123,"data":{"id":"mark-secret"}}`, "/data/id"},
-		"instant": {`{"type":"new_message","orgId":123,"data":{"createdAt":"mark-secret"}}`, "/data/createdAt"},
-		"list":    {`{"type":"new_message","orgId":123,"data":["mark-secret"]}`, "/data"},
-		"text":    {`{"type":"new_message","orgId":123,"data":"mark-secret"}`, "/data"},
+		"list":   {`{"type":"new_message","orgId":123,"data":["mark-secret"]}`, "/data"},
+		"text":   {`{"type":"new_message","orgId":123,"data":"mark-secret"}`, "/data"},
+		"number": {`{"type":"new_message","orgId":123,"data":7}`, "/data"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := parse[*webhook.UnknownEvent](t, test.delivery)
@@ -233,7 +234,7 @@ func TestDataThatDoNotFit(t *testing.T) {
 			assert.NotContains(t, fmt.Sprintf("%v %+v %q", e.Err, e.Err, e.Err), "mark-")
 		})
 	}
-	e := parse[*webhook.UnknownEvent](t, `{"type":"new_message","orgId":"acme","data":{}}`)
+	e := parse[*webhook.UnknownEvent](t, `{"type":"new_message","orgId":"acme","data":7}`)
 	assert.Zero(t, e.OrgID)
 	require.Error(t, e.Err)
 }
@@ -262,9 +263,8 @@ var brokenDeliveries = map[string]string{
 	"name twice, escaped":     `{"type":"new_message","data":{"id":1,"\u0069d":2}}`,
 	"name twice, deep":        `{"type":"something_new","data":{"a":[{"b":1,"b":2}]}}`,
 	"invalid UTF-8":           "{\"type\":\"new_message\",\"data\":{\"body\":\"mark-secret\xff\"}}",
-	"half a surrogate":        `{"type":"new_message","data":{"body":"\ud83d"}}`,
 	"invalid UTF-8 in a name": "{\"type\":\"new_message\",\"data\":{\"\xff\":1}}",
-	"byte order mark":         "\ufeff" + `{"type":"new_message"}`,
+	"two byte order marks":    "\ufeff\ufeff" + `{"type":"new_message"}`,
 }
 
 func TestParseIsStrict(t *testing.T) {

@@ -2,29 +2,25 @@ package webhook
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
-	"io"
-	"log/slog"
-	"mime"
 	"net/http"
-	"os"
-	"strings"
 	"sync"
-	"time"
 )
 
 // Handler receives deliveries. It is safe for concurrent use.
 type Handler struct {
 	config
-	known func(token string) bool // a function, so that not even hashes of tokens are printed
+	forKnown, forStrangers *room // for bodies
+	strangers              strangers
 
 	mu        sync.Mutex
-	functions []function // it only grows
-	active    int        // deliveries between enter and leave, those in the queue included
+	known     func(token string) bool // a function, so that not even hashes of tokens are printed
+	functions []function              // it only grows
+	active    int                     // deliveries between enter and leave, those in the queue included
 	queue     []*delivery
-	working   int // workers that run
+	running   map[*delivery]bool     // deliveries that functions handle
+	reports   map[chan struct{}]bool // calls of onError that run; each is closed at its end
+	working   int                    // workers that run
 	closed    bool
 	drained   chan struct{} // closed when Shutdown was called and active is 0
 
@@ -32,8 +28,8 @@ type Handler struct {
 	stop context.CancelCauseFunc
 }
 
-// NewHandler returns a handler for the deliveries of one app. tokens are its verification tokens: one, or, while the token is
-// being replaced, the old and the new one. Wrong tokens and options are a [*drift.ValidationError].
+// NewHandler returns a handler for the deliveries of one app. tokens are its verification tokens: one, or, while the
+// token is being replaced, the old and the new one. Wrong tokens and options are a [*drift.ValidationError].
 //
 // Register functions with [On] before serving.
 func NewHandler(tokens []string, opts ...Option) (*Handler, error) {
@@ -41,28 +37,20 @@ func NewHandler(tokens []string, opts ...Option) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.check(tokens); err != nil {
+	if err := c.check("webhook.NewHandler", tokens); err != nil {
 		return nil, err
 	}
-	h := &Handler{config: *c, known: anyOf(tokens), drained: make(chan struct{})}
+	h := &Handler{
+		config:       *c,
+		forKnown:     newRoom(roomForKnown, c.maxBody),
+		forStrangers: newRoom(roomForStrangers, c.maxBody),
+		known:        anyOf(tokens),
+		running:      map[*delivery]bool{},
+		reports:      map[chan struct{}]bool{},
+		drained:      make(chan struct{}),
+	}
 	h.base, h.stop = context.WithCancelCause(context.Background())
 	return h, nil
-}
-
-// anyOf compares hashes, which all have one length, and compares all of them, so that the time it takes tells nothing.
-func anyOf(tokens []string) func(string) bool {
-	hashes := make([][sha256.Size]byte, len(tokens))
-	for i, token := range tokens {
-		hashes[i] = sha256.Sum256([]byte(token))
-	}
-	return func(token string) bool {
-		hash := sha256.Sum256([]byte(token))
-		found := 0
-		for i := range hashes {
-			found |= subtle.ConstantTimeCompare(hash[:], hashes[i][:])
-		}
-		return found == 1
-	}
 }
 
 // function is what On was given.
@@ -75,12 +63,13 @@ type function struct {
 //
 //	webhook.On(handler, func(ctx context.Context, e *webhook.NewMessage) error { … })
 //
-// With [Event] itself f is called for every event, whatever its type. Several functions for one event are called in the order
-// in which they were registered, up to the first error. The answer is then 500; if the sender tries again, which is not
-// documented, all are called again. A function that is registered while deliveries come in takes part from the next one on. An
-// event for which there is none is answered 200.
+// With [Event] itself f is called for every event, whatever its type. Several functions for one event are called in
+// the order in which they were registered, up to the first error. The answer is then 500; if the sender tries again,
+// which is not documented, all are called again. A function that is registered while deliveries come in takes part
+// from the next one on. An event for which there is none is answered 200.
 //
-// The context is the request's; with [WithQueue] it has the values of the request, and ends only with [Handler.Shutdown].
+// The context is the request's; with [WithQueue] it has the values of the request, and ends only with
+// [Handler.Shutdown].
 func On[E Event](h *Handler, f func(ctx context.Context, e E) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -90,178 +79,101 @@ func On[E Event](h *Handler, f func(ctx context.Context, e E) error) {
 	})
 }
 
-// answer is a status, and why it is that one, for the log.
-type answer struct {
-	status int
-	reason string
-	event  EventType
-}
-
 // ServeHTTP answers one delivery; the documentation of the package lists the answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := h.serve(w, r)
-	switch a.status {
-	case http.StatusMethodNotAllowed:
-		w.Header().Set("Allow", http.MethodPost)
-	case http.StatusConflict, http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", retryAfter)
-	}
-	h.log(r.Context(), a)
-	if a.status == http.StatusOK {
-		w.WriteHeader(a.status)
-		return
-	}
-	http.Error(w, http.StatusText(a.status), a.status) // the reason is nobody's business but the log's
+	c := h.credentials(r.Header)
+	a := h.serve(w, r, c)
+	a.proved = c.proved
+	h.note(r.Context(), a)
+	a.write(w)
 }
 
-const retryAfter = "5" // seconds
-
-func (h *Handler) log(ctx context.Context, a answer) {
-	if h.logger == nil {
-		return
-	}
-	event := "unknown"
-	if a.event.IsKnown() {
-		event = string(a.event)
-	}
-	h.logger.LogAttrs(ctx, slog.LevelDebug, "drift webhook", slog.Int("status", a.status), slog.String("event", event), slog.String("reason", a.reason))
-}
-
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request) answer {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c *credentials) answer {
 	unlimited := h.limitReading(w, r)
-	if a, ok := h.examine(r); !ok {
+	if status, err := h.examine(r, c); err != nil {
+		return refuse(status, err)
+	}
+	p, a := h.receive(w, r, c)
+	if a.status != 0 {
+		a.event = p.unknown(a.refused)
 		return a
 	}
-	source := r.Body
-	if source == nil { // of a request that no server read
-		source = http.NoBody
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, source, h.maxBody))
-	if err != nil {
-		return unreadable(err)
-	}
 	unlimited()
-	envelope, err := readEnvelope(body)
-	switch {
-	case !h.authentic(r.Header, envelope):
-		return answer{status: http.StatusUnauthorized, reason: "the token in the body is missing or wrong"}
-	case err != nil:
-		return answer{status: http.StatusBadRequest, reason: err.Error()}
-	}
-	a := h.deliver(r.Context(), envelope)
-	a.event = envelope.eventType
-	return a
+	return h.deliver(r.Context(), p)
 }
 
 // examine looks at everything but the body.
-func (h *Handler) examine(r *http.Request) (answer, bool) {
+func (h *Handler) examine(r *http.Request, c *credentials) (status int, err error) {
 	switch {
 	case r.Method != http.MethodPost:
-		return answer{status: http.StatusMethodNotAllowed, reason: "not a POST"}, false
+		return http.StatusMethodNotAllowed, errors.New("not a POST")
 	case r.ContentLength > h.maxBody:
-		return answer{status: http.StatusRequestEntityTooLarge, reason: "Content-Length is too large"}, false
-	case len(r.Header.Values(tokenHeader)) > 0 && !h.authenticHeader(r.Header):
-		return answer{status: http.StatusUnauthorized, reason: "the token in the header is wrong"}, false
+		return http.StatusRequestEntityTooLarge, errors.New("Content-Length is too large")
+	case c.wrongHeader():
+		return http.StatusUnauthorized, errors.New("the token in the header is wrong")
+	case h.headerRequired && !c.proved:
+		return http.StatusUnauthorized, errors.New("there is no token in the header")
 	case !isJSON(r.Header):
-		return answer{status: http.StatusUnsupportedMediaType, reason: "not plain JSON in UTF-8"}, false
+		return http.StatusUnsupportedMediaType, errors.New("not plain JSON in UTF-8")
 	}
-	return answer{}, true
+	return 0, nil
 }
 
-const tokenHeader = "X-Verification-Token"
-
-func (h *Handler) authenticHeader(header http.Header) bool {
-	values := header.Values(tokenHeader)
-	return len(values) == 1 && h.known(values[0])
-}
-
-// authentic looks at the tokens after the body is there: one must be, and where both are, both must be right, and the same.
-func (h *Handler) authentic(header http.Header, e envelope) bool {
-	switch values := header.Values(tokenHeader); {
-	case !e.hasToken:
-		return h.authenticHeader(header)
-	case len(values) == 0:
-		return h.known(e.token)
-	default:
-		return h.known(e.token) && h.authenticHeader(header) && e.token == values[0] // both are known, so nothing is given away
+// receive reads the body and checks what it says. Its answer has no status if there is nothing to refuse. The parts
+// of a refused delivery are those that came.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, c *credentials) (*parts, answer) {
+	room := h.forStrangers
+	if c.proved {
+		room = h.forKnown
 	}
-}
-
-// isJSON takes a delivery without a media type for JSON: it is not documented which one Drift sends.
-func isJSON(header http.Header) bool {
-	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return false
-	}
-	contentType := header.Get("Content-Type")
-	if contentType == "" {
-		return true
-	}
-	mediaType, parameters, err := mime.ParseMediaType(contentType)
-	if err != nil || mediaType != "application/json" && !(strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json")) {
-		return false
-	}
-	charset, ok := parameters["charset"]
-	return !ok || strings.EqualFold(charset, "utf-8")
-}
-
-// limitReading sets a deadline for the body. It holds for a refused body too, which the server reads to find the next request.
-// After a body that was read it must be lifted, or it would end the request's context while the delivery is being handled.
-func (h *Handler) limitReading(w http.ResponseWriter, r *http.Request) (unlimited func()) {
-	timeout := h.bodyTimeout(r)
-	if timeout == 0 {
-		return func() {}
-	}
-	controller := http.NewResponseController(w)
-	if controller.SetReadDeadline(time.Now().Add(timeout)) != nil {
-		return func() {}
-	}
-	return func() { _ = controller.SetReadDeadline(time.Time{}) }
-}
-
-// bodyTimeout is 0 where the server has a timeout of its own.
-func (h *Handler) bodyTimeout(r *http.Request) time.Duration {
-	if h.readTimeout > 0 {
-		return h.readTimeout
-	}
-	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.ReadTimeout > 0 {
-		return 0
-	}
-	return DefaultReadTimeout
-}
-
-func unreadable(err error) answer {
-	var tooLarge *http.MaxBytesError
+	body, done, readErr := h.readBody(w, r, room)
+	defer done()
+	p, err := readTyped(body)
+	authentic := c.accept(p)
 	switch {
-	case errors.As(err, &tooLarge):
-		return answer{status: http.StatusRequestEntityTooLarge, reason: "the body is too long"}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return answer{status: http.StatusRequestTimeout, reason: "the body did not come in time"}
-	default:
-		return answer{status: http.StatusBadRequest, reason: "the body broke off"}
+	case readErr != nil:
+		return p, refuseBody(readErr)
+	case !authentic:
+		return p, refuse(http.StatusUnauthorized, errors.New("the token in the body is missing or wrong"))
+	case err != nil:
+		a := refuse(http.StatusBadRequest, decodeError("webhook", err))
+		a.reason = err.Error()
+		return p, a
 	}
+	return p, answer{}
 }
 
-func (h *Handler) deliver(ctx context.Context, e envelope) answer {
+func (h *Handler) deliver(ctx context.Context, p *parts) answer {
+	d := &delivery{event: p.event(), key: p.key(), ctx: ctx}
+	a := h.answerTo(d)
+	a.event = d.event
+	return a
+}
+
+func (h *Handler) answerTo(d *delivery) answer {
 	if !h.enter() {
-		return answer{status: http.StatusServiceUnavailable, reason: "shutting down"}
+		return refuse(http.StatusServiceUnavailable, ErrShutdown)
 	}
 	defer h.leave()
-	d := &delivery{event: decode(e), key: e.key()}
-	claim, err := h.claim(ctx, d)
+	claim, err := h.claim(d)
 	switch {
 	case err != nil:
-		h.report(ctx, d.event, err)
+		h.report(d.ctx, d.event, err)
 		return answer{status: http.StatusServiceUnavailable, reason: "the store of duplicates failed"}
 	case claim == Handled:
 		return answer{status: http.StatusOK, reason: "handled before"}
+	case claim == InFlight && d.event.OccurredAt().IsZero(): // perhaps another event
+		return refuse(http.StatusConflict, ErrInFlight)
 	case claim == InFlight:
 		return answer{status: http.StatusConflict, reason: "being handled"}
 	case h.queueSize > 0:
-		return h.enqueue(ctx, d)
+		return h.enqueue(d)
 	}
-	switch err := h.handle(ctx, d); {
+	h.track(d)
+	defer h.untrack(d)
+	switch err := h.handle(d); {
 	case errors.Is(err, errUntold):
-		return answer{status: http.StatusInternalServerError, reason: "the data do not fit, and nobody is told"}
+		return answer{status: http.StatusInternalServerError, reason: errUntold.Error()}
 	case err != nil:
 		return answer{status: http.StatusInternalServerError, reason: "the handler failed"}
 	}

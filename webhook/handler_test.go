@@ -97,7 +97,7 @@ func TestMediaTypes(t *testing.T) {
 		"application/vnd.drift+json":           200,
 		"application/json; charset=iso-8859-1": 415,
 		"text/plain":                           415,
-		"text/json":                            415,
+		"text/xml":                             415,
 		"application/x-www-form-urlencoded":    415,
 		"multipart/form-data; boundary=x":      415,
 		"application/jsonp":                    415,
@@ -125,7 +125,8 @@ func TestOrderOfChecks(t *testing.T) {
 		"the media type before the body":     {request(`[]`, "Content-Type", "text/plain"), 415},
 		"the token in the body before JSON":  {request(`{"type":"a","data":{"b":1,"b":2}}`, "X-Verification-Token", ""), 401},
 		"JSON after the token in the body":   {request(`{"token":"`+testToken+`","type":"a","data":{"b":1,"b":2}}`, "X-Verification-Token", ""), 400},
-		"JSON before a token that is behind": {request(`{"type":"a","data":{"b":1,"b":2},"token":"`+testToken+`"}`, "X-Verification-Token", ""), 401},
+		"JSON after a token that is behind":  {request(`{"type":"a","data":{"b":1,"b":2},"token":"`+testToken+`"}`, "X-Verification-Token", ""), 400},
+		"broken before the token":            {request(`{"type":"a","data":{"b":tru},"token":"`+testToken+`"}`, "X-Verification-Token", ""), 401},
 		"JSON after the token in the header": {request(`{"type":"a","data":{"b":1,"b":2}}`), 400},
 		"a wrong token in a broken body":     {request(`{"token":"` + otherToken + `",`), 401},
 	} {
@@ -258,7 +259,7 @@ func TestContextOfOnError(t *testing.T) {
 }
 
 func TestMisfitWithoutHandlerIsReported(t *testing.T) {
-	const misfit = `{"type":"new_message","orgId":123,"data":{"id":"acme"}}`
+	const misfit = `{"type":"new_message","orgId":123,"data":["acme"]}`
 	var f failures
 	h := newHandler(t, f.option())
 	webhook.On(h, func(context.Context, *webhook.NewMessage) error { return errors.New("not called") })
@@ -280,7 +281,7 @@ func TestMisfitWithoutHandlerIsReported(t *testing.T) {
 
 // Where nobody would be told, the sender is: it may try again when the program knows the new shape.
 func TestMisfitThatNobodySees(t *testing.T) {
-	const misfit = `{"type":"new_message","orgId":123,"data":{"id":"mark-secret"}}`
+	const misfit = `{"type":"new_message","orgId":123,"data":["mark-secret"]}`
 	var log bytes.Buffer
 	h := newHandler(t, webhook.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	webhook.On(h, func(context.Context, *webhook.NewMessage) error { return errors.New("not called") })
@@ -290,7 +291,7 @@ func TestMisfitThatNobodySees(t *testing.T) {
 	assert.Contains(t, log.String(), `status=500 event=new_message reason="the data do not fit, and nobody is told"`)
 	assert.NotContains(t, log.String(), "mark-")
 	assert.Equal(t, 200, status(h, `{"type":"something_new"}`), "there is nothing that would not fit")
-	assert.Equal(t, 200, status(h, `{"type":"new_conversation","data":{"id":"x"}}`), "no function misses it")
+	assert.Equal(t, 200, status(h, `{"type":"new_conversation","data":"x"}`), "no function misses it")
 
 	var answer error
 	webhook.On(h, func(context.Context, *webhook.UnknownEvent) error { return answer })
@@ -339,7 +340,7 @@ func TestLogger(t *testing.T) {
 	send(h, request(`{}`, "X-Verification-Token", "mark-secret"))
 	send(h, request(`{}`, "Content-Type", "mark-secret"))
 	send(h, httptest.NewRequest("MARK-SECRET", "/?mark-secret", nil))
-	assert.Equal(t, 7, strings.Count(log.String(), "\n"))
+	assert.Equal(t, 8, strings.Count(log.String(), "\n"), "an answer each, and one warning")
 	assert.NotContains(t, strings.ToLower(log.String()), "mark-")
 	assert.Contains(t, log.String(), `level=DEBUG msg="drift webhook" status=200 event=conversation_manual_push reason=handled`)
 	assert.Contains(t, log.String(), `status=401 event=unknown reason="the token in the header is wrong"`)

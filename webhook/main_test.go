@@ -99,6 +99,14 @@ func (f *failures) all() []error {
 	return slices.Clone(f.errs)
 }
 
+// requireRefused fails unless an error says that a delivery was refused with a status.
+func requireRefused(t testing.TB, err error, status int) {
+	t.Helper()
+	var refused *webhook.RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, status, refused.StatusCode)
+}
+
 // numbered is a delivery of its own for every n, with a time.
 func numbered(n int) string {
 	return fmt.Sprintf(`{"type":"conversation_inactive","orgId":123,"data":{"conversationId":%d,"lastUpdated":1767225600123}}`, n)

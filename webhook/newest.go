@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Newest tells events that are older than one that came before, since deliveries can overtake each other. K is what the events
-// are about, such as [drift.ConversationID]. The zero value is ready, and safe for concurrent use.
+// Newest tells events that are older than one that came before, since deliveries can overtake each other. K is what
+// the events are about, such as [drift.ConversationID]. The zero value is ready, and safe for concurrent use.
 //
 //	var newest webhook.Newest[drift.ContactID]
 //
@@ -18,8 +18,8 @@ import (
 //		…
 //	})
 //
-// It keeps the [NewestSize] keys that were accepted last, in the memory of one process. Where the state is in a database, keep
-// the time there instead, beside it, and compare in the same transaction.
+// It keeps the [NewestSize] keys that were accepted last, in the memory of one process. Where the state is in a
+// database, keep the time there instead, beside it, and compare in the same transaction.
 type Newest[K comparable] struct {
 	mu     sync.Mutex
 	latest recent[K, time.Time]
@@ -28,8 +28,8 @@ type Newest[K comparable] struct {
 // NewestSize is how many keys a [Newest] keeps.
 const NewestSize = 10_000
 
-// Accept reports whether nothing later than at was accepted for key. Equal times are accepted, so that a delivery that failed
-// can come again, and so is the zero time, which says nothing.
+// Accept reports whether nothing later than at was accepted for key. Equal times are accepted, so that a delivery
+// that failed can come again, and so is the zero time, which says nothing.
 func (n *Newest[K]) Accept(key K, at time.Time) bool {
 	if at.IsZero() {
 		return true

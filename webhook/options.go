@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -25,19 +26,21 @@ const MinTokenLength = 16
 type Option func(*config) error
 
 type config struct {
-	shortTokens bool
-	maxBody     int64
-	readTimeout time.Duration // 0: DefaultReadTimeout, unless the server has its own
-	dedup       Dedup
-	window      time.Duration
-	lease       time.Duration
-	queueSize   int // 0: no queue
-	workers     int // 0: one
-	onError     func(context.Context, Event, error)
-	logger      *slog.Logger
+	shortTokens    bool
+	headerRequired bool
+	maxBody        int64
+	readTimeout    time.Duration // 0: DefaultReadTimeout, unless the server has its own
+	dedup          Dedup
+	window         time.Duration
+	lease          time.Duration
+	queueSize      int // 0: no queue
+	workers        int // 0: one
+	onError        func(context.Context, Event, error)
+	logger         *slog.Logger
 }
 
-// WithShortTokens allows tokens of less than [MinTokenLength] bytes, which can be guessed. An empty one is refused all the same.
+// WithShortTokens allows tokens of less than [MinTokenLength] bytes, which can be guessed. An empty one is refused
+// all the same.
 func WithShortTokens() Option {
 	return func(c *config) error {
 		c.shortTokens = true
@@ -45,17 +48,30 @@ func WithShortTokens() Option {
 	}
 }
 
+// WithTokenHeaderRequired refuses a request without the X-Verification-Token header before its body is read, so that
+// strangers cannot make the handler read anything. Use it once you have seen that your deliveries carry the header:
+// that is not documented.
+func WithTokenHeaderRequired() Option {
+	return func(c *config) error {
+		c.headerRequired = true
+		return nil
+	}
+}
+
 // WithMaxBodyBytes sets how long a delivery may be, [DefaultMaxBodyBytes] by default. A longer one is answered 413.
+//
+// All bodies that are read at the same time share 32 MiB, or the room for one if that is more. Requests whose header
+// does not show the right token share 8 MiB of their own. What goes beyond is answered 503.
 func WithMaxBodyBytes(n int64) Option {
 	return func(c *config) error {
-		c.maxBody = n
+		c.maxBody = min(n, math.MaxInt64-1)
 		return positive("WithMaxBodyBytes", n)
 	}
 }
 
-// WithReadTimeout sets how long a delivery's body may take to arrive; one that takes longer is answered 408. By default the
-// ReadTimeout of the [net/http.Server] holds, or [DefaultReadTimeout] where that has none. A ResponseWriter that cannot set
-// a deadline is read without one.
+// WithReadTimeout sets how long a delivery's body may take to arrive; one that takes longer is answered 408. By
+// default the ReadTimeout of the [net/http.Server] holds, or [DefaultReadTimeout] where that has none. A
+// ResponseWriter that cannot set a deadline is read without one.
 func WithReadTimeout(d time.Duration) Option {
 	return func(c *config) error {
 		c.readTimeout = d
@@ -76,11 +92,11 @@ func WithDedup(store Dedup) Option {
 	}
 }
 
-// WithDuplicateWindow sets for how long after a delivery was handled the same delivery is answered 200 without being handled
-// again, [DefaultDuplicateWindow] by default. With 0 only those that come while it is being handled are kept away.
+// WithDuplicateWindow sets for how long after a delivery was handled an equal one is answered 200 without being handled
+// again, [DefaultDuplicateWindow] by default. With 0, only those are recognized that come while it is being handled.
 //
-// That is how it always is with events whose OccurredAt is the zero time: two such deliveries can be equal and still tell
-// of two events.
+// The same holds for every event whose OccurredAt is the zero time: two such deliveries can be equal and still be two
+// events.
 func WithDuplicateWindow(d time.Duration) Option {
 	return func(c *config) error {
 		if d < 0 {
@@ -91,9 +107,9 @@ func WithDuplicateWindow(d time.Duration) Option {
 	}
 }
 
-// WithLease sets for how long a delivery counts as being handled, [DefaultLease] by default. After a crash the same delivery
-// is handled again when the lease is over. It should be longer than the slowest handler takes: one that takes longer may
-// meet the same delivery again beside it.
+// WithLease sets for how long a delivery counts as being handled, [DefaultLease] by default. After a crash the same
+// delivery is handled again when the lease is over. It should be longer than the slowest handler takes: one that
+// takes longer may meet the same delivery again beside it.
 func WithLease(d time.Duration) Option {
 	return func(c *config) error {
 		c.lease = d
@@ -101,10 +117,10 @@ func WithLease(d time.Duration) Option {
 	}
 }
 
-// WithQueue answers 200 as soon as a delivery is in a queue in memory, and handles it afterwards. At most size deliveries
-// wait; what comes while the queue is full is answered 503. The sender does not learn of failures any more, so [WithOnError]
-// is required, and [Handler.Shutdown] must be called for the queue to be drained. What is in the queue when the process
-// crashes is lost.
+// WithQueue answers 200 as soon as a delivery is in a queue in memory, and handles it afterwards. At most size
+// deliveries wait; what comes while the queue is full is answered 503. The sender does not learn of failures any
+// more, so [WithOnError] is required, and [Handler.Shutdown] must be called for the queue to be drained. What is in
+// the queue when the process crashes is lost.
 func WithQueue(size int) Option {
 	return func(c *config) error {
 		c.queueSize = size
@@ -112,8 +128,8 @@ func WithQueue(size int) Option {
 	}
 }
 
-// WithWorkers sets how many deliveries of the queue are handled at a time. The default is 1, which handles them in the order
-// in which they came.
+// WithWorkers sets how many deliveries of the queue are handled at a time. The default is 1, which handles them in
+// the order in which they came.
 func WithWorkers(n int) Option {
 	return func(c *config) error {
 		c.workers = n
@@ -121,15 +137,20 @@ func WithWorkers(n int) Option {
 	}
 }
 
-// WithOnError calls f for every delivery that failed, with the event and the reason: the error of its handler, a
-// [*PanicError], [ErrShutdown], [ErrInFlight], the error of the [Dedup] store, or, where nothing handles the [*UnknownEvent]
-// that an event of a known type became, the [*drift.DecodeError]. It is the place to log, and to put events of a queue away.
+// WithOnError calls f for every delivery that carries the right token and is not handled. It is the place to log, and
+// to put away events of a queue. The error is
 //
-// That last one is answered 200 then, since you were told. Without this option it is answered 500 if there is a function for
-// its type, so that it is not lost unseen.
+//   - the error of the event's function, or a [*PanicError];
+//   - a [*RefusedError] for a delivery that was refused. If it was not decoded, e is an [*UnknownEvent], whose Raw is the
+//     delivery without its token, or nil if the body is incomplete or not JSON;
+//   - [ErrShutdown] for one that [Handler.Shutdown] gave up;
+//   - [ErrInFlight] for one whose lease expired in the queue while a redelivery is being handled;
+//   - an error of the [Dedup] store;
+//   - a [*drift.DecodeError] for data that are not an object, if no function takes the [*UnknownEvent]. The answer is 200
+//     then. Without WithOnError it is 500 if there is a function for the type.
 //
-// f may run on several goroutines at a time. Its context has the values of the request, and no deadline. A panic in it is
-// recovered and dropped.
+// f may run on several goroutines at a time. Its context has the values of the request and no deadline. A panic in it
+// is recovered and dropped.
 func WithOnError(f func(ctx context.Context, e Event, err error)) Option {
 	return func(c *config) error {
 		if f == nil {
@@ -140,8 +161,10 @@ func WithOnError(f func(ctx context.Context, e Event, err error)) Option {
 	}
 }
 
-// WithLogger logs each answer at debug level: the status, the type of the event where it is known, and why a delivery was
-// refused. Nothing of a token or a body is logged. nil, the default, logs nothing.
+// WithLogger logs each answer: the status, the type of the event if it is known, and why a delivery was refused. The
+// level is debug, and warn for failures and for refused deliveries that carry the right token. At most once a minute
+// it also warns of how many other requests were refused since the last warning, starting with the first one. It logs
+// nothing of a token or a body. nil, the default, logs nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger
@@ -161,7 +184,7 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	switch {
 	case c.queueSize > 0 && c.onError == nil:
-		return nil, invalid("WithQueue", "needs WithOnError: else deliveries that fail after the answer would be lost unseen")
+		return nil, invalid("WithQueue", "needs WithOnError: deliveries that fail after the answer would be lost")
 	case c.workers > 0 && c.queueSize == 0:
 		return nil, invalid("WithWorkers", "needs WithQueue")
 	}
@@ -173,21 +196,29 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // check refuses tokens that protect nothing, or that no header can carry.
-func (c *config) check(tokens []string) error {
+func (c *config) check(operation string, tokens []string) error {
+	reason := c.wrong(tokens)
+	if reason == "" {
+		return nil
+	}
+	return &drift.ValidationError{Operation: operation, Argument: "tokens", Reason: reason}
+}
+
+func (c *config) wrong(tokens []string) (reason string) {
 	if len(tokens) == 0 {
-		return invalid("tokens", "must hold the verification token of the app")
+		return "must hold the verification token of the app"
 	}
 	for _, token := range tokens {
 		switch {
 		case token == "":
-			return invalid("tokens", "must not hold an empty token: is the setting that it comes from there?")
+			return "must not hold an empty token: is the setting that it comes from there?"
 		case len(token) < MinTokenLength && !c.shortTokens:
-			return invalid("tokens", "hold one of less than 16 bytes, which can be guessed; WithShortTokens allows it")
+			return "hold one of less than 16 bytes, which can be guessed; WithShortTokens allows it"
 		case strings.TrimSpace(token) != token || strings.ContainsFunc(token, unicode.IsControl):
-			return invalid("tokens", "hold one with control characters, or with space around it")
+			return "hold one with control characters, or with space around it"
 		}
 	}
-	return nil
+	return ""
 }
 
 func positive[N int | int64 | time.Duration](option string, n N) error {

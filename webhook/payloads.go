@@ -1,5 +1,7 @@
 package webhook
 
+//go:generate go run ../internal/codecgen
+
 import (
 	"encoding/json"
 	"time"
@@ -7,14 +9,14 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// The shapes of contact_updated and new_message are documented by Drift. The others are put together from its models and from
-// what other programs read; what is a guess beyond that is marked "assumed". A field that a delivery does not have is zero,
-// one that a type does not have is in its Extra.
+// The shapes of contact_updated and new_message are documented by Drift. The others are put together from its models
+// and from what other programs read; what is a guess beyond that is marked "assumed". A field that a delivery does
+// not have is zero. One that a type does not have, or whose value does not fit, is in its Extra.
 
 // Contact is a person who talks with the organization.
 type Contact struct {
 	ID         drift.ContactID  `json:"id,omitzero"`
-	Attributes drift.Attributes `json:"attributes,omitzero"` // Drift's own, such as email and name, and those of the organization
+	Attributes drift.Attributes `json:"attributes,omitzero"` // Drift's own (email, name), and the organization's
 	CreatedAt  time.Time        `json:"createdAt,omitzero"`
 
 	// Extra holds the fields that this type does not have; nil when there are none.
@@ -34,9 +36,12 @@ type ContactChange struct {
 
 // AttributeChange is the change of one attribute.
 type AttributeChange struct {
-	Name     string          `json:"name,omitzero"`     // such as "attributes.alias" or "socialProfiles.twitter"
-	Previous json.RawMessage `json:"previous,omitzero"` // any JSON value, null where there was none
-	Updated  json.RawMessage `json:"updated,omitzero"`  // any JSON value, null where there is none any more
+	Name     string          `json:"name,omitzero"`                 // for example "attributes.alias"
+	Previous json.RawMessage `json:"previous,omitzero" wire:"null"` // any JSON value, null where there was none
+	Updated  json.RawMessage `json:"updated,omitzero" wire:"null"`  // any JSON value, null where there is none any more
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 // Message is one entry of a conversation.
@@ -46,26 +51,30 @@ type Message struct {
 	ConversationID  drift.ConversationID `json:"conversationId,omitzero"`
 	ContactID       drift.ContactID      `json:"contactId,omitzero"` // with button_clicked (assumed)
 	Type            drift.MessageType    `json:"type,omitzero"`
-	Body            string               `json:"body,omitzero"` // HTML, written by strangers: sanitize it before showing it
+	Body            string               `json:"body,omitzero"` // HTML written by strangers: sanitize it
 	Author          *drift.Author        `json:"author,omitzero"`
 	Buttons         []drift.Button       `json:"buttons,omitzero"`
-	Attachments     []Attachment         `json:"attachments,omitzero"` // also read from attachment
+	Attachments     []Attachment         `json:"attachments,omitzero" also:"attachment"` // also read from attachment
 	Context         *MessageContext      `json:"context,omitzero"`
 	Attributes      drift.Attributes     `json:"attributes,omitzero"`
 	EditedMessageID drift.MessageID      `json:"editedMessageId,omitzero"` // legacy
-	EditType        string               `json:"editType,omitzero"`        // legacy: delete, replace, replace_body, replace_buttons
+	EditType        string               `json:"editType,omitzero"`        // legacy; for example replace_body
 	CreatedAt       time.Time            `json:"createdAt,omitzero"`
 
 	// Extra holds the fields that this type does not have; nil when there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// Attachment is a file that belongs to a message. A client's token must not be sent to its URL unless that is the API's.
+// Attachment is a file that belongs to a message. A client's token must not be sent to its URL unless that is the
+// API's.
 type Attachment struct {
 	ID       int64  `json:"id,omitzero"`
 	FileName string `json:"fileName,omitzero"`
 	MIMEType string `json:"mimeType,omitzero"`
 	URL      string `json:"url,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 // MessageContext is what the writer's browser told. All of it but IP and UserAgent is assumed.
@@ -91,6 +100,9 @@ type Location struct {
 	PostalCode  string      `json:"postalCode,omitzero"`
 	Latitude    json.Number `json:"latitude,omitzero"`
 	Longitude   json.Number `json:"longitude,omitzero"`
+
+	// Extra holds the fields that this type does not have; nil when there are none.
+	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 // Conversation is a thread of messages with one contact.
@@ -112,7 +124,7 @@ type Conversation struct {
 
 // ConversationReference says which conversation is meant.
 type ConversationReference struct {
-	ConversationID drift.ConversationID `json:"conversationId,omitzero"` // also read from id (assumed)
+	ConversationID drift.ConversationID `json:"conversationId,omitzero" also:"id"` // also read from id (assumed)
 
 	// Extra holds the fields that this type does not have; nil when there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
@@ -255,8 +267,8 @@ func (a Availability) IsKnown() bool {
 	return false
 }
 
-// Call is said to hold the duration, the kind and the participants of a call. The names of its fields are not known, so all
-// of it is in Extra.
+// Call is said to hold the duration, the kind and the participants of a call. The names of its fields are not known,
+// so all of it is in Extra.
 type Call struct {
 	// Extra holds the fields that this type does not have; nil when there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
@@ -268,7 +280,8 @@ type DeletionRequest struct {
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// Disconnection may say more about who disconnected the app. The names of its fields are not known, so all of it is in Extra.
+// Disconnection may say more about who disconnected the app. The names of its fields are not known, so all of it is
+// in Extra.
 type Disconnection struct {
 	// Extra holds the fields that this type does not have; nil when there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`

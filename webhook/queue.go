@@ -2,7 +2,10 @@ package webhook
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -26,38 +29,54 @@ func (h *Handler) leave() {
 	}
 }
 
-func (h *Handler) enqueue(ctx context.Context, d *delivery) answer {
-	d.ctx = context.WithoutCancel(ctx)
-	reason := h.push(d)
-	if reason == "" {
+// track notes a delivery that a function is about to handle.
+func (h *Handler) track(d *delivery) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.running[d] = true
+}
+
+func (h *Handler) untrack(d *delivery) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.running, d)
+}
+
+func (h *Handler) enqueue(d *delivery) answer {
+	d.ctx = context.WithoutCancel(d.ctx)
+	refused := h.push(d)
+	if refused == nil {
 		return answer{status: http.StatusOK, reason: "queued"}
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := bounded(d.ctx)
 	defer cancel()
 	if err := h.abandon(ctx, d); err != nil {
 		h.report(ctx, d.event, err)
 	}
-	return answer{status: http.StatusServiceUnavailable, reason: reason}
+	return refuse(http.StatusServiceUnavailable, refused)
 }
 
-// push gives a delivery to a new worker or puts it into the queue, or says why not. Workers exist only while there is work,
-// so that a handler that nobody uses has no goroutine.
-func (h *Handler) push(d *delivery) (refused string) {
+var errQueueFull = errors.New("the queue is full")
+
+// push gives a delivery to a new worker or puts it into the queue, or says why not. Workers exist only while there is
+// work, so that an idle handler has no goroutine.
+func (h *Handler) push(d *delivery) (refused error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		return "shutting down"
+		return ErrShutdown
 	case h.working < h.workers:
 		h.working++
+		h.running[d] = true
 		go h.work(d)
 	case len(h.queue) < h.queueSize:
 		h.queue = append(h.queue, d)
 	default:
-		return "the queue is full"
+		return errQueueFull
 	}
 	h.active++
-	return ""
+	return nil
 }
 
 func (h *Handler) work(d *delivery) {
@@ -87,31 +106,43 @@ func (h *Handler) pop() *delivery {
 	d := h.queue[0]
 	h.queue[0] = nil
 	h.queue = h.queue[1:]
+	h.running[d] = true
 	return d
 }
 
 func (h *Handler) handleQueued(d *delivery) {
 	defer h.leave()
-	if time.Since(d.claimed) >= h.lease {
-		switch claim, err := h.claim(d.ctx, d); {
-		case err != nil:
-			h.report(d.ctx, d.event, err)
-			return
-		case claim == InFlight:
-			h.report(d.ctx, d.event, ErrInFlight)
-			return
-		case claim == Handled:
-			return // it was sent again meanwhile
-		}
+	defer h.untrack(d)
+	if handled, err := h.reclaim(d); handled || err != nil {
+		h.reportOutcome(d, err)
+		return
 	}
-	_ = h.handle(d.ctx, d) // settled and reported there
+	_ = h.handle(d) // which has reported it
 }
 
-// Shutdown ends the work in good order: deliveries that come now are answered 503, those that are being handled or wait in
-// the queue are finished. Call it after the Shutdown of the [net/http.Server], or before: both ways nothing is lost.
+// reclaim claims a delivery once more whose lease is over, unless it was handled meanwhile.
+func (h *Handler) reclaim(d *delivery) (handled bool, err error) {
+	if time.Since(d.claimed) < h.lease {
+		return false, nil
+	}
+	claim, err := h.claim(d)
+	if claim == InFlight {
+		err = ErrInFlight
+	}
+	return claim == Handled, err
+}
+
+// shutdownGrace is how long Shutdown waits after its context has ended.
+const shutdownGrace = time.Second
+
+// Shutdown ends the work in good order: it refuses deliveries that come now with 503, and waits for those that are
+// being handled or wait in the queue. Call it before or after the Shutdown of the [net/http.Server]: nothing is lost
+// either way.
 //
-// When ctx ends first, Shutdown returns its cause at once, or a second later where the [Dedup] store is slow. The contexts of
-// the functions that still run end then, and what waits in the queue goes to the function of [WithOnError] with [ErrShutdown].
+// When ctx ends first, the contexts of the functions that still run end. Shutdown waits up to a second for them and
+// returns the cause of ctx. By then the function of [WithOnError] has had each delivery that is not handled, with
+// [ErrShutdown] unless its own function failed in time: those in the queue, and those whose function still runs.
+// Whatever such a function returns later is not reported any more. Reports that are under way get five more seconds.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	defer h.stop(ErrShutdown)
 	drained := h.close()
@@ -124,7 +155,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	case <-drained:
 		return nil
 	case <-ctx.Done():
-		h.giveUp(ctx)
+		h.giveUp(ctx, drained)
 		return context.Cause(ctx)
 	}
 }
@@ -141,18 +172,52 @@ func (h *Handler) close() <-chan struct{} {
 	return h.drained
 }
 
-// giveUp empties the queue.
-func (h *Handler) giveUp(ctx context.Context) {
-	h.mu.Lock()
-	waiting := h.queue
-	h.queue = nil
-	h.mu.Unlock()
-
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+// giveUp ends what runs, and reports what is not handled.
+func (h *Handler) giveUp(ctx context.Context, drained <-chan struct{}) {
+	h.stop(ErrShutdown)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
-	for _, d := range waiting {
-		_ = h.abandon(bounded, d) // failing that, the claim ends with its lease
+	for _, d := range h.emptyQueue() {
+		_ = h.abandon(ctx, d) // failing that, the claim ends with its lease
 		h.report(d.ctx, d.event, ErrShutdown)
 		h.leave()
 	}
+	select {
+	case <-drained:
+	case <-ctx.Done():
+	}
+	for _, d := range h.stillRunning() {
+		h.reportOutcome(d, ErrShutdown)
+	}
+	h.awaitReports(ctx)
+}
+
+// awaitReports lets calls of onError end that other goroutines make.
+func (h *Handler) awaitReports(ctx context.Context) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	h.mu.Lock()
+	running := slices.Collect(maps.Keys(h.reports))
+	h.mu.Unlock()
+	for _, ended := range running {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *Handler) emptyQueue() []*delivery {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	waiting := h.queue
+	h.queue = nil
+	return waiting
+}
+
+func (h *Handler) stillRunning() []*delivery {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.running))
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/webhook"
 )
 
@@ -69,7 +71,11 @@ func TestQueue(t *testing.T) {
 		assert.Equal(t, 5*time.Second, time.Since(begin))
 		assert.Equal(t, []int64{1, 2, 3, 4, 5}, r.order, "in order, each once")
 		assert.Equal(t, 1, r.most)
-		assert.Empty(t, f.all())
+		require.Len(t, f.all(), 2, "those that were refused")
+		for i, conversation := range []drift.ConversationID{5, 6} {
+			requireRefused(t, f.errs[i], 503)
+			assert.Equal(t, conversation, f.events[i].(*webhook.ConversationInactive).Data.ConversationID)
+		}
 	})
 }
 
@@ -236,7 +242,9 @@ func TestShutdownBetweenClaimAndQueue(t *testing.T) {
 		require.ErrorIs(t, h.Shutdown(ctx), context.DeadlineExceeded)
 		require.NoError(t, h.Shutdown(t.Context()))
 		assert.Zero(t, n.Load())
-		assert.Empty(t, f.all())
+		require.Len(t, f.all(), 1)
+		requireRefused(t, f.errs[0], 503)
+		require.ErrorIs(t, f.errs[0], webhook.ErrShutdown)
 		assert.Equal(t, webhook.Claimed, store.again(t), "and the claim was given up")
 	})
 }
@@ -327,7 +335,8 @@ func (e *elsewhere) Claim(ctx context.Context, key string, lease time.Duration) 
 	return e.second, nil
 }
 
-// What was answered 200 is handled, by whomever, or reported, and a store that hangs does not hold up the queue for good.
+// What was answered 200 is handled, by whomever, or reported, and a store that hangs does not hold up the queue for
+// good.
 func TestLeaseTakenOver(t *testing.T) {
 	for name, test := range map[string]struct {
 		second webhook.Claim
@@ -364,4 +373,153 @@ func TestLeaseTakenOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stubborn is a function that ignores its context and ends when it is released.
+func stubborn(released <-chan struct{}, started *atomic.Int64) func(context.Context, webhook.Event) error {
+	return func(context.Context, webhook.Event) error {
+		started.Add(1)
+		<-released
+		return errors.New("too late")
+	}
+}
+
+// What was answered 200 and is not handled when Shutdown returns was reported by then.
+func TestDeliveriesAtShutdown(t *testing.T) {
+	t.Run("w3_running_and_waiting", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var f failures
+			var started atomic.Int64
+			released := make(chan struct{})
+			h := newHandler(t, webhook.WithQueue(10), webhook.WithWorkers(4), f.option())
+			webhook.On(h, stubborn(released, &started))
+			for n := range 6 {
+				require.Equal(t, 200, status(h, numbered(n)))
+			}
+			synctest.Wait()
+			require.Equal(t, int64(4), started.Load())
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			begin := time.Now()
+			require.ErrorIs(t, h.Shutdown(ctx), context.DeadlineExceeded)
+			assert.Equal(t, time.Minute+time.Second, time.Since(begin), "it waits for a second more")
+			require.Len(t, f.all(), 6)
+			conversations := map[drift.ConversationID]bool{}
+			for i, err := range f.all() {
+				require.ErrorIs(t, err, webhook.ErrShutdown)
+				conversations[f.events[i].(*webhook.ConversationInactive).Data.ConversationID] = true
+			}
+			assert.Len(t, conversations, 6, "each once")
+			close(released)
+			synctest.Wait()
+			assert.Len(t, f.all(), 6, "what fails later was reported before")
+		})
+	})
+
+	t.Run("w3_functions_that_obey_their_context", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var f failures
+			h := newHandler(t, webhook.WithQueue(10), webhook.WithWorkers(2), f.option())
+			webhook.On(h, func(ctx context.Context, _ *webhook.ConversationInactive) error {
+				<-ctx.Done()
+				time.Sleep(500 * time.Millisecond) // to put its work away
+				return context.Cause(ctx)
+			})
+			for n := range 2 {
+				require.Equal(t, 200, status(h, numbered(n)))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			begin := time.Now()
+			require.ErrorIs(t, h.Shutdown(ctx), context.DeadlineExceeded)
+			assert.Equal(t, time.Minute+500*time.Millisecond, time.Since(begin))
+			assert.Equal(t, []error{webhook.ErrShutdown, webhook.ErrShutdown}, f.all())
+		})
+	})
+
+	t.Run("w3_without_a_queue", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var f failures
+			var started atomic.Int64
+			released := make(chan struct{})
+			h := newHandler(t, f.option())
+			webhook.On(h, stubborn(released, &started))
+			go send(h, request(timed))
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, h.Shutdown(ctx), context.Canceled)
+			require.Len(t, f.all(), 1)
+			require.ErrorIs(t, f.errs[0], webhook.ErrShutdown)
+			close(released)
+		})
+	})
+
+	t.Run("w3_a_report_that_takes_time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var reported atomic.Int64
+			h := newHandler(t, webhook.WithQueue(10), webhook.WithOnError(func(context.Context, webhook.Event, error) {
+				time.Sleep(3 * time.Second) // to put the event away
+				reported.Add(1)
+			}))
+			webhook.On(h, func(ctx context.Context, _ webhook.Event) error {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			})
+			require.Equal(t, 200, status(h, timed))
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, h.Shutdown(ctx), context.Canceled)
+			assert.Equal(t, int64(1), reported.Load())
+		})
+	})
+
+	t.Run("w3_a_failure_while_the_store_hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var f failures
+			h := newHandler(t, webhook.WithQueue(1), webhook.WithDedup(slowDone{webhook.NewMemoryDedup(0)}), f.option())
+			webhook.On(h, func(ctx context.Context, _ webhook.Event) error {
+				<-ctx.Done()
+				return errors.New("no")
+			})
+			require.Equal(t, 200, status(h, timed))
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, h.Shutdown(ctx), context.Canceled)
+			assert.Len(t, f.all(), 1)
+			time.Sleep(time.Minute)
+			assert.Len(t, f.all(), 1)
+		})
+	})
+
+	t.Run("w3_handled_while_the_store_hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var f failures
+			h := newHandler(t, webhook.WithQueue(1), webhook.WithDedup(slowDone{webhook.NewMemoryDedup(0)}), f.option())
+			n := count(h, nil)
+			require.Equal(t, 200, status(h, timed))
+			synctest.Wait()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, h.Shutdown(ctx), context.Canceled)
+			assert.Equal(t, int64(1), n.Load())
+			assert.Empty(t, f.all(), "its function succeeded")
+			time.Sleep(3 * time.Second)
+		})
+	})
+}
+
+// slowDone takes three seconds to mark a delivery as done, or to release its claim.
+type slowDone struct{ *webhook.MemoryDedup }
+
+func (s slowDone) Abandon(ctx context.Context, key string) error {
+	time.Sleep(3 * time.Second)
+	return s.MemoryDedup.Abandon(ctx, key)
+}
+
+func (s slowDone) Done(ctx context.Context, key string, keep time.Duration) error {
+	time.Sleep(3 * time.Second)
+	return s.MemoryDedup.Done(ctx, key, keep)
 }

@@ -15,6 +15,7 @@ import (
 // at no more than it needs: commas and colons, for example, are where they must be. It never leaves this module.
 type Decoder struct {
 	scanner
+	keeps   bool // values that do not fit their fields
 	texts   texts
 	checker jsontext.Decoder
 	input   bytes.Buffer // of the checker
@@ -39,7 +40,7 @@ func newDecoder(data []byte) (*Decoder, error) {
 
 // free lets go of the data.
 func (d *Decoder) free() {
-	d.data, d.at, d.input = nil, 0, bytes.Buffer{}
+	d.data, d.at, d.keeps, d.input = nil, 0, false, bytes.Buffer{}
 	d.checker.Reset(&d.input)
 	decoders.Put(d)
 }

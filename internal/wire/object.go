@@ -24,7 +24,7 @@ import (
 // members that no other field has.
 //
 // DecodeObject does not call methods of the struct, nor of fields that are integers, free maps or records. A field with
-// the tag wire:"bare" takes a string that stands in place of the object. A struct cannot hold itself. An error leaves
+// the tag wire:"bare" takes a string that stands in place of the object, and one with wire:"null" keeps a null. A struct cannot hold itself. An error leaves
 // the decoder behind the object too.
 //
 // The tag wire:"id" marks the id of a record, an integer or a string; see [DecodeRecord].
@@ -152,7 +152,11 @@ func newLayout(t reflect.Type) *layout {
 			l.id = len(l.fields)
 		}
 		l.names.add(cmp.Or(name, f.Name), f.Tag.Get("also"), absentIn(f.Type))
-		l.fields = append(l.fields, field{i, setterOf(f.Type)})
+		set := setterOf(f.Type)
+		if f.Tag.Get("wire") == "null" {
+			set = setRawOrNull
+		}
+		l.fields = append(l.fields, field{i, set})
 	}
 	return l
 }
@@ -222,7 +226,7 @@ func (l *layout) setMembers(dec *Decoder, v reflect.Value) error {
 		guess = i + 1
 		again := seen&(1<<i) != 0
 		seen |= 1 << i
-		if again || l.fields[i].set(dec, v.Field(l.fields[i].index)) != nil {
+		if again || l.setField(dec, v, &l.fields[i], name) != nil {
 			return l.setChosen(dec, v, start)
 		}
 	}
@@ -237,13 +241,15 @@ func (l *layout) setChosen(dec *Decoder, v reflect.Value, start int) error {
 	end := dec.at
 	for _, c := range chosen {
 		dec.at = c.value
-		f := &l.fields[c.member]
-		if err := f.set(dec, v.Field(f.index)); err != nil {
+		if err := l.setField(dec, v, &l.fields[c.member], c.name); err != nil {
 			dec.at = c.name
 			err = Below(pointer(dec.string()), err)
 			dec.at = end
 			return err
 		}
+	}
+	if dec.keeps && l.rest >= 0 {
+		l.keepLosers(dec, v, start, chosen)
 	}
 	dec.at = end
 	return nil
@@ -280,6 +286,8 @@ func setterOf(t reflect.Type) setter {
 		return setTime
 	case t == durationType:
 		return setMinutes
+	case t == numberType:
+		return setNumber
 	case t == rawType:
 		return setRaw
 	case t == valueType:
@@ -292,7 +300,7 @@ func setterOf(t reflect.Type) setter {
 		return layoutOf(t).set
 	case unmarshals(t):
 		return setUnmarshaler
-	case kind == reflect.String && t != numberType:
+	case kind == reflect.String:
 		return setString
 	case kind == reflect.Bool:
 		return setBool
@@ -381,6 +389,12 @@ func setRaw(dec *Decoder, field reflect.Value) error {
 	return nil
 }
 
+// setRawOrNull keeps a value as it came, null included.
+func setRawOrNull(dec *Decoder, field reflect.Value) error {
+	field.SetBytes(bytes.Clone(dec.Value()))
+	return nil
+}
+
 // setValue keeps any value, null included, without a copy.
 func setValue(dec *Decoder, field reflect.Value) error {
 	field.SetBytes(dec.Value())
@@ -418,6 +432,17 @@ func setInteger(dec *Decoder, field reflect.Value) error {
 	}
 	field.SetInt(n)
 	return err
+}
+
+// setNumber also accepts a number in a string.
+func setNumber(dec *Decoder, field reflect.Value) error {
+	text, err := scalar(dec.Value())
+	number := jsontext.Value(text)
+	if err != nil || len(text) > 0 && (number.Kind() != '0' || !number.IsValid() || bytes.ContainsAny(text, " \t\r\n")) {
+		return ErrNumber
+	}
+	field.SetString(string(text))
+	return nil
 }
 
 func setString(dec *Decoder, field reflect.Value) error {
