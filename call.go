@@ -74,8 +74,8 @@ type callState struct {
 	stale       int           // attempts that met a kept connection which was closed
 	previous    *APIError     // the answer that the last retry was for
 	applied     bool          // an attempt may have been applied
-	refreshed   bool          // the call has had its attempt with a new token
-	fresh       *oauth2.Token // for that attempt
+	newTokens   int           // attempts with a token in place of a refused one
+	fresh       *oauth2.Token // for the next of them
 	delay       time.Duration // before the next attempt
 	backoffFrom time.Time     // when that delay began
 	late        bool          // the deadline comes before the next attempt could
@@ -166,8 +166,8 @@ func (c *call) exchange(ctx context.Context, in encoder) error {
 // repeatUntilDone runs the retry loop. What became of the call is in c.last; the error only tells that the loop was interrupted.
 func (c *call) repeatUntilDone(ctx context.Context, out outgoing) error {
 	c.setRequest(ctx, out)
-	c.loop.RetryMax = c.retry.MaxAttempts + maxStale // checkRetry counts, and a new token is worth one more
-	_, err := c.loop.Do(&c.repeat)                   // the attempts have read and closed the body
+	c.loop.RetryMax = c.retry.MaxAttempts + maxStale + maxNewTokens // checkRetry counts
+	_, err := c.loop.Do(&c.repeat)                                  // the attempts have read and closed the body
 	return err
 }
 
@@ -213,7 +213,7 @@ func (c *call) outcome(ctx context.Context) error {
 		return c.apiError()
 	}
 	c.serviceQuota.succeeded()
-	c.fruitless.succeeded()
+	c.tokens.served(c.last.token, tokenUse{c.route.name, c.start})
 	if c.decode == nil {
 		return nil
 	}

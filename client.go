@@ -51,7 +51,6 @@ type core struct {
 	tokens       tokens
 	bearer       atomic.Pointer[bearer]
 	protocol     atomic.Int32 // major version of HTTP of the service's last answer; 0: none has come
-	fruitless    fruitless
 	limiter      Limiter
 	quota        QuotaStore
 	serviceQuota serviceQuota

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -46,6 +47,14 @@ type OAuthConfig struct {
 	// what the store returned, but does not quote it. SaveFailed runs on the goroutine of the refresh: it must be quick, and
 	// must not call the token source. nil: nobody is told.
 	SaveFailed func(error) `json:"-"`
+
+	// RefreshFailed is called when a token source cannot refresh its token, even while calls go on with the old one: it says
+	// early that they will fail. The error is the one that calls get once the token has expired. It runs on the goroutine of
+	// the refresh: it must be quick, and must not call the token source.
+	RefreshFailed func(error) `json:"-"`
+
+	// Logger gets a warning when a token cannot be refreshed or stored. nil: nothing is logged.
+	Logger *slog.Logger `json:"-"`
 }
 
 // Format writes the client id alone, for every verb: under some of them fmt would not ask the secret.

@@ -34,9 +34,10 @@ const (
 // authority is a token endpoint in memory. It gives out a new refresh token with each refresh and takes each once: whoever
 // brings a used one has stolen it, and loses all.
 type authority struct {
-	life    any           // expires_in; nil: the answer has none
-	delay   time.Duration // before it answers
-	answers []respondWith // in turn, in place of what it would say; nil: what it would say
+	life    any                                              // expires_in; nil: the answer has none
+	delay   time.Duration                                    // before it answers
+	answers []respondWith                                    // in turn, in place of what it would say; nil: what it would say
+	breaks  func(r *http.Request, text string) io.ReadCloser // what becomes of the text of a pair; nil: it arrives
 
 	mu       sync.Mutex
 	requests []url.Values
@@ -86,7 +87,11 @@ func (a *authority) RoundTrip(r *http.Request) (*http.Response, error) {
 	if respond == nil {
 		respond = a.grant(form)
 	}
-	return respond(r)
+	resp, err := respond(r)
+	if err == nil && a.breaks != nil && resp.StatusCode == http.StatusOK {
+		resp.Body, resp.ContentLength = a.breaks(r, string(must(io.ReadAll(resp.Body)))), -1
+	}
+	return resp, err
 }
 
 func readForm(r *http.Request) (url.Values, error) {

@@ -10,20 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A clock that is set back must not keep new tokens away for as long as it was set back.
-func TestVainTokensAndAClockThatIsSetBack(t *testing.T) {
-	now := time.Now()
-	var f fruitless
-	assert.False(t, f.refuses(now), "nothing was refused yet")
-	f.refused(now)
-	assert.True(t, f.refuses(now))
-	assert.True(t, f.refuses(now.Add(fruitlessPause-1)))
-	assert.False(t, f.refuses(now.Add(fruitlessPause)))
-	assert.False(t, f.refuses(now.Add(-time.Hour)), "an hour back")
-	f.succeeded()
-	assert.False(t, f.refuses(now))
-}
-
 func TestBoundDoublesUpToAnyMaximum(t *testing.T) {
 	for _, longest := range []time.Duration{7, 8, 9, 1000, math.MaxInt64 / 2, math.MaxInt64 - 1, math.MaxInt64} {
 		p := RetryPolicy{MinBackoff: 3, MaxBackoff: longest}

@@ -3,11 +3,13 @@ package drift
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -15,66 +17,82 @@ import (
 	"github.com/driftsdk/drift/internal/holder"
 )
 
-// renew looks into the store, and refreshes what it finds if that is neither good nor new.
-func (s *OAuthTokenSource) renew(open context.Context, refused string) (*oauth2.Token, error) {
+// renew looks into the store, and refreshes what it finds if that will not do.
+func (s *OAuthTokenSource) renew(open context.Context, w wanted) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(open, tokenTimeout, errStoreTimeout)
 	defer cancel()
 	before := s.held
-	token, settled, err := s.settle(ctx, before, refused)
-	if settled && !s.mustSave() {
+	token, done, err := s.consult(ctx, before, w)
+	if done && !s.mustSave() {
 		return token, err
 	}
 	unlock, lockErr := s.store.Lock(ctx)
 	switch {
-	case lockErr != nil && settled:
+	case lockErr != nil && done:
 		_ = s.notSaved(lockErr)
 		return token, err
 	case lockErr != nil:
-		return s.storeFailed(ctx, lockErr, refused)
+		return s.storeFailed(ctx, lockErr, w.refused)
 	}
 	defer unlock()
-	token, settled, err = s.settle(ctx, before, refused)
-	if !settled {
-		return s.refresh(open, refused)
+	token, done, err = s.consult(ctx, before, w)
+	if !done {
+		token, err = s.prepareAndRefresh(open, ctx, w.refused)
 	}
 	if s.mustSave() {
 		_ = s.save()
 		if err == nil {
-			token = s.publish(time.Time{})
+			token = s.publish(s.lookAt)
 		}
 	}
 	return token, err
 }
 
-// settle reports whether what the store has, or what is known already, answers the callers.
-func (s *OAuthTokenSource) settle(ctx context.Context, before *oauth2.Token, refused string) (token *oauth2.Token, settled bool, err error) {
+// consult reports whether what the store has, or what is known already, answers the callers.
+func (s *OAuthTokenSource) consult(
+	ctx context.Context, before *oauth2.Token, w wanted,
+) (token *oauth2.Token, done bool, err error) {
 	if err := s.look(ctx); err != nil {
-		token, err = s.storeFailed(ctx, err, refused)
+		token, err = s.storeFailed(ctx, err, w.refused)
 		return token, true, err
 	}
 	switch {
 	case s.held == nil:
 		return nil, true, s.loggedOut(errNoToken)
-	case s.good(refused) && (s.held != before || s.refreshAt.IsZero() || time.Now().Before(s.refreshAt)):
+	case s.good(w.refused) && (s.held != before || s.refreshAt.IsZero() || time.Now().Before(s.refreshAt)):
 		return s.publish(time.Time{}), true, nil
+	case w.asStored && s.good(""):
+		return s.held, true, nil
 	case s.held.RefreshToken == "":
 		return nil, true, &refreshError{reauth: true, err: errNoRefreshToken}
-	case s.failure.permanent || time.Now().Before(s.failure.until):
-		token, err = s.failed(refused)
+	case s.failure.final || time.Now().Before(s.failure.until):
+		token, err = s.failed(w.refused)
 		return token, true, err
 	}
 	return nil, false, nil
 }
 
-// refresh asks the service for a new token, while this process has the lock. Whatever comes of it, the store is looked into
-// again: a process that knows no lock may have been faster, or a person may have authorized again or signed out.
+// prepareAndRefresh refreshes only if there is room for the next token: the refresh token is used up when it has been sent.
+func (s *OAuthTokenSource) prepareAndRefresh(open, ctx context.Context, refused string) (*oauth2.Token, error) {
+	if store, ok := s.store.(PreparingTokenStore); ok {
+		if err := store.Prepare(ctx); err != nil {
+			return s.storeFailed(ctx, err, refused)
+		}
+	}
+	s.blocked = 0
+	return s.refresh(open, refused)
+}
+
+// refresh asks the service for a new token, while this process has the lock. Afterwards it looks into the store again, whether
+// the request succeeded or not: a process that ignores the lock may have been faster, or a person may have authorized again or
+// signed out.
 func (s *OAuthTokenSource) refresh(open context.Context, refused string) (*oauth2.Token, error) {
 	for again := false; open.Err() == nil; again = true {
 		tried, start := s.held, time.Now()
 		next, err := s.endpoint.refresh(context.Background(), tried)
 		seen := s.lookAgain()
 		if next != nil && next.RefreshToken != tried.RefreshToken {
-			s.spent = tried.RefreshToken
+			s.usedUp.add(tried.RefreshToken)
 		}
 		switch {
 		case s.held == nil:
@@ -89,7 +107,7 @@ func (s *OAuthTokenSource) refresh(open context.Context, refused string) (*oauth
 			_ = s.save()
 			return s.fail(err, seen, time.Since(start), refused)
 		default:
-			s.hold(next)
+			s.hold(next, time.Now())
 			_ = s.save()
 			return s.publish(time.Time{}), nil
 		}
@@ -103,28 +121,33 @@ func (s *OAuthTokenSource) loggedOut(why error) error {
 }
 
 // fail keeps why the held token was not refreshed. Unless the store was seen after it, nothing is final: there may be another
-// token in it.
+// token in it. A refusal of the client may come from a service that is being changed, so it passes too.
 func (s *OAuthTokenSource) fail(err, seen error, took time.Duration, refused string) (*oauth2.Token, error) {
 	s.failures++
 	code := refusalCode(err)
-	s.failure = failure{err: &refreshError{reauth: code == "invalid_grant" && seen == nil, err: err}, permanent: code != "" && seen == nil}
-	if took < tokenTimeout { // one that took so long was pause enough
+	final := code == invalidGrant && seen == nil
+	s.failure = failure{err: &refreshError{reauth: final, err: err}, final: final}
+	switch {
+	case code != "" && code != invalidGrant:
+		s.failure.until = time.Now().Add(refusedPause)
+	case took < tokenTimeout: // one that took so long was pause enough
 		s.failure.until = time.Now().Add(max(pauseAfter(s.failures), min(askedDelay(err), maxPause)))
 	}
+	s.refreshFailed(s.failure.err)
 	return s.failed(refused)
 }
 
 // failed answers the callers after a refresh that failed: with the token as long as it is good.
 func (s *OAuthTokenSource) failed(refused string) (*oauth2.Token, error) {
-	if s.failure.permanent && refused == s.held.AccessToken {
+	if s.failure.final && refused == s.held.AccessToken {
 		s.failure.refused = true
 	}
 	switch {
-	case s.good(refused) && s.failure.permanent:
+	case s.good(refused) && s.failure.final:
 		return s.publish(time.Now().Add(maxTokenPause)), nil
 	case s.good(refused):
 		return s.publish(s.failure.until), nil
-	case s.failure.permanent:
+	case s.failure.final:
 		s.current.Store(nil)
 	}
 	return nil, s.failure.err
@@ -132,21 +155,34 @@ func (s *OAuthTokenSource) failed(refused string) (*oauth2.Token, error) {
 
 // storeFailed answers the callers when the store cannot be used. Without it no refresh is safe.
 func (s *OAuthTokenSource) storeFailed(ctx context.Context, err error, refused string) (*oauth2.Token, error) {
-	if s.good(refused) {
-		return s.publish(time.Now().Add(minPause)), nil
-	}
+	closed := false
 	switch context.Cause(ctx) { // that is not the end of the caller's context
 	case ErrClosed:
-		return nil, ErrClosed
+		closed = true
 	case errStoreTimeout:
 		err = errStoreTimeout
 	}
-	return nil, &refreshError{err: &TransportError{Operation: refreshOperation, Err: &cause{"the token store failed", err}}}
+	failed := &refreshError{err: &TransportError{Operation: refreshOperation, Err: &cause{"the token store failed", err}}}
+	if now := time.Now(); !closed && !now.Before(s.quietTill) {
+		s.blocked++
+		s.quietTill = now.Add(pauseAfter(s.blocked))
+		s.refreshFailed(failed)
+	}
+	switch {
+	case s.good(refused):
+		return s.publish(time.Now().Add(pauseAfter(s.blocked))), nil
+	case closed:
+		return nil, ErrClosed
+	}
+	return nil, failed
 }
 
 const errStoreTimeout = timeout("the token store took too long")
 
-// refusalCode returns the code with which the service refuses a refresh for good, or "". The same status without a code of
+// invalidGrant is the code for a refresh token that is not good any more, the only one that no retry can help.
+const invalidGrant = "invalid_grant"
+
+// refusalCode returns the code with which the service refuses a refresh, or "". The same status without a code of
 // RFC 6749 may come from anything on the way.
 func refusalCode(err error) string {
 	var answer *APIError
@@ -155,7 +191,7 @@ func refusalCode(err error) string {
 		return ""
 	}
 	switch answer.Type {
-	case "invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type":
+	case invalidGrant, "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type":
 		return answer.Type
 	}
 	return ""
@@ -202,16 +238,32 @@ func (s *OAuthTokenSource) saved(token *oauth2.Token) {
 func (s *OAuthTokenSource) notSaved(err error) error {
 	s.saves++
 	s.saveAt = time.Now().Add(pauseAfter(s.saves))
-	s.untold = &cause{"cannot store the token", err}
-	return s.untold
+	err = &cause{"cannot store the token", err}
+	s.reportLater("drift: the token was not stored", err, s.config.SaveFailed)
+	return err
 }
 
-// tell comes last, without the lock, because the hook may do anything.
-func (s *OAuthTokenSource) tell() {
-	err := s.untold
-	s.untold = nil
-	if err != nil && s.hook != nil {
-		s.hook(err)
+func (s *OAuthTokenSource) refreshFailed(err error) {
+	s.reportLater("drift: the token was not refreshed", err, s.config.RefreshFailed)
+}
+
+func (s *OAuthTokenSource) reportLater(message string, err error, callback func(error)) {
+	s.reports = append(s.reports, func() {
+		if logger := s.config.Logger; logger != nil {
+			logger.LogAttrs(context.Background(), slog.LevelWarn, message, slog.Any("err", err))
+		}
+		if callback != nil {
+			callback(err)
+		}
+	})
+}
+
+// report comes last, without the lock, because callbacks may do anything.
+func (s *OAuthTokenSource) report() {
+	reports := s.reports
+	s.reports = nil
+	for _, report := range reports {
+		report()
 	}
 }
 
@@ -220,17 +272,18 @@ var (
 	errNoRefreshToken = errors.New("the token has no refresh token")
 )
 
-// look takes over what the store has, if that has changed: another process has refreshed it, or a person has authorized again.
-// What is known to be used up comes from a store that lags behind.
+// look adopts the token in the store, if that has changed: another process has refreshed it, or a person has authorized again.
+// A token that is known to be used up comes from a store that lags behind, or from a backup: the held one goes in its place.
 func (s *OAuthTokenSource) look(ctx context.Context) error {
 	loaded, err := s.store.Load(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	usedUp := loaded != nil && loaded.RefreshToken != "" && loaded.RefreshToken == s.spent
-	if !usedUp && !sameToken(loaded, s.stored) {
+	case loaded != nil && s.usedUp.has(loaded.RefreshToken):
+		s.unsaved = s.held != nil
+	case !sameToken(loaded, s.stored):
 		s.saved(cloneToken(loaded))
-		s.hold(s.stored)
+		s.hold(s.stored, time.Time{})
 	}
 	return nil
 }
@@ -250,8 +303,11 @@ func sameToken(a, b *oauth2.Token) bool {
 	return a.AccessToken == b.AccessToken && a.RefreshToken == b.RefreshToken
 }
 
-// hold makes a token the newest.
-func (s *OAuthTokenSource) hold(token *oauth2.Token) {
+// hold makes a token the newest. One that was not issued to this process just now has no time of issue.
+func (s *OAuthTokenSource) hold(token *oauth2.Token, issued time.Time) {
+	if token != nil {
+		s.refusals.track(token.AccessToken, issued)
+	}
 	s.held, s.failure, s.failures, s.refreshAt = token, failure{}, 0, time.Time{}
 	if token == nil || token.Expiry.IsZero() || token.RefreshToken == "" {
 		return
@@ -271,6 +327,7 @@ func (s *OAuthTokenSource) good(refused string) bool {
 // publish lets calls use the held token until it has to be looked after: at the given time, or else when it is time to refresh
 // it.
 func (s *OAuthTokenSource) publish(next time.Time) *oauth2.Token {
+	s.lookAt = next
 	if next.IsZero() {
 		next = s.refreshAt
 	}
@@ -286,6 +343,19 @@ func (s *OAuthTokenSource) publish(next time.Time) *oauth2.Token {
 	}
 	s.current.Store(&currentToken{s.held, until})
 	return s.held
+}
+
+// usedUpTokens are hashes of the refresh tokens that this process has used up, the latest last.
+type usedUpTokens [][sha256.Size]byte
+
+const maxUsedUpTokens = 1000
+
+func (u *usedUpTokens) add(token string) {
+	*u = append((*u)[max(0, len(*u)+1-maxUsedUpTokens):], sha256.Sum256([]byte(token)))
+}
+
+func (u *usedUpTokens) has(token string) bool {
+	return token != "" && slices.Contains(*u, sha256.Sum256([]byte(token)))
 }
 
 // refreshError is why there is no new token. Its text is known to be harmless.
@@ -316,6 +386,9 @@ func (e *refreshError) Is(target error) bool {
 
 // As finds target in the cause.
 func (e *refreshError) As(target any) bool { return errors.As(e.err, target) }
+
+// Temporary reports whether the refresh may succeed later without a person.
+func (e *refreshError) Temporary() bool { return !e.reauth }
 
 // Format writes the text for every verb.
 func (e *refreshError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }

@@ -204,21 +204,15 @@ func (c *call) leaveStale(decision verdict) verdict {
 }
 
 func (c *call) countedAttempts() int {
-	counted := len(c.attempts) + c.stops - c.stale
-	if c.refreshed {
-		counted--
-	}
-	return counted
+	return len(c.attempts) + c.stops - c.stale - c.newTokens
 }
 
-// getNewToken asks for another token, once per call, and returns what to do next. If the service refuses new tokens
-// too, more of them would not help, and each could use up the refresh token before it.
+// maxNewTokens is how many new tokens a call may try: one that another process has stored, and one that is issued.
+const maxNewTokens = 2
+
+// getNewToken asks for another token, and returns what to do next.
 func (c *call) getNewToken(ctx context.Context) verdict {
-	if c.refreshed {
-		c.fruitless.refused(time.Now())
-		return finish
-	}
-	if c.fruitless.refuses(time.Now()) {
+	if c.newTokens == maxNewTokens {
 		return finish
 	}
 	token, err := c.newToken(ctx)
@@ -232,27 +226,9 @@ func (c *call) getNewToken(ctx context.Context) verdict {
 	case token == nil:
 		return finish
 	}
-	c.fresh, c.refreshed, c.delay = token, true, 0
+	c.fresh, c.delay = token, 0
+	c.newTokens++
 	return withNewToken
-}
-
-// fruitless is when the service last refused a new token. No other is asked for until a call succeeds, or for a while.
-type fruitless struct{ at atomic.Int64 } // by the wall clock in ns; 0: it has not
-
-const fruitlessPause = 10 * time.Second
-
-func (f *fruitless) refused(now time.Time) { f.at.Store(now.UnixNano()) }
-
-func (f *fruitless) refuses(now time.Time) bool {
-	at := f.at.Load()
-	passed := now.UnixNano() - at
-	return at != 0 && passed >= 0 && passed < int64(fruitlessPause) // a clock that was set back ends it
-}
-
-func (f *fruitless) succeeded() {
-	if f.at.Load() != 0 {
-		f.at.Store(0)
-	}
 }
 
 // schedule sets the delay before the next attempt, and reports whether the call should wait for it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -88,7 +89,9 @@ func (e *tokenEndpoint) refresh(ctx context.Context, previous *oauth2.Token) (*o
 }
 
 // request asks for a token, as often as the retry policy allows.
-func (e *tokenEndpoint) request(ctx context.Context, operation string, form url.Values, previous *oauth2.Token) (*oauth2.Token, error) {
+func (e *tokenEndpoint) request(
+	ctx context.Context, operation string, form url.Values, previous *oauth2.Token,
+) (*oauth2.Token, error) {
 	r := &tokenRequest{tokenEndpoint: e, operation: operation, caller: ctx, previous: previous}
 	for _, name := range []string{"refresh_token", "code", "code_verifier"} {
 		r.secrets = append(r.secrets, form.Get(name))
@@ -187,7 +190,8 @@ func (r *tokenRequest) attempt(ctx context.Context) *tokenAnswer {
 
 func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
 	var trace sendTrace
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace.hooks()), http.MethodPost, r.url, strings.NewReader(r.form))
+	traced := httptrace.WithClientTrace(ctx, trace.hooks())
+	req, err := http.NewRequestWithContext(traced, http.MethodPost, r.url, strings.NewReader(r.form))
 	if err != nil {
 		a.err = &cause{err: err}
 		return
@@ -202,33 +206,65 @@ func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
 	}
 	defer resp.Body.Close()
 	a.sent, a.status, a.header = true, resp.StatusCode, resp.Header
-	a.err = a.read(resp)
+	a.err = a.read(resp, end)
 	if a.broken {
 		a.err = transportCause(r.caller, ctx, a.err)
 	}
 }
 
-// read reads the answer, which is small: one that is not is none.
-func (a *tokenAnswer) read(resp *http.Response) (err error) {
+// read reads the answer, which is small: one that is not is none. A JSON object that is complete counts however the connection
+// ends after it, because the refresh token in it is the only one that is good from then on.
+func (a *tokenAnswer) read(resp *http.Response, end func()) (err error) {
 	if resp.StatusCode/100 == 1 || redirects(resp.StatusCode) {
 		return &unusable{errRedirect, "status " + strconv.Itoa(resp.StatusCode)}
 	}
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxTokenBody+1))
+	a.body, err = readObject(resp.Body, end)
 	success := resp.StatusCode/100 == 2
 	switch {
 	case !success: // the status tells enough, however the body ends
 		return nil
-	case err != nil:
-		a.broken = true
-		return err
 	case len(a.body) > maxTokenBody:
 		return ErrTooLarge
+	case err != nil && !completeObject(a.body):
+		a.broken = true
+		return err
 	}
 	return a.checkContent()
 }
 
+// readObject reads to the end of the body. Once it has a complete object it gives the rest a moment, and then calls end.
+func readObject(body io.Reader, end func()) ([]byte, error) {
+	var text bytes.Buffer
+	body = io.LimitReader(body, maxTokenBody+1)
+	chunk := make([]byte, 4<<10)
+	for waiting := false; ; {
+		n, err := body.Read(chunk)
+		text.Write(chunk[:n])
+		switch {
+		case err == io.EOF:
+			return text.Bytes(), nil
+		case err != nil:
+			return text.Bytes(), err
+		case !waiting && completeObject(text.Bytes()):
+			late := time.AfterFunc(drainTimeout, end)
+			defer late.Stop()
+			waiting = true
+		}
+	}
+}
+
+func completeObject(text []byte) bool {
+	text = withoutMark(text)
+	return bytes.HasPrefix(text, []byte("{")) && bytes.HasSuffix(text, []byte("}")) && json.Valid(text)
+}
+
+// withoutMark returns the text without a byte order mark and the space around it.
+func withoutMark(text []byte) []byte {
+	return bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))
+}
+
 func (a *tokenAnswer) checkContent() error {
-	a.body = bytes.TrimSpace(bytes.TrimPrefix(a.body, []byte("\ufeff")))
+	a.body = withoutMark(a.body)
 	if !bytes.HasPrefix(a.body, []byte("{")) { // whatever it is called: what looks like a token may be the only one there is
 		return ErrUnexpectedContent
 	}

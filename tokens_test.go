@@ -345,6 +345,68 @@ func TestSourceThatFailsInTheQueue(t *testing.T) {
 	})
 }
 
+// silentSource answers when it is let go.
+type silentSource struct {
+	asked  atomic.Int64
+	answer chan string
+}
+
+func (s *silentSource) Token() (*oauth2.Token, error) {
+	s.asked.Add(1)
+	return &oauth2.Token{AccessToken: <-s.answer}, nil
+}
+
+func TestTokensOfAPlainSource(t *testing.T) {
+	t.Run("t11 calls that gave up leave one goroutine", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			source, network := &silentSource{answer: make(chan string)}, new(network)
+			client := throughWith(t, source, network.serve)
+			for range 5 {
+				var calls sync.WaitGroup
+				for range 100 {
+					calls.Go(func() {
+						assert.ErrorIs(t, get(t.Context(), client, drift.WithTimeout(time.Second)), context.DeadlineExceeded)
+					})
+				}
+				calls.Wait()
+			}
+			assert.EqualValues(t, 1, source.asked.Load())
+			go func() { source.answer <- "late" }()
+			require.NoError(t, get(t.Context(), client), "it waits for the same answer")
+			assert.Equal(t, []string{"late"}, tokensOf(network.sent))
+		})
+	})
+	t.Run("t11 a refused token is not taken from a question that came before", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			source := &silentSource{answer: make(chan string)}
+			network := &network{answers: []respondWith{refusing("new", answer(401))}, delay: time.Second}
+			client := throughWith(t, source, network.serve)
+			var calls sync.WaitGroup
+			calls.Go(func() { assert.NoError(t, get(t.Context(), client)) })
+			source.answer <- "old"
+			synctest.Wait()
+			calls.Go(func() { assert.NoError(t, get(t.Context(), client)) }) // it asks before the first call is refused
+			synctest.Wait()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			source.answer <- "old"
+			synctest.Wait()
+			source.answer <- "new"
+			source.answer <- "new" // for the second call
+			calls.Wait()
+			assert.EqualValues(t, 4, source.asked.Load())
+		})
+	})
+	t.Run("t11 a panic reaches all who wait", func(t *testing.T) {
+		client := throughWith(t, panickingSource{}, new(network).serve, drift.WithLimiter(openLimiter{}))
+		var calls sync.WaitGroup
+		for range 10 {
+			calls.Go(func() { assert.PanicsWithValue(t, "source", func() { _ = get(t.Context(), client) }) })
+		}
+		calls.Wait()
+	})
+}
+
 type panickingSource struct{}
 
 func (panickingSource) Token() (*oauth2.Token, error) { panic("source") }
@@ -429,7 +491,11 @@ func TestNewTokensAreNotAskedForInVain(t *testing.T) {
 		refuses = false
 		assert.NoError(t, get(t.Context(), client))
 		refuses = true
-		refused(1)
-		assert.EqualValues(t, 3, source.refreshes.Load(), "a success makes it worth a try again")
+		time.Sleep(30 * time.Second)
+		refused(20)
+		assert.EqualValues(t, 2, source.refreshes.Load(), "it served a call since it was refused")
+		time.Sleep(time.Minute)
+		refused(20)
+		assert.EqualValues(t, 3, source.refreshes.Load(), "that was long ago")
 	})
 }

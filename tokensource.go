@@ -18,42 +18,46 @@ const (
 	saveTimeout     = 10 * time.Second
 	minPause        = time.Second
 	maxTokenPause   = 30 * time.Second
+	refusedPause    = 2 * time.Minute  // after the service refused the client, and not its refresh token
 	expiryMargin    = 10 * time.Second // as in package oauth2: a token so close to its end counts as expired
 )
 
 // OAuthTokenSource keeps the token of one authorization good. Make it with [OAuthConfig.TokenSource], one for each
 // authorization in a process, and give it to [WithTokenSource] of as many clients as you like. It is safe for concurrent use.
 //
-// However many callers ask, one refresh is under way at a time, and all share what it comes to. It runs apart from its callers,
-// each of whom leaves when its own context ends. A token that is about to expire is refreshed ahead of time while callers go on
-// with it.
+// At most one refresh runs at a time; concurrent callers share its result. It runs apart from its callers, each of whom leaves
+// when its own context ends. A token that is about to expire is refreshed ahead of time while callers go on with it.
 //
-// Nobody is logged out by what goes wrong. A service that fails, or a page of a firewall, leaves the token as it is, and the
-// next request waits for 1 s, growing to 30 s. Only the service's word that the refresh token is no longer good gives
-// [ErrReauthRequired]; no further request goes out then until the store has another token. Errors of the service are an
-// [*APIError], a [*TransportError] or a [*DecodeError] whose Operation is "oauth.refresh", for errors.As.
+// A failing service or the page of a firewall logs no one out: the token stays as it is, and the next request waits for 1 s,
+// growing to 30 s. You get [ErrReauthRequired] only when the service rejects the refresh token; no further request goes out
+// then until the store has another token. Errors of the service are an [*APIError], a [*TransportError] or a [*DecodeError]
+// whose Operation is "oauth.refresh", for errors.As.
 type OAuthTokenSource struct {
 	current  atomic.Pointer[currentToken] // nil: callers have to wait for a renewal
+	refusals refusals
 	endpoint *tokenEndpoint
 	store    TokenStore
-	hook     func(error)
-	invalid  error // why the configuration cannot be used
+	config   OAuthConfig // for its callbacks and its logger
+	invalid  error       // why the configuration cannot be used
 
 	mu      sync.Mutex
 	renewal *renewal // that is under way, or nil
 	closed  bool
 
-	// What follows is for the renewal that is under way alone.
+	// What follows belongs to the renewal that is under way.
 	held      *oauth2.Token // the newest
 	stored    *oauth2.Token // what the store had when it was last seen
-	spent     string        // the last refresh token for which the service gave another one; "": none
-	refreshAt time.Time     // of held; zero: never
-	failure   failure       // of refreshing held
-	failures  int           // one after the other
-	unsaved   bool          // held is not in the store
-	saveAt    time.Time     // when to try again
-	saves     int           // that have failed, one after the other
-	untold    error         // why the last one failed, for the hook
+	usedUp    usedUpTokens
+	refreshAt time.Time // of held; zero: never
+	lookAt    time.Time // what publish was last given
+	failure   failure   // of refreshing held
+	failures  int       // in a row
+	blocked   int       // times in a row that the store could not be used
+	quietTill time.Time // no failure of the store is reported again before
+	unsaved   bool      // held is not in the store
+	saveAt    time.Time // when to try again
+	saves     int       // that have failed in a row
+	reports   []func()  // for the time when the lock is free
 }
 
 var _ RefreshingTokenSource = (*OAuthTokenSource)(nil)
@@ -66,16 +70,16 @@ type currentToken struct {
 
 // failure is why a token was not refreshed. It is kept so that the next caller need not ask the service to learn the same.
 type failure struct {
-	err       error
-	until     time.Time // of a passing one
-	permanent bool      // it holds as long as the store has no other token
-	refused   bool      // the service refuses the access token too
+	err     error
+	until   time.Time // of a passing one
+	final   bool      // it holds as long as the store has no other token
+	refused bool      // the service refuses the access token too
 }
 
 // TokenSource keeps the stored token good. Nothing is read or sent before the first call; a configuration that is wrong is a
 // [*ValidationError] then.
 func (c OAuthConfig) TokenSource(store TokenStore) *OAuthTokenSource {
-	s := &OAuthTokenSource{store: store, hook: c.SaveFailed}
+	s := &OAuthTokenSource{store: store, config: c}
 	s.endpoint, s.invalid = c.endpoint(refreshOperation)
 	if store == nil && s.invalid == nil {
 		s.invalid = &ValidationError{Operation: refreshOperation, Argument: "store", Reason: errNil.Error()}
@@ -99,7 +103,7 @@ func (s *OAuthTokenSource) TokenContext(ctx context.Context) (*oauth2.Token, err
 	if c := s.current.Load(); c != nil && time.Now().UnixNano() < c.until {
 		return c.token, nil
 	}
-	return s.renewed(ctx, "")
+	return s.renewed(ctx, wanted{})
 }
 
 // Refresh returns a token in place of one that the service refused: the newest, where that is another one already, and else
@@ -108,17 +112,40 @@ func (s *OAuthTokenSource) Refresh(ctx context.Context, stale *oauth2.Token) (*o
 	if stale == nil {
 		return s.TokenContext(ctx)
 	}
-	if c := s.current.Load(); c != nil && c.token.AccessToken != stale.AccessToken && c.token.Valid() {
-		return c.token, nil
+	if newer := s.newer(stale); newer != nil {
+		return newer, nil
 	}
-	return s.renewed(ctx, stale.AccessToken)
+	return s.renewed(ctx, wanted{refused: stale.AccessToken})
+}
+
+// replace is Refresh for a call that was refused: only if a refresh may help.
+func (s *OAuthTokenSource) replace(ctx context.Context, stale *oauth2.Token, use tokenUse) (*oauth2.Token, error) {
+	if newer := s.newer(stale); newer != nil {
+		return newer, nil
+	}
+	justified := s.refusals.justify(stale.AccessToken, use)
+	return s.renewed(ctx, wanted{refused: stale.AccessToken, asStored: !justified})
+}
+
+// newer returns the token at hand if that is another one.
+func (s *OAuthTokenSource) newer(stale *oauth2.Token) *oauth2.Token {
+	if c := s.current.Load(); c != nil && c.token.AccessToken != stale.AccessToken && c.token.Valid() {
+		return c.token
+	}
+	return nil
+}
+
+// wanted is which token a caller can use.
+type wanted struct {
+	refused  string // not this access token, which the service refused; "": any that is good
+	asStored bool   // one that is there already, even the refused one: a refresh would not help
 }
 
 // Close refuses further calls with [ErrClosed], and waits for a refresh that is under way: its answer may hold the only refresh
 // token that is good from then on. Programs that end should call it for that reason. A token that could not be stored is stored
 // now; the error is that of the store, if it fails again.
 //
-// Who still waits for the store or its lock gets ErrClosed at once. A request that is under way has 30 s, and the store 20 s
+// Callers that still wait for the store or its lock get ErrClosed at once. A request that is under way has 30 s, and the store 20 s
 // after that, 40 s if it fails: with a store that obeys its contexts, and a quick SaveFailed, Close takes 70 s at most.
 func (s *OAuthTokenSource) Close() error {
 	s.mu.Lock()
@@ -156,7 +183,7 @@ func (s *OAuthTokenSource) saveLate() error {
 
 // renewal is the work of one goroutine for all who wait for it.
 type renewal struct {
-	refused  string                  // the access token that the service refused; "": none
+	wanted
 	cancel   context.CancelCauseFunc // ends it, if no request has been sent yet
 	done     chan struct{}
 	token    *oauth2.Token
@@ -164,8 +191,8 @@ type renewal struct {
 	panicked any
 }
 
-// renewed returns a token that is good and is not the refused one. While the one at hand is good nobody waits.
-func (s *OAuthTokenSource) renewed(ctx context.Context, refused string) (*oauth2.Token, error) {
+// renewed returns a token as the caller wants it. It does not wait while the one at hand will do.
+func (s *OAuthTokenSource) renewed(ctx context.Context, w wanted) (*oauth2.Token, error) {
 	switch {
 	case s.invalid != nil:
 		return nil, s.invalid
@@ -173,11 +200,11 @@ func (s *OAuthTokenSource) renewed(ctx context.Context, refused string) (*oauth2
 		return nil, &ValidationError{Operation: refreshOperation, Argument: "ctx", Reason: errNil.Error()}
 	}
 	for again := false; ; again = true {
-		r, joined, err := s.join(refused)
+		r, joined, err := s.join(w)
 		if err != nil {
 			return nil, err
 		}
-		if c := s.current.Load(); refused == "" && c != nil && c.token.Valid() {
+		if c := s.current.Load(); w.refused == "" && c != nil && c.token.Valid() {
 			return c.token, nil
 		}
 		select {
@@ -191,14 +218,14 @@ func (s *OAuthTokenSource) renewed(ctx context.Context, refused string) (*oauth2
 		if errors.Is(r.err, ErrReauthRequired) && joined && !again {
 			continue // it may have looked into the store before this caller came
 		}
-		if r.err != nil || r.refused == refused || r.token.AccessToken != refused {
+		if r.err != nil || r.wanted == w || r.token.AccessToken != w.refused {
 			return r.token, r.err
 		}
 	}
 }
 
 // join returns the renewal that is under way, or starts one.
-func (s *OAuthTokenSource) join(refused string) (r *renewal, joined bool, err error) {
+func (s *OAuthTokenSource) join(w wanted) (r *renewal, joined bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -207,7 +234,7 @@ func (s *OAuthTokenSource) join(refused string) (r *renewal, joined bool, err er
 	joined = s.renewal != nil
 	if !joined {
 		ctx, cancel := context.WithCancelCause(holder.With(context.Background(), s))
-		s.renewal = &renewal{refused: refused, cancel: cancel, done: make(chan struct{}), err: errNoRenewal}
+		s.renewal = &renewal{wanted: w, cancel: cancel, done: make(chan struct{}), err: errNoRenewal}
 		go s.run(ctx, s.renewal)
 	}
 	return s.renewal, joined, nil
@@ -225,9 +252,9 @@ func (s *OAuthTokenSource) run(ctx context.Context, r *renewal) {
 		r.cancel(nil)
 		close(r.done)
 	}()
-	r.token, r.err = s.renew(ctx, r.refused)
+	r.token, r.err = s.renew(ctx, r.wanted)
 	if r.err != nil {
 		r.token = nil
 	}
-	s.tell()
+	s.report()
 }

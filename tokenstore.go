@@ -29,6 +29,17 @@ type TokenStore interface {
 	Lock(ctx context.Context) (unlock func(), err error)
 }
 
+// PreparingTokenStore is a store that can make sure, before a refresh, that the next token can be stored. A store that may run
+// out of room should implement it: a token that was issued and could not be stored is lost with the process, and the one in the
+// store is used up by then.
+type PreparingTokenStore interface {
+	TokenStore
+
+	// Prepare sets aside what the next Save needs. The token source calls it under the lock, and refreshes only if it returns
+	// nil.
+	Prepare(ctx context.Context) error
+}
+
 // NewMemoryTokenStore returns a store that is lost with the process. The token may be nil.
 func NewMemoryTokenStore(t *oauth2.Token) TokenStore {
 	s := &memoryTokenStore{lock: make(chan struct{}, 1)}
