@@ -742,7 +742,7 @@ func TestTokensAfterKills(t *testing.T) {
 	path := tokensPath(t)
 	require.NoError(t, openTokens(t, path).Save(t.Context(), pair(0, time.Time{})))
 	saved := 0
-	for range kills(t) {
+	for range kills(t, 25) {
 		p := start(t, "saves until it is killed", path)
 		for p.said.Scan() {
 			serial, err := strconv.Atoi(p.said.Text())
