@@ -159,10 +159,7 @@ func (e *apiErrorBody) text(value wire.Value, limit int) string {
 // escapes and control characters can hide one, and before it is cut.
 func mask(text, secret string, limit int) string {
 	text = printable(text, len(text))
-	if secret != "" {
-		text = strings.ReplaceAll(text, secret, redacted)
-	}
-	return printable(text, limit)
+	return printable(redact(text, secret), limit)
 }
 
 // printable bounds a text and takes out what could deceive the reader of a log.
@@ -201,10 +198,11 @@ func (a *answer) secret() string {
 
 // masked is the body without the secret.
 func (a *answer) masked() []byte {
-	if a.secret() == "" {
-		return a.body()
+	text := string(a.body())
+	if masked := redact(text, a.secret()); masked != text {
+		return []byte(masked)
 	}
-	return bytes.ReplaceAll(a.body(), []byte(a.secret()), []byte(redacted))
+	return a.body()
 }
 
 func (a *answer) unauthorized() bool {

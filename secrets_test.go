@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/gob"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +31,7 @@ import (
 // Values that only the caller and the service may see. Each is also looked for in hex and in base 10, as verbs of fmt write
 // bytes.
 const (
-	markedToken   = "mark-token-5e1d"
+	markedToken   = "mark-token+/5e1d=="
 	markedHeader  = "mark-header-5e1d"
 	markedQuery   = "mark-query-5e1d"
 	markedPath    = "mark-path-5e1d"
@@ -93,6 +95,9 @@ func (w *secretWatch) show(value any) {
 	}
 	encoded, _ := json.Marshal(value)
 	fmt.Fprintf(w, "%s\n", encoded)
+	if reflect.ValueOf(value).Kind() != reflect.Pointer || !reflect.ValueOf(value).IsNil() { // of which gob panics
+		_ = gob.NewEncoder(w).Encode(value)
+	}
 	slog.New(slog.NewJSONHandler(w, nil)).Info("x", "value", value)
 	slog.New(slog.NewTextHandler(w, nil)).Info("x", "value", value)
 }
@@ -190,6 +195,9 @@ func markedAnswers() map[string]http.HandlerFunc {
 		"redirect":     answer(307, "text/html", `MARK`),
 		"bad request":  answer(400, asJSON, `{"error": {"type": "validation_error", "message": "no"}, "MARK": SENT}`),
 		"unauthorized": answer(401, asJSON, `{"error": {"type": "authentication_error", "message": "bad token `+markedToken+`"}}`),
+		"escaped":      answer(401, asJSON, `{"error": {"message": "bad token `+url.QueryEscape(markedToken)+`", "code": "`+url.PathEscape(markedToken)+`"}}`),
+		"in base64":    answer(403, asJSON, `{"error": {"message": "bad header `+base64.StdEncoding.EncodeToString([]byte("Bearer "+markedToken))+`"}}`),
+		"in hex":       answer(400, asJSON, `{"errors": {"`+hex.EncodeToString([]byte(markedToken))+`": ["\u006dark-token&#43;&#x2F;5e1d=="]}}`),
 		"used up":      answer(402, asJSON, `{"MARK": SENT}`),
 		"too many":     answer(429, asJSON, `{"MARK": SENT}`),
 		"server error": answer(500, "text/html", `<pre>MARK SENT</pre>`),
