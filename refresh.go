@@ -72,15 +72,24 @@ func (s *OAuthTokenSource) consult(
 	return nil, false, nil
 }
 
-// prepareAndRefresh refreshes only if there is room for the next token: the refresh token is used up when it has been sent.
+// prepareAndRefresh refreshes only if the next token can be stored: the refresh token is used up when it has been sent.
 func (s *OAuthTokenSource) prepareAndRefresh(open, ctx context.Context, refused string) (*oauth2.Token, error) {
 	if store, ok := s.store.(PreparingTokenStore); ok {
-		if err := store.Prepare(ctx); err != nil {
+		if err := s.prepare(ctx, store); err != nil {
 			return s.storeFailed(ctx, err, refused)
 		}
 	}
 	s.blocked = 0
 	return s.refresh(open, refused)
+}
+
+func (s *OAuthTokenSource) prepare(ctx context.Context, store PreparingTokenStore) error {
+	if s.unsaved {
+		if err := s.save(); err != nil {
+			return err
+		}
+	}
+	return store.Prepare(ctx)
 }
 
 // refresh asks the service for a new token, while this process has the lock. Afterwards it looks into the store again, whether

@@ -54,6 +54,7 @@ func TestTokensAreNotUsedUpForNothing(t *testing.T) {
 		"t1 no room, and the token has expired":    noRoomAndExpired,
 		"t1 no room after a refusal":               noRoomAfterARefusal,
 		"t1 the store prepares under its lock":     preparedUnderTheLock,
+		"t1 the token is in memory alone":          notRefreshedFromMemory,
 		"t2 the adopted token is refused too":      adoptedTokenIsRefused,
 		"t2 again and again":                       adoptedTokensAreRefused,
 		"t3 one endpoint refuses good tokens":      oneEndpointRefuses,
@@ -163,6 +164,23 @@ func preparedUnderTheLock(t *testing.T) {
 	r.requireToken(1)
 	assert.Equal(t, 1, r.store.prepared)
 	assert.Equal(t, 1, r.store.underLock)
+}
+
+// A pair that could not be stored is stored before it is used up.
+func notRefreshedFromMemory(t *testing.T) {
+	r := newRefreshing(t, expired())
+	r.store.set(func() { r.store.save = errFull }) // although there was room
+	r.requireToken(1)
+	time.Sleep(3 * time.Hour)
+	for range 3 {
+		_, err := r.Token()
+		require.ErrorIs(t, err, errFull)
+		time.Sleep(time.Minute)
+	}
+	assert.Equal(t, 1, r.authority.asked())
+	r.store.set(func() { r.store.save = nil })
+	r.requireToken(2)
+	r.requireAlive()
 }
 
 func adoptedTokenIsRefused(t *testing.T) {
