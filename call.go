@@ -41,8 +41,8 @@ type call struct {
 type retryState struct {
 	stops       int           // attempts that ended before anything was sent
 	stale       int           // attempts that met a kept connection which was closed
-	refreshed   bool          // the call has had its attempt with a new token
-	fresh       *oauth2.Token // for that attempt
+	newTokens   int           // attempts with a token in place of a refused one
+	fresh       *oauth2.Token // for the next of them
 	delay       time.Duration // before the next attempt
 	backoffFrom time.Time     // when that delay began
 	late        bool          // the deadline comes before the next attempt could
@@ -131,7 +131,7 @@ func (c *call) encode() error {
 func newLoop(maxAttempts int) *retryablehttp.Client {
 	return &retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
 		HTTPClient: &http.Client{Transport: attempts{}, CheckRedirect: refuseRedirect},
-		RetryMax:   maxAttempts + maxStale, // checkRetry counts, and a new token is worth one more
+		RetryMax:   maxAttempts + maxStale + maxNewTokens, // checkRetry counts
 		CheckRetry: func(ctx context.Context, _ *http.Response, err error) (bool, error) {
 			return callOf(ctx).checkRetry(ctx)
 		},

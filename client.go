@@ -51,7 +51,6 @@ type core struct {
 	timeout      time.Duration   // of an attempt
 	tokens       tokens
 	protocol     atomic.Int32 // major version of HTTP of the service's last answer; 0: none has come
-	cooldown     tokenCooldown
 	limiter      Limiter
 	quota        QuotaStore
 	serviceQuota serviceQuota

@@ -12,12 +12,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // tokenModel is a service, a store and some processes to which things happen at random. What must hold is checked whenever
@@ -26,9 +27,11 @@ type tokenModel struct {
 	t         *testing.T
 	rand      *rand.Rand
 	authority *testkit.Authority
-	store     *testkit.TroubledStore
+	config    drift.OAuthConfig
+	store     *preparingStore
 	sources   []*drift.OAuthTokenSource
 	callers   sync.WaitGroup
+	backedUp  int // the newest serial number that was stored before a backup was put back
 
 	mu       sync.Mutex
 	sending  int       // requests that are under way
@@ -66,7 +69,7 @@ func (m *tokenModel) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // happen lets one thing happen.
 func (m *tokenModel) happen() {
-	switch m.rand.IntN(20) {
+	switch m.rand.IntN(23) {
 	default:
 		m.call(false)
 	case 10, 11, 12:
@@ -85,7 +88,52 @@ func (m *tokenModel) happen() {
 		m.rotateElsewhere()
 	case 19:
 		m.endOrBegin()
+	case 20:
+		m.fillDisk()
+	case 21:
+		m.kill()
+	case 22:
+		m.putBack()
 	}
+}
+
+// fillDisk leaves no room for a new token, or makes room.
+func (m *tokenModel) fillDisk() {
+	if m.rand.IntN(2) == 0 {
+		m.store.Set(func() { m.store.full = nil })
+		return
+	}
+	m.trouble(1000 * time.Hour) // before it is full: a caller may notice at once
+	m.store.Set(func() { m.store.full = testkit.ErrFull })
+}
+
+// kill ends a process that is doing nothing, and starts another one.
+func (m *tokenModel) kill() {
+	m.callers.Wait()
+	if !m.storedIsNewest() {
+		return // the new process would send what is used up: a person has put it there
+	}
+	m.sources[m.rand.IntN(len(m.sources))] = testkit.NewSource(m.t, m.config, m.store)
+}
+
+// putBack restores the token before the newest from a backup. Of a store in memory, only the process that has used it up can
+// see that.
+func (m *tokenModel) putBack() {
+	m.callers.Wait()
+	if _, ended := m.state(); len(m.sources) > 1 || ended || !m.storedIsNewest() {
+		return
+	}
+	stored := testkit.Must(m.store.TokenStore.Load(context.Background()))
+	newest, err := m.sources[0].Refresh(context.Background(), stored)
+	if err != nil || !m.storedIsNewest() {
+		return
+	}
+	m.store.Set(func() { m.backedUp = serialOf(newest) })
+	_ = m.store.TokenStore.Save(context.Background(), stored)
+}
+
+func (m *tokenModel) storedIsNewest() bool {
+	return testkit.Must(m.store.TokenStore.Load(context.Background())).RefreshToken == testkit.RefreshToken(m.authority.Newest())
 }
 
 // call asks for a token, with a patience of its own.
@@ -117,7 +165,7 @@ func (m *tokenModel) check(ctx context.Context, start time.Time, patience time.D
 		assert.True(m.t, token.Valid())
 		m.store.Set(func() {
 			stored := testkit.Must(m.store.TokenStore.Load(context.Background()))
-			assert.LessOrEqual(m.t, serialOf(token), serialOf(stored), "stored before it is used")
+			assert.LessOrEqual(m.t, serialOf(token), max(serialOf(stored), m.backedUp), "stored before it is used")
 		})
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 	case errors.Is(err, drift.ErrReauthRequired):
@@ -168,7 +216,7 @@ func (m *tokenModel) rotateElsewhere() {
 	unlock, err := m.store.TokenStore.Lock(context.Background())
 	require.NoError(m.t, err)
 	defer unlock()
-	if ended {
+	if ended || !m.storedIsNewest() {
 		return
 	}
 	token := testkit.Must(m.store.TokenStore.Load(context.Background()))
@@ -177,8 +225,7 @@ func (m *tokenModel) rotateElsewhere() {
 }
 
 func (m *tokenModel) saveCurrent() {
-	var serial int
-	m.authority.Set(func() { serial = m.authority.Serial })
+	serial := m.authority.Newest()
 	_ = m.store.TokenStore.Save(context.Background(), testkit.Issued(serial, time.Now().Add(2*time.Hour)))
 }
 
@@ -214,9 +261,136 @@ func (m *tokenModel) begin() {
 	m.mu.Unlock()
 }
 
-// Whatever happens in whatever order: one request at a time, nobody waits longer than he wants to, no refresh token is used
-// twice, only the service's word ends an authorization, and when all is well again so are all processes.
+// tokenState is a row of the table in docs/oauth.md: how a source comes into a state, and what a call gets then.
+type tokenState struct {
+	name   string
+	stored func() *oauth2.Token
+	reach  func(m *stateMachine)
+
+	asked   int   // requests for a token that the call leads to
+	err     error // of the call; nil: it succeeds
+	trouble error // of the call while the disk is full, or the service is down
+}
+
+var tokenStates = []tokenState{
+	{
+		name: "good", stored: func() *oauth2.Token { return testkit.Issued(0, time.Now().Add(time.Hour)) },
+		reach: func(m *stateMachine) { m.requireToken(0) },
+	},
+	{
+		name: "due", stored: func() *oauth2.Token { return testkit.Issued(0, time.Now().Add(4*time.Minute)) },
+		reach: func(m *stateMachine) { m.requireToken(0) }, asked: 1,
+	},
+	{
+		name: "refused", stored: func() *oauth2.Token { return testkit.Issued(0, time.Now().Add(time.Hour)) },
+		reach: func(m *stateMachine) { m.requireToken(0); m.accepts = 1 }, asked: 1, trouble: drift.ErrUnauthorized,
+	},
+	{
+		name: "adopted", stored: func() *oauth2.Token { return testkit.Issued(0, time.Now().Add(time.Hour)) },
+		reach: func(m *stateMachine) {
+			m.requireToken(0)
+			m.authority.Serial, m.authority.Refresh, m.accepts = 1, testkit.RefreshToken(1), 2 // the adopted token is dead too
+			require.NoError(m.t, m.store.TokenStore.Save(m.t.Context(), testkit.Issued(1, time.Now().Add(time.Hour))))
+		}, asked: 1, trouble: drift.ErrUnauthorized,
+	},
+	{
+		name: "just issued", stored: testkit.Expired,
+		reach: func(m *stateMachine) { m.requireToken(1); m.accepts = 9 }, // the endpoint refuses good tokens
+		err:   drift.ErrUnauthorized, trouble: drift.ErrUnauthorized,
+	},
+	{
+		name: "used up", stored: testkit.Expired,
+		reach: func(m *stateMachine) {
+			m.requireToken(1)
+			require.NoError(m.t, m.store.TokenStore.Save(m.t.Context(), testkit.Expired())) // a file from a backup
+		},
+	},
+}
+
+// stateMachine is a source, and a service that accepts access tokens from a serial number on.
+type stateMachine struct {
+	*refreshing
+	client  *drift.Client
+	accepts int
+}
+
+func newStateMachine(t *testing.T, state tokenState) *stateMachine {
+	t.Helper()
+	m := &stateMachine{refreshing: newRefreshing(t, state.stored())}
+	m.client = testkit.ThroughWith(t, m.OAuthTokenSource, func(r *http.Request) (*http.Response, error) {
+		var serial int
+		_, _ = fmt.Sscanf(r.Header.Get("Authorization"), "Bearer "+testkit.MarkedAccess+"-%d", &serial)
+		if serial < m.accepts {
+			return testkit.Answer(http.StatusUnauthorized)(r)
+		}
+		return testkit.Answer(http.StatusOK)(r)
+	})
+	state.reach(m)
+	return m
+}
+
+// call makes a call, and waits for a refresh that it has started. It returns how many requests for a token that took.
+func (m *stateMachine) call() (asked int, err error) {
+	before := m.authority.Asked()
+	err = testkit.Get(m.t.Context(), m.client)
+	time.Sleep(40 * time.Second)
+	synctest.Wait()
+	return m.authority.Asked() - before, err
+}
+
+// goOn ends all trouble. The source, and a process that starts when this one was killed, must find a good token.
+func (m *stateMachine) goOn() {
+	m.store.fill(nil)
+	m.authority.Set(func() { m.authority.Answers = nil })
+	time.Sleep(3 * time.Hour)
+	token, err := m.Token()
+	require.NoError(m.t, err)
+	another, err := testkit.NewSource(m.t, m.authority.Config(), m.store).Token()
+	require.NoError(m.t, err)
+	assert.Equal(m.t, token.AccessToken, another.AccessToken)
+	m.requireAlive()
+}
+
+// TestTokenStateMachine walks through the table of states in docs/oauth.md: when all is well, with a full disk, and with a
+// service that is down.
 func TestTokenStateMachine(t *testing.T) {
+	for _, state := range tokenStates {
+		t.Run(state.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newStateMachine(t, state)
+				asked, err := m.call()
+				assert.ErrorIs(t, err, state.err)
+				assert.Equal(t, state.asked, asked)
+				m.goOn()
+			})
+		})
+		t.Run(state.name+", the disk is full", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newStateMachine(t, state)
+				m.store.fill(testkit.ErrFull)
+				asked, err := m.call()
+				assert.ErrorIs(t, err, state.trouble)
+				assert.Zero(t, asked, "no refresh token is sent")
+				m.goOn()
+			})
+		})
+		t.Run(state.name+", the service is down", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newStateMachine(t, state)
+				for range 100 {
+					m.authority.Answers = append(m.authority.Answers, testkit.Answer(http.StatusServiceUnavailable))
+				}
+				_, err := m.call()
+				assert.ErrorIs(t, err, state.trouble)
+				m.goOn()
+			})
+		})
+	}
+}
+
+// Whatever happens in whatever order: one request at a time, no caller waits longer than it wants to, no refresh token is used
+// twice, only the service's word ends an authorization, and when all is well again so are all processes.
+func TestTokensWhateverHappens(t *testing.T) {
 	for seed := range uint64(150) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runTokenModel(t, seed) })
@@ -225,12 +399,15 @@ func TestTokenStateMachine(t *testing.T) {
 }
 
 func runTokenModel(t *testing.T, seed uint64) {
-	m := &tokenModel{t: t, rand: rand.New(rand.NewPCG(seed, 0)), authority: testkit.NewAuthority(), store: testkit.NewTroubledStore(testkit.Expired())}
-	config := m.authority.Config()
-	config.HTTPClient = &http.Client{Transport: m}
-	config.SaveFailed = func(err error) { assert.NoError(t, err) }
+	m := &tokenModel{t: t, rand: rand.New(rand.NewPCG(seed, 0)), authority: testkit.NewAuthority(), store: newPreparingStore(testkit.Expired())}
+	m.config = m.authority.Config()
+	m.config.HTTPClient = &http.Client{Transport: m}
+	m.config.SaveFailed = func(err error) {
+		troubled, _ := m.state()
+		assert.True(t, troubled, "without a reason: %v", err)
+	}
 	for range 1 + m.rand.IntN(3) {
-		m.sources = append(m.sources, testkit.NewSource(t, config, m.store))
+		m.sources = append(m.sources, testkit.NewSource(t, m.config, m.store))
 	}
 	for range 200 {
 		m.happen()
@@ -240,7 +417,7 @@ func runTokenModel(t *testing.T, seed uint64) {
 	}
 	m.callers.Wait()
 	m.authority.Set(func() { m.authority.Answers, m.authority.Delay = nil, 0 })
-	m.store.Set(func() { m.store.LoadErr, m.store.LockErr, m.store.Slow = nil, nil, 0 })
+	m.store.Set(func() { m.store.LoadErr, m.store.LockErr, m.store.Slow, m.store.full = nil, nil, 0, nil })
 	time.Sleep(3 * time.Hour)
 	if _, ended := m.state(); ended {
 		m.begin()

@@ -42,7 +42,7 @@ func (c *call) outcome(ctx context.Context) error {
 		return c.apiError()
 	}
 	c.serviceQuota.succeeded()
-	c.cooldown.end()
+	c.tokens.served(c.last.token, tokenUse{c.route.Name, c.start})
 	if c.decode == nil {
 		return nil
 	}

@@ -185,21 +185,15 @@ func (c *call) leaveConnection() verdict {
 }
 
 func (c *call) countedAttempts() int {
-	counted := len(c.attempts) + c.stops - c.stale
-	if c.refreshed {
-		counted--
-	}
-	return counted
+	return len(c.attempts) + c.stops - c.stale - c.newTokens
 }
 
-// getNewToken asks for another token, once per call, and returns what to do next. If the service refuses new tokens
-// too, more of them would not help, and each could use up the refresh token before it.
+// maxNewTokens is how many new tokens a call may try: one that another process has stored, and one that is issued.
+const maxNewTokens = 2
+
+// getNewToken asks for another token, and returns what to do next.
 func (c *call) getNewToken(ctx context.Context) verdict {
-	if c.refreshed {
-		c.cooldown.start(time.Now())
-		return finish
-	}
-	if c.cooldown.active(time.Now()) {
+	if c.newTokens == maxNewTokens {
 		return finish
 	}
 	token, err := c.newToken(ctx)
@@ -213,32 +207,9 @@ func (c *call) getNewToken(ctx context.Context) verdict {
 	case token == nil:
 		return finish
 	}
-	c.fresh, c.refreshed, c.delay = token, true, 0
+	c.fresh, c.delay = token, 0
+	c.newTokens++
 	return withNewToken
-}
-
-// tokenCooldown keeps the client from asking for another token after the service has refused a new one. It ends after a
-// while, or when a call succeeds.
-type tokenCooldown struct {
-	mu   sync.Mutex
-	from time.Time // zero: it is over
-}
-
-const tokenCooldownTime = 10 * time.Second
-
-func (c *tokenCooldown) start(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.from = now
-}
-
-func (c *tokenCooldown) end() { c.start(time.Time{}) }
-
-func (c *tokenCooldown) active(now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	passed := now.Sub(c.from)
-	return passed >= 0 && passed < tokenCooldownTime // a clock that was set back ends it
 }
 
 // schedule sets the delay before the next attempt, and reports whether the call should wait for it.

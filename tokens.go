@@ -2,6 +2,7 @@ package drift
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -21,20 +22,28 @@ type RefreshingTokenSource interface {
 	Refresh(ctx context.Context, stale *oauth2.Token) (*oauth2.Token, error)
 }
 
-// tokens is what an attempt needs of a token source.
+// tokens is what a call needs of a token source.
 type tokens interface {
 	token(ctx context.Context) (*oauth2.Token, error)
-	refresh(ctx context.Context, stale *oauth2.Token) (*oauth2.Token, error)
+
+	// refresh returns a token in place of one that was refused to the call. The same token means that a call with another one
+	// would not fare better.
+	refresh(ctx context.Context, stale *oauth2.Token, use tokenUse) (*oauth2.Token, error)
+
+	// served notes that a call succeeded with the token.
+	served(token *oauth2.Token, use tokenUse)
 }
 
 func newTokens(source oauth2.TokenSource) tokens {
 	switch source := source.(type) {
 	case staticTokens:
 		return source
+	case *OAuthTokenSource:
+		return oauthTokens{source}
 	case RefreshingTokenSource:
-		return refreshingTokens{source}
+		return &refreshingTokens{RefreshingTokenSource: source}
 	default:
-		return plainTokens{source}
+		return &plainTokens{source: source}
 	}
 }
 
@@ -45,52 +54,120 @@ func (s staticTokens) Token() (*oauth2.Token, error) { return s.only, nil }
 
 func (s staticTokens) token(context.Context) (*oauth2.Token, error) { return s.only, nil }
 
-func (s staticTokens) refresh(context.Context, *oauth2.Token) (*oauth2.Token, error) {
+func (s staticTokens) refresh(context.Context, *oauth2.Token, tokenUse) (*oauth2.Token, error) {
 	return s.only, nil
 }
 
-type refreshingTokens struct{ RefreshingTokenSource }
+func (staticTokens) served(*oauth2.Token, tokenUse) {}
 
-func (s refreshingTokens) token(ctx context.Context) (*oauth2.Token, error) {
+// oauthTokens is a source that keeps its own refusals, for all the clients that share it.
+type oauthTokens struct{ *OAuthTokenSource }
+
+func (s oauthTokens) token(ctx context.Context) (*oauth2.Token, error) { return s.TokenContext(ctx) }
+
+func (s oauthTokens) refresh(ctx context.Context, stale *oauth2.Token, use tokenUse) (*oauth2.Token, error) {
+	return s.replace(ctx, stale, use)
+}
+
+func (s oauthTokens) served(token *oauth2.Token, use tokenUse) {
+	s.refusals.serve(token.AccessToken, use)
+}
+
+type refreshingTokens struct {
+	RefreshingTokenSource
+	refusals refusals
+}
+
+func (s *refreshingTokens) token(ctx context.Context) (*oauth2.Token, error) {
 	return s.TokenContext(ctx)
 }
 
-func (s refreshingTokens) refresh(ctx context.Context, stale *oauth2.Token) (*oauth2.Token, error) {
-	return s.Refresh(ctx, stale)
+func (s *refreshingTokens) refresh(ctx context.Context, stale *oauth2.Token, use tokenUse) (*oauth2.Token, error) {
+	if !s.refusals.justify(stale.AccessToken, use) {
+		return s.TokenContext(ctx)
+	}
+	token, err := s.Refresh(ctx, stale)
+	s.refusals.trackNew(token, stale, err)
+	return token, err
 }
 
-// plainTokens asks a source that takes no context, without letting it outlast the caller's. The goroutine ends with the
-// source's answer; a panic of the source reaches the caller.
-type plainTokens struct{ source oauth2.TokenSource }
+func (s *refreshingTokens) served(token *oauth2.Token, use tokenUse) {
+	s.refusals.serve(token.AccessToken, use)
+}
 
-func (s plainTokens) token(ctx context.Context) (*oauth2.Token, error) {
-	type result struct {
-		token    *oauth2.Token
-		err      error
-		panicked any
+// plainTokens asks a source that takes no context, without letting it outlast the caller's. One goroutine asks for all who
+// wait, and ends with the source's answer.
+type plainTokens struct {
+	source   oauth2.TokenSource
+	refusals refusals
+
+	mu     sync.Mutex
+	asking *question // that is under way, or nil
+}
+
+// question is what one goroutine asks the source. A panic of the source reaches all who wait.
+type question struct {
+	done     chan struct{}
+	token    *oauth2.Token
+	err      error
+	panicked any
+}
+
+func (s *plainTokens) token(ctx context.Context) (*oauth2.Token, error) {
+	q, _ := s.ask()
+	return q.wait(ctx)
+}
+
+func (s *plainTokens) refresh(ctx context.Context, stale *oauth2.Token, use tokenUse) (*oauth2.Token, error) {
+	if !s.refusals.justify(stale.AccessToken, use) {
+		return stale, nil
 	}
-	answer := make(chan result, 1)
+	q, joined := s.ask()
+	token, err := q.wait(ctx)
+	if joined && err == nil && token != nil && token.AccessToken == stale.AccessToken {
+		q, _ = s.ask() // the source may have been asked before the token was refused
+		token, err = q.wait(ctx)
+	}
+	s.refusals.trackNew(token, stale, err)
+	return token, err
+}
+
+func (s *plainTokens) served(token *oauth2.Token, use tokenUse) {
+	s.refusals.serve(token.AccessToken, use)
+}
+
+// ask returns the question that is under way, or a new one.
+func (s *plainTokens) ask() (q *question, joined bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asking != nil {
+		return s.asking, true
+	}
+	q = &question{done: make(chan struct{})}
+	s.asking = q
 	go func() {
-		var r result
 		defer func() {
-			r.panicked = recover()
-			answer <- r
+			q.panicked = recover()
+			s.mu.Lock()
+			s.asking = nil
+			s.mu.Unlock()
+			close(q.done)
 		}()
-		r.token, r.err = s.source.Token()
+		q.token, q.err = s.source.Token()
 	}()
+	return q, false
+}
+
+func (q *question) wait(ctx context.Context) (*oauth2.Token, error) {
 	select {
-	case r := <-answer:
-		if r.panicked != nil {
-			panic(r.panicked)
-		}
-		return r.token, r.err
+	case <-q.done:
 	case <-ctx.Done():
 		return nil, contextError(ctx)
 	}
-}
-
-func (s plainTokens) refresh(ctx context.Context, _ *oauth2.Token) (*oauth2.Token, error) {
-	return s.token(ctx)
+	if q.panicked != nil {
+		panic(q.panicked)
+	}
+	return q.token, q.err
 }
 
 // authorize returns the token for an attempt: the one that was just fetched in place of a refused one, or the source's.
@@ -111,7 +188,7 @@ func (c *call) authorize(ctx context.Context) (*oauth2.Token, error) {
 // newToken returns another token than the one that was refused, or nil where the source has none.
 func (c *call) newToken(ctx context.Context) (*oauth2.Token, error) {
 	start := time.Now()
-	token, err := c.tokens.refresh(ctx, c.last.token)
+	token, err := c.tokens.refresh(ctx, c.last.token, tokenUse{c.route.Name, c.start})
 	c.waitedFor(WaitToken, time.Since(start))
 	if err == nil && token != nil && token.AccessToken == c.last.token.AccessToken {
 		return nil, nil

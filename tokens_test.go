@@ -14,13 +14,23 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/driftsdk/drift/internal/testkit"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/internal/testkit"
 )
+
+// throughWith is through, with a token source.
+func throughWith(t testing.TB, source oauth2.TokenSource, transport testkit.Responder, opts ...drift.Option) *drift.Client {
+	t.Helper()
+	opts = append(opts, drift.WithTokenSource(source), drift.WithBaseURL("https://drift.test"), drift.WithHTTPClient(&http.Client{Transport: transport}))
+	client, err := drift.NewClient(opts...)
+	require.NoError(t, err)
+	return client
+}
 
 // plainSource gives its tokens in turn, the last one again and again.
 type plainSource struct {
@@ -48,7 +58,7 @@ func (s *plainSource) next() string {
 	return s.tokens[min(s.asked, len(s.tokens))-1]
 }
 
-// currentSource gives its token until another is set.
+// currentSource gives its token until somebody sets another.
 type currentSource struct {
 	mu    sync.Mutex
 	token string
@@ -64,6 +74,24 @@ func (s *currentSource) set(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token = token
+}
+
+// refusing answers 401 to every token but one.
+func refusing(good string, refusal testkit.Responder) testkit.Responder {
+	return func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get("Authorization") == "Bearer "+good {
+			return testkit.Answer(http.StatusOK)(r)
+		}
+		return refusal(r)
+	}
+}
+
+func tokensOf(requests []testkit.SentRequest) []string {
+	var tokens []string
+	for _, r := range requests {
+		tokens = append(tokens, r.Token)
+	}
+	return tokens
 }
 
 func TestStaticTokenIsNotTriedAgain(t *testing.T) {
@@ -213,7 +241,7 @@ func TestSourceThatFails(t *testing.T) {
 			assert.NotContains(t, err.Error(), "sEcReT")
 			assert.Empty(t, network.Requests())
 			assert.Equal(t, 1, source.asked, "not tried again")
-			assert.Empty(t, limiter.Outcomes, "it took no slot")
+			assert.Empty(t, limiter.Outcomes, "nobody was kept waiting for it")
 		})
 	}
 }
@@ -319,6 +347,68 @@ func TestSourceThatFailsInTheQueue(t *testing.T) {
 	})
 }
 
+// silentSource answers when it is let go.
+type silentSource struct {
+	asked  atomic.Int64
+	answer chan string
+}
+
+func (s *silentSource) Token() (*oauth2.Token, error) {
+	s.asked.Add(1)
+	return &oauth2.Token{AccessToken: <-s.answer}, nil
+}
+
+func TestTokensOfAPlainSource(t *testing.T) {
+	t.Run("t11 calls that gave up leave one goroutine", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			source, network := &silentSource{answer: make(chan string)}, new(testkit.Network)
+			client := testkit.ThroughWith(t, source, network.Serve)
+			for range 5 {
+				var calls sync.WaitGroup
+				for range 100 {
+					calls.Go(func() {
+						assert.ErrorIs(t, testkit.Get(t.Context(), client, drift.WithTimeout(time.Second)), context.DeadlineExceeded)
+					})
+				}
+				calls.Wait()
+			}
+			assert.EqualValues(t, 1, source.asked.Load())
+			go func() { source.answer <- "late" }()
+			require.NoError(t, testkit.Get(t.Context(), client), "it waits for the same answer")
+			assert.Equal(t, []string{"late"}, testkit.TokensOf(network.Sent))
+		})
+	})
+	t.Run("t11 a refused token is not taken from a question that came before", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			source := &silentSource{answer: make(chan string)}
+			network := &testkit.Network{Answers: []testkit.Responder{testkit.Refusing("new", testkit.Answer(401))}, Delay: time.Second}
+			client := testkit.ThroughWith(t, source, network.Serve)
+			var calls sync.WaitGroup
+			calls.Go(func() { assert.NoError(t, testkit.Get(t.Context(), client)) })
+			source.answer <- "old"
+			synctest.Wait()
+			calls.Go(func() { assert.NoError(t, testkit.Get(t.Context(), client)) }) // it asks before the first call is refused
+			synctest.Wait()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			source.answer <- "old"
+			synctest.Wait()
+			source.answer <- "new"
+			source.answer <- "new" // for the second call
+			calls.Wait()
+			assert.EqualValues(t, 4, source.asked.Load())
+		})
+	})
+	t.Run("t11 a panic reaches all who wait", func(t *testing.T) {
+		client := testkit.ThroughWith(t, panickingSource{}, new(testkit.Network).Serve, drift.WithLimiter(testkit.OpenLimiter{}))
+		var calls sync.WaitGroup
+		for range 10 {
+			calls.Go(func() { assert.PanicsWithValue(t, "source", func() { _ = testkit.Get(t.Context(), client) }) })
+		}
+		calls.Wait()
+	})
+}
+
 type panickingSource struct{}
 
 func (panickingSource) Token() (*oauth2.Token, error) { panic("source") }
@@ -403,7 +493,11 @@ func TestNewTokensAreNotAskedForInVain(t *testing.T) {
 		refuses = false
 		assert.NoError(t, testkit.Get(t.Context(), client))
 		refuses = true
-		refused(1)
-		assert.EqualValues(t, 3, source.refreshes.Load(), "a success makes it worth a try again")
+		time.Sleep(30 * time.Second)
+		refused(20)
+		assert.EqualValues(t, 2, source.refreshes.Load(), "it served a call since it was refused")
+		time.Sleep(time.Minute)
+		refused(20)
+		assert.EqualValues(t, 3, source.refreshes.Load(), "that was long ago")
 	})
 }

@@ -256,9 +256,10 @@ const (
 // IsKnown reports whether this package has a constant for the direction.
 func (d Direction) IsKnown() bool { return d == DirectionInbound || d == DirectionOutbound }
 
-// Secret is a string that shows itself to nobody: fmt, slog and every encoder that asks for text write REDACTED.
-// [Secret.Reveal] is the way to the value. Not asked are unexported fields (by fmt), keys of maps (by
-// encoding/json), and anything under %p and %w where go vet refuses them.
+// Secret is a string whose value is never printed: fmt, slog and every encoder that asks for text write REDACTED, and
+// encoding/gob refuses it. [Secret.Reveal] returns the value. It cannot protect itself where its methods are not called: in
+// unexported fields (fmt), as a key of a map (encoding/json), and where the verb does not fit what holds it, as in
+// fmt.Sprintf("%s", []any{&structWithSecret}).
 type Secret string
 
 const redacted = answer.Redacted
@@ -280,6 +281,11 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText returns REDACTED, also for JSON.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// MarshalBinary returns an error: what encoding/gob and other binary encoders write is meant to be read again.
+func (s Secret) MarshalBinary() ([]byte, error) { return nil, errSecretEncoded }
+
+var errSecretEncoded = errors.New("drift: a Secret is not encoded")
 
 // newKey returns a random UUID of version 4 in lower case.
 func newKey() string {

@@ -21,9 +21,9 @@ var (
 	// ErrVersion: a later version of this package has written the file.
 	ErrVersion error = wire.Reason("the file is of an unknown version")
 
-	// ErrUnsafe: the path is a symbolic link, a directory or another thing that is no file, or others than the file's owner
-	// may read or write it. A file of tokens may not lie in a directory where everybody may replace files, either. Permissions
-	// are not looked at on Windows.
+	// ErrUnsafe: the path is a symbolic link, a directory or anything else but a regular file, or others than the file's owner
+	// may read or write it. A file of tokens must also belong to the user of the process, and lie in a directory where no other
+	// user may replace files; see [WithSharedOwnership]. Owners and permissions are not checked on Windows.
 	ErrUnsafe error = wire.Reason("the file is not safe to use")
 )
 

@@ -89,46 +89,72 @@ func (f *lockedFile) open(contents []byte) error {
 	return nil
 }
 
-// lookAt refuses what is no private file. It does not follow a link.
+// lookAt rejects anything but a regular file that only its owner can access. It does not follow a link.
 func lookAt(path string) (fs.FileInfo, error) {
 	info, err := os.Lstat(path)
 	switch {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%w: it is no regular file (%v)", ErrUnsafe, info.Mode().Type())
+		return nil, fmt.Errorf("%w: it is not a regular file (%v)", ErrUnsafe, info.Mode().Type())
 	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
 		return nil, fmt.Errorf("%w: others than its owner may use it (%v)", ErrUnsafe, info.Mode())
 	}
 	return info, nil
 }
 
-// create makes the file complete and durable before it gets its name, so that nobody ever finds half of one.
-func create(path string, contents []byte) (err error) {
-	temp := path + ".new"
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that died here
+// create makes the file complete and durable before it gets its name, so that half of one is never found.
+func create(path string, contents []byte) error {
+	if err := writeSuccessor(path, contents); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	return installSuccessor(path)
+}
+
+// successorOf returns the name of the file that is to take the place of another.
+func successorOf(path string) string { return path + ".new" }
+
+// writeSuccessor makes the successor of a file complete and durable, in the place of an earlier one if that is there. What
+// could not be written completely is removed.
+func writeSuccessor(path string, contents []byte) error {
+	file, err := openSuccessor(successorOf(path))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temp)
-		}
-	}()
-	_, err = file.Write(contents)
+	_, err = file.WriteAt(contents, 0)
 	if err == nil {
+		err = file.Truncate(int64(len(contents)))
+	}
+	complete := err == nil
+	if complete {
 		err = file.Sync()
 	}
 	if closed := file.Close(); err == nil {
 		err = closed
 	}
-	if err == nil {
-		err = os.Rename(temp, path)
+	if !complete {
+		_ = os.Remove(successorOf(path))
 	}
-	if err != nil {
+	return err
+}
+
+func openSuccessor(path string) (*os.File, error) {
+	if before, err := lookAt(path); err == nil && ownedHere(before) {
+		if file, err := os.OpenFile(path, os.O_WRONLY, 0); err == nil {
+			if info, err := file.Stat(); err == nil && os.SameFile(before, info) {
+				return file, nil
+			}
+			_ = file.Close()
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that died here
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+func installSuccessor(path string) error {
+	if err := os.Rename(successorOf(path), path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))

@@ -35,12 +35,12 @@ func init() {
 // A short minute lets processes of the system go through many.
 const shortMinute = 250 * time.Millisecond
 
-// kills is how many processes TestCountAfterKills kills.
-func kills(t *testing.T) int {
+// kills is how many processes a test kills: DRIFT_KILLS, or else a few.
+func kills(t *testing.T, few int) int {
 	t.Helper()
 	text := os.Getenv("DRIFT_KILLS")
 	if text == "" {
-		return 25
+		return few
 	}
 	n, err := strconv.Atoi(text)
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func kills(t *testing.T) int {
 
 func TestCountAfterKills(t *testing.T) {
 	path := newPath(t)
-	n := kills(t)
+	n := kills(t, 25)
 	sent := 0
 	for i := range n {
 		p := start(t, "calls until it is killed", path)

@@ -57,7 +57,7 @@ type reservation struct {
 	shown      int64 // the month that the clock showed; another one than counted while the clock is doubted or was set back
 }
 
-// Option configures [OpenQuota], and [OpenTokens], for which only [WithAccount] counts.
+// Option configures [OpenQuota] and [OpenTokens]. Of the options, [WithAccount] applies to both.
 type Option func(*config)
 
 type config struct {
@@ -66,6 +66,8 @@ type config struct {
 	location *time.Location
 	length   time.Duration
 	clock    func() time.Time
+
+	sharedOwnership bool
 }
 
 // WithPlan refuses calls beyond the plan's number in a month. Without it, or with 0 or less, calls are counted and never
@@ -78,6 +80,13 @@ func WithPlan(plan drift.Plan) Option {
 // keeps a hash of the name. The default is "", which is a name like any other.
 func WithAccount(name string) Option {
 	return func(c *config) { c.account = name }
+}
+
+// WithSharedOwnership lets [OpenTokens] use a file that belongs to another user, and a directory in which its group or another
+// user may replace files. Use it only if you trust all of them with the tokens: who can replace the file can read what is
+// stored in it next.
+func WithSharedOwnership() Option {
+	return func(c *config) { c.sharedOwnership = true }
 }
 
 // WithLocation sets where months begin: at midnight there. The default, also for nil, is UTC.

@@ -1,7 +1,9 @@
 package filestore
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,12 +14,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 	"unicode/utf8"
 
-	"github.com/gofrs/flock"
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
@@ -27,32 +27,43 @@ import (
 const (
 	tokensFormat  = "drift tokens"
 	tokensVersion = 1
+	tokensBlock   = 4 << 10 // a file is a whole number of these
 	maxTokensFile = 1 << 20
 	tokensPoll    = 10 * time.Millisecond // between two tries to lock the file; it is held for as long as a refresh takes
 	readTries     = 10                    // of a file that is replaced while it is being opened
 )
 
-// Tokens keeps the token of one authorization in a file that processes of one machine share. It is a [drift.TokenStore] and
-// safe for concurrent use. Nothing is held open, so there is nothing to close.
+// Tokens keeps the token of one authorization in a file that processes of one machine share. It is a
+// [drift.PreparingTokenStore] and safe for concurrent use. It keeps no file open, so there is nothing to close.
 type Tokens struct {
 	path    string
 	account string
-	lock    *flock.Flock
-	turn    chan struct{} // holds one value while somebody has the lock
+	shared  bool // see WithSharedOwnership
+	lock    *tokensLock
+	claim   chan struct{} // holds one value while the lock is taken in this process
 
-	saving sync.Mutex // one writes at a time; guards what follows
-	locked bool
-	holder any // who has the lock; nil: a program, which is not known by its contexts
+	saving   sync.Mutex // one writes at a time; guards what follows
+	locked   bool
+	holder   any  // who has the lock; nil: a program, which is not known by its contexts
+	reserved bool // the successor is there, and empty
+
+	remembering sync.Mutex
+	last        *storedToken // what the file had when it was last seen
 }
 
-var _ drift.TokenStore = (*Tokens)(nil)
+var _ drift.PreparingTokenStore = (*Tokens)(nil)
 
-// OpenTokens returns the store at path. The file comes into being when something is saved; its directory must exist. Beside it
-// lies its lock, a file of the same name with ".lock" at the end. Of the options [WithAccount] counts: it binds the file to an
-// account, by any name for it, for example the client id. An error is an [*Error].
+// OpenTokens returns the store at path. The first Save creates the file; its directory must exist. Beside it lies its lock, a
+// file of the same name with ".lock" at the end, and for the time of a refresh its successor, with ".new". Of the options,
+// [WithAccount] and [WithSharedOwnership] apply: the first binds the file to an account, by any name for it, for example the
+// client id. An error is an [*Error].
 //
-// The file holds the tokens in plain text, so it must be a regular one that only its owner may read and write; that is how it
-// is created (mode 0600). What is not so is refused, and so is a directory in which everybody may replace files.
+// A process that died while it replaced the file may have left a complete successor. If that is newer, it takes the file's
+// place: its refresh token is the only one that is good.
+//
+// The file holds the tokens in plain text. It must be a regular file that belongs to the user of the process and that only its
+// owner may read and write; that is how it is created (mode 0600). Anything else is rejected, and so is a directory in which
+// other users may replace files.
 func OpenTokens(path string, opts ...Option) (*Tokens, error) {
 	var c config
 	for _, o := range opts {
@@ -65,47 +76,75 @@ func OpenTokens(path string, opts ...Option) (*Tokens, error) {
 		return nil, wrap(path, err)
 	}
 	account := sha256.Sum256([]byte(c.account))
-	t := &Tokens{path: path, account: hex.EncodeToString(account[:]), lock: flock.New(path + ".lock"), turn: make(chan struct{}, 1)}
-	if err := checkDir(filepath.Dir(path)); err != nil {
-		return nil, wrap(path, err)
-	}
-	if _, err := lookAt(t.lock.Path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, wrap(path, err)
-	}
-	if _, err := t.load(); err != nil {
+	t := &Tokens{path: path, account: hex.EncodeToString(account[:]), shared: c.sharedOwnership, lock: newTokensLock(path),
+		claim: make(chan struct{}, 1)}
+	if err := t.open(); err != nil {
 		return nil, wrap(path, err)
 	}
 	return t, nil
 }
 
-func checkDir(path string) error {
+// Format writes the path alone, for every verb.
+func (t *Tokens) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "filestore.Tokens{%s}", t.path) }
+
+func (t *Tokens) open() error {
+	if err := t.checkDir(filepath.Dir(t.path)); err != nil {
+		return err
+	}
+	if _, err := t.lookAt(t.lock.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := t.read(successorOf(t.path)); err == nil && t.lock.try() {
+		err = t.restore()
+		t.lock.release()
+		if err != nil {
+			return err
+		}
+	}
+	_, err := t.load()
+	return err
+}
+
+func (t *Tokens) checkDir(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return fmt.Errorf("%w: it is in no directory", ErrUnsafe)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0:
-		return fmt.Errorf("%w: everybody may replace files in its directory (%v)", ErrUnsafe, info.Mode())
+		return fmt.Errorf("%w: its directory is not one", ErrUnsafe)
+	case replaceableByAll(info) || !t.shared && replaceableByOthers(info):
+		return fmt.Errorf("%w: other users may replace files in its directory (%v)", ErrUnsafe, info.Mode())
 	}
 	return nil
 }
 
+func (t *Tokens) lookAt(path string) (fs.FileInfo, error) {
+	info, err := lookAt(path)
+	if err == nil && !t.shared && !ownedHere(info) {
+		return nil, fmt.Errorf("%w: it belongs to another user", ErrUnsafe)
+	}
+	return info, err
+}
+
 // Load returns the stored token, with the id of its organization for [drift.OrgIDFromToken], or nil where nothing is stored. It takes
 // no lock: a token is replaced all at once. A file that cannot be used is an [*Error].
+//
+// A file that is older than what this store has seen there was put back from a backup, and its refresh token is used up. Load
+// then returns the token that it has seen, and the next Lock restores that. To go back to an older token, Save it.
 func (t *Tokens) Load(ctx context.Context) (*oauth2.Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	token, err := t.load()
+	stored, err := t.load()
 	if err != nil {
 		return nil, wrap(t.path, err)
 	}
-	return token, nil
+	return stored.token(), nil
 }
 
 // Save stores a token, and returns when it would survive a crash of the machine. If it fails, or is interrupted, what was
-// stored before is still there. nil removes the file. What Load refuses is not replaced: delete it.
+// stored before is still there, unless the new token is already complete beside it: then that is found when the store is next
+// opened or locked. nil removes the file. What Load rejects is not replaced: delete it.
 //
 // Save waits for a refresh that is under way, in this process or another, so that nothing that is saved is undone by it. Only
 // while a program itself has called Lock of this store, every Save of the store is taken for that of the program.
@@ -113,20 +152,20 @@ func (t *Tokens) Save(ctx context.Context, token *oauth2.Token) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	contents, err := t.encode(token)
+	next, err := newStoredToken(token)
 	if err != nil {
 		return wrap(t.path, err)
 	}
-	if locked, err := t.write(ctx, contents); locked {
+	return t.exclusively(ctx, func() error { return t.replace(next) })
+}
+
+// Prepare makes sure that the next token can be stored: its file is there beside the old one, at its full size and flushed. A
+// token source calls it before each refresh. An error is an [*Error], for example for a disk without room.
+func (t *Tokens) Prepare(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	unlock, err := t.Lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	_, err = t.write(ctx, contents)
-	return err
+	return t.exclusively(ctx, t.reserve)
 }
 
 // Lock keeps other processes, and other users of this store, from refreshing the token. It waits until they are done, or the
@@ -136,15 +175,20 @@ func (t *Tokens) Lock(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	select {
-	case t.turn <- struct{}{}:
+	case t.claim <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if _, err := t.lock.TryLockContext(ctx, tokensPoll); err != nil {
-		<-t.turn
+	if err := t.lock.acquire(ctx); err != nil {
+		<-t.claim
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		return nil, wrap(t.path, err)
+	}
+	if err := t.restore(); err != nil {
+		t.lock.release()
+		<-t.claim
 		return nil, wrap(t.path, err)
 	}
 	t.saving.Lock()
@@ -156,70 +200,161 @@ func (t *Tokens) Lock(ctx context.Context) (unlock func(), err error) {
 func (t *Tokens) unlock() {
 	t.saving.Lock()
 	t.locked, t.holder = false, nil
-	_ = t.lock.Unlock() // the lock is gone with the process, if not now
+	if t.reserved {
+		t.reserved = false
+		_ = os.Remove(successorOf(t.path))
+	}
+	t.lock.release()
 	t.saving.Unlock()
-	<-t.turn
+	<-t.claim
 }
 
-// write replaces the file, if the caller has the lock.
-func (t *Tokens) write(ctx context.Context, contents []byte) (locked bool, err error) {
+// exclusively calls fn under the lock, which it takes unless the caller has it.
+func (t *Tokens) exclusively(ctx context.Context, fn func() error) error {
+	if locked, err := t.underLock(ctx, fn); locked {
+		return err
+	}
+	unlock, err := t.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, err = t.underLock(ctx, fn)
+	return err
+}
+
+// underLock calls fn if the caller has the lock.
+func (t *Tokens) underLock(ctx context.Context, fn func() error) (locked bool, err error) {
 	t.saving.Lock()
 	defer t.saving.Unlock()
 	if !t.locked || t.holder != nil && t.holder != holder.Of(ctx) {
 		return false, nil
 	}
-	if err := t.replace(contents); err != nil {
+	if err := fn(); err != nil {
 		return true, wrap(t.path, err)
 	}
 	return true, nil
 }
 
-func (t *Tokens) replace(contents []byte) error {
-	stored, err := t.load()
-	switch {
-	case err != nil:
-		return err
-	case contents != nil:
-		return create(t.path, contents)
-	case stored == nil:
-		return nil
+// reserve sets aside a block more than the file has: the next token may be longer.
+func (t *Tokens) reserve() error {
+	size := tokensBlock
+	if info, err := os.Lstat(t.path); err == nil {
+		size += int(min(info.Size(), maxTokensFile))
 	}
-	if err := os.Remove(t.path); err != nil {
+	if err := writeSuccessor(t.path, bytes.Repeat([]byte(" "), size)); err != nil {
 		return err
 	}
+	t.reserved = true
 	return syncDir(filepath.Dir(t.path))
 }
 
-// load returns the stored token, or nil if there is no file.
-func (t *Tokens) load() (*oauth2.Token, error) {
-	contents, err := t.read()
-	if err != nil || contents == nil {
-		return nil, err
+func (t *Tokens) replace(next *storedToken) error {
+	last, err := t.load()
+	if err != nil {
+		return err
 	}
-	return t.decode(contents)
+	t.reserved = false
+	if next == nil {
+		return t.remove()
+	}
+	next.follow(last)
+	return t.install(next)
 }
 
-func (t *Tokens) read() ([]byte, error) {
-	for range readTries {
-		contents, err := t.readOnce()
-		if !errors.Is(err, errReplaced) {
-			return contents, err
+func (t *Tokens) install(next *storedToken) error {
+	contents, err := t.encode(next)
+	if err == nil {
+		err = create(t.path, contents)
+	}
+	if err == nil {
+		t.remember(next)
+	}
+	return err
+}
+
+// remove begins with the successor, which would otherwise take the file's place.
+func (t *Tokens) remove() error {
+	for _, path := range []string{successorOf(t.path), t.path} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
+	}
+	t.remember(nil)
+	return syncDir(filepath.Dir(t.path))
+}
+
+// restore puts the newest token in its place: one that a process completed before it died, or the last that was seen where the
+// file is older than that. A file that cannot be read is left alone, as Load reports it.
+func (t *Tokens) restore() error {
+	stored, err := t.read(t.path)
+	if err != nil {
+		return nil
+	}
+	if next, err := t.read(successorOf(t.path)); err == nil && next != nil && (stored == nil || next.Written > stored.Written) {
+		if err := installSuccessor(t.path); err != nil {
+			return err
+		}
+		stored = next
+	}
+	if last := t.newest(stored); last != stored {
+		return t.install(last)
+	}
+	return nil
+}
+
+// load returns the newest token, or nil if there is no file.
+func (t *Tokens) load() (*storedToken, error) {
+	stored, err := t.read(t.path)
+	if err != nil {
+		return nil, err
+	}
+	return t.newest(stored), nil
+}
+
+// newest returns what the file has, or what it had when it was last seen if that is newer.
+func (t *Tokens) newest(stored *storedToken) *storedToken {
+	t.remembering.Lock()
+	defer t.remembering.Unlock()
+	if stored.putBack(t.last) {
+		return t.last
+	}
+	t.last = stored
+	return stored
+}
+
+func (t *Tokens) remember(stored *storedToken) {
+	t.remembering.Lock()
+	defer t.remembering.Unlock()
+	t.last = stored
+}
+
+// read returns the token in a file, or nil if there is no file.
+func (t *Tokens) read(path string) (*storedToken, error) {
+	for range readTries {
+		contents, err := t.readOnce(path)
+		switch {
+		case errors.Is(err, errReplaced):
+			continue
+		case err != nil || contents == nil:
+			return nil, err
+		}
+		return t.decode(contents)
 	}
 	return nil, errReplaced
 }
 
 var errReplaced = fmt.Errorf("%w: it was replaced while it was being opened", ErrUnsafe)
 
-func (t *Tokens) readOnce() ([]byte, error) {
-	before, err := lookAt(t.path)
+func (t *Tokens) readOnce(path string) ([]byte, error) {
+	before, err := t.lookAt(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(t.path)
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errReplaced
 	}
@@ -257,11 +392,14 @@ type storedToken struct {
 	Expiry       time.Time   `json:"expiry,omitzero"`
 	ExpiresIn    int64       `json:"expires_in,omitzero"`
 	OrgID        drift.OrgID `json:"org_id,omitzero"`
+
+	Series  string `json:"series,omitzero"`  // the same for all that replaced each other in one file
+	Written int64  `json:"written,omitzero"` // in ns since 1970, and later than that of the token before it
 }
 
 var errNotStorable = errors.New("the token is empty, or no text")
 
-func (t *Tokens) encode(token *oauth2.Token) ([]byte, error) {
+func newStoredToken(token *oauth2.Token) (*storedToken, error) {
 	if token == nil {
 		return nil, nil
 	}
@@ -269,33 +407,68 @@ func (t *Tokens) encode(token *oauth2.Token) ([]byte, error) {
 		return nil, errNotStorable
 	}
 	orgID, _ := drift.OrgIDFromToken(token)
-	stored, err := json.Marshal(storedToken{token.AccessToken, token.TokenType, token.RefreshToken, token.Expiry.Round(0), token.ExpiresIn, orgID})
-	if err != nil {
+	stored := &storedToken{AccessToken: token.AccessToken, TokenType: token.TokenType, RefreshToken: token.RefreshToken,
+		Expiry: token.Expiry.Round(0), ExpiresIn: token.ExpiresIn, OrgID: orgID}
+	if _, err := json.Marshal(stored); err != nil {
 		return nil, errNotStorable // the error might quote it
 	}
-	contents, err := json.Marshal(tokensFile{tokensFormat, tokensVersion, t.account, tokensChecksum(t.account, stored), stored})
-	return append(contents, '\n'), err
+	return stored, nil
 }
 
-func (t *Tokens) decode(contents []byte) (*oauth2.Token, error) {
+func (s *storedToken) token() *oauth2.Token {
+	if s == nil {
+		return nil
+	}
+	token := &oauth2.Token{AccessToken: s.AccessToken, TokenType: s.TokenType, RefreshToken: s.RefreshToken,
+		Expiry: s.Expiry, ExpiresIn: s.ExpiresIn}
+	if s.OrgID > 0 {
+		token = token.WithExtra(map[string]any{"orgId": int64(s.OrgID)}) // for drift.OrgIDFromToken
+	}
+	return token
+}
+
+// follow makes s the successor of last.
+func (s *storedToken) follow(last *storedToken) {
+	s.Series, s.Written = rand.Text(), time.Now().UnixNano()
+	if last != nil && last.Series != "" {
+		s.Series, s.Written = last.Series, max(s.Written, last.Written+1)
+	}
+}
+
+// putBack reports whether s is from before last: a file from a backup.
+func (s *storedToken) putBack(last *storedToken) bool {
+	return s != nil && last != nil && s.Series != "" && s.Series == last.Series && s.Written < last.Written
+}
+
+// encode fills the file up with spaces, so that its size is known before the token is.
+func (t *Tokens) encode(s *storedToken) ([]byte, error) {
+	stored, err := json.Marshal(s)
+	if err != nil {
+		return nil, errNotStorable
+	}
+	contents, err := json.Marshal(tokensFile{tokensFormat, tokensVersion, t.account, tokensChecksum(t.account, stored), stored})
+	if err != nil {
+		return nil, err
+	}
+	padding := tokensBlock - 1 - len(contents)%tokensBlock
+	contents = append(contents, bytes.Repeat([]byte(" "), padding)...)
+	return append(contents, '\n'), nil
+}
+
+func (t *Tokens) decode(contents []byte) (*storedToken, error) {
 	var file tokensFile
-	var stored storedToken
+	stored := new(storedToken)
 	switch err := json.Unmarshal(contents, &file); {
 	case err != nil || file.Format != tokensFormat:
 		return nil, ErrCorrupt
 	case file.Version != tokensVersion:
 		return nil, ErrVersion
-	case file.Checksum != tokensChecksum(file.Account, file.Token) || json.Unmarshal(file.Token, &stored) != nil:
+	case file.Checksum != tokensChecksum(file.Account, file.Token) || json.Unmarshal(file.Token, stored) != nil:
 		return nil, ErrCorrupt
 	case file.Account != t.account:
 		return nil, ErrAccount
 	}
-	token := &oauth2.Token{AccessToken: stored.AccessToken, TokenType: stored.TokenType, RefreshToken: stored.RefreshToken,
-		Expiry: stored.Expiry, ExpiresIn: stored.ExpiresIn}
-	if stored.OrgID > 0 {
-		token = token.WithExtra(map[string]any{"orgId": int64(stored.OrgID)}) // for drift.OrgIDFromToken
-	}
-	return token, nil
+	return stored, nil
 }
 
 func tokensChecksum(account string, token []byte) string {

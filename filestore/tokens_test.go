@@ -229,10 +229,23 @@ func TestUnsafeTokens(t *testing.T) {
 		_, err := filestore.OpenTokens(path)
 		requireFileError(t, err, filestore.ErrUnsafe)
 	})
+	t.Run("t10 directory of a group", func(t *testing.T) {
+		for _, mode := range []fs.FileMode{0o770, 0o720, 0o775} {
+			path, _ := savedFiles(t, 1)
+			require.NoError(t, os.Chmod(filepath.Dir(path), mode))
+			_, err := filestore.OpenTokens(path)
+			requireFileError(t, err, filestore.ErrUnsafe)
+			requireStored(t, 1, openTokens(t, path, filestore.WithSharedOwnership()))
+			require.NoError(t, os.Chmod(filepath.Dir(path), 0o750))
+			requireStored(t, 1, openTokens(t, path))
+		}
+	})
 	t.Run("directory of all", func(t *testing.T) {
 		path := tokensPath(t)
 		require.NoError(t, os.Chmod(filepath.Dir(path), 0o777))
 		_, err := filestore.OpenTokens(path)
+		requireFileError(t, err, filestore.ErrUnsafe)
+		_, err = filestore.OpenTokens(path, filestore.WithSharedOwnership())
 		requireFileError(t, err, filestore.ErrUnsafe)
 		require.NoError(t, os.Chmod(filepath.Dir(path), 0o777|fs.ModeSticky))
 		openTokens(t, path)
@@ -284,6 +297,255 @@ func TestTokensLock(t *testing.T) {
 	_, err = first.Load(ended)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, first.Save(ended, pair(5, time.Time{})), context.Canceled)
+}
+
+// savedFiles saves pairs in turn, and returns the path and what the file had after each.
+func savedFiles(t *testing.T, serials ...int) (path string, files [][]byte) {
+	t.Helper()
+	path = tokensPath(t)
+	tokens := openTokens(t, path)
+	for _, serial := range serials {
+		require.NoError(t, tokens.Save(t.Context(), pair(serial, time.Time{})))
+		contents, err := os.ReadFile(path)
+		require.NoError(t, err)
+		files = append(files, contents)
+	}
+	return path, files
+}
+
+func put(t *testing.T, path string, contents []byte) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, contents, 0o600))
+}
+
+func requireStored(t *testing.T, serial int, tokens *filestore.Tokens) {
+	t.Helper()
+	token := loadTokens(t, tokens)
+	requirePair(t, token)
+	assert.Equal(t, pair(serial, time.Time{}).AccessToken, token.AccessToken)
+}
+
+func TestTokensSuccessor(t *testing.T) {
+	t.Run("t4 a complete one is moved into place", func(t *testing.T) {
+		path, files := savedFiles(t, 1, 2)
+		put(t, path, files[0])
+		put(t, path+".new", files[1])
+		requireStored(t, 2, openTokens(t, path))
+		assert.NoFileExists(t, path+".new")
+	})
+	t.Run("t4 while a store is open", func(t *testing.T) {
+		path, files := savedFiles(t, 1, 2)
+		put(t, path, files[0])
+		tokens := openTokens(t, path)
+		requireStored(t, 1, tokens)
+		put(t, path+".new", files[1])
+		unlock, err := tokens.Lock(t.Context())
+		require.NoError(t, err)
+		requireStored(t, 2, tokens)
+		unlock()
+		requireStored(t, 2, openTokens(t, path))
+	})
+	t.Run("t4 the file itself is not there yet", func(t *testing.T) {
+		path, _ := savedFiles(t, 1)
+		require.NoError(t, os.Rename(path, path+".new"))
+		requireStored(t, 1, openTokens(t, path))
+	})
+	t.Run("t4 while another process has the lock", func(t *testing.T) {
+		path, files := savedFiles(t, 1, 2)
+		put(t, path, files[0])
+		first := openTokens(t, path)
+		unlock, err := first.Lock(t.Context())
+		require.NoError(t, err)
+		put(t, path+".new", files[1]) // it is about to take the place
+		requireStored(t, 1, openTokens(t, path))
+		assert.FileExists(t, path+".new")
+		unlock()
+		requireStored(t, 2, openTokens(t, path))
+	})
+	for name, spoil := range map[string]func(t *testing.T, path string, files [][]byte){
+		"older":    func(t *testing.T, path string, files [][]byte) { put(t, path+".new", files[0]) },
+		"same":     func(t *testing.T, path string, files [][]byte) { put(t, path+".new", files[1]) },
+		"cut":      func(t *testing.T, path string, files [][]byte) { put(t, path+".new", files[2][:200]) },
+		"reserved": func(t *testing.T, path string, _ [][]byte) { put(t, path+".new", bytes.Repeat([]byte(" "), 8192)) },
+		"damaged": func(t *testing.T, path string, files [][]byte) {
+			put(t, path+".new", bytes.Replace(files[2], []byte("mark-access-3"), []byte("mark-access-4"), 1))
+		},
+		"for others to read": func(t *testing.T, path string, files [][]byte) {
+			put(t, path+".new", files[2])
+			require.NoError(t, os.Chmod(path+".new", 0o644))
+		},
+		"of another account": func(t *testing.T, path string, _ [][]byte) {
+			require.NoError(t, openTokens(t, path+"-x", filestore.WithAccount("x")).Save(t.Context(), pair(4, time.Time{})))
+			require.NoError(t, os.Rename(path+"-x", path+".new"))
+			require.NoError(t, os.Remove(path+"-x.lock"))
+		},
+	} {
+		t.Run("t4 "+name, func(t *testing.T) {
+			if name == "for others to read" && runtime.GOOS == "windows" {
+				t.Skip("permissions are not looked at")
+			}
+			path, files := savedFiles(t, 1, 2, 3)
+			put(t, path, files[1])
+			spoil(t, path, files)
+			tokens := openTokens(t, path)
+			requireStored(t, 2, tokens)
+			require.NoError(t, tokens.Save(t.Context(), pair(5, time.Time{})))
+			requireStored(t, 5, openTokens(t, path))
+			requireFiles(t, path, 2)
+		})
+	}
+	t.Run("t4 a sign-out removes it", func(t *testing.T) {
+		path, files := savedFiles(t, 1, 2)
+		put(t, path, files[0])
+		tokens := openTokens(t, path)
+		put(t, path+".new", files[1])
+		require.NoError(t, tokens.Save(t.Context(), nil))
+		assert.Nil(t, loadTokens(t, tokens))
+		put(t, path+".new", files[1])
+		require.NoError(t, tokens.Save(t.Context(), nil), "a file that is gone already")
+		assert.Nil(t, loadTokens(t, openTokens(t, path)))
+		requireFiles(t, path, 1)
+
+		require.NoError(t, tokens.Save(t.Context(), pair(3, time.Time{})))
+		put(t, path+".new", files[1]) // an older one
+		require.NoError(t, tokens.Save(t.Context(), nil))
+		assert.Nil(t, loadTokens(t, openTokens(t, path)))
+	})
+}
+
+// requireFiles: the directory has so many files, and no other.
+func requireFiles(t *testing.T, path string, want int) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	assert.Len(t, entries, want)
+}
+
+func TestTokensPrepare(t *testing.T) {
+	path, _ := savedFiles(t, 1)
+	tokens := openTokens(t, path)
+	unlock, err := tokens.Lock(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, tokens.Prepare(t.Context()))
+	info, err := os.Stat(path + ".new")
+	require.NoError(t, err)
+	current, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Greater(t, info.Size(), current.Size(), "the next token may be longer")
+	requireStored(t, 1, tokens)
+	require.NoError(t, tokens.Save(t.Context(), pair(2, time.Time{})))
+	requireFiles(t, path, 2)
+	require.NoError(t, tokens.Prepare(t.Context()))
+	unlock()
+	requireFiles(t, path, 2) // a refresh that failed leaves nothing
+	require.NoError(t, tokens.Prepare(t.Context()), "it takes the lock itself")
+	requireStored(t, 2, tokens)
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, tokens.Prepare(ended), context.Canceled)
+}
+
+func TestTokensPutBack(t *testing.T) {
+	authority := new(killingAuthority)
+	server := httptest.NewServer(authority)
+	defer server.Close()
+	config := drift.OAuthConfig{ClientID: "client", ClientSecret: "secret", TokenURL: server.URL}
+	path := tokensPath(t)
+	require.NoError(t, openTokens(t, path).Save(t.Context(), pair(0, time.Now().Add(time.Hour))))
+	var sources []*drift.OAuthTokenSource
+	for range 2 {
+		source := config.TokenSource(openTokens(t, path))
+		defer func() { assert.NoError(t, source.Close()) }()
+		sources = append(sources, source)
+	}
+	refresh := func(source, serial int) {
+		t.Helper()
+		token, err := sources[source].Refresh(t.Context(), pair(serial-1, time.Time{}))
+		require.NoError(t, err)
+		assert.Equal(t, pair(serial, time.Time{}).AccessToken, token.AccessToken)
+	}
+	for name, test := range map[string]struct{ before, after int }{
+		"t7 by the process that used it up": {0, 0},
+		"t7 by another process":             {0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			contents, err := os.ReadFile(path)
+			require.NoError(t, err)
+			serial := authority.serial
+			refresh(test.before, serial+1)
+			refresh(test.before, serial+2)
+			if test.after != test.before { // it adopts the newest
+				_, err := sources[test.after].Refresh(t.Context(), pair(serial, time.Time{}))
+				require.NoError(t, err)
+			}
+			put(t, path, contents)
+			refresh(test.after, serial+3)
+			assert.False(t, authority.killed)
+			requireStored(t, serial+3, openTokens(t, path))
+		})
+	}
+	t.Run("t7 a person who authorizes again has the last word", func(t *testing.T) {
+		tokens := openTokens(t, path)
+		for _, serial := range []int{7, 3, 7} {
+			require.NoError(t, tokens.Save(t.Context(), pair(serial, time.Time{})))
+			requireStored(t, serial, tokens)
+		}
+	})
+	t.Run("t7 a file from elsewhere is not from a backup", func(t *testing.T) {
+		elsewhere, files := savedFiles(t, 8)
+		require.NotEqual(t, elsewhere, path)
+		tokens := openTokens(t, path)
+		require.NoError(t, tokens.Save(t.Context(), pair(9, time.Time{})))
+		put(t, path, files[0])
+		requireStored(t, 8, tokens)
+	})
+}
+
+func TestTokensLockIsRemoved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a file that is in use is not removed")
+	}
+	t.Run("t9 during a refresh", func(t *testing.T) {
+		path, _ := savedFiles(t, 1)
+		first, second := openTokens(t, path), openTokens(t, path)
+		unlock, err := first.Lock(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(path+".lock"))
+		_, err = second.Lock(within(t, 50*time.Millisecond))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, first.Save(t.Context(), pair(2, time.Time{})))
+		unlock()
+		unlock, err = second.Lock(within(t, 10*time.Second))
+		require.NoError(t, err)
+		requireStored(t, 2, second)
+		unlock()
+	})
+	t.Run("t9 while another process waits", func(t *testing.T) {
+		path, _ := savedFiles(t, 1)
+		holder, waiting, late := openTokens(t, path), openTokens(t, path), openTokens(t, path)
+		unlock, err := holder.Lock(t.Context())
+		require.NoError(t, err)
+		var held sync.Mutex
+		var waiters sync.WaitGroup
+		claim := func(tokens *filestore.Tokens) {
+			unlock, err := tokens.Lock(within(t, 10*time.Second))
+			if !assert.NoError(t, err) {
+				return
+			}
+			assert.True(t, held.TryLock(), "only one has the lock")
+			time.Sleep(50 * time.Millisecond)
+			held.Unlock()
+			unlock()
+		}
+		waiters.Go(func() { claim(waiting) })
+		time.Sleep(50 * time.Millisecond)
+		require.NoError(t, os.Remove(path+".lock"))
+		waiters.Go(func() { claim(late) })
+		time.Sleep(50 * time.Millisecond)
+		unlock()
+		waiters.Wait()
+	})
 }
 
 // disturbed lets something happen between the last look of a refresh and its Save.
@@ -480,7 +742,7 @@ func TestTokensAfterKills(t *testing.T) {
 	path := tokensPath(t)
 	require.NoError(t, openTokens(t, path).Save(t.Context(), pair(0, time.Time{})))
 	saved := 0
-	for range kills(t) {
+	for range kills(t, 25) {
 		p := start(t, "saves until it is killed", path)
 		for p.said.Scan() {
 			serial, err := strconv.Atoi(p.said.Text())

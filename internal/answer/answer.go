@@ -3,7 +3,6 @@
 package answer
 
 import (
-	"bytes"
 	"net/http"
 	"strings"
 	"unicode"
@@ -177,10 +176,7 @@ func (e *Error) text(value wire.Value, limit int) string {
 // escapes and control characters can hide one, and before it is cut.
 func Mask(text, secret string, limit int) string {
 	text = Printable(text, len(text))
-	if secret != "" {
-		text = strings.ReplaceAll(text, secret, Redacted)
-	}
-	return Printable(text, limit)
+	return Printable(redact(text, secret), limit)
 }
 
 // Printable bounds a text and takes out what could deceive the reader of a log.
@@ -202,10 +198,11 @@ func Printable(text string, limit int) string {
 
 // Hide returns a body without the secret.
 func Hide(body []byte, secret string) []byte {
-	if secret == "" {
-		return body
+	text := string(body)
+	if masked := redact(text, secret); masked != text {
+		return []byte(masked)
 	}
-	return bytes.ReplaceAll(body, []byte(secret), []byte(Redacted))
+	return body
 }
 
 // InsufficientScope is the error of RFC 6750 for a token that is good and does not allow the call. A new one would not either.

@@ -306,3 +306,50 @@ func faultUnprintableToken(t *testing.T) {
 		assert.Equal(t, testkit.AccessToken(0), f.store.Access(t))
 	}
 }
+
+// A token that another process has stored and that is refused too is refreshed once.
+func TestAdoptedTokensThatAreRefused(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"t2 the adopted token is refused too": adoptedTokenIsRefused,
+		"t2 again and again":                  adoptedTokensAreRefused,
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { synctest.Test(t, test) })
+	}
+}
+
+func adoptedTokenIsRefused(t *testing.T) {
+	f := newOAuthFault(t, testkit.Issued(0, time.Now().Add(time.Hour)))
+	f.good = 0
+	f.succeed(f.get(t.Context()))
+	f.rotateElsewhere()
+	f.good = 2
+	f.callMany(f.succeed)
+	assert.Equal(t, 1, f.authority.Asked())
+	assert.False(t, f.authority.Killed)
+}
+
+func adoptedTokensAreRefused(t *testing.T) {
+	f := newOAuthFault(t, testkit.Issued(0, time.Now().Add(time.Hour)))
+	f.good = 0
+	f.succeed(f.get(t.Context()))
+	for range 5 {
+		f.rotateElsewhere()
+		f.good = f.authority.Serial + 1
+		f.succeed(f.get(t.Context()))
+		assert.Equal(t, f.good, f.authority.Serial)
+	}
+	assert.Equal(t, 5, f.authority.Asked())
+}
+
+// rotateElsewhere is another process that refreshes, under the lock.
+func (f *oauthFault) rotateElsewhere() {
+	unlock := testkit.Must(f.store.TokenStore.Lock(f.t.Context()))
+	defer unlock()
+	var serial int
+	f.authority.Set(func() {
+		f.authority.Serial++
+		serial = f.authority.Serial
+		f.authority.Refresh = testkit.RefreshToken(serial)
+	})
+	require.NoError(f.t, f.store.TokenStore.Save(f.t.Context(), testkit.Issued(serial, time.Now().Add(time.Hour))))
+}

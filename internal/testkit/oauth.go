@@ -34,6 +34,9 @@ type Authority struct {
 	Delay   time.Duration // before it answers
 	Answers []Responder   // given first, in turn; nil: its own
 
+	// Breaks returns what arrives of the text of a pair; nil: all of it.
+	Breaks func(r *http.Request, text string) io.ReadCloser
+
 	mu       sync.Mutex
 	Requests []url.Values
 	Serial   int
@@ -87,7 +90,11 @@ func (a *Authority) RoundTrip(r *http.Request) (*http.Response, error) {
 	if respond == nil {
 		respond = a.Grant(form)
 	}
-	return respond(r)
+	resp, err := respond(r)
+	if err == nil && a.Breaks != nil && resp.StatusCode == http.StatusOK {
+		resp.Body, resp.ContentLength = a.Breaks(r, string(Must(io.ReadAll(resp.Body)))), -1
+	}
+	return resp, err
 }
 
 // ReadForm reads the form of a token request.
@@ -132,6 +139,12 @@ func (a *Authority) Asked() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.Requests)
+}
+
+// Newest returns the serial number of the newest pair.
+func (a *Authority) Newest() (serial int) {
+	a.Set(func() { serial = a.Serial })
+	return serial
 }
 
 // Set changes the authority between requests.

@@ -1,67 +1,28 @@
 package drift_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/driftsdk/drift/internal/testkit"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/internal/testkit"
 )
-
-func TestGoodTokenCostsNothing(t *testing.T) {
-	authority := testkit.NewAuthority()
-	source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(2*time.Hour))))
-	token, err := source.TokenContext(t.Context())
-	testkit.RequireToken(t, 0, token, err)
-	assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = source.TokenContext(context.Background()) }))
-	assert.Zero(t, authority.Asked())
-}
-
-func BenchmarkGoodToken(b *testing.B) {
-	source := testkit.NewAuthority().Config().TokenSource(drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(2*time.Hour))))
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := source.TokenContext(context.Background()); err != nil {
-				b.Error(err)
-			}
-		}
-	})
-}
-
-func TestStoredTokenIsUsedAsLongAsItIsGood(t *testing.T) {
-	for name, token := range map[string]*oauth2.Token{
-		"two hours":           testkit.Issued(0, time.Now().Add(2*time.Hour)),
-		"no end":              testkit.Issued(0, time.Time{}),
-		"far away":            testkit.Issued(0, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)),
-		"cannot be refreshed": {AccessToken: testkit.AccessToken(0), Expiry: time.Now().Add(time.Minute)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(token)
-			source := testkit.NewSource(t, authority.Config(), store)
-			for range 10 {
-				got, err := source.TokenContext(t.Context())
-				testkit.RequireToken(t, 0, got, err)
-			}
-			assert.Equal(t, 1, store.Loads)
-			assert.Zero(t, authority.Asked())
-			assert.Zero(t, store.MostLocks)
-		})
-	}
-}
 
 func TestRefreshRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -181,55 +142,6 @@ func TestEarlyRefreshThatFails(t *testing.T) {
 	}
 }
 
-func TestRefreshOfAnOlderToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Issued(0, time.Now().Add(time.Hour)))
-		source := testkit.NewSource(t, authority.Config(), store)
-		first, err := source.Token()
-		testkit.RequireToken(t, 0, first, err)
-		second, err := source.Refresh(t.Context(), first)
-		testkit.RequireToken(t, 1, second, err)
-		loads := store.Loads
-		for range 5 {
-			again, err := source.Refresh(t.Context(), first)
-			testkit.RequireToken(t, 1, again, err)
-		}
-		assert.Equal(t, loads, store.Loads, "the newest is at hand")
-		assert.Equal(t, 1, authority.Asked(), "each generation is refreshed once")
-		third, err := source.Refresh(t.Context(), second)
-		testkit.RequireToken(t, 2, third, err)
-		again, err := source.Refresh(t.Context(), nil)
-		testkit.RequireToken(t, 2, again, err)
-	})
-}
-
-// The refusal of a token that is being refreshed anyway costs no second refresh, and that of a token that was just looked up
-// is not answered with the same one.
-func TestRefreshMeetsAnotherRenewal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		authority := testkit.NewAuthority()
-		authority.Delay = time.Second
-		source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(time.Minute))))
-		for range 2 { // the second call begins a refresh ahead of time
-			token, err := source.Token()
-			testkit.RequireToken(t, 0, token, err)
-		}
-		token, err := source.Refresh(t.Context(), testkit.Issued(0, time.Time{}))
-		testkit.RequireToken(t, 1, token, err)
-		assert.Equal(t, 1, authority.Asked())
-	})
-	synctest.Test(t, func(t *testing.T) {
-		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Issued(0, time.Now().Add(time.Hour)))
-		store.Deaf = make(chan struct{})
-		source := testkit.NewSource(t, authority.Config(), store)
-		go func() { _, _ = source.Token() }()
-		synctest.Wait()
-		go func() { time.Sleep(time.Second); close(store.Deaf) }()
-		token, err := source.Refresh(t.Context(), testkit.Issued(0, time.Time{}))
-		testkit.RequireToken(t, 1, token, err)
-	})
-}
-
 // A service that gives the same access token again has no other.
 func TestRefreshWithTheSameAccessToken(t *testing.T) {
 	config, network := testkit.Answering(testkit.AnswerBody(200, `{"access_token": "`+testkit.AccessToken(0)+`", "expires_in": 7200}`))
@@ -305,39 +217,6 @@ func TestRefreshOfATokenThatIsNotStored(t *testing.T) {
 	})
 }
 
-func TestCloseStoresWhatCouldNotBeStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
-		store.SaveErr = testkit.ErrFull
-		source := authority.Config().TokenSource(store)
-		_, err := source.Token()
-		require.NoError(t, err)
-		store.Set(func() { store.SaveErr = nil })
-		require.NoError(t, source.Close())
-		assert.Equal(t, testkit.AccessToken(1), store.Access(t))
-		require.NoError(t, source.Close())
-		assert.Zero(t, store.Locked)
-	})
-	for name, fail := range map[string]func(*testkit.TroubledStore){
-		"saving":  func(s *testkit.TroubledStore) { s.SaveErr = testkit.ErrFull },
-		"loading": func(s *testkit.TroubledStore) { s.LoadErr = testkit.ErrFull },
-		"locking": func(s *testkit.TroubledStore) { s.LockErr = testkit.ErrFull },
-	} {
-		t.Run(name, func(t *testing.T) {
-			authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
-			store.SaveErr = errors.New("at first")
-			source := authority.Config().TokenSource(store)
-			_, err := source.Token()
-			require.NoError(t, err)
-			store.Set(func() { store.SaveErr = nil; fail(store) })
-			err = source.Close()
-			require.ErrorIs(t, err, testkit.ErrFull)
-			assert.NotContains(t, err.Error(), testkit.MarkedPrefix)
-			require.NoError(t, source.Close(), "it is closed")
-		})
-	}
-}
-
 // Who authorizes again, or signs out, while a token waits to be stored, has the last word.
 func TestTokenThatIsNotStoredMakesWay(t *testing.T) {
 	for _, other := range []*oauth2.Token{{AccessToken: "other"}, nil} {
@@ -411,7 +290,7 @@ func TestRotatedByAProcessThatKnowsNoLock(t *testing.T) {
 	})
 }
 
-func TestRefusedForGood(t *testing.T) {
+func TestRefusedByCode(t *testing.T) {
 	for _, code := range []string{"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type"} {
 		t.Run(code, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -428,7 +307,9 @@ func TestRefusedForGood(t *testing.T) {
 					assert.Equal(t, "oauth.refresh", api.Operation)
 					assert.NotErrorIs(t, err, drift.ErrInvalid, "that is not the call's fault")
 					assert.NotContains(t, err.Error(), testkit.MarkedPrefix)
-					time.Sleep(time.Hour)
+					if code == "invalid_grant" {
+						time.Sleep(time.Hour)
+					}
 				}
 				assert.Equal(t, 1, authority.Asked(), "no storm")
 				assert.Equal(t, testkit.AccessToken(0), store.Access(t), "what is stored stays")
@@ -515,27 +396,6 @@ func TestPassingFailures(t *testing.T) {
 				token, err := source.Token()
 				testkit.RequireToken(t, 1, token, err)
 			})
-		})
-	}
-}
-
-func TestRetryAfterOfTheTokenEndpoint(t *testing.T) {
-	for asked, want := range map[string]time.Duration{"120": 2 * time.Minute, "86400": 5 * time.Minute} {
-		synctest.Test(t, func(t *testing.T) {
-			authority := testkit.NewAuthority()
-			authority.Answers = []testkit.Responder{testkit.Answer(429, "Retry-After", asked)}
-			source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Expired()))
-			start := time.Now()
-			_, err := source.Token()
-			assert.ErrorIs(t, err, drift.ErrRateLimited)
-			assert.Zero(t, time.Since(start))
-			time.Sleep(want - time.Second)
-			_, err = source.Token()
-			assert.ErrorIs(t, err, drift.ErrRateLimited)
-			assert.Equal(t, 1, authority.Asked())
-			time.Sleep(time.Second)
-			token, err := source.Token()
-			testkit.RequireToken(t, 1, token, err)
 		})
 	}
 }
@@ -640,138 +500,6 @@ func TestLockHeldByAnother(t *testing.T) {
 	})
 }
 
-func TestStoreThatHearsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := testkit.NewTroubledStore(testkit.Expired())
-		store.Deaf = make(chan struct{})
-		source := testkit.NewAuthority().Config().TokenSource(store)
-		for range 3 {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			start := time.Now()
-			_, err := source.TokenContext(ctx)
-			assert.ErrorIs(t, err, context.DeadlineExceeded)
-			assert.Equal(t, time.Second, time.Since(start))
-			cancel()
-		}
-		close(store.Deaf)
-		require.NoError(t, source.Close())
-	})
-}
-
-func TestTwoSourcesOfOneStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
-		authority.Delay = time.Second
-		var wg sync.WaitGroup
-		for range 8 {
-			source := testkit.NewSource(t, authority.Config(), store)
-			for range 5 {
-				wg.Go(func() {
-					token, err := source.Token()
-					if assert.NoError(t, err) {
-						assert.Equal(t, testkit.AccessToken(1), token.AccessToken)
-					}
-				})
-			}
-		}
-		wg.Wait()
-		assert.Equal(t, 1, authority.Asked())
-		assert.Equal(t, 1, store.MostLocks)
-	})
-}
-
-func TestCloseWaitsForARefresh(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
-		authority.Delay = 7 * time.Second
-		source := authority.Config().TokenSource(store)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err := source.TokenContext(ctx)
-		require.ErrorIs(t, err, context.Canceled)
-		synctest.Wait() // the request is on its way
-		start := time.Now()
-		require.NoError(t, source.Close())
-		assert.Equal(t, 7*time.Second, time.Since(start))
-		assert.Equal(t, testkit.AccessToken(1), store.Access(t), "it is not lost")
-		_, err = source.Token()
-		assert.ErrorIs(t, err, drift.ErrClosed)
-		_, err = source.Refresh(t.Context(), testkit.Expired())
-		assert.ErrorIs(t, err, drift.ErrClosed)
-	})
-}
-
-// Before anything is sent there is nothing to lose.
-func TestCloseEndsAWaitForTheStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
-		unlock := testkit.Must(store.TokenStore.Lock(t.Context()))
-		defer unlock()
-		source := authority.Config().TokenSource(store)
-		var waiter sync.WaitGroup
-		waiter.Go(func() {
-			_, err := source.Token()
-			assert.ErrorIs(t, err, drift.ErrClosed)
-		})
-		synctest.Wait()
-		start := time.Now()
-		require.NoError(t, source.Close())
-		waiter.Wait()
-		assert.Zero(t, time.Since(start))
-		assert.Zero(t, authority.Asked())
-	})
-}
-
-// The figure of Close's comment, with a store that takes all the time that it is given, and fails.
-func TestCloseHasABound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		authority, store := testkit.NewAuthority(), &sluggishStore{TokenStore: drift.NewMemoryTokenStore(testkit.Expired())}
-		authority.Delay = 30*time.Second - time.Millisecond
-		source := authority.Config().TokenSource(store)
-		go func() { _, _ = source.Token() }()
-		synctest.Wait()
-		store.slow.Store(true)
-		start := time.Now()
-		require.Error(t, source.Close())
-		assert.InDelta(t, 70, time.Since(start).Seconds(), 0.1)
-	})
-}
-
-// sluggishStore does nothing until the context ends.
-type sluggishStore struct {
-	drift.TokenStore
-	slow atomic.Bool
-}
-
-func (s *sluggishStore) wait(ctx context.Context) {
-	if s.slow.Load() {
-		<-ctx.Done()
-	}
-}
-
-func (s *sluggishStore) Load(ctx context.Context) (*oauth2.Token, error) {
-	s.wait(ctx)
-	return s.TokenStore.Load(ctx)
-}
-
-func (s *sluggishStore) Save(ctx context.Context, _ *oauth2.Token) error {
-	s.wait(ctx)
-	return testkit.ErrFull
-}
-
-// laggingStore gives back what was there before the last Save.
-type laggingStore struct {
-	drift.TokenStore
-	before, last *oauth2.Token
-}
-
-func (s *laggingStore) Load(context.Context) (*oauth2.Token, error) { return s.before, nil }
-
-func (s *laggingStore) Save(_ context.Context, token *oauth2.Token) error {
-	s.before, s.last = s.last, token
-	return nil
-}
-
 func TestStoreThatLagsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, first := testkit.NewAuthority(), testkit.Expired()
@@ -863,34 +591,6 @@ func TestSaveFailedMayLockTheStore(t *testing.T) {
 	})
 }
 
-func TestCloseOfAnUnusedSource(t *testing.T) {
-	source := testkit.NewAuthority().Config().TokenSource(drift.NewMemoryTokenStore(nil))
-	require.NoError(t, source.Close())
-	_, err := source.Token()
-	assert.ErrorIs(t, err, drift.ErrClosed)
-	require.NoError(t, drift.OAuthConfig{}.TokenSource(nil).Close())
-}
-
-// A panic reaches those who wait, and leaves nothing locked.
-func TestPanicDuringARefresh(t *testing.T) {
-	authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
-	authority.Answers = []testkit.Responder{func(*http.Request) (*http.Response, error) { panic("transport") }}
-	source := testkit.NewSource(t, authority.Config(), store)
-	assert.PanicsWithValue(t, "transport", func() { _, _ = source.Token() })
-	assert.Zero(t, store.Locked)
-	token, err := source.Token()
-	testkit.RequireToken(t, 1, token, err)
-}
-
-func TestTransportThatBreaksItsContract(t *testing.T) {
-	config, _ := testkit.Answering(func(*http.Request) (*http.Response, error) { return nil, nil })
-	_, err := testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Expired())).Token()
-	require.ErrorAs(t, err, new(*drift.TransportError))
-	config, _ = testkit.Answering(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil })
-	_, err = testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Expired())).Token()
-	require.ErrorIs(t, err, drift.ErrUnexpectedContent)
-}
-
 func TestRefreshErrorsAreKind(t *testing.T) {
 	watch := new(testkit.SecretWatch)
 	for _, respond := range testkit.UnusableAnswers(testkit.RefreshToken(0)) {
@@ -911,26 +611,253 @@ func TestRefreshErrorsAreKind(t *testing.T) {
 	watch.Check(t)
 }
 
-func TestMemoryTokenStore(t *testing.T) {
-	first := testkit.Issued(0, time.Time{})
-	store := drift.NewMemoryTokenStore(first)
-	first.AccessToken = "changed"
-	loaded, err := store.Load(t.Context())
-	testkit.RequireToken(t, 0, loaded, err)
-	loaded.AccessToken = "changed"
-	loaded, err = store.Load(t.Context())
-	testkit.RequireToken(t, 0, loaded, err)
-	id, _ := drift.OrgIDFromToken(loaded)
-	assert.Equal(t, drift.OrgID(12345), id)
+// hookErrors collects what a hook of a token source is called with.
+type hookErrors = testkit.SavesThatFail
 
-	unlock, err := store.Lock(t.Context())
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	_, err = store.Lock(ctx)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	unlock()
-	unlock, err = store.Lock(t.Context())
-	require.NoError(t, err)
-	unlock()
+// TestTokensAreNotUsedUpForNothing has a test for each way in which a refresh token was once lost.
+func TestTokensAreNotUsedUpForNothing(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"t1 no room on the disk":                noRoomForTheNextToken,
+		"t1 no room, and the token has expired": noRoomAndExpired,
+		"t1 no room after a refusal":            noRoomAfterARefusal,
+		"t1 the store prepares under its lock":  preparedUnderTheLock,
+		"t1 the token is in memory alone":       notRefreshedFromMemory,
+		"t6 a passing refusal of the client":    passingRefusal,
+		"t6 a lasting refusal of the client":    lastingRefusal,
+		"t6 invalid_grant is final":             invalidGrantIsFinal,
+		"t7 an older token is put back":         olderTokenIsPutBack,
+		"t7 put back while the token is good":   putBackWhileGood,
+		"t8 a refresh ahead of time fails":      failsAheadOfTime,
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { synctest.Test(t, test) })
+	}
+}
+
+// refreshing is a source with its surroundings.
+type refreshing struct {
+	*drift.OAuthTokenSource
+	t         *testing.T
+	authority *testkit.Authority
+	store     *preparingStore
+	failed    hookErrors
+	log       bytes.Buffer
+}
+
+func newRefreshing(t *testing.T, token *oauth2.Token) *refreshing {
+	t.Helper()
+	r := &refreshing{t: t, authority: testkit.NewAuthority(), store: newPreparingStore(token)}
+	config := r.authority.Config()
+	config.RefreshFailed = r.failed.Tell
+	config.Logger = slog.New(slog.NewTextHandler(&r.log, nil))
+	r.OAuthTokenSource = testkit.NewSource(t, config, r.store)
+	return r
+}
+
+func (r *refreshing) requireToken(serial int) {
+	r.t.Helper()
+	token, err := r.Token()
+	testkit.RequireToken(r.t, serial, token, err)
+	synctest.Wait()
+}
+
+// requireAlive: the authorization was not taken back, and the store has the newest pair.
+func (r *refreshing) requireAlive() {
+	r.t.Helper()
+	assert.False(r.t, r.authority.Killed, "a refresh token was used twice")
+	stored := testkit.Must(r.store.TokenStore.Load(r.t.Context()))
+	assert.Equal(r.t, testkit.RefreshToken(r.authority.Serial), stored.RefreshToken)
+}
+
+func noRoomForTheNextToken(t *testing.T) {
+	r := newRefreshing(t, testkit.Issued(0, time.Now().Add(4*time.Minute)))
+	r.store.fill(testkit.ErrFull)
+	for range 30 {
+		r.requireToken(0)
+		time.Sleep(time.Second)
+	}
+	assert.Zero(t, r.authority.Asked(), "nothing is sent")
+	require.NotZero(t, r.failed.Count())
+	assert.ErrorIs(t, r.failed.Errs[0], testkit.ErrFull)
+	r.store.fill(nil)
+	time.Sleep(31 * time.Second)
+	r.requireToken(0) // and the refresh is under way
+	r.requireToken(1)
+	r.requireAlive()
+}
+
+func noRoomAndExpired(t *testing.T) {
+	r := newRefreshing(t, testkit.Expired())
+	r.store.fill(testkit.ErrFull)
+	for range 3 {
+		_, err := r.Token()
+		require.ErrorIs(t, err, testkit.ErrFull)
+		require.NotErrorIs(t, err, drift.ErrReauthRequired)
+		var passing interface{ Temporary() bool }
+		require.ErrorAs(t, err, &passing)
+		assert.True(t, passing.Temporary())
+		assert.NotContains(t, err.Error(), testkit.MarkedPrefix)
+		assert.NotErrorIs(t, err, drift.ErrInvalid)
+	}
+	assert.Zero(t, r.authority.Asked())
+	r.store.fill(nil)
+	r.requireToken(1)
+	r.requireAlive()
+}
+
+func noRoomAfterARefusal(t *testing.T) {
+	r := newRefreshing(t, testkit.Issued(0, time.Now().Add(time.Hour)))
+	r.requireToken(0)
+	r.store.fill(testkit.ErrFull)
+	_, err := r.Refresh(t.Context(), testkit.Issued(0, time.Time{}))
+	require.ErrorIs(t, err, testkit.ErrFull)
+	r.store.fill(nil)
+	token, err := r.Refresh(t.Context(), testkit.Issued(0, time.Time{}))
+	testkit.RequireToken(t, 1, token, err)
+	r.requireAlive()
+}
+
+func preparedUnderTheLock(t *testing.T) {
+	r := newRefreshing(t, testkit.Expired())
+	r.requireToken(1)
+	assert.Equal(t, 1, r.store.prepared)
+	assert.Equal(t, 1, r.store.underLock)
+}
+
+// A pair that could not be stored is stored before it is used up.
+func notRefreshedFromMemory(t *testing.T) {
+	r := newRefreshing(t, testkit.Expired())
+	r.store.Set(func() { r.store.SaveErr = testkit.ErrFull }) // although there was room
+	r.requireToken(1)
+	time.Sleep(3 * time.Hour)
+	for range 3 {
+		_, err := r.Token()
+		require.ErrorIs(t, err, testkit.ErrFull)
+		time.Sleep(time.Minute)
+	}
+	assert.Equal(t, 1, r.authority.Asked())
+	r.store.Set(func() { r.store.SaveErr = nil })
+	r.requireToken(2)
+	r.requireAlive()
+}
+
+var clientRefusals = []string{"invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type"}
+
+func refuseWith(code string) testkit.Responder {
+	return testkit.AnswerBody(http.StatusBadRequest, `{"error": "`+code+`"}`)
+}
+
+func passingRefusal(t *testing.T) {
+	for _, code := range clientRefusals {
+		r := newRefreshing(t, testkit.Expired())
+		r.authority.Answers = []testkit.Responder{refuseWith(code)}
+		_, err := r.Token()
+		var api *drift.APIError
+		require.ErrorAs(t, err, &api)
+		assert.Equal(t, code, api.Type)
+		require.NotErrorIs(t, err, drift.ErrReauthRequired)
+		time.Sleep(5 * time.Minute)
+		r.requireToken(1)
+	}
+}
+
+func lastingRefusal(t *testing.T) {
+	for _, code := range clientRefusals {
+		r := newRefreshing(t, testkit.Expired())
+		for range 100 {
+			r.authority.Answers = append(r.authority.Answers, refuseWith(code))
+		}
+		for range 3600 {
+			_, err := r.Token()
+			require.ErrorAs(t, err, new(*drift.APIError))
+			time.Sleep(time.Second)
+		}
+		assert.Greater(t, r.authority.Asked(), 10, code)
+		assert.Less(t, r.authority.Asked(), 61, code)
+	}
+}
+
+func invalidGrantIsFinal(t *testing.T) {
+	r := newRefreshing(t, testkit.Expired())
+	r.authority.Killed = true
+	for range 100 {
+		_, err := r.Token()
+		require.ErrorIs(t, err, drift.ErrReauthRequired)
+		time.Sleep(time.Hour)
+	}
+	assert.Equal(t, 1, r.authority.Asked())
+}
+
+func olderTokenIsPutBack(t *testing.T) {
+	for back := range 3 {
+		r := newRefreshing(t, testkit.Expired())
+		r.requireToken(1)
+		for serial := 1; serial < 3; serial++ {
+			token, err := r.Refresh(t.Context(), testkit.Issued(serial, time.Time{}))
+			testkit.RequireToken(t, serial+1, token, err)
+		}
+		require.NoError(t, r.store.TokenStore.Save(t.Context(), testkit.Issued(back, time.Now().Add(time.Minute))))
+		time.Sleep(3 * time.Hour)
+		r.requireToken(4)
+		r.requireAlive()
+	}
+}
+
+func putBackWhileGood(t *testing.T) {
+	r := newRefreshing(t, testkit.Expired())
+	r.requireToken(1)
+	token, err := r.Refresh(t.Context(), testkit.Issued(1, time.Time{}))
+	testkit.RequireToken(t, 2, token, err)
+	require.NoError(t, r.store.TokenStore.Save(t.Context(), testkit.Expired()))
+	time.Sleep(time.Until(token.Expiry) - 10*time.Minute) // it is time to look into the store, and the service is down
+	r.authority.Answers = []testkit.Responder{testkit.Answer(503), testkit.Answer(503), testkit.Answer(503)}
+	r.requireToken(2)
+	time.Sleep(20 * time.Second)
+	r.requireToken(2)
+	r.requireAlive()
+}
+
+func failsAheadOfTime(t *testing.T) {
+	for name, fail := range map[string]func(*refreshing){
+		"service":     func(r *refreshing) { r.authority.Answers = []testkit.Responder{testkit.Answer(501)} },
+		"final":       func(r *refreshing) { r.authority.Killed = true },
+		"client":      func(r *refreshing) { r.authority.Answers = []testkit.Responder{refuseWith("invalid_client")} },
+		"disk":        func(r *refreshing) { r.store.fill(testkit.ErrFull) },
+		"store":       func(r *refreshing) { r.store.Set(func() { r.store.LockErr = testkit.ErrFull }) },
+		"unreadable":  func(r *refreshing) { r.store.Set(func() { r.store.LoadErr = testkit.ErrFull }) },
+		"no new pair": func(r *refreshing) { r.authority.Answers = []testkit.Responder{testkit.Answer(200)} },
+	} {
+		r := newRefreshing(t, testkit.Issued(0, time.Now().Add(4*time.Minute)))
+		r.requireToken(0)
+		assert.Zero(t, r.failed.Count(), name)
+		fail(r)
+		r.requireToken(0)
+		require.Equal(t, 1, r.failed.Count(), name)
+		assert.NotContains(t, fmt.Sprint(r.failed.Errs), testkit.MarkedPrefix, name)
+		assert.Contains(t, r.log.String(), "level=WARN", name)
+		assert.Contains(t, r.log.String(), "refresh", name)
+		assert.NotContains(t, r.log.String(), testkit.MarkedPrefix, name)
+		assert.Equal(t, name == "final", errors.Is(r.failed.Errs[0], drift.ErrReauthRequired), name)
+		r.requireToken(0)
+		assert.Equal(t, 1, r.failed.Count(), "once for each failure: %s", name)
+		r.store.Set(func() { r.store.LoadErr, r.store.LockErr = nil, nil })
+	}
+}
+
+// The callbacks may run at the same time as calls.
+func TestRefreshFailedMayUseTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := testkit.NewAuthority(), testkit.NewTroubledStore(testkit.Expired())
+		authority.Answers = []testkit.Responder{testkit.Answer(501)}
+		config, called := authority.Config(), 0
+		var mu sync.Mutex
+		config.RefreshFailed = func(error) {
+			mu.Lock()
+			defer mu.Unlock()
+			called++
+			testkit.Must(store.TokenStore.Lock(t.Context()))()
+		}
+		_, err := testkit.NewSource(t, config, store).Token()
+		require.Error(t, err)
+		assert.Equal(t, 1, called)
+	})
 }
