@@ -3,6 +3,8 @@ package drift_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,6 +66,12 @@ func markedAnswers() map[string]http.HandlerFunc {
 		"redirect":     answer(307, "text/html", `MARK`),
 		"bad request":  answer(400, asJSON, `{"error": {"type": "validation_error", "message": "no"}, "MARK": SENT}`),
 		"unauthorized": answer(401, asJSON, `{"error": {"type": "authentication_error", "message": "bad token `+testkit.MarkedToken+`"}}`),
+		"escaped": answer(401, asJSON, `{"error": {"message": "bad token `+url.QueryEscape(testkit.MarkedToken)+
+			`", "code": "`+url.PathEscape(testkit.MarkedToken)+`"}}`),
+		"in base64": answer(403, asJSON, `{"error": {"message": "bad header `+
+			base64.StdEncoding.EncodeToString([]byte("Bearer "+testkit.MarkedToken))+`"}}`),
+		"in hex": answer(400, asJSON, `{"errors": {"`+hex.EncodeToString([]byte(testkit.MarkedToken))+
+			`": ["\u006dark-token&#43;&#x2F;5e1d=="]}}`),
 		"used up":      answer(402, asJSON, `{"MARK": SENT}`),
 		"too many":     answer(429, asJSON, `{"MARK": SENT}`),
 		"server error": answer(500, "text/html", `<pre>MARK SENT</pre>`),

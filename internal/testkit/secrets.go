@@ -3,10 +3,12 @@ package testkit
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/gob"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +21,7 @@ import (
 
 // Values that only the caller and the service may see.
 const (
-	MarkedToken   = "mark-token-5e1d"
+	MarkedToken   = "mark-token+/5e1d=="
 	MarkedHeader  = "mark-header-5e1d"
 	MarkedQuery   = "mark-query-5e1d"
 	MarkedPath    = "mark-path-5e1d"
@@ -85,6 +87,9 @@ func (w *SecretWatch) Show(value any) {
 	}
 	encoded, _ := json.Marshal(value)
 	fmt.Fprintf(w, "%s\n", encoded)
+	if v := reflect.ValueOf(value); v.Kind() != reflect.Pointer || !v.IsNil() { // gob panics on a nil pointer
+		_ = gob.NewEncoder(w).Encode(value)
+	}
 	slog.New(slog.NewJSONHandler(w, nil)).Info("x", "value", value)
 	slog.New(slog.NewTextHandler(w, nil)).Info("x", "value", value)
 }
