@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -21,28 +22,612 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// preparingStore is a store whose disk can be full.
-type preparingStore struct {
-	*troubledStore
-	full       error // set with troubledStore.set
-	prepared   int
-	underLock  int
-	withHolder int
+func TestRefreshRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		source := newSource(t, authority.config(), store)
+		token, err := source.Token()
+		requireToken(t, 1, token, err)
+		assert.Equal(t, []url.Values{{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken(0)},
+			"client_id": {"client"}, "client_secret": {markedClientSecret}}}, authority.requests)
+		assert.Equal(t, accessToken(1), store.access(t))
+		assert.Equal(t, 1, store.mostLocks)
+		assert.Zero(t, store.locked)
+	})
 }
 
-func newPreparingStore(token *oauth2.Token) *preparingStore {
-	return &preparingStore{troubledStore: newTroubledStore(token)}
+func TestRefreshKeepsWhatTheAnswerLeavesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		authority.answers = []respondWith{answerBody(200, `{"access_token": "next"}`)}
+		token, err := newSource(t, authority.config(), store).Token()
+		require.NoError(t, err)
+		assert.Equal(t, "next", token.AccessToken)
+		assert.Equal(t, refreshToken(0), token.RefreshToken)
+		assert.Equal(t, time.Hour, time.Until(token.Expiry))
+		for _, token := range []*oauth2.Token{token, must(store.TokenStore.Load(t.Context()))} {
+			id, _ := drift.OrgIDOf(token)
+			assert.Equal(t, drift.OrgID(12345), id)
+		}
+		authority.answers = []respondWith{answerBody(200, `{"accessToken": "third", "refreshToken": "r", "orgId": "6"}`)}
+		token, err = newSource(t, authority.config(), store).Refresh(t.Context(), token)
+		require.NoError(t, err)
+		assert.Equal(t, "r", token.RefreshToken)
+		id, _ := drift.OrgIDOf(token)
+		assert.Equal(t, drift.OrgID(6), id)
+	})
 }
 
-func (s *preparingStore) Prepare(context.Context) error {
+// When a token of a given life is refreshed ahead of time.
+func TestEarlyRefreshTime(t *testing.T) {
+	for _, test := range []struct{ life, notBefore, by time.Duration }{ // before the end
+		{2 * time.Hour, 12*time.Minute + 72*time.Second, 12 * time.Minute},
+		{30 * time.Minute, 5*time.Minute + 30*time.Second, 5 * time.Minute},
+		{6 * time.Minute, 3*time.Minute + 18*time.Second, 3 * time.Minute},
+		{time.Minute, 33 * time.Second, 30 * time.Second},
+	} {
+		t.Run(test.life.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				authority := newAuthority()
+				authority.life = test.life.Seconds()
+				source := newSource(t, authority.config(), drift.NewMemoryTokenStore(expired()))
+				token, err := source.Token()
+				requireToken(t, 1, token, err)
+
+				time.Sleep(time.Until(token.Expiry.Add(-test.notBefore - time.Second)))
+				token, err = source.Token()
+				requireToken(t, 1, token, err)
+				synctest.Wait()
+				assert.Equal(t, 1, authority.asked())
+
+				authority.delay = time.Second
+				time.Sleep(time.Until(token.Expiry.Add(-test.by + time.Millisecond)))
+				start := time.Now()
+				for range 10 {
+					token, err = source.Token()
+					requireToken(t, 1, token, err)
+				}
+				assert.Zero(t, time.Since(start), "nobody waits")
+				time.Sleep(2 * time.Second)
+				token, err = source.Token()
+				requireToken(t, 2, token, err)
+				assert.Equal(t, 2, authority.asked())
+			})
+		})
+	}
+}
+
+// Processes that share a token should not all come at the same moment.
+func TestEarlyRefreshIsSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		early := 0
+		for range 200 {
+			authority := newAuthority()
+			source := newSource(t, authority.config(), drift.NewMemoryTokenStore(issued(0, time.Now().Add(12*time.Minute+36*time.Second))))
+			_, err := source.Token() // the first call knows the token, the second one looks after it
+			require.NoError(t, err)
+			_, err = source.Token()
+			require.NoError(t, err)
+			synctest.Wait()
+			early += authority.asked()
+		}
+		assert.Greater(t, early, 50)
+		assert.Less(t, early, 150)
+	})
+}
+
+func TestEarlyRefreshThatFails(t *testing.T) {
+	for name, respond := range unusableAnswers(refreshToken(0)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config, network := answering(respond)
+				token := issued(0, time.Now().Add(4*time.Minute))
+				store := newTroubledStore(token)
+				source := newSource(t, config, store)
+				for time.Until(token.Expiry) > 11*time.Second {
+					got, err := source.Token()
+					requireToken(t, 0, got, err)
+					time.Sleep(time.Second / 2)
+				}
+				assert.NotEmpty(t, network.requests())
+				assert.Less(t, len(network.sent), 16, "no storm")
+				assert.Less(t, store.loads, 40, "in the store neither")
+				time.Sleep(2 * time.Second)
+				_, err := source.Token()
+				assert.Error(t, err, "now it is over")
+			})
+		})
+	}
+}
+
+// A service that gives the same access token again has no other.
+func TestRefreshWithTheSameAccessToken(t *testing.T) {
+	config, network := answering(answerBody(200, `{"access_token": "`+accessToken(0)+`", "expires_in": 7200}`))
+	source := newSource(t, config, drift.NewMemoryTokenStore(issued(0, time.Now().Add(time.Hour))))
+	token, err := source.Refresh(t.Context(), issued(0, time.Time{}))
+	requireToken(t, 0, token, err)
+	assert.Len(t, network.sent, 1)
+}
+
+func TestTokenIsStoredBeforeItIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(issued(0, time.Now().Add(time.Minute)))
+		store.slow = 5 * time.Second
+		source := newSource(t, authority.config(), store)
+		_, _ = source.Token()
+		for range 40 {
+			token, err := source.Token()
+			require.NoError(t, err)
+			if token.AccessToken != accessToken(0) { // at the instant of the save the store may be ahead
+				assert.Equal(t, store.access(t), token.AccessToken)
+			}
+			time.Sleep(time.Second / 4)
+		}
+		assert.Equal(t, 1, authority.asked())
+		assert.Equal(t, accessToken(1), store.access(t))
+	})
+}
+
+// savesThatFail gathers what the hook is told.
+type savesThatFail struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (s *savesThatFail) tell(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.prepared++
-	s.underLock += s.locked
-	return s.full
+	s.errs = append(s.errs, err)
 }
 
-func (s *preparingStore) fill(err error) { s.set(func() { s.full, s.save = err, err }) }
+func (s *savesThatFail) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.errs)
+}
+
+func TestTokenThatCannotBeStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store, told := newAuthority(), newTroubledStore(expired()), new(savesThatFail)
+		store.save = errFull
+		config := authority.config()
+		config.SaveFailed = told.tell
+		source := newSource(t, config, store)
+		token, err := source.Token()
+		requireToken(t, 1, token, err)
+		require.Equal(t, 1, told.count())
+		assert.ErrorIs(t, told.errs[0], errFull)
+		assert.NotContains(t, told.errs[0].Error(), markedPrefix)
+
+		for range 100 { // calls go on, and so do the tries, ever more seldom
+			token, err := source.Token()
+			requireToken(t, 1, token, err)
+			time.Sleep(time.Second)
+		}
+		assert.Greater(t, told.count(), 5)
+		assert.Less(t, told.count(), 10)
+		store.set(func() { store.save = nil })
+		for range 31 {
+			_, _ = source.Token()
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, accessToken(1), store.access(t))
+		assert.Equal(t, 1, store.saved)
+		assert.Equal(t, 1, authority.asked())
+	})
+}
+
+// What is not stored is refreshed like everything else.
+func TestRefreshOfATokenThatIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		store.save = errFull
+		source := newSource(t, authority.config(), store)
+		for serial := 1; serial < 5; serial++ {
+			token, err := source.Token()
+			requireToken(t, serial, token, err)
+			time.Sleep(3 * time.Hour)
+		}
+		assert.False(t, authority.killed)
+		store.set(func() { store.save = nil })
+	})
+}
+
+// Who authorizes again, or signs out, while a token waits to be stored, has the last word.
+func TestTokenThatIsNotStoredMakesWay(t *testing.T) {
+	for _, other := range []*oauth2.Token{{AccessToken: "other"}, nil} {
+		synctest.Test(t, func(t *testing.T) {
+			authority, store := newAuthority(), newTroubledStore(expired())
+			store.save = errFull
+			source := authority.config().TokenSource(store)
+			_, err := source.Token()
+			require.NoError(t, err)
+			store.set(func() { store.save = nil })
+			require.NoError(t, store.TokenStore.Save(t.Context(), other))
+			if other != nil {
+				time.Sleep(time.Minute)
+				_, _ = source.Token()
+				synctest.Wait()
+				token, err := source.Token()
+				require.NoError(t, err)
+				assert.Equal(t, "other", token.AccessToken)
+			}
+			require.NoError(t, source.Close())
+			assert.Equal(t, other == nil, store.access(t) == "")
+			assert.NotEqual(t, accessToken(1), store.access(t))
+		})
+	}
+}
+
+func TestSignedOutDuringARefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		authority.delay = time.Second
+		source := newSource(t, authority.config(), store)
+		go func() {
+			time.Sleep(time.Second / 2)
+			_ = store.TokenStore.Save(t.Context(), nil)
+		}()
+		_, err := source.Token()
+		assert.ErrorIs(t, err, drift.ErrReauthRequired)
+		assert.Empty(t, store.access(t), "it does not come back")
+	})
+}
+
+func TestAuthorizedAgainDuringARefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, refusal := range []respondWith{nil, invalidGrant, answer(503, "Retry-After", "100")} {
+			authority, store := newAuthority(), newTroubledStore(expired())
+			authority.delay, authority.answers = time.Second, []respondWith{refusal}
+			source := newSource(t, authority.config(), store)
+			go func() {
+				time.Sleep(time.Second / 2)
+				_ = store.TokenStore.Save(t.Context(), &oauth2.Token{AccessToken: "other", Expiry: time.Now().Add(time.Hour)})
+			}()
+			token, err := source.Token()
+			require.NoError(t, err)
+			assert.Equal(t, "other", token.AccessToken)
+			assert.Equal(t, "other", store.access(t))
+		}
+	})
+}
+
+func TestRotatedByAProcessThatKnowsNoLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		authority.answers = []respondWith{func(r *http.Request) (*http.Response, error) {
+			authority.set(func() { authority.serial, authority.refresh = 7, refreshToken(7) })
+			_ = store.TokenStore.Save(t.Context(), issued(7, time.Now().Add(-time.Minute))) // and expired already
+			return invalidGrant(r)
+		}}
+		token, err := newSource(t, authority.config(), store).Token()
+		requireToken(t, 8, token, err)
+		assert.Equal(t, 2, authority.asked())
+	})
+}
+
+func TestRefusedByCode(t *testing.T) {
+	for _, code := range []string{"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type"} {
+		t.Run(code, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				authority, store := newAuthority(), newTroubledStore(expired())
+				authority.answers = []respondWith{answerBody(400, `{"error": "`+code+`", "error_description": "`+refreshToken(0)+`"}`)}
+				source := newSource(t, authority.config(), store)
+				for range 10 {
+					_, err := source.Token()
+					require.Error(t, err)
+					assert.Equal(t, code == "invalid_grant", errors.Is(err, drift.ErrReauthRequired))
+					var api *drift.APIError
+					require.ErrorAs(t, err, &api)
+					assert.Equal(t, code, api.Type)
+					assert.Equal(t, "oauth.refresh", api.Operation)
+					assert.NotErrorIs(t, err, drift.ErrInvalid, "that is not the call's fault")
+					assert.NotContains(t, err.Error(), markedPrefix)
+					if code == "invalid_grant" {
+						time.Sleep(time.Hour)
+					}
+				}
+				assert.Equal(t, 1, authority.asked(), "no storm")
+				assert.Equal(t, accessToken(0), store.access(t), "what is stored stays")
+
+				require.NoError(t, store.Save(t.Context(), issued(0, time.Now().Add(-time.Second))))
+				_, err := source.Token()
+				require.Error(t, err, "that is the same")
+				authority.set(func() { authority.refresh = refreshToken(5) })
+				require.NoError(t, store.Save(t.Context(), issued(5, time.Now().Add(time.Hour))))
+				token, err := source.Token()
+				requireToken(t, 5, token, err)
+			})
+		})
+	}
+}
+
+// Where the service refuses both, the access token is not handed out any more. Where only a refresh ahead of time was refused,
+// it is good up to its end.
+func TestRefusedForGoodBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority := newAuthority()
+		authority.killed = true
+		source := newSource(t, authority.config(), drift.NewMemoryTokenStore(issued(0, time.Now().Add(time.Hour))))
+		token, err := source.Token()
+		requireToken(t, 0, token, err)
+		_, err = source.Refresh(t.Context(), token)
+		require.ErrorIs(t, err, drift.ErrReauthRequired)
+		_, err = source.Token()
+		require.ErrorIs(t, err, drift.ErrReauthRequired)
+		assert.Equal(t, 1, authority.asked())
+	})
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(issued(0, time.Now().Add(4*time.Minute)))
+		authority.killed = true
+		source := newSource(t, authority.config(), store)
+		for range 220 {
+			token, err := source.Token()
+			requireToken(t, 0, token, err)
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, 1, authority.asked())
+		assert.Less(t, store.loads, 20)
+		_, err := source.Refresh(t.Context(), issued(0, time.Time{}))
+		require.ErrorIs(t, err, drift.ErrReauthRequired)
+		_, err = source.Token()
+		require.ErrorIs(t, err, drift.ErrReauthRequired)
+		assert.Equal(t, 1, authority.asked())
+	})
+}
+
+func TestPassingFailures(t *testing.T) {
+	for name, respond := range unusableAnswers(refreshToken(0)) {
+		if name == "invalid client" || name == "error under success" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config, network := answering(respond)
+				store := newTroubledStore(expired())
+				source := newSource(t, config, store)
+				watch := new(secretWatch)
+				start := time.Now()
+				for time.Since(start) < 5*time.Minute {
+					_, err := source.Token()
+					require.Error(t, err)
+					require.NotErrorIs(t, err, drift.ErrReauthRequired)
+					require.NotErrorIs(t, err, drift.ErrNotFound, "a call must not take it for its own")
+					watch.showError(err)
+					time.Sleep(100 * time.Millisecond)
+				}
+				watch.check(t)
+				var gaps []time.Duration
+				for i, sent := range network.sent[1:] {
+					gaps = append(gaps, sent.at.Sub(network.sent[i].at).Truncate(time.Second/2))
+				}
+				s := time.Second
+				require.Greater(t, len(gaps), 10)
+				assert.Equal(t, []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 30 * s, 30 * s}, gaps[:7])
+				assert.Equal(t, accessToken(0), store.access(t))
+
+				authority := newAuthority()
+				network.mu.Lock()
+				network.answers = []respondWith{authority.grant(url.Values{})}
+				network.mu.Unlock()
+				time.Sleep(30 * time.Second)
+				token, err := source.Token()
+				requireToken(t, 1, token, err)
+			})
+		})
+	}
+}
+
+func TestNothingStored(t *testing.T) {
+	authority, store := newAuthority(), drift.NewMemoryTokenStore(nil)
+	source := newSource(t, authority.config(), store)
+	for range 3 {
+		_, err := source.Token()
+		require.ErrorIs(t, err, drift.ErrReauthRequired)
+		assert.Contains(t, err.Error(), "no token is stored")
+	}
+	require.NoError(t, store.Save(t.Context(), issued(3, time.Time{})))
+	token, err := source.Token()
+	requireToken(t, 3, token, err)
+	require.NoError(t, store.Save(t.Context(), nil))
+	_, err = source.Refresh(t.Context(), token)
+	require.ErrorIs(t, err, drift.ErrReauthRequired)
+	_, err = source.Token()
+	require.ErrorIs(t, err, drift.ErrReauthRequired)
+	assert.Zero(t, authority.asked())
+}
+
+func TestTokenWithoutRefreshToken(t *testing.T) {
+	authority := newAuthority()
+	source := newSource(t, authority.config(), drift.NewMemoryTokenStore(&oauth2.Token{AccessToken: "private"}))
+	token, err := source.Token()
+	require.NoError(t, err)
+	_, err = source.Refresh(t.Context(), token)
+	require.ErrorIs(t, err, drift.ErrReauthRequired)
+	_, err = source.Token()
+	require.NoError(t, err, "one refusal ends nothing that cannot be had again")
+
+	source = newSource(t, authority.config(), drift.NewMemoryTokenStore(&oauth2.Token{AccessToken: "a", Expiry: time.Now()}))
+	_, err = source.Token()
+	require.ErrorIs(t, err, drift.ErrReauthRequired)
+	assert.Zero(t, authority.asked())
+}
+
+// What cannot be sent is not handed out, and costs nothing but a refresh.
+func TestStoredTokenThatCannotBeUsed(t *testing.T) {
+	for _, bad := range []*oauth2.Token{{AccessToken: "a\r\nb"}, {AccessToken: "é"}, {}, {AccessToken: "a", TokenType: "MAC"}} {
+		bad.RefreshToken, bad.Expiry = refreshToken(0), time.Now().Add(time.Hour)
+		authority := newAuthority()
+		token, err := newSource(t, authority.config(), drift.NewMemoryTokenStore(bad)).Token()
+		requireToken(t, 1, token, err)
+	}
+}
+
+func TestTokenStoreThatFails(t *testing.T) {
+	for name, fail := range map[string]func(*troubledStore, error){
+		"loading": func(s *troubledStore, err error) { s.load = err },
+		"locking": func(s *troubledStore, err error) { s.lock = err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				authority, store := newAuthority(), newTroubledStore(issued(0, time.Now().Add(time.Minute)))
+				source := newSource(t, authority.config(), store)
+				token, err := source.Token()
+				requireToken(t, 0, token, err)
+				store.set(func() { fail(store, errFull) })
+				for range 45 {
+					token, err := source.Token()
+					requireToken(t, 0, token, err)
+					time.Sleep(time.Second)
+				}
+				time.Sleep(10 * time.Second)
+				_, err = source.Token()
+				var failed *drift.TransportError
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, "oauth.refresh", failed.Operation)
+				assert.False(t, failed.Sent)
+				assert.ErrorIs(t, err, errFull)
+				assert.NotErrorIs(t, err, drift.ErrReauthRequired)
+				assert.NotContains(t, err.Error(), markedPrefix)
+				assert.Zero(t, authority.asked(), "no refresh without the store")
+				assert.Less(t, store.loads, 100)
+				store.set(func() { fail(store, nil) })
+				token, err = source.Token()
+				requireToken(t, 1, token, err)
+			})
+		})
+	}
+}
+
+func TestLockHeldByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		source := newSource(t, authority.config(), store)
+		unlock, err := store.Lock(t.Context())
+		require.NoError(t, err)
+		start := time.Now()
+		_, err = source.Token()
+		require.Error(t, err)
+		assert.Equal(t, 30*time.Second, time.Since(start))
+		assert.NotErrorIs(t, err, context.DeadlineExceeded, "that is not the caller's")
+		assert.Contains(t, err.Error(), "store")
+		assert.Zero(t, authority.asked())
+		unlock()
+		token, err := source.Token()
+		requireToken(t, 1, token, err)
+	})
+}
+
+func TestStoreThatLagsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, first := newAuthority(), expired()
+		store := &laggingStore{TokenStore: drift.NewMemoryTokenStore(nil), before: first, last: first}
+		source := newSource(t, authority.config(), store)
+		token, err := source.Token()
+		requireToken(t, 1, token, err)
+		for serial := 2; serial < 5; serial++ {
+			token, err = source.Refresh(t.Context(), token)
+			requireToken(t, serial, token, err)
+		}
+		assert.Equal(t, accessToken(4), store.last.AccessToken)
+
+		store.last = issued(9, time.Now().Add(time.Hour)) // a person has authorized again
+		store.before = store.last
+		token, err = source.Refresh(t.Context(), token)
+		requireToken(t, 9, token, err)
+	})
+}
+
+// A refresh token that comes with an access token of no use is the only one that is good from then on.
+func TestRefreshTokenOfAnUnusableAnswer(t *testing.T) {
+	next := `"refresh_token": "` + refreshToken(1) + `"`
+	for name, body := range map[string]string{
+		"MAC":             `{"access_token": "a", "token_type": "MAC", ` + next + `}`,
+		"line break":      `{"access_token": "a\r\nb", ` + next + `}`,
+		"no access token": `{` + next + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				authority, store := newAuthority(), newTroubledStore(expired())
+				authority.serial, authority.refresh = 1, refreshToken(1)
+				authority.answers = []respondWith{answerBody(200, body)}
+				source := newSource(t, authority.config(), store)
+				_, err := source.Token()
+				require.ErrorAs(t, err, new(*drift.DecodeError))
+				stored := must(store.TokenStore.Load(t.Context()))
+				assert.Equal(t, refreshToken(1), stored.RefreshToken)
+				assert.Equal(t, accessToken(0), stored.AccessToken)
+				id, _ := drift.OrgIDOf(stored)
+				assert.Equal(t, drift.OrgID(12345), id)
+
+				_, err = source.Token()
+				require.ErrorAs(t, err, new(*drift.DecodeError))
+				assert.Equal(t, 1, authority.asked(), "it is a failure, and has its pause")
+				time.Sleep(time.Second)
+				token, err := source.Token()
+				requireToken(t, 2, token, err)
+			})
+		})
+	}
+}
+
+// Answers that are of no use, with a new refresh token each time, are no reason to ask more often.
+func TestUnusableAnswersOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		for serial := range 100 {
+			authority.answers = append(authority.answers, answerBody(200, `{"refresh_token": "`+refreshToken(serial+1)+`"}`))
+		}
+		source := newSource(t, authority.config(), store)
+		for range 200 {
+			_, err := source.Token()
+			require.Error(t, err)
+			time.Sleep(time.Second / 2)
+		}
+		assert.Less(t, authority.asked(), 10)
+		assert.Equal(t, refreshToken(authority.asked()), must(store.TokenStore.Load(t.Context())).RefreshToken)
+	})
+}
+
+// The hook may use the store: its lock is free by then.
+func TestSaveFailedMayLockTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, store := newAuthority(), newTroubledStore(expired())
+		store.save = errFull
+		config, told := authority.config(), 0
+		config.SaveFailed = func(error) {
+			told++
+			must(store.TokenStore.Lock(t.Context()))()
+		}
+		source := config.TokenSource(store)
+		token, err := source.Token()
+		requireToken(t, 1, token, err)
+		assert.Equal(t, 1, told)
+		store.set(func() { store.save = nil })
+		require.NoError(t, source.Close())
+		assert.Equal(t, 1, told)
+	})
+}
+
+func TestRefreshErrorsAreKind(t *testing.T) {
+	watch := new(secretWatch)
+	for _, respond := range unusableAnswers(refreshToken(0)) {
+		config, _ := answering(respond)
+		_, err := newSource(t, config, drift.NewMemoryTokenStore(expired())).Token()
+		require.Error(t, err)
+		watch.showError(err)
+		assert.True(t, strings.HasPrefix(err.Error(), "drift: "), err.Error())
+		assert.Equal(t, 1, strings.Count(err.Error(), "drift:"), err.Error())
+	}
+	config, _ := answering(answer(503, "Retry-After", "100"))
+	_, err := newSource(t, config, drift.NewMemoryTokenStore(expired())).Token()
+	assert.ErrorIs(t, err, drift.ErrServer)
+	config, _ = answering(func(*http.Request) (*http.Response, error) { return nil, io.ErrClosedPipe })
+	_, err = newSource(t, config, drift.NewMemoryTokenStore(expired())).Token()
+	assert.ErrorIs(t, err, io.ErrClosedPipe)
+	watch.showError(err)
+	watch.check(t)
+}
 
 // hookErrors collects what a hook of a token source is called with.
 type hookErrors = savesThatFail
@@ -50,27 +635,17 @@ type hookErrors = savesThatFail
 // TestTokensAreNotUsedUpForNothing has a test for each way in which a refresh token was once lost.
 func TestTokensAreNotUsedUpForNothing(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
-		"t1 no room on the disk":                   noRoomForTheNextToken,
-		"t1 no room, and the token has expired":    noRoomAndExpired,
-		"t1 no room after a refusal":               noRoomAfterARefusal,
-		"t1 the store prepares under its lock":     preparedUnderTheLock,
-		"t1 the token is in memory alone":          notRefreshedFromMemory,
-		"t2 the adopted token is refused too":      adoptedTokenIsRefused,
-		"t2 again and again":                       adoptedTokensAreRefused,
-		"t3 one endpoint refuses good tokens":      oneEndpointRefuses,
-		"t3 one id of an endpoint is refused":      oneIDIsRefused,
-		"t3 a source of the caller's own":          oneEndpointRefusesAnotherSource,
-		"t3 a token that is really revoked":        revokedAfterItServed,
-		"t3 two clients of one source":             refusedByTwoClients,
-		"t5 complete before the connection breaks": completeBeforeTheBreak,
-		"t5 complete before the answer stalls":     completeBeforeTheStall,
-		"t5 cut off within the object":             cutOffWithinTheObject,
-		"t6 a passing refusal of the client":       passingRefusal,
-		"t6 a lasting refusal of the client":       lastingRefusal,
-		"t6 invalid_grant is final":                invalidGrantIsFinal,
-		"t7 an older token is put back":            olderTokenIsPutBack,
-		"t7 put back while the token is good":      putBackWhileGood,
-		"t8 a refresh ahead of time fails":         failsAheadOfTime,
+		"t1 no room on the disk":                noRoomForTheNextToken,
+		"t1 no room, and the token has expired": noRoomAndExpired,
+		"t1 no room after a refusal":            noRoomAfterARefusal,
+		"t1 the store prepares under its lock":  preparedUnderTheLock,
+		"t1 the token is in memory alone":       notRefreshedFromMemory,
+		"t6 a passing refusal of the client":    passingRefusal,
+		"t6 a lasting refusal of the client":    lastingRefusal,
+		"t6 invalid_grant is final":             invalidGrantIsFinal,
+		"t7 an older token is put back":         olderTokenIsPutBack,
+		"t7 put back while the token is good":   putBackWhileGood,
+		"t8 a refresh ahead of time fails":      failsAheadOfTime,
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { synctest.Test(t, test) })
 	}
@@ -181,181 +756,6 @@ func notRefreshedFromMemory(t *testing.T) {
 	r.store.set(func() { r.store.save = nil })
 	r.requireToken(2)
 	r.requireAlive()
-}
-
-func adoptedTokenIsRefused(t *testing.T) {
-	f := newOAuthFault(t, issued(0, time.Now().Add(time.Hour)))
-	f.good = 0
-	f.succeed(f.get(t.Context()))
-	f.rotateElsewhere()
-	f.good = 2
-	f.callMany(f.succeed)
-	assert.Equal(t, 1, f.authority.asked())
-	assert.False(t, f.authority.killed)
-}
-
-func adoptedTokensAreRefused(t *testing.T) {
-	f := newOAuthFault(t, issued(0, time.Now().Add(time.Hour)))
-	f.good = 0
-	f.succeed(f.get(t.Context()))
-	for range 5 {
-		f.rotateElsewhere()
-		f.good = f.authority.serial + 1
-		f.succeed(f.get(t.Context()))
-		assert.Equal(t, f.good, f.authority.serial)
-	}
-	assert.Equal(t, 5, f.authority.asked())
-}
-
-// rotateElsewhere is another process that refreshes, under the lock.
-func (f *oauthFault) rotateElsewhere() {
-	unlock := must(f.store.TokenStore.Lock(f.t.Context()))
-	defer unlock()
-	var serial int
-	f.authority.set(func() {
-		f.authority.serial++
-		serial = f.authority.serial
-		f.authority.refresh = refreshToken(serial)
-	})
-	require.NoError(f.t, f.store.TokenStore.Save(f.t.Context(), issued(serial, time.Now().Add(time.Hour))))
-}
-
-// pickyClient is a client whose service refuses every token at some paths, and at the others all but the newest.
-func pickyClient(t *testing.T, source oauth2.TokenSource, newest func() string) *drift.Client {
-	t.Helper()
-	return throughWith(t, source, func(r *http.Request) (*http.Response, error) {
-		if strings.Contains(r.URL.Path, "private") || r.Header.Get("Authorization") != "Bearer "+newest() {
-			return answerBody(http.StatusUnauthorized, `{"error": {"code": "CONTACT-2", "message": "unauthorized to view or not found"}}`)(r)
-		}
-		return answer(http.StatusOK)(r)
-	}, drift.WithLimiter(openLimiter{}))
-}
-
-func view(t *testing.T, client *drift.Client, name, path string) error {
-	t.Helper()
-	return client.Do(t.Context(), drift.Request{Name: name, Path: path}, nil)
-}
-
-func (r *refreshing) newest() string {
-	r.authority.mu.Lock()
-	defer r.authority.mu.Unlock()
-	return accessToken(r.authority.serial)
-}
-
-func oneEndpointRefuses(t *testing.T) {
-	for _, pause := range []time.Duration{0, time.Second, 15 * time.Second, 2 * time.Minute} {
-		r := newRefreshing(t, issued(0, time.Now().Add(24*time.Hour)))
-		client := pickyClient(t, r.OAuthTokenSource, r.newest)
-		for range 20 {
-			assert.ErrorIs(t, view(t, client, "one", "private"), drift.ErrUnauthorized)
-			time.Sleep(pause)
-			require.NoError(t, view(t, client, "other", "public"))
-		}
-		assert.LessOrEqual(t, r.authority.asked(), 1, "%v between the calls", pause)
-		r.requireAlive()
-	}
-}
-
-func oneIDIsRefused(t *testing.T) {
-	r := newRefreshing(t, issued(0, time.Now().Add(24*time.Hour)))
-	client := pickyClient(t, r.OAuthTokenSource, r.newest)
-	for i := range 200 {
-		err := view(t, client, "contacts.get", []string{"private", "public", "public", "private", "private"}[i%5])
-		assert.True(t, err == nil || errors.Is(err, drift.ErrUnauthorized))
-		time.Sleep(time.Second)
-	}
-	assert.LessOrEqual(t, r.authority.asked(), 1)
-}
-
-func oneEndpointRefusesAnotherSource(t *testing.T) {
-	source := new(rotatingSource)
-	client := pickyClient(t, source, func() string { return must(source.Token()).AccessToken })
-	for range 20 {
-		assert.ErrorIs(t, view(t, client, "one", "private"), drift.ErrUnauthorized)
-		time.Sleep(15 * time.Second)
-		require.NoError(t, view(t, client, "other", "public"))
-	}
-	assert.EqualValues(t, 1, source.refreshes.Load())
-}
-
-// A token that served calls and is then revoked is refreshed soon, whatever it was refused for before.
-func revokedAfterItServed(t *testing.T) {
-	for _, name := range []string{"one", "other"} {
-		r := newRefreshing(t, issued(0, time.Now().Add(24*time.Hour)))
-		valid := accessToken(1)
-		client := pickyClient(t, r.OAuthTokenSource, func() string { return valid })
-		assert.ErrorIs(t, view(t, client, "one", "private"), drift.ErrUnauthorized)
-		for range 10 {
-			require.NoError(t, view(t, client, "other", "public"))
-			time.Sleep(time.Minute)
-		}
-		valid = accessToken(2)
-		revoked := time.Now()
-		for view(t, client, name, "public") != nil {
-			time.Sleep(time.Second)
-		}
-		assert.LessOrEqual(t, time.Since(revoked), time.Minute, name)
-		assert.Equal(t, 2, r.authority.asked())
-	}
-}
-
-func refusedByTwoClients(t *testing.T) {
-	r := newRefreshing(t, issued(0, time.Now().Add(24*time.Hour)))
-	clients := []*drift.Client{pickyClient(t, r.OAuthTokenSource, r.newest), pickyClient(t, r.OAuthTokenSource, r.newest)}
-	for i := range 40 {
-		assert.ErrorIs(t, view(t, clients[i%2], "one", "private"), drift.ErrUnauthorized)
-		require.NoError(t, view(t, clients[i%2], "other", "public"))
-		time.Sleep(5 * time.Second)
-	}
-	assert.LessOrEqual(t, r.authority.asked(), 1)
-}
-
-// brokenAfter is a body that ends with an error.
-func brokenAfter(text string, err error) io.ReadCloser {
-	return io.NopCloser(io.MultiReader(strings.NewReader(text), errorReader{err}))
-}
-
-func completeBeforeTheBreak(t *testing.T) {
-	for _, tail := range []string{"", "\r\n", "  "} {
-		for _, broken := range []error{io.ErrUnexpectedEOF, errors.New("connection reset by peer"), errors.New("malformed chunked encoding")} {
-			r := newRefreshing(t, expired())
-			r.authority.breaks = func(_ *http.Request, text string) io.ReadCloser { return brokenAfter(text+tail, broken) }
-			r.requireToken(1)
-			assert.Equal(t, 1, r.authority.asked())
-			r.requireAlive()
-		}
-	}
-}
-
-// stalledBody says nothing more until the context ends.
-type stalledBody struct{ ctx context.Context }
-
-func (b stalledBody) Read([]byte) (int, error) {
-	<-b.ctx.Done()
-	return 0, b.ctx.Err()
-}
-
-func completeBeforeTheStall(t *testing.T) {
-	r := newRefreshing(t, expired())
-	r.authority.breaks = func(req *http.Request, text string) io.ReadCloser {
-		return io.NopCloser(io.MultiReader(strings.NewReader(text), stalledBody{req.Context()}))
-	}
-	start := time.Now()
-	r.requireToken(1)
-	assert.Less(t, time.Since(start), 2*time.Second)
-	assert.Equal(t, 1, r.authority.asked())
-	r.requireAlive()
-}
-
-func cutOffWithinTheObject(t *testing.T) {
-	r := newRefreshing(t, expired())
-	r.authority.answers = []respondWith{func(req *http.Request) (*http.Response, error) {
-		resp := must(answer(http.StatusOK)(req))
-		resp.Body = brokenAfter(`{"access_token": "half", "x": {}`, io.ErrUnexpectedEOF)
-		return resp, nil
-	}}
-	r.requireToken(1)
-	assert.Equal(t, 2, r.authority.asked(), "the object was not complete")
 }
 
 var clientRefusals = []string{"invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type"}
