@@ -48,7 +48,7 @@ type oauthFault struct {
 	authority *authority
 	store     *troubledStore
 	source    *drift.OAuthTokenSource
-	told      savesThatFail
+	failed    hookErrors
 
 	mu   sync.Mutex
 	slow time.Duration // of the API
@@ -62,7 +62,7 @@ func newOAuthFault(t *testing.T, stored *oauth2.Token) *oauthFault {
 	config := f.authority.config()
 	config.SaveFailed = func(err error) {
 		f.watch.showError(err)
-		f.told.tell(err)
+		f.failed.add(err)
 	}
 	f.source = config.TokenSource(f.store)
 	f.faultClient = throughFaultAs(t, drift.WithTokenSource(f.source), f.serve)
@@ -205,19 +205,19 @@ func faultTokenNotStored(t *testing.T) {
 	f := newOAuthFault(t, expired())
 	f.store.save = errFull
 	f.callMany(f.succeed)
-	require.Equal(t, 1, f.told.count())
-	assert.ErrorIs(t, f.told.errs[0], errFull)
+	require.Equal(t, 1, f.failed.count())
+	assert.ErrorIs(t, f.failed.errs[0], errFull)
 	time.Sleep(time.Second)
 	f.callMany(f.succeed)
 	synctest.Wait()
-	assert.Equal(t, 2, f.told.count())
+	assert.Equal(t, 2, f.failed.count())
 	f.store.set(func() { f.store.save = nil })
 	time.Sleep(2 * time.Second)
 	f.callMany(f.succeed)
 	synctest.Wait()
 	assert.Equal(t, accessToken(1), f.store.access(t))
 	assert.Equal(t, 1, f.authority.asked())
-	assert.Equal(t, 2, f.told.count())
+	assert.Equal(t, 2, f.failed.count())
 }
 
 func faultRotatedElsewhere(t *testing.T) {

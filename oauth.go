@@ -82,7 +82,7 @@ func (c OAuthConfig) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) st
 // Exchange returns the token for the code of a callback. Check the callback's state first. Exchange does not store the token:
 // give it to [TokenStore.Save]. [OrgIDOf] returns its organization.
 //
-// A code that is not accepted is an [*APIError] with a Type such as "invalid_grant". Without a usable answer the error is a
+// A code that is not accepted is an [*APIError] with a Type, for example "invalid_grant". Without a usable answer the error is a
 // [*TransportError] or a [*DecodeError]; the code may then be used up, and the person has to authorize again.
 func (c OAuthConfig) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	endpoint, err := c.endpoint(exchangeOperation)

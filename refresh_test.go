@@ -87,7 +87,7 @@ func TestEarlyRefreshTime(t *testing.T) {
 					token, err = source.Token()
 					requireToken(t, 1, token, err)
 				}
-				assert.Zero(t, time.Since(start), "nobody waits")
+				assert.Zero(t, time.Since(start), "no call waits")
 				time.Sleep(2 * time.Second)
 				token, err = source.Token()
 				requireToken(t, 2, token, err)
@@ -168,19 +168,19 @@ func TestTokenIsStoredBeforeItIsUsed(t *testing.T) {
 	})
 }
 
-// savesThatFail gathers what the hook is told.
-type savesThatFail struct {
+// hookErrors collects what a hook is called with.
+type hookErrors struct {
 	mu   sync.Mutex
 	errs []error
 }
 
-func (s *savesThatFail) tell(err error) {
+func (s *hookErrors) add(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.errs = append(s.errs, err)
 }
 
-func (s *savesThatFail) count() int {
+func (s *hookErrors) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.errs)
@@ -188,24 +188,24 @@ func (s *savesThatFail) count() int {
 
 func TestTokenThatCannotBeStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, store, told := newAuthority(), newTroubledStore(expired()), new(savesThatFail)
+		authority, store, failed := newAuthority(), newTroubledStore(expired()), new(hookErrors)
 		store.save = errFull
 		config := authority.config()
-		config.SaveFailed = told.tell
+		config.SaveFailed = failed.add
 		source := newSource(t, config, store)
 		token, err := source.Token()
 		requireToken(t, 1, token, err)
-		require.Equal(t, 1, told.count())
-		assert.ErrorIs(t, told.errs[0], errFull)
-		assert.NotContains(t, told.errs[0].Error(), markedPrefix)
+		require.Equal(t, 1, failed.count())
+		assert.ErrorIs(t, failed.errs[0], errFull)
+		assert.NotContains(t, failed.errs[0].Error(), markedPrefix)
 
 		for range 100 { // calls go on, and so do the tries, ever more seldom
 			token, err := source.Token()
 			requireToken(t, 1, token, err)
 			time.Sleep(time.Second)
 		}
-		assert.Greater(t, told.count(), 5)
-		assert.Less(t, told.count(), 10)
+		assert.Greater(t, failed.count(), 5)
+		assert.Less(t, failed.count(), 10)
 		store.set(func() { store.save = nil })
 		for range 31 {
 			_, _ = source.Token()
@@ -594,18 +594,18 @@ func TestSaveFailedMayLockTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, store := newAuthority(), newTroubledStore(expired())
 		store.save = errFull
-		config, told := authority.config(), 0
+		config, called := authority.config(), 0
 		config.SaveFailed = func(error) {
-			told++
+			called++
 			must(store.TokenStore.Lock(t.Context()))()
 		}
 		source := config.TokenSource(store)
 		token, err := source.Token()
 		requireToken(t, 1, token, err)
-		assert.Equal(t, 1, told)
+		assert.Equal(t, 1, called)
 		store.set(func() { store.save = nil })
 		require.NoError(t, source.Close())
-		assert.Equal(t, 1, told)
+		assert.Equal(t, 1, called)
 	})
 }
 
@@ -628,9 +628,6 @@ func TestRefreshErrorsAreKind(t *testing.T) {
 	watch.showError(err)
 	watch.check(t)
 }
-
-// hookErrors collects what a hook of a token source is called with.
-type hookErrors = savesThatFail
 
 // TestTokensAreNotUsedUpForNothing has a test for each way in which a refresh token was once lost.
 func TestTokensAreNotUsedUpForNothing(t *testing.T) {
@@ -665,7 +662,7 @@ func newRefreshing(t *testing.T, token *oauth2.Token) *refreshing {
 	t.Helper()
 	r := &refreshing{t: t, authority: newAuthority(), store: newPreparingStore(token)}
 	config := r.authority.config()
-	config.RefreshFailed = r.failed.tell
+	config.RefreshFailed = r.failed.add
 	config.Logger = slog.New(slog.NewTextHandler(&r.log, nil))
 	r.OAuthTokenSource = newSource(t, config, r.store)
 	return r

@@ -30,7 +30,7 @@ func throughWith(t testing.TB, source oauth2.TokenSource, transport roundTripper
 	return client
 }
 
-// plainSource gives its tokens in turn, the last one again and again.
+// plainSource returns its tokens one after the other, and then the last one each time.
 type plainSource struct {
 	tokens []string
 	delay  time.Duration
@@ -239,7 +239,7 @@ func TestSourceThatFails(t *testing.T) {
 			assert.NotContains(t, err.Error(), "sEcReT")
 			assert.Empty(t, network.requests())
 			assert.Equal(t, 1, source.asked, "not tried again")
-			assert.Empty(t, limiter.outcomes, "nobody was kept waiting for it")
+			assert.Empty(t, limiter.outcomes, "no slot was taken")
 		})
 	}
 }

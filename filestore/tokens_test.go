@@ -362,6 +362,9 @@ func TestTokensSuccessor(t *testing.T) {
 		unlock()
 		requireStored(t, 2, openTokens(t, path))
 	})
+}
+
+func TestTokensWithoutASuccessor(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, path string, files [][]byte){
 		"older":    func(t *testing.T, path string, files [][]byte) { put(t, path+".new", files[0]) },
 		"same":     func(t *testing.T, path string, files [][]byte) { put(t, path+".new", files[1]) },
@@ -394,6 +397,9 @@ func TestTokensSuccessor(t *testing.T) {
 			requireFiles(t, path, 2)
 		})
 	}
+}
+
+func TestTokensSignOutRemovesTheSuccessor(t *testing.T) {
 	t.Run("t4 a sign-out removes it", func(t *testing.T) {
 		path, files := savedFiles(t, 1, 2)
 		put(t, path, files[0])
