@@ -371,7 +371,10 @@ func TestTokensOfAPlainSource(t *testing.T) {
 				calls.Wait()
 			}
 			assert.EqualValues(t, 1, source.asked.Load())
-			go func() { source.answer <- "late" }()
+			go func() {
+				time.Sleep(time.Second)
+				source.answer <- "late"
+			}()
 			require.NoError(t, get(t.Context(), client), "it waits for the same answer")
 			assert.Equal(t, []string{"late"}, tokensOf(network.sent))
 		})
