@@ -25,7 +25,7 @@ const (
 // the authorization code flow:
 //
 //   - [OAuthConfig.AuthCodeURL] is where the browser of the person who authorizes goes,
-//   - [OAuthConfig.Exchange] makes a token of the code with which it comes back,
+//   - [OAuthConfig.Exchange] trades the code with which it comes back for a token,
 //   - [TokenStore.Save] keeps the token, and [OAuthConfig.TokenSource] keeps it good from then on.
 //
 // What the application may do is set where it is registered: the service knows no scope parameter.
@@ -41,13 +41,13 @@ type OAuthConfig struct {
 	// that are closed after each request.
 	HTTPClient *http.Client `json:"-"`
 
-	// InsecureHTTP allows a TokenURL with http that is not on loopback. Everybody on the way can then read the secrets.
+	// InsecureHTTP allows a TokenURL with http that is not on loopback. Every machine on the way can then read the secrets.
 	InsecureHTTP bool
 
-	// SaveFailed is told when a token source cannot store a new token. It goes on with the token in memory and tries again;
-	// until that succeeds, a program that starts with what is stored finds a refresh token that is used up. The error matches
-	// what the store returned, but does not quote it. SaveFailed runs on the goroutine of the refresh: it must be quick, and
-	// must not call the token source. nil: nobody is told.
+	// SaveFailed is called when a token source cannot store a new token. The source goes on with the token in memory and tries
+	// again; until that succeeds, a program that starts with the stored token has a refresh token that is used up. The error
+	// matches what the store returned, but does not quote it. SaveFailed runs on the goroutine of the refresh: it must be
+	// quick, and must not call the token source.
 	SaveFailed func(error) `json:"-"`
 
 	// RefreshFailed is called when a token source cannot refresh its token, even while calls go on with the old one: it says
@@ -81,10 +81,10 @@ func (c OAuthConfig) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) st
 	return config.AuthCodeURL(state, opts...)
 }
 
-// Exchange makes a token of the code of a callback. Check the callback's state first. The token is stored nowhere: give it to
-// [TokenStore.Save]. [OrgIDFromToken] tells whose it is.
+// Exchange returns the token for the code of a callback. Check the callback's state first. Exchange does not store the token:
+// give it to [TokenStore.Save]. [OrgIDFromToken] returns its organization.
 //
-// A code that is not accepted is an [*APIError] with a Type such as "invalid_grant". Without a usable answer the error is a
+// A code that is not accepted is an [*APIError] with a Type, for example "invalid_grant". Without a usable answer the error is a
 // [*TransportError] or a [*DecodeError]; the code may then be used up, and the person has to authorize again.
 func (c OAuthConfig) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	endpoint, err := c.endpoint(exchangeOperation)
@@ -113,9 +113,9 @@ func parametersOf(opts []oauth2.AuthCodeOption) url.Values {
 	return parameters
 }
 
-// OrgIDFromToken returns the organization that has authorized a token, and whether the token tells: it is the extra field "orgId". A
-// token that was encoded as JSON and decoded again has lost it. The stores of this module keep it; another one has to store it
-// beside the token and to give it back with token.WithExtra(map[string]any{"orgId": int64(id)}).
+// OrgIDFromToken returns the organization that has authorized a token, and whether the token names it: it is the extra field "orgId".
+// A token that was encoded as JSON and decoded again has lost it. The stores of this module keep it; another one has to store
+// it beside the token and to restore it with token.WithExtra(map[string]any{"orgId": int64(id)}).
 func OrgIDFromToken(token *oauth2.Token) (OrgID, bool) {
 	if token == nil {
 		return 0, false

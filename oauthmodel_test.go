@@ -36,7 +36,7 @@ type tokenModel struct {
 	mu       sync.Mutex
 	sending  int       // requests that are under way
 	troubled time.Time // until then somebody may feel that something fails
-	ended    bool      // the authorization was taken back, for as long as nobody authorizes again
+	ended    bool      // the authorization was taken back, until a person authorizes again
 }
 
 func (m *tokenModel) trouble(d time.Duration) {
@@ -136,7 +136,7 @@ func (m *tokenModel) storedIsNewest() bool {
 	return testkit.Must(m.store.TokenStore.Load(context.Background())).RefreshToken == testkit.RefreshToken(m.authority.Newest())
 }
 
-// call asks for a token, with a patience of its own.
+// call asks for a token, and gives up after a random time.
 func (m *tokenModel) call(refused bool) {
 	source := m.sources[m.rand.IntN(len(m.sources))]
 	patience := time.Duration(m.rand.Int64N(int64(40 * time.Second)))
@@ -158,7 +158,7 @@ func (m *tokenModel) call(refused bool) {
 }
 
 func (m *tokenModel) check(ctx context.Context, start time.Time, patience time.Duration, token *oauth2.Token, err error) {
-	assert.LessOrEqual(m.t, time.Since(start), patience, "nobody is kept beyond his patience")
+	assert.LessOrEqual(m.t, time.Since(start), patience, "no caller waits longer than it wants to")
 	troubled, ended := m.state()
 	switch {
 	case err == nil:
@@ -244,7 +244,7 @@ func (m *tokenModel) endOrBegin() {
 	m.begin()
 }
 
-// begin authorizes again, while nobody is under way.
+// begin authorizes again, while no call is under way.
 func (m *tokenModel) begin() {
 	m.callers.Wait()
 	unlock, err := m.store.TokenStore.Lock(context.Background())

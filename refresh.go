@@ -235,7 +235,7 @@ func (s *OAuthTokenSource) save() error {
 	return nil
 }
 
-// saving is a context for what the store has to do whoever waits. By it the store knows who has its lock.
+// saving returns a context for work on the store that must not end with a caller. It names the holder of the lock.
 func (s *OAuthTokenSource) saving() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(holder.With(context.Background(), s), saveTimeout)
 }
@@ -297,8 +297,7 @@ func (s *OAuthTokenSource) look(ctx context.Context) error {
 	return nil
 }
 
-// lookAgain is for the time after a request, when there may be a token to be saved: what is wrong with the store is then told
-// by saving.
+// lookAgain looks into the store after a request. If the store fails, saving the new token reports it.
 func (s *OAuthTokenSource) lookAgain() error {
 	ctx, cancel := s.saving()
 	defer cancel()

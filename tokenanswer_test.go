@@ -2,7 +2,6 @@ package drift_test
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,35 +89,4 @@ func TestTokenLifeBeginsWithTheRequest(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 2*time.Hour, token.Expiry.Sub(start))
 	})
-}
-
-// unusableAnswers are answers of a token endpoint that give no token. Some repeat what was sent.
-func unusableAnswers(sent string) map[string]testkit.Responder {
-	html := func(status int) testkit.Responder {
-		return testkit.AnswerBody(status, "<html>"+testkit.MarkedAnswer, "Content-Type", "text/html")
-	}
-	return map[string]testkit.Responder{
-		"no access token":     testkit.AnswerBody(200, `{"refresh_token": "`+testkit.MarkedAnswer+`", "expires_in": 7200}`),
-		"empty access token":  testkit.AnswerBody(200, `{"access_token": "", "x": "`+testkit.MarkedAnswer+`"}`),
-		"CR LF":               testkit.AnswerBody(200, `{"access_token": "`+testkit.MarkedAnswer+`\r\nX: y"}`),
-		"non-ASCII":           testkit.AnswerBody(200, `{"access_token": "`+testkit.MarkedAnswer+`é"}`),
-		"MAC":                 testkit.AnswerBody(200, `{"access_token": "`+testkit.MarkedAnswer+`", "token_type": "MAC"}`),
-		"a list":              testkit.AnswerBody(200, `["`+testkit.MarkedAnswer+`"]`),
-		"null":                testkit.AnswerBody(200, `null`),
-		"empty":               testkit.AnswerBody(200, ``),
-		"broken JSON":         testkit.AnswerBody(200, `{"access_token": "`+testkit.MarkedAnswer+`"`),
-		"two documents":       testkit.AnswerBody(200, `{"access_token": "`+testkit.MarkedAnswer+`"} {}`),
-		"HTML":                html(200),
-		"HTML called JSON":    testkit.AnswerBody(200, "<html>"+testkit.MarkedAnswer),
-		"2 MiB":               testkit.AnswerBody(200, `{"access_token": "`+testkit.MarkedAnswer+strings.Repeat("x", 2<<20)+`"}`),
-		"redirect":            testkit.Answer(307, "Location", "https://"+testkit.MarkedAnswer+".test"),
-		"not modified":        testkit.AnswerBody(304, testkit.MarkedAnswer),
-		"firewall":            html(403),
-		"not found":           html(404),
-		"unknown code":        testkit.AnswerBody(400, `{"error": "`+sent+` is forbidden"}`),
-		"invalid client":      testkit.AnswerBody(401, `{"error": "invalid_client", "error_description": "`+testkit.MarkedClientSecret+` is wrong, `+sent+` too"}`),
-		"error under success": testkit.AnswerBody(200, `{"error": "invalid_grant", "access_token": "`+testkit.MarkedAnswer+`"}`),
-		"error as an object":  testkit.AnswerBody(403, `{"error": {"type": "authentication_error", "message": "bad `+testkit.MarkedClientSecret+`"}}`),
-		"not implemented":     html(501),
-	}
 }

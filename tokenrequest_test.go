@@ -3,6 +3,7 @@ package drift_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -297,4 +298,50 @@ func cutOffWithinTheObject(t *testing.T) {
 	}}
 	r.requireToken(1)
 	assert.Equal(t, 2, r.authority.Asked(), "the object was not complete")
+}
+
+// Over real connections an answer can break off in more ways than a body in memory.
+func TestTokensOfABrokenConnection(t *testing.T) {
+	const object = `{"access_token": "a", "refresh_token": "r", "expires_in": 7200}`
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(object), object)
+	for name, test := range map[string]struct {
+		header, body string
+		hang         bool
+	}{
+		"t5 a chunk is cut off":            {"Transfer-Encoding: chunked", chunk + "10\r\n  ", false},
+		"t5 a chunk is malformed":          {"Transfer-Encoding: chunked", chunk + "zz\r\n", false},
+		"t5 the last chunk is missing":     {"Transfer-Encoding: chunked", chunk, false},
+		"t5 the last chunk never comes":    {"Transfer-Encoding: chunked", chunk, true},
+		"t5 shorter than announced":        {"Content-Length: 1000", object, false},
+		"t5 shorter, and stays open":       {"Content-Length: 1000", object + "\n", true},
+		"t5 up to the end, and stays open": {"Connection: close", object, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			requests, done := 0, make(chan struct{})
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests++
+				_, _ = io.Copy(io.Discard, r.Body)
+				conn, buffered, err := http.NewResponseController(w).Hijack()
+				if !assert.NoError(t, err) {
+					return
+				}
+				_, _ = buffered.WriteString("HTTP/1.1 200 OK\r\n" + test.header + "\r\n\r\n" + test.body)
+				_ = buffered.Flush()
+				if test.hang {
+					<-done
+				}
+				_ = conn.Close()
+			}))
+			defer server.Close()
+			defer close(done)
+			config := drift.OAuthConfig{ClientID: "client", ClientSecret: testkit.MarkedClientSecret, TokenURL: server.URL}
+			start := time.Now()
+			token, err := config.Exchange(t.Context(), testkit.MarkedCode)
+			require.NoError(t, err)
+			assert.Equal(t, "r", token.RefreshToken)
+			assert.Equal(t, 1, requests)
+			assert.Less(t, time.Since(start), 10*time.Second)
+		})
+	}
 }

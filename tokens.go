@@ -8,7 +8,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// RefreshingTokenSource is a token source that gets the caller's context and is told which token was refused. Give it to
+// RefreshingTokenSource is a token source that gets the caller's context and the token that was refused. Give it to
 // [WithTokenSource]. Implementations must be safe for concurrent use, and should let callers that come at the same time
 // share one refresh.
 type RefreshingTokenSource interface {

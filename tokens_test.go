@@ -23,15 +23,6 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// throughWith is through, with a token source.
-func throughWith(t testing.TB, source oauth2.TokenSource, transport testkit.Responder, opts ...drift.Option) *drift.Client {
-	t.Helper()
-	opts = append(opts, drift.WithTokenSource(source), drift.WithBaseURL("https://drift.test"), drift.WithHTTPClient(&http.Client{Transport: transport}))
-	client, err := drift.NewClient(opts...)
-	require.NoError(t, err)
-	return client
-}
-
 // plainSource gives its tokens in turn, the last one again and again.
 type plainSource struct {
 	tokens []string
@@ -74,24 +65,6 @@ func (s *currentSource) set(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token = token
-}
-
-// refusing answers 401 to every token but one.
-func refusing(good string, refusal testkit.Responder) testkit.Responder {
-	return func(r *http.Request) (*http.Response, error) {
-		if r.Header.Get("Authorization") == "Bearer "+good {
-			return testkit.Answer(http.StatusOK)(r)
-		}
-		return refusal(r)
-	}
-}
-
-func tokensOf(requests []testkit.SentRequest) []string {
-	var tokens []string
-	for _, r := range requests {
-		tokens = append(tokens, r.Token)
-	}
-	return tokens
 }
 
 func TestStaticTokenIsNotTriedAgain(t *testing.T) {
@@ -373,7 +346,10 @@ func TestTokensOfAPlainSource(t *testing.T) {
 				calls.Wait()
 			}
 			assert.EqualValues(t, 1, source.asked.Load())
-			go func() { source.answer <- "late" }()
+			go func() {
+				time.Sleep(time.Second)
+				source.answer <- "late"
+			}()
 			require.NoError(t, testkit.Get(t.Context(), client), "it waits for the same answer")
 			assert.Equal(t, []string{"late"}, testkit.TokensOf(network.Sent))
 		})

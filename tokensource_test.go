@@ -18,20 +18,6 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// newSource returns a source that is closed at the end of the test.
-func newSource(t testing.TB, config drift.OAuthConfig, store drift.TokenStore) *drift.OAuthTokenSource {
-	t.Helper()
-	source := config.TokenSource(store)
-	t.Cleanup(func() { assert.NoError(t, source.Close()) })
-	return source
-}
-
-func requireToken(t testing.TB, serial int, token *oauth2.Token, err error) {
-	t.Helper()
-	require.NoError(t, err)
-	require.Equal(t, testkit.AccessToken(serial), token.AccessToken)
-}
-
 func TestGoodTokenCostsNothing(t *testing.T) {
 	authority := testkit.NewAuthority()
 	source := testkit.NewSource(t, authority.Config(), drift.NewMemoryTokenStore(testkit.Issued(0, time.Now().Add(2*time.Hour))))
@@ -72,13 +58,6 @@ func TestStoredTokenIsUsedAsLongAsItIsGood(t *testing.T) {
 			assert.Zero(t, store.MostLocks)
 		})
 	}
-}
-
-func must[T any](value T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return value
 }
 
 func TestRefreshOfAnOlderToken(t *testing.T) {

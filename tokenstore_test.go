@@ -77,10 +77,9 @@ func TestMemoryTokenStore(t *testing.T) {
 // preparingStore is a store whose disk can be full.
 type preparingStore struct {
 	*testkit.TroubledStore
-	full       error // set with TroubledStore.Set
-	prepared   int
-	underLock  int
-	withHolder int
+	full      error // set with TroubledStore.Set
+	prepared  int
+	underLock int
 }
 
 func newPreparingStore(token *oauth2.Token) *preparingStore {

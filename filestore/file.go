@@ -25,7 +25,7 @@ const (
 type lockedFile struct {
 	path   string
 	lock   *flock.Flock
-	turn   chan struct{} // holds one value while a goroutine has the file: unlike a mutex, waiting for it can end with a context
+	claim  chan struct{} // holds one value while a goroutine has the file: unlike a mutex, waiting for it can end with a context
 	file   *os.File
 	info   fs.FileInfo
 	flush  func(*os.File) error
@@ -38,7 +38,7 @@ func openFile(path string, contents []byte, check func(*lockedFile) error) (*loc
 	if err != nil {
 		return nil, wrap(path, err)
 	}
-	f := &lockedFile{path: path, lock: flock.New(path + ".lock"), turn: make(chan struct{}, 1), flush: syncData}
+	f := &lockedFile{path: path, lock: flock.New(path + ".lock"), claim: make(chan struct{}, 1), flush: syncData}
 	for _, path := range []string{path, f.lock.Path()} {
 		if _, err := lookAt(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, wrap(path, err)
@@ -183,11 +183,11 @@ func syncDir(path string) error {
 // context's error.
 func (f *lockedFile) do(ctx context.Context, fn func() error) error {
 	select {
-	case f.turn <- struct{}{}:
+	case f.claim <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-f.turn }()
+	defer func() { <-f.claim }()
 	if f.closed {
 		return wrap(f.path, fs.ErrClosed)
 	}
@@ -248,11 +248,11 @@ func (f *lockedFile) sync() error {
 // close closes the file when the goroutine that has it is done.
 func (f *lockedFile) close(ctx context.Context) error {
 	select {
-	case f.turn <- struct{}{}:
+	case f.claim <- struct{}{}:
 	case <-ctx.Done():
 		return wrap(f.path, ctx.Err())
 	}
-	defer func() { <-f.turn }()
+	defer func() { <-f.claim }()
 	if f.closed {
 		return nil
 	}

@@ -120,6 +120,33 @@ func TestRefreshOnAFullDisk(t *testing.T) {
 		requireStored(t, 1, openTokens(t, path))
 		requireFiles(t, path, 2)
 	})
+	t.Run("t1 a small file system", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
+			t.Skip("cannot mount one:", err)
+		}
+		defer func() { assert.NoError(t, syscall.Unmount(dir, 0)) }()
+		authority := new(killingAuthority)
+		server := httptest.NewServer(authority)
+		defer server.Close()
+		tokens := openTokens(t, filepath.Join(dir, "drift.tokens"))
+		require.NoError(t, tokens.Save(t.Context(), pair(0, time.Now().Add(time.Minute))))
+		config := drift.OAuthConfig{ClientID: "client", ClientSecret: "secret", TokenURL: server.URL}
+		source := config.TokenSource(tokens)
+		defer func() { assert.NoError(t, source.Close()) }()
+		filler := filepath.Join(dir, "filler")
+		require.Error(t, os.WriteFile(filler, make([]byte, 128<<10), 0o600))
+		token, err := source.Token()
+		require.NoError(t, err, "it is good for a minute")
+		_, err = source.Refresh(t.Context(), token)
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		assert.Zero(t, authority.refresh)
+		require.NoError(t, os.Remove(filler))
+		token, err = source.Refresh(t.Context(), token)
+		require.NoError(t, err)
+		requireStored(t, 1, tokens)
+		assert.Equal(t, pair(1, time.Time{}).AccessToken, token.AccessToken)
+	})
 }
 
 func refreshOnFullDisk(path string) error {

@@ -362,6 +362,9 @@ func TestTokensSuccessor(t *testing.T) {
 		unlock()
 		requireStored(t, 2, openTokens(t, path))
 	})
+}
+
+func TestTokensWithoutASuccessor(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, path string, files [][]byte){
 		"older":    func(t *testing.T, path string, files [][]byte) { put(t, path+".new", files[0]) },
 		"same":     func(t *testing.T, path string, files [][]byte) { put(t, path+".new", files[1]) },
@@ -394,6 +397,9 @@ func TestTokensSuccessor(t *testing.T) {
 			requireFiles(t, path, 2)
 		})
 	}
+}
+
+func TestTokensSignOutRemovesTheSuccessor(t *testing.T) {
 	t.Run("t4 a sign-out removes it", func(t *testing.T) {
 		path, files := savedFiles(t, 1, 2)
 		put(t, path, files[0])
@@ -447,54 +453,47 @@ func TestTokensPrepare(t *testing.T) {
 }
 
 func TestTokensPutBack(t *testing.T) {
-	authority := new(killingAuthority)
-	server := httptest.NewServer(authority)
-	defer server.Close()
-	config := drift.OAuthConfig{ClientID: "client", ClientSecret: "secret", TokenURL: server.URL}
-	path := tokensPath(t)
-	require.NoError(t, openTokens(t, path).Save(t.Context(), pair(0, time.Now().Add(time.Hour))))
-	var sources []*drift.OAuthTokenSource
-	for range 2 {
-		source := config.TokenSource(openTokens(t, path))
-		defer func() { assert.NoError(t, source.Close()) }()
-		sources = append(sources, source)
-	}
-	refresh := func(source, serial int) {
-		t.Helper()
-		token, err := sources[source].Refresh(t.Context(), pair(serial-1, time.Time{}))
-		require.NoError(t, err)
-		assert.Equal(t, pair(serial, time.Time{}).AccessToken, token.AccessToken)
-	}
-	for name, test := range map[string]struct{ before, after int }{
-		"t7 by the process that used it up": {0, 0},
-		"t7 by another process":             {0, 1},
-	} {
+	for name, after := range map[string]int{"t7 by the process that used it up": 0, "t7 by another process": 1} {
 		t.Run(name, func(t *testing.T) {
+			authority := new(killingAuthority)
+			server := httptest.NewServer(authority)
+			defer server.Close()
+			config := drift.OAuthConfig{ClientID: "client", ClientSecret: "secret", TokenURL: server.URL}
+			path := tokensPath(t)
+			require.NoError(t, openTokens(t, path).Save(t.Context(), pair(0, time.Now().Add(time.Hour))))
 			contents, err := os.ReadFile(path)
 			require.NoError(t, err)
-			serial := authority.serial
-			refresh(test.before, serial+1)
-			refresh(test.before, serial+2)
-			if test.after != test.before { // it adopts the newest
-				_, err := sources[test.after].Refresh(t.Context(), pair(serial, time.Time{}))
-				require.NoError(t, err)
+			var sources []*drift.OAuthTokenSource
+			for range 2 {
+				source := config.TokenSource(openTokens(t, path))
+				defer func() { assert.NoError(t, source.Close()) }()
+				sources = append(sources, source)
 			}
+			refresh := func(source, stale, want int) {
+				t.Helper()
+				token, err := sources[source].Refresh(t.Context(), pair(stale, time.Time{}))
+				require.NoError(t, err)
+				assert.Equal(t, pair(want, time.Time{}).AccessToken, token.AccessToken)
+			}
+			refresh(0, 0, 1)
+			refresh(0, 1, 2)
+			refresh(1, 0, 2) // adopts it
 			put(t, path, contents)
-			refresh(test.after, serial+3)
+			refresh(after, 2, 3)
 			assert.False(t, authority.killed)
-			requireStored(t, serial+3, openTokens(t, path))
+			requireStored(t, 3, openTokens(t, path))
 		})
 	}
 	t.Run("t7 a person who authorizes again has the last word", func(t *testing.T) {
-		tokens := openTokens(t, path)
+		tokens := openTokens(t, tokensPath(t))
 		for _, serial := range []int{7, 3, 7} {
 			require.NoError(t, tokens.Save(t.Context(), pair(serial, time.Time{})))
 			requireStored(t, serial, tokens)
 		}
 	})
 	t.Run("t7 a file from elsewhere is not from a backup", func(t *testing.T) {
-		elsewhere, files := savedFiles(t, 8)
-		require.NotEqual(t, elsewhere, path)
+		_, files := savedFiles(t, 8)
+		path, _ := savedFiles(t, 1)
 		tokens := openTokens(t, path)
 		require.NoError(t, tokens.Save(t.Context(), pair(9, time.Time{})))
 		put(t, path, files[0])

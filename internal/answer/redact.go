@@ -187,11 +187,11 @@ func unescapeHTML(text string) (c byte, length int) {
 	return text[0], 1
 }
 
-// hexByte reads an ASCII character in hex.
+// hexByte reads a byte in hex.
 func hexByte(text string, start, end int) (byte, bool) {
 	if len(text) < end {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(text[start:end], 16, 7)
+	n, err := strconv.ParseUint(text[start:end], 16, 8)
 	return byte(n), err == nil
 }

@@ -75,3 +75,16 @@ func TestRedactLeavesTheRest(t *testing.T) {
 	assert.Equal(t, "a REDACTED b", redact("a short b", "short"))
 	assert.Equal(t, "c2hvcnQ=", redact("c2hvcnQ=", "short"), "too short to be looked for in base64")
 }
+
+func FuzzRedact(f *testing.F) {
+	for _, text := range []string{`\u002b%2B&#43;`, "a%25252B", "&amp;amp;#x2B;", `\\\/`} {
+		f.Add(text, "token+/5e1d==", text)
+	}
+	f.Fuzz(func(t *testing.T, before, secret, after string) {
+		if secret == "" || strings.ContainsAny(secret, ` %&\`) || strings.Contains(Redacted, secret) {
+			t.Skip()
+		}
+		got := redact(before+" "+url.QueryEscape(secret)+" "+after, secret)
+		assert.Contains(t, got, Redacted)
+	})
+}
