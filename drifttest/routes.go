@@ -68,7 +68,8 @@ var operations = [...]operation{
 		handle:     (*store).createMessage,
 	},
 	{
-		name: "messages.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}/messages/{messageId}",
+		name: "messages.update", method: http.MethodPatch,
+		path:       "v2/conversations/{conversationId}/messages/{messageId}",
 		parameters: "body labels reply type",
 		rules:      messageRules,
 		handle:     (*store).updateMessage,
@@ -119,7 +120,8 @@ var operations = [...]operation{
 		handle:     (*store).createNote,
 	},
 	{
-		name: "notes.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}/timeline/notes/{noteId}",
+		name: "notes.update", method: http.MethodPatch,
+		path:       "v2/conversations/{conversationId}/timeline/notes/{noteId}",
 		parameters: "body closed created_at labels tags type",
 		rules:      noteRules,
 		handle:     (*store).updateNote,
