@@ -76,7 +76,7 @@ type collection struct {
 	lastID  int64
 }
 
-// put adds a record under its own id and replaces a record that has it. Without an id it uses the next free one.
+// put stores a record under its id, in place of any record with that id, or under the next free id if it has none.
 func (c *collection) put(record object) object {
 	if record.integer("id") == 0 {
 		record["id"] = c.lastID + 1

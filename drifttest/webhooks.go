@@ -33,8 +33,7 @@ type Webhook struct {
 	// Events are the types to send, such as "new_message". Empty: all.
 	Events []string
 
-	// Attempts is how many times at most the server sends a delivery until a 2xx answer arrives. It does not follow
-	// redirects. 0: five times.
+	// Attempts is the maximum number of attempts to get a 2xx answer. Redirects are not followed. 0: five.
 	Attempts int
 	// Backoff is the delay before the second attempt. It doubles with each further attempt. 0: 10 ms.
 	Backoff time.Duration

@@ -38,8 +38,7 @@ const (
 	// farthest is how far the clock may jump into another month beyond the latest time seen before it is doubted.
 	farthest = 40 * 24 * time.Hour
 
-	// settledAfter is how long after a call under a doubted clock the call certainly was sent: otherwise it would have
-	// been refunded by then.
+	// settledAfter is how long a call under a doubted clock must stay without a refund to count as sent.
 	settledAfter = 2 * time.Minute
 )
 
@@ -144,7 +143,7 @@ func (r *record) reserve(at time.Time, location *time.Location, limit int) bool 
 
 func (r *record) full(limit int) bool { return limit > 0 && r.used >= limit }
 
-// turn begins the month on the clock, if the clock can be trusted. It never returns to an earlier month: a clock that
+// turn begins the month that the clock shows, if the clock can be trusted. It never returns to an earlier month: a clock that
 // is set back must not reset the count.
 func (r *record) turn(at time.Time, location *time.Location) {
 	now, month := at.UnixMilli(), monthOf(at, location)

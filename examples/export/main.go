@@ -1,9 +1,9 @@
 // Command export writes all conversations and all contacts into files of JSON Lines, with one record on each line. Stop
 // it with Ctrl-C, or even cut the power, and run it again: it resumes. For a new export, choose another folder.
 //
-// A record may not decode, because the service has changed or a value is broken. Such a record does not stop the
-// export. The command writes it unchanged to a separate file, such as contacts.unreadable.jsonl, and exits with status
-// 3: the export is complete, but check that file. Any other failure is status 1.
+// The export continues if a record does not decode, because the service has changed or a value is broken. The command
+// writes such a record unchanged to a separate file, such as contacts.unreadable.jsonl, and exits with status 3: the
+// export is complete, but check that file. Any other failure is status 1.
 //
 // Without DRIFT_TOKEN in the environment you need no account and no network: the program calls a slow in-memory Drift
 // server.
