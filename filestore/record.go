@@ -143,8 +143,8 @@ func (r *record) reserve(at time.Time, location *time.Location, limit int) bool 
 
 func (r *record) full(limit int) bool { return limit > 0 && r.used >= limit }
 
-// turn begins the month that the clock shows, if the clock can be trusted. It never returns to an earlier month: a clock that
-// is set back must not reset the count.
+// turn begins the month that the clock shows, if the clock can be trusted. It never returns to an earlier month: a
+// clock that is set back must not reset the count.
 func (r *record) turn(at time.Time, location *time.Location) {
 	now, month := at.UnixMilli(), monthOf(at, location)
 	late := 0 // calls under the doubted clock, some of which may belong to the month that begins
