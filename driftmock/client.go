@@ -6,13 +6,13 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// TestingT is what the mocks need of a test: [testing.TB] has it.
+// TestingT is the part of [testing.TB] that the mocks use.
 type TestingT interface {
 	mock.TestingT
 	Cleanup(func())
 }
 
-// Mocks are the mocks behind a client that [NewClient] made, under the names of the client's fields.
+// Mocks are the mocks in a client of [NewClient], under the names of the client's fields.
 type Mocks struct {
 	Conversations *MockConversationsService
 	Messages      *MockMessagesService
@@ -24,8 +24,9 @@ type Mocks struct {
 	Driftbot      *MockDriftbotService
 }
 
-// NewClient returns a client whose services are all mocks, and the mocks, to set expectations on. When the test ends they are
-// checked. The client sends nothing: its Do and Quota return an error, its Close does nothing.
+// NewClient returns a client whose services are all mocks, and the mocks themselves, on which you set expectations.
+// They are checked when the test ends. The client sends nothing: its Do and Quota return an error, and its Close does
+// nothing.
 func NewClient(t TestingT) (*drift.Client, *Mocks) {
 	m := &Mocks{
 		Conversations: NewMockConversationsService(t),

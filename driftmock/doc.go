@@ -1,4 +1,4 @@
-// Package driftmock has a mock for each service of a [drift.Client], for tests of code that takes the whole client.
+// Package driftmock has a mock of each service of a [drift.Client], for tests of code that takes the whole client.
 //
 //	func TestTitleOf(t *testing.T) {
 //		client, mocks := driftmock.NewClient(t)
@@ -12,24 +12,25 @@
 //		}
 //	}
 //
-// A call that no expectation covers fails the test at once, an expectation that no call met fails it at the end. Arguments are
-// compared as they are, types included: write drift.ConversationID(42), not 42.
+// A call without a matching expectation fails the test at once. An expectation without a call fails it at the end.
+// Arguments must be equal and of the same type: write drift.ConversationID(42), not 42.
 //
 // # Options of a call
 //
-// All options of a call are one last argument, a []drift.CallOption, which is missing where there are none. An expectation
-// without it is for calls without options. Options are functions, so no two are equal: mock.Anything in their place stands for
-// any options, none included, and mock.MatchedBy with a func([]drift.CallOption) bool for some.
+// The options of a call are its last argument, a []drift.CallOption, which is missing in a call without options. An
+// expectation without that argument matches only calls without options. Two options are never equal, because options
+// are functions. In their place use mock.Anything, which also matches a call without options, or mock.MatchedBy with a
+// func([]drift.CallOption) bool.
 //
 // # Lists
 //
-// [github.com/driftsdk/drift/drifttest.Seq] makes what a mocked All returns.
+// [github.com/driftsdk/drift/drifttest.Seq] makes the return value for a mocked All.
 //
 // # When not to use it
 //
-// Code that calls two methods needs no mock of a service: declare an interface of these two and write a fake. And what matters
-// with a remote service is how the code bears its failures, which a mock cannot show: package
-// [github.com/driftsdk/drift/drifttest] has a whole Drift in memory. The program in examples/testing shows all three.
+// Code that calls one or two methods does not need a mock of a service: declare an interface with just those methods
+// and write a fake. To test how your code handles the failures of a remote service, use the in-memory Drift server of
+// package [github.com/driftsdk/drift/drifttest]. The program in examples/testing shows all three.
 //
 // The mocks follow the interfaces, which may grow in minor versions.
 package driftmock

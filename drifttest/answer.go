@@ -9,14 +9,14 @@ import (
 	"strconv"
 )
 
-// answer is what the server says in return, before a fault damages it.
+// answer is the server's answer, before a fault damages it.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// failure is a request that the service refuses.
+// failure is the reason to refuse a request.
 type failure struct {
 	status  int
 	kind    string // the "type" of the error body
@@ -27,7 +27,11 @@ type failure struct {
 func (f *failure) Error() string { return f.message }
 
 func invalid(name, reason string) error {
-	return &failure{status: http.StatusBadRequest, kind: errorType(http.StatusBadRequest), message: name + ": " + reason}
+	return &failure{
+		status:  http.StatusBadRequest,
+		kind:    errorType(http.StatusBadRequest),
+		message: name + ": " + reason,
+	}
 }
 
 func notFound(what string, id any) error {
@@ -70,7 +74,7 @@ func errorType(status int) string {
 	return "request_error"
 }
 
-// success encodes what an operation returns: a record, a page, or nil where there is nothing to say.
+// success encodes the result of an operation: a record, a page, or nil for an answer without a body.
 func success(result any) answer {
 	switch result := result.(type) {
 	case nil:
@@ -85,7 +89,8 @@ func success(result any) answer {
 func refusal(err error) answer {
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
-		f = &failure{status: http.StatusInternalServerError, kind: errorType(http.StatusInternalServerError), message: err.Error()}
+		status := http.StatusInternalServerError
+		f = &failure{status: status, kind: errorType(status), message: err.Error()}
 	}
 	return answer{status: f.status, header: f.header, body: errorBody(f.kind, f.message)}
 }
@@ -94,22 +99,22 @@ func errorBody(kind, message string) []byte {
 	return encode(object{"error": object{"type": kind, "message": message}})
 }
 
-// encode leaves HTML as it is: bodies of messages are full of it.
+// encode does not escape HTML, because the bodies of messages are HTML.
 func encode(value any) []byte {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(value); err != nil {
-		panic(err) // the store holds only what came from JSON
+		panic(err) // the store holds only values that came from JSON
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
-// send writes the answer, damaged as the fault of the exchange wants it.
+// send writes the answer, damaged by the fault of the exchange.
 func (s *Server) send(w http.ResponseWriter, e *exchange, a answer) {
 	a = e.fault.truncate(a)
 	if e.fault.Drop == DropInBody && len(a.body) == 0 {
-		e.fault.Drop = DropInHeaders // no body to break off in
+		e.fault.Drop = DropInHeaders // there is no body to truncate
 	}
 	switch e.fault.Drop {
 	case DropBeforeAnswer, DropAfterHandling:

@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// Allow plays the user who opens authURL, as made by [drift.OAuthConfig.AuthCodeURL], and allows the access. It returns
-// the URL to which the browser is sent: the app's redirect URL with code and state.
+// Allow acts as a user who opens authURL, made by [drift.OAuthConfig.AuthCodeURL], and grants access. It returns the
+// URL that the browser is redirected to: the app's redirect URL with code and state.
 //
 //	code := srv.Allow(config.AuthCodeURL(state)).Query().Get("code")
 //
-// If the user would see an error instead of the question, as for an unknown app, it ends the test that started the
-// server, or panics if no test did.
+// If the page would show the user an error, for instance because the app is unknown, Allow ends the test that started
+// the server, or panics if no test did.
 func (s *Server) Allow(authURL string) *url.URL {
 	s.t.Helper()
 	return s.visit(authURL, true)
 }
 
-// Deny is like Allow for a user who refuses the access: the URL has error=access_denied in place of the code.
+// Deny is like Allow, but the user denies access: the URL has error=access_denied in place of the code.
 func (s *Server) Deny(authURL string) *url.URL {
 	s.t.Helper()
 	return s.visit(authURL, false)
@@ -34,14 +34,14 @@ func (s *Server) visit(authURL string, allow bool) *url.URL {
 	s.t.Helper()
 	query, ok := strings.CutPrefix(authURL, s.URL+authorizePath+"?")
 	if !ok {
-		s.t.Fatalf("drifttest: the URL is not that of this server's authorize page, %s", s.URL+authorizePath)
+		s.t.Fatalf("drifttest: the URL must begin with that of this server's authorize page, %s", s.URL+authorizePath)
 		return nil
 	}
 	s.mu.Lock()
 	target, err := s.answerPage(query, allow)
 	s.mu.Unlock()
 	if err != nil {
-		s.t.Fatalf("drifttest: the authorize page says: %v", err)
+		s.t.Fatalf("drifttest: the authorize page shows an error: %v", err)
 		return nil
 	}
 	return target
@@ -56,8 +56,8 @@ func (s *Server) answerPage(query string, allow bool) (*url.URL, error) {
 	return s.oauth.decide(asked, allow, now), nil
 }
 
-// showAuthorize answers the browser that opens the authorize page. Only where the app and its redirect URL are right
-// may it be sent back, so an error before that is for the user to read.
+// showAuthorize answers the browser that opens the authorize page. It redirects only to a known app at a registered
+// URL, so it shows the user any error before that.
 func (s *Server) showAuthorize(e *exchange) answer {
 	asked, target, err := s.settings.app.readAuthorize(e.request.URL.RawQuery)
 	switch {
@@ -74,14 +74,15 @@ func (s *Server) showAuthorize(e *exchange) answer {
 		html.EscapeString(s.settings.app.ClientID), html.EscapeString(hostOf(asked.redirect)), authorizePath, id))
 }
 
-const question = `<p>The app <strong>%s</strong> asks for access to this account. Afterwards you go back to <strong>%s</strong>.</p>
+const question = `<p>The app <strong>%s</strong> asks for access to this account.
+You then return to <strong>%s</strong>.</p>
 <form method="post" action="%s">
 <input type="hidden" name="request" value="%s">
 <button id="allow" name="decision" value="allow">Allow</button>
 <button id="deny" name="decision" value="deny">Deny</button>
 </form>`
 
-// decideAuthorize answers the browser that pressed a button of the page.
+// decideAuthorize answers the browser after the user has pressed a button of the page.
 func (s *Server) decideAuthorize(e *exchange) answer {
 	form, err := formBody(e.body)
 	decision := form["decision"]
@@ -99,10 +100,10 @@ func (s *Server) decideAuthorize(e *exchange) answer {
 	return redirect(s.oauth.decide(asked, decision == "allow", e.now))
 }
 
-// decide returns where the browser goes with the user's decision.
+// decide returns the URL that takes the user's decision back to the app.
 func (o *oauth) decide(asked *authorization, allow bool, now time.Time) *url.URL {
 	if !allow {
-		return asked.refuse("access_denied", "The user denied the access")
+		return asked.refuse("access_denied", "The user denied access")
 	}
 	code := "code-" + rand.Text()
 	asked.expires = now.Add(codeLifetime)
@@ -111,18 +112,18 @@ func (o *oauth) decide(asked *authorization, allow bool, now time.Time) *url.URL
 	return asked.redirectWith(url.Values{"code": {code}})
 }
 
-// readAuthorize checks the query of the authorize page. An error is for the user; a target is where the browser goes at
-// once, to tell the app what is wrong.
+// readAuthorize checks the query of the authorize page. An error is shown to the user. A target takes the browser back
+// to the app at once, with an error for the app.
 func (app OAuthApp) readAuthorize(query string) (asked *authorization, target *url.URL, err error) {
 	params, err := formBody([]byte(query))
 	if err != nil {
 		return nil, nil, err
 	}
 	if params["client_id"] != app.ClientID {
-		return nil, nil, fmt.Errorf("client_id: there is no app of that id")
+		return nil, nil, fmt.Errorf("client_id: there is no app with that id")
 	}
 	if !app.allowsRedirect(params["redirect_uri"]) {
-		return nil, nil, fmt.Errorf("redirect_uri: is none of the app's redirect URLs")
+		return nil, nil, fmt.Errorf("redirect_uri: must be one of the app's redirect URLs")
 	}
 	asked = &authorization{
 		redirect:  params["redirect_uri"],
@@ -135,7 +136,7 @@ func (app OAuthApp) readAuthorize(query string) (asked *authorization, target *u
 	return asked, nil, nil
 }
 
-// authorizeError finds what is wrong with the parameters, in the words of RFC 6749, section 4.1.2.1.
+// authorizeError returns the first error in the parameters, as RFC 6749, section 4.1.2.1, names it.
 func authorizeError(params map[string]string) (code, description string) {
 	known := []string{"client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "state"}
 	for _, name := range slices.Sorted(maps.Keys(params)) {
@@ -151,9 +152,9 @@ func authorizeError(params map[string]string) (code, description string) {
 	case params["state"] == "":
 		return "invalid_request", "state: is missing"
 	case hasChallenge && (len(params["code_challenge"]) != 43 || method != "S256"):
-		return "invalid_request", "code_challenge: must be of the method S256"
+		return "invalid_request", "code_challenge: must be made by the method S256"
 	case !hasChallenge && method != "":
-		return "invalid_request", "code_challenge_method: comes without a code_challenge"
+		return "invalid_request", "code_challenge_method: needs a code_challenge"
 	}
 	return "", ""
 }
@@ -162,7 +163,7 @@ func (a *authorization) refuse(code, description string) *url.URL {
 	return a.redirectWith(url.Values{"error": {code}, "error_description": {description}})
 }
 
-// redirectWith adds parameters to the app's redirect URL, and the state that it gave.
+// redirectWith adds parameters to the app's redirect URL, and the app's state.
 func (a *authorization) redirectWith(params url.Values) *url.URL {
 	target, err := url.Parse(a.redirect)
 	if err != nil {
@@ -195,7 +196,7 @@ func redirect(target *url.URL) answer {
 
 const htmlType = "text/html; charset=utf-8"
 
-// htmlPage makes a page of a title, which is plain text, and a content, which is HTML.
+// htmlPage makes a page. The title is plain text, the content HTML.
 func htmlPage(status int, title, content string) answer {
 	header := noStore()
 	header.Set("Content-Type", htmlType)
@@ -210,7 +211,10 @@ const layout = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>%s</title>
-<style>body{font-family:sans-serif;line-height:1.5;max-width:30rem;margin:4rem auto;padding:0 1rem}button{font:inherit;padding:.4rem 1.2rem}</style>
+<style>
+body{font-family:sans-serif;line-height:1.5;max-width:30rem;margin:4rem auto;padding:0 1rem}
+button{font:inherit;padding:.4rem 1.2rem}
+</style>
 </head>
 <body>
 <h1>%s</h1>

@@ -8,7 +8,7 @@ import (
 )
 
 // Client returns a client of the server, with its base URL, its first token and the given options. [Server.Close]
-// closes it. An option that sets another token is an error; for a client with a token of its own call [drift.NewClient]
+// closes it. An option that sets another token is an error; for a client with another token, call [drift.NewClient]
 // with the server's URL.
 //
 // A bad option ends the test that started the server, or panics if no test did.
@@ -29,9 +29,9 @@ func (s *Server) Client(opts ...drift.Option) *drift.Client {
 	return client
 }
 
-// OAuthConfig returns the configuration with which an app gets its tokens from this server. Set its RedirectURL to
-// where your app listens. Its default is the first of [OAuthApp.RedirectURLs], or a URL on loopback without a listener,
-// which is all that [Server.Allow] needs.
+// OAuthConfig returns the configuration with which an app gets its tokens from this server. Set its RedirectURL to the
+// URL at which your app listens. The default is the first of [OAuthApp.RedirectURLs], or a loopback URL without a
+// listener, which is enough for [Server.Allow].
 func (s *Server) OAuthConfig() drift.OAuthConfig {
 	app := s.settings.app
 	redirect := "http://127.0.0.1/callback"
@@ -47,15 +47,17 @@ func (s *Server) OAuthConfig() drift.OAuthConfig {
 	}
 }
 
-// Seq returns the value of a mocked All: a sequence of the items, then (nil, err) unless err is nil. It can be ranged
-// over any number of times.
+// Seq returns the value for a mocked All: a sequence of the items, then (nil, err) unless err is nil. You can range
+// over it any number of times.
 //
 //	contacts.EXPECT().All(mock.Anything, mock.Anything).Return(drifttest.Seq(nil, &drift.Contact{ID: 1}))
 //
-// For an error before the end, such as a [*drift.RecordError] in the place of a record, return a func:
+// For an error before the end, such as a [*drift.RecordError] in place of a record, return a func:
 //
 //	func(yield func(*drift.Contact, error) bool) {
-//		_ = yield(&drift.Contact{ID: 1}, nil) && yield(nil, &drift.RecordError{Index: 1}) && yield(&drift.Contact{ID: 3}, nil)
+//		_ = yield(&drift.Contact{ID: 1}, nil) &&
+//			yield(nil, &drift.RecordError{Index: 1}) &&
+//			yield(&drift.Contact{ID: 3}, nil)
 //	}
 func Seq[T any](err error, items ...*T) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {

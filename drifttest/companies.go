@@ -2,7 +2,7 @@ package drifttest
 
 import "slices"
 
-// Teams are kept with the company_id that they are listed by, which is no field of theirs on the wire.
+// The store keeps a team's company_id in order to list it; a team on the wire does not have that field.
 
 func (st *store) listPeople(c *call) (any, error) {
 	people, err := st.ofCompany(c, st.people.records)
@@ -23,7 +23,7 @@ func (st *store) listTeams(c *call) (any, error) {
 	return c.page(teams, c.matches)
 }
 
-// ofCompany returns the records of the company that the path names. A company is known by its people and teams.
+// ofCompany returns the records of the company that the path names. A company exists if it has people or teams.
 func (st *store) ofCompany(c *call, records []object) ([]object, error) {
 	company := c.path.text("companyId")
 	belongs := func(r object) bool { return r.text("company_id") == company }

@@ -15,7 +15,7 @@ func (st *store) upsertByEmail(c *call) (any, error) {
 	return st.changeContact(st.contactByEmail(email, c.now), object{"email": email}, c.now), nil
 }
 
-// contactByEmail finds the contact with an address, or makes one.
+// contactByEmail returns the contact with an address, and creates it if there is none.
 func (st *store) contactByEmail(email string, now int64) object {
 	if contact := st.findContact(email); contact != nil {
 		return contact

@@ -12,7 +12,7 @@ func (st *store) getConversation(c *call) (any, error) {
 	return st.conversation(c)
 }
 
-// conversation is the one that the path names.
+// conversation returns the conversation in the path.
 func (st *store) conversation(c *call) (object, error) {
 	return st.conversations.get(c.id("conversationId"))
 }
@@ -49,7 +49,7 @@ func (st *store) updateConversation(c *call) (any, error) {
 	return st.conversations.update(c.id("conversationId"), c.params, c.now)
 }
 
-// deleteConversation also removes what belongs to the conversation.
+// deleteConversation also removes the messages and notes of the conversation.
 func (st *store) deleteConversation(c *call) (any, error) {
 	id := c.id("conversationId")
 	st.messages.deleteWithin("conversation_id", id)
@@ -69,8 +69,7 @@ func (st *store) listByStatus(c *call) (any, error) {
 	})
 }
 
-// namesIn are the names and addresses of those who take part in a conversation: its contact, and the people who are its
-// users.
+// namesIn returns the names and addresses of the participants of a conversation: its contact and its users.
 func (st *store) namesIn(conversation object) []string {
 	names := []string{conversation.text("email")}
 	for _, person := range st.people.records {

@@ -11,7 +11,7 @@ const (
 	demoConversations = 60
 )
 
-// demo builds the demo account. Everything follows from running numbers: no clock, no chance.
+// demo builds the demo account. All values derive from running numbers, so it is the same in every run.
 type demo struct {
 	*store
 	start time.Time
@@ -34,7 +34,8 @@ func (d demo) at(hours int) int64 {
 }
 
 func (d demo) seedPeople() {
-	titles := []string{"Head of Support", "Support Agent", "Support Agent", "Account Executive", "Account Executive", "Engineer"}
+	titles := []string{"Head of Support", "Support Agent", "Support Agent", "Account Executive", "Account Executive",
+		"Engineer"}
 	names := []string{"Ada Byron", "Ben Okafor", "Chloe Martin", "Dev Patel", "Elif Kaya", "Finn Larsen"}
 	for i, name := range names {
 		first, last, _ := strings.Cut(name, " ")
@@ -93,8 +94,9 @@ func (d demo) seedContacts() {
 	plans := []string{"free", "pro", "enterprise"}
 	for i := range len(first) * len(last) {
 		name := first[i%len(first)] + " " + last[i/len(first)]
+		address := strings.ToLower(strings.ReplaceAll(name, " ", "."))
 		d.contacts.put(object{
-			"email":             fmt.Sprintf("%s@customer%02d.example", strings.ToLower(strings.ReplaceAll(name, " ", ".")), i+1),
+			"email":             fmt.Sprintf("%s@customer%02d.example", address, i+1),
 			"assigned_user_id":  int64(i%5 + 1),
 			"labels":            []string{[]string{"cold", "warm", "hot"}[i%3]},
 			"tags":              []string{demoTags()[i%4]},

@@ -19,36 +19,36 @@
 //
 // # Strictness
 //
-// The service itself may forgive much. This server does not, so that a mistake shows in a test. It answers 400, with a
-// message that names the parameter or header, to:
+// The service itself may be lenient. This server is not, so that tests catch mistakes. It answers 400, with a message
+// that names the parameter or header, to:
 //
-//   - a parameter that the operation does not have, a name in camelCase, and a name given twice
-//   - a wrong type, a fraction where an integer belongs, and null in a create except as a payload
+//   - a parameter that the operation does not have, a name in camelCase, and a repeated name
+//   - a value of the wrong type, a fraction instead of an integer, and null in a create except as a payload
 //   - a query parameter without a value, and a custom_attributes[key] whose key is empty or has brackets or control
 //     characters
-//   - a body where none belongs, and a body that is not JSON in UTF-8
-//   - an Accept header other than application/json or */*, and a body whose Content-Type is missing, is not JSON, or has
-//     a charset other than UTF-8
+//   - a body with an operation that has none, and a body that is not JSON in UTF-8
+//   - an Accept header other than application/json or */*
+//   - a body whose Content-Type is missing, is not JSON, or has a charset other than UTF-8
 //   - a message without a body, a tag without a name, a meeting without a start_at, a participant without an email
-//   - an email that is empty, and a conversation_id that names another conversation than the path, or none that exists
+//   - an empty email, and a conversation_id that differs from the path or names a conversation that does not exist
 //
-// An update is held to the same rules as a create. It may leave any field out, and null clears a field, but not one
-// that the record needs: a PATCH cannot take a tag's name away.
+// The same rules apply to an update. It may omit any field, and null clears a field, but a required field cannot be
+// cleared: a PATCH cannot remove a tag's name.
 //
-// [WithRequiredKeys] also asks a create for the keys that package drift always sends.
+// With [WithRequiredKeys] a create also needs the keys that package drift always sends.
 //
 // # Records
 //
-// Ids count up from 1 for every kind of record, lists are in the order of the ids, 25 on a page unless the request says
-// otherwise, and a cursor stays good while records come and go.
+// Ids count up from 1 for every kind of record. Lists are in the order of the ids, with 25 records on a page unless the
+// request sets a limit. A cursor stays valid while records are added and deleted.
 //
 // [Server.AddContact], [Server.AddConversation], [Server.AddMessage], [Server.AddPerson] and [Server.AddTeam] add
 // records with any fields, even those that no request may set. Create notes, tags and meetings with the client.
 // [WithDemoData] fills a small account; its contents are the same in every run.
 //
-// Filters match exactly, with two exceptions: the case of e-mail addresses and of participants does not matter, and
-// search finds part of a name or address. A list must have every value that the filter asks for. An absent boolean
-// counts as false. The parameters background_mode, scope and use_precise_filters are accepted and filter nothing.
+// Filters match exactly, with two exceptions: e-mail addresses and participants match in any case, and search matches
+// part of a name or address. A list must contain every value in the filter. An absent boolean counts as false. The
+// server accepts the parameters background_mode, scope and use_precise_filters, but they do not filter.
 //
 // # Endpoints of your own
 //
@@ -58,33 +58,33 @@
 //
 // # Limits
 //
-// A client of [Server.Client] keeps to 100 calls in 60 seconds, as any client does, so a test that makes more waits for
-// the rest of the minute. If limits are not the point of the test, give the client one that it does not reach:
+// A client of [Server.Client] keeps to 100 calls in 60 seconds, as any client does, so a test that makes more calls
+// waits for the rest of the minute. If the test is not about limits, raise the client's limit:
 // srv.Client(drift.WithRateLimit(1_000_000)).
 //
 // The client also waits before it retries, up to half a second the first time. drift.WithoutRetry() turns retries off.
 //
 // # OAuth
 //
-// The server plays the authorize page and the token endpoint, and its API accepts the tokens that it issued until they
-// expire or are revoked. [Server.OAuthConfig] is ready to use, [Server.Allow] and [Server.Deny] play the user, and
-// [Server.IssueToken] needs no user. [WithOAuth] sets how long tokens live and whether a refresh token can be used
-// twice. [Server.ExpireTokens], [Server.RevokeTokens] and Fail("oauth.token", …) make things go wrong.
+// The server has an authorize page and a token endpoint. Its API accepts the tokens that it issued until they expire or
+// are revoked. [Server.OAuthConfig] returns a configuration for it, [Server.Allow] and [Server.Deny] act as the user,
+// and [Server.IssueToken] issues a token without a user. [WithOAuth] sets how long tokens live and whether a refresh
+// token can be used twice. Test failures with [Server.ExpireTokens], [Server.RevokeTokens] and Fail("oauth.token", …).
 //
 // # Webhooks
 //
-// [Server.SendWebhooks] posts what happens in the server to a receiver, one event after the other. It repeats an event
-// that is not accepted, and sends events twice or in reverse order on request. [Server.AddMessage] plays a visitor who
-// writes. [NewDelivery] makes a delivery for a test that needs no server.
+// [Server.SendWebhooks] posts the server's events to a receiver, one after the other. It retries an event that is not
+// accepted, and can send events twice or in reverse order. [Server.AddMessage] acts as a visitor who writes a message.
+// [NewDelivery] makes a delivery for a test that needs no server.
 //
-// # Trouble
+// # Faults
 //
-// [Server.Fail] breaks the next requests of an operation: errors, delays, connections dropped at each stage, answers
-// that are cut short or huge. [WithLimits] enforces the rolling minute and the month. [Server.Requests] returns what
-// arrived, [Server.Count] how often.
+// [Server.Fail] breaks the next requests of an operation: with an error, a delay, a connection that is dropped at any
+// stage, or an answer that is truncated or huge. [WithLimits] enforces the rolling minute and the month.
+// [Server.Requests] returns the requests that arrived, and [Server.Count] counts them.
 //
-// A misused method, such as Fail with an unknown operation, calls Fatalf of the test that started the server, so call
-// these methods from the test's goroutine. A server of [NewServer] panics instead.
+// If a method is misused, for instance Fail with an unknown operation, it calls Fatalf of the test that started the
+// server. So call these methods from the test's goroutine. A server of [NewServer] panics instead.
 //
-// A mock needs no server: [Seq] makes the value of a mocked All.
+// [Seq] needs no server: it makes the return value for a mocked All.
 package drifttest

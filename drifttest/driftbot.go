@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// updateBotMessage changes the latest message that the bot wrote into a conversation.
+// updateBotMessage changes the bot's latest message in a conversation.
 func (st *store) updateBotMessage(c *call) (any, error) {
 	conversation, err := st.conversation(c)
 	if err != nil {
@@ -25,8 +25,8 @@ func isBot(message object) bool {
 	return object(author).flag("bot")
 }
 
-// trigger lets the bot say which action ran. The interaction is named after that message: the API has no way to read it
-// again.
+// trigger adds a message of the bot that names the action. The interaction has the id of that message: the API cannot
+// read interactions.
 func (st *store) trigger(c *call) (any, error) {
 	conversation, err := st.conversation(c)
 	if err != nil {

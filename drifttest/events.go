@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// happened tells the webhooks of an event. The data must not change afterwards, or hold what does.
+// happened reports an event to the webhooks. The data must not change afterwards.
 func (st *store) happened(event string, data object) {
 	for _, listen := range st.listeners {
 		listen(event, data)
 	}
 }
 
-// pick copies fields of a record under the names that webhooks have for them: "camelCase=snake_case", or one name for
-// both.
+// pick copies fields of a record under the names that webhooks use: "camelCase=snake_case", or a single name that is
+// the same in both.
 func pick(record object, fields string) object {
 	picked := object{}
 	for field := range strings.FieldsSeq(fields) {
@@ -36,7 +36,8 @@ func (st *store) messageHappened(message object) {
 	if strings.HasPrefix(message.text("body"), "/") {
 		event = "new_command_message"
 	}
-	data := pick(message, "id orgId=org_id conversationId=conversation_id body author type createdAt=created_at buttons attachments context attributes")
+	data := pick(message, "id orgId=org_id conversationId=conversation_id body author type createdAt=created_at "+
+		"buttons attachments context attributes")
 	for _, name := range []string{"buttons", "attachments", "context"} {
 		if value, ok := data[name]; ok {
 			data[name] = camelNames(value)
@@ -49,8 +50,8 @@ func (st *store) messageHappened(message object) {
 }
 
 func (st *store) conversationHappened(conversation object) {
-	data := pick(conversation, "id orgId=org_id status contactId=contact_id inboxId=inbox_id participants createdAt=created_at "+
-		"updatedAt=updated_at relatedPlaybookId=related_playbook_id")
+	data := pick(conversation, "id orgId=org_id status contactId=contact_id inboxId=inbox_id participants "+
+		"createdAt=created_at updatedAt=updated_at relatedPlaybookId=related_playbook_id")
 	if names := conversation.texts("tags"); len(names) > 0 {
 		tags := make([]object, len(names))
 		for i, name := range names {
@@ -69,8 +70,8 @@ func (st *store) statusHappened(conversation object, now int64) {
 	})
 }
 
-// contactHappened compares a contact with what it was before, nil where it is new. A contact with an address is
-// identified.
+// contactHappened compares a contact with its earlier state, which is nil for a new contact. A contact with an address
+// is identified.
 func (st *store) contactHappened(before map[string]any, contact object, now int64) {
 	after := contactAttributes(contact)
 	if _, known := before["email"]; !known && contact.text("email") != "" {
@@ -90,7 +91,7 @@ func (st *store) contactHappened(before map[string]any, contact object, now int6
 	}
 }
 
-// contactAttributes are all fields of a contact in the one open map that webhooks have for them.
+// contactAttributes returns all fields of a contact in one map, as webhooks send them.
 func contactAttributes(contact object) map[string]any {
 	attributes := map[string]any{}
 	for _, field := range []string{"attributes", "custom_attributes"} {
@@ -112,7 +113,11 @@ func contactChanges(before, after map[string]any) []object {
 	changes := []object{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if !reflect.DeepEqual(before[name], after[name]) {
-			changes = append(changes, object{"name": "attributes." + name, "previous": before[name], "updated": after[name]})
+			changes = append(changes, object{
+				"name":     "attributes." + name,
+				"previous": before[name],
+				"updated":  after[name],
+			})
 		}
 	}
 	return changes

@@ -10,61 +10,60 @@ import (
 	"time"
 )
 
-// Fault is what happens to one request. The zero Fault lets it through.
+// Fault breaks one request. The zero Fault lets the request through.
 //
-// The parts combine: Fault{Status: 500, Applied: true, Delay: time.Second} applies the request, waits, and answers 500.
+// Fields combine: Fault{Status: 500, Applied: true, Delay: time.Second} applies the request, waits, and answers 500.
 type Fault struct {
-	// Status is answered instead of the real answer, and the request is not applied; 0 handles it normally.
+	// Status replaces the real answer, and the request is not applied. 0 handles the request normally.
 	Status int
-	// Header is set on the answer of Status.
+	// Header is set on the answer with Status.
 	Header http.Header
-	// Body is the body of that answer. When it is empty and Status is an error, an error body of the service is sent;
-	// that of "oauth.token" is invalid_grant for 400, and invalid_client for 401.
+	// Body is the body of that answer. If it is empty and Status is an error, the server sends an error body as the
+	// service would. For "oauth.token" that is invalid_grant with 400, and invalid_client with 401.
 	Body string
-	// Applied applies the request to the store before Status is answered.
+	// Applied applies the request to the store before the server answers with Status.
 	Applied bool
 
-	// Delay passes before the answer, after the request was applied. It ends early when the client gives up or the
-	// server closes; then nothing is answered.
+	// Delay is the time between applying the request and answering it. It ends early, without an answer, if the client
+	// gives up or the server closes.
 	Delay time.Duration
 
-	// Drop closes the connection at a stage.
+	// Drop closes the connection at this stage.
 	Drop Stage
-	// Truncate cuts the body to that many bytes, with a Content-Length to match; 0 leaves it whole.
+	// Truncate cuts the body to this many bytes, with a matching Content-Length. 0 leaves it whole.
 	Truncate int
-	// Pad streams that many spaces after the body, which leaves the JSON valid but huge. No Content-Length is sent.
+	// Pad streams this many spaces after the body, which leaves the JSON valid but huge. No Content-Length is sent.
 	Pad int
 }
 
-// Stage is the moment at which a [Fault] drops the connection; 0 keeps it.
+// Stage is the moment at which a [Fault] drops the connection. 0 does not drop it.
 type Stage int
 
-// The stages, in the order of a request's life.
+// The stages, in the order of time.
 const (
-	// DropBeforeAnswer does not apply the request, and sends not one byte.
+	// DropBeforeAnswer drops the connection before the request is applied, and sends nothing.
 	DropBeforeAnswer Stage = iota + 1
-	// DropAfterHandling applies the request, and sends not one byte.
+	// DropAfterHandling applies the request, and sends nothing.
 	DropAfterHandling
-	// DropInHeaders breaks off in the headers of the answer.
+	// DropInHeaders drops the connection in the middle of the answer's headers.
 	DropInHeaders
-	// DropInBody sends the headers with the full Content-Length and half the body. An answer without a body breaks off
+	// DropInBody sends the headers with the full Content-Length and half the body. An answer without a body is dropped
 	// in its headers instead.
 	DropInBody
 )
 
-// anyOperation stands for every operation, and for requests that are none.
+// anyOperation stands for every request, even one that is not an operation.
 const anyOperation = "*"
 
-// Fail gives the next requests of an operation one fault each, in order. Later requests are handled normally, and a
-// second call adds to the queue. A request that is refused for its token or a limit uses up no fault.
+// Fail applies one fault each to the next requests of an operation, in order. Later requests are handled normally. A
+// second call adds to the queue. A request that is refused because of its token or a limit uses up no fault.
 //
-// The operation is a name such as "conversations.get", or a method and template such as "GET v2/contacts/{contactId}",
-// which is also how to name an endpoint of [Server.Handle]. "*" is any request, even one that is not an operation;
-// faults of the operation come before those of "*". The authorize page and the token endpoint are "oauth.authorize" and
-// "oauth.token", and belong to "*" too.
+// The operation is a name such as "conversations.get", or a method and template such as "GET v2/contacts/{contactId}".
+// An endpoint of [Server.Handle] has only the latter, so call Handle before Fail. The authorize page is
+// "oauth.authorize", and the token endpoint "oauth.token". "*" is any request, even one that is not an operation;
+// faults of the operation are used before those of "*".
 //
-// An unknown operation or a fault that cannot be sent ends the test that started the server, or panics if no test did.
-// Call Handle before Fail.
+// An unknown operation or an impossible fault ends the test that started the server, or panics if no test did.
 func (s *Server) Fail(operation string, faults ...Fault) {
 	s.t.Helper()
 	name, known := s.operationNamed(operation)
@@ -81,13 +80,13 @@ func (s *Server) Fail(operation string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range faults {
-		f.Header = f.Header.Clone() // the caller's own stays free to change
+		f.Header = f.Header.Clone() // so that the caller may change it
 		s.faults[name] = append(s.faults[name], f)
 	}
 }
 
-// operationNamed returns the name under which faults and requests of an operation are kept. It may be called "METHOD
-// template", too.
+// operationNamed returns the name under which the server keeps faults and requests of an operation. The argument may
+// also be "METHOD template".
 func (s *Server) operationNamed(name string) (string, bool) {
 	if name == anyOperation || slices.ContainsFunc(endpoints[:], func(e endpoint) bool { return e.name == name }) {
 		return name, true
@@ -103,7 +102,7 @@ func (s *Server) operationNamed(name string) (string, bool) {
 	return "", false
 }
 
-// isNone reports whether the fault lets a request through as it is.
+// isNone reports whether the fault lets a request through unchanged.
 func (f Fault) isNone() bool {
 	return f.Status == 0 && f.Delay == 0 && f.Drop == 0 && f.Truncate == 0 && f.Pad == 0
 }
@@ -111,16 +110,16 @@ func (f Fault) isNone() bool {
 func (f Fault) check() error {
 	switch {
 	case f.Status != 0 && (f.Status < 200 || f.Status > 999):
-		return fmt.Errorf("no answer can have the status %d", f.Status)
+		return fmt.Errorf("an answer cannot have the status %d", f.Status)
 	case f.Drop < 0 || f.Drop > DropInBody:
 		return fmt.Errorf("there is no stage %d", f.Drop)
 	case f.Delay < 0 || f.Truncate < 0 || f.Pad < 0:
-		return errors.New("a negative Delay, Truncate or Pad")
+		return errors.New("Delay, Truncate and Pad must not be negative")
 	}
 	return nil
 }
 
-// takeFault removes and returns the fault that is next. The caller holds s.mu.
+// takeFault removes and returns the next fault. The caller holds s.mu.
 func (s *Server) takeFault(operation string) Fault {
 	if len(s.faults[operation]) > 0 {
 		return s.popFault(operation)
@@ -158,7 +157,7 @@ func (f Fault) truncate(a answer) answer {
 	return a
 }
 
-// dropInHeaders takes the connection from net/http, which would not send half a header.
+// dropInHeaders hijacks the connection, because net/http does not send half a header.
 func dropInHeaders(w http.ResponseWriter, status int) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -168,7 +167,7 @@ func dropInHeaders(w http.ResponseWriter, status int) {
 	_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Type: applic", status, http.StatusText(status))
 }
 
-// dropInBody sends half the body for certain, then makes net/http close the connection.
+// dropInBody sends and flushes half the body, then makes net/http close the connection.
 func dropInBody(w http.ResponseWriter, body []byte) {
 	_, _ = w.Write(body[:len(body)/2])
 	_ = http.NewResponseController(w).Flush()

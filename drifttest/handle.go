@@ -27,8 +27,8 @@ import (
 // name it by method and template, "GET users/{userId}". The server does not check headers, query or body; it reads the
 // whole body before it calls the handler.
 //
-// The handler writes the whole answer, with the envelope {"data": …} if there is to be one. The answer goes out as
-// written, so the handler may flush, stream or hijack the connection. If a [Fault] applies, the server buffers the
+// The handler writes the whole answer, including the envelope {"data": …} if the answer needs one. The answer goes out
+// as written, so the handler may flush, stream or hijack the connection. If a [Fault] applies, the server buffers the
 // answer and sends it after the handler returns.
 //
 // A handler for a built-in operation, such as "GET v2/tags/{tagId}", replaces it and keeps its name, "tags.get". A
@@ -52,7 +52,7 @@ func (s *Server) Handle(method, template string, handler http.HandlerFunc) {
 	added := &operation{name: method + " " + template, method: method, path: template, own: handler}
 	for o := range s.allOperations() {
 		if o.isAt(method, template) {
-			added.name = o.name // so that faults and counts of the name go on
+			added.name = o.name // so that faults and counts of the name still apply
 			break
 		}
 	}
@@ -104,7 +104,7 @@ func isWord(text string) bool {
 	})
 }
 
-// isAt reports whether a template is that of the operation, whatever the names of its parameters.
+// isAt reports whether the operation has this method and template, whatever the names of the parameters.
 func (o *operation) isAt(method, template string) bool {
 	own, other := strings.Split(o.path, "/"), strings.Split(template, "/")
 	return o.method == method && slices.EqualFunc(own, other, func(a, b string) bool {
@@ -114,7 +114,7 @@ func (o *operation) isAt(method, template string) bool {
 
 func (e *exchange) isOwn() bool { return e.operation != nil && e.operation.own != nil }
 
-// forHandler is the request as a handler gets it.
+// forHandler returns the request for a handler.
 func (e *exchange) forHandler() *http.Request {
 	r := e.request.Clone(e.request.Context())
 	r.Body = io.NopCloser(bytes.NewReader(e.body))
@@ -124,7 +124,7 @@ func (e *exchange) forHandler() *http.Request {
 	return r
 }
 
-// serveOwn lets a handler answer by itself.
+// serveOwn lets a handler write its answer to the connection.
 func (s *Server) serveOwn(w http.ResponseWriter, e *exchange) {
 	w.Header().Set("X-Request-Id", e.id)
 	watched := &watchedWriter{ResponseWriter: w, answered: func(status int) { s.setStatus(e.record, status) }}
@@ -139,7 +139,7 @@ type watchedWriter struct {
 	begun    bool
 }
 
-// begin sends the headers unless they are sent, or the connection is the handler's.
+// begin sends the headers unless they are sent or the handler has hijacked the connection.
 func (w *watchedWriter) begin(status int) {
 	if !w.begun {
 		w.WriteHeader(status)
@@ -175,16 +175,16 @@ func (w *watchedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Unwrap is for [http.ResponseController].
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// isFinal reports whether a status is that of the answer, not of an informational one before it.
+// isFinal reports whether a status is that of the final answer, not of an informational one before it.
 func isFinal(status int) bool {
 	return status >= http.StatusOK || status == http.StatusSwitchingProtocols
 }
 
-// bufferOwn lets a handler answer into memory, where a fault can get at it.
+// bufferOwn lets a handler write its answer to memory, so that a fault can change it.
 func (e *exchange) bufferOwn() answer {
 	w := &bufferedWriter{header: http.Header{}}
 	e.operation.own(w, e.forHandler())
-	w.WriteHeader(http.StatusOK) // unless there is one
+	w.WriteHeader(http.StatusOK) // does nothing if the handler has set a status
 	w.sent.body = w.body.Bytes()
 	w.sent.header.Del("Content-Length") // a fault may change the length
 	if _, given := w.sent.header["Content-Type"]; !given {

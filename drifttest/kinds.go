@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// kind is the type of a parameter, in the words of the error message that asks for it.
+// kind is the type of a parameter, as error messages describe it.
 type kind string
 
 const (
@@ -24,7 +24,7 @@ const (
 	kindAnything   kind = "a JSON value"
 )
 
-// kindOf gives the kind of a parameter. A name means the same in every operation.
+// kindOf returns the kind of a parameter. A name means the same in every operation.
 func kindOf(name string) kind {
 	switch name {
 	case "archived", "background_mode", "closed", "deleted", "enabled", "in_progress", "reply", "use_custom_avatar",
@@ -55,7 +55,7 @@ func kindOf(name string) kind {
 	return kindText
 }
 
-// kindOfPath gives the kind of a parameter in the path.
+// kindOfPath returns the kind of a parameter in the path.
 func kindOfPath(name string) kind {
 	if name == "companyId" || name == "status" {
 		return kindText
@@ -63,7 +63,7 @@ func kindOfPath(name string) kind {
 	return kindID
 }
 
-// lift gives the text of a path or a query the type that the same value has in JSON, so that one check serves both.
+// lift converts the text of a path or a query to the type that the value has in JSON, so that one check serves both.
 func (k kind) lift(value string) any {
 	switch k {
 	case kindFlag:
@@ -84,7 +84,8 @@ func (k kind) liftList(values []string) any {
 	return items
 }
 
-// check returns a decoded JSON value in the type in which the store keeps its kind, and whether it is of that kind.
+// check converts a decoded JSON value to the type that the store uses for the kind, and reports whether it is of that
+// kind.
 func (k kind) check(value any) (any, bool) {
 	switch k {
 	case kindText:
@@ -117,7 +118,7 @@ func as[T any](value any) (T, bool) {
 	return typed, ok
 }
 
-// integer accepts plain decimal digits only: no fraction, exponent, sign without need or leading zero.
+// integer accepts plain decimal digits only: no fraction, exponent, leading zero or plus sign.
 func integer(value any, least, most int64) (int64, bool) {
 	digits, ok := value.(json.Number)
 	if !ok {

@@ -18,7 +18,7 @@ type limits struct {
 	used     int
 }
 
-// admit counts a request that arrives now, and refuses it where a limit is passed.
+// admit counts a request that arrives now, and refuses it if it exceeds a limit.
 func (l *limits) admit(now time.Time) error {
 	l.advance(now)
 	l.used++
@@ -36,7 +36,7 @@ func (l *limits) admit(now time.Time) error {
 	return nil
 }
 
-// advance forgets what no longer counts: a request is within the minute (now-60s, now].
+// advance drops requests that no longer count: the minute is (now-60s, now].
 func (l *limits) advance(now time.Time) {
 	l.accepted = slices.DeleteFunc(l.accepted, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
 	utc := now.UTC()
@@ -59,7 +59,7 @@ func (l *limits) tooMany(now time.Time) error {
 }
 
 // Used returns how many requests count against the rolling minute and against the calendar month, whether or not limits
-// are set. Requests with a bad token count against neither, those beyond a limit against the month only.
+// are set. A request with a bad token counts against neither, one beyond a limit only against the month.
 func (s *Server) Used() (minute, month int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,7 +20,7 @@ type pagination struct {
 	Next string `json:"next,omitzero"`
 }
 
-// page returns the page of records that the call asks for, of those that keep lets through.
+// page returns the page that the call asks for, of the records that keep accepts.
 func (c *call) page(records []object, keep func(object) bool) (any, error) {
 	after, err := c.cursor()
 	if err != nil {
@@ -45,8 +45,8 @@ func (c *call) page(records []object, keep func(object) bool) (any, error) {
 	return result, nil
 }
 
-// A cursor holds the last id that the client saw, so that it stays good while records come and go, and the operation
-// that gave it out, so that it is good nowhere else.
+// A cursor holds the last id that the client saw, so that it stays valid while records are added and deleted. It also
+// holds the operation that issued it, so that other lists reject it.
 func (o *operation) encodeCursor(last int64) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s %d", o.name, last))
 }
@@ -60,7 +60,7 @@ func (c *call) cursor() (int64, error) {
 	digits, ours := strings.CutPrefix(string(plain), c.operation.name+" ")
 	last, parseErr := strconv.ParseInt(digits, 10, 64)
 	if err != nil || !ours || parseErr != nil {
-		return 0, invalid("next", "is not a cursor of this list")
+		return 0, invalid("next", "must be a cursor of this list")
 	}
 	return last, nil
 }
@@ -80,7 +80,7 @@ func matches(r object, name string, want any) bool {
 	case "limit", "next":
 		return true
 	case "background_mode", "participants", "scope", "use_precise_filters":
-		return true // no field of the records that are listed; participants has a filter of its own
+		return true // not a field of the listed records; participants has a separate filter
 	case "email":
 		return strings.EqualFold(r.text(name), want.(string))
 	case "member_count":
@@ -99,7 +99,7 @@ func matches(r object, name string, want any) bool {
 	return equal(r[name], want)
 }
 
-// equal compares a field with a filter. A list must have every value that is asked for, a map every entry.
+// equal compares a field with a filter. A list must have every value of the filter, a map every entry.
 func equal(have, want any) bool {
 	switch want := want.(type) {
 	case []string:
@@ -130,7 +130,7 @@ func hasEntries(have any, want map[string]any) bool {
 	return true
 }
 
-// memberCount counts the users of a conversation that was put in without a count.
+// memberCount counts the users of a conversation that was added without a count.
 func memberCount(conversation object) int64 {
 	if n, ok := conversation["member_count"].(int64); ok {
 		return n
@@ -138,7 +138,7 @@ func memberCount(conversation object) int64 {
 	return int64(len(conversation.integers("participants")))
 }
 
-// searchable are the names and addresses of a record.
+// searchable returns the names and addresses of a record.
 func searchable(r object) []string {
 	attributes, _ := r["attributes"].(map[string]any)
 	return []string{r.text("email"), r.text("name"), object(attributes).text("name")}
@@ -150,7 +150,7 @@ func containsFold(texts []string, part string) bool {
 	})
 }
 
-// hasAllFold reports whether every wanted text is there, whatever its case.
+// hasAllFold reports whether have contains every wanted text, in any case.
 func hasAllFold(have, want []string) bool {
 	return !slices.ContainsFunc(want, func(text string) bool {
 		return !slices.ContainsFunc(have, func(h string) bool { return strings.EqualFold(h, text) })

@@ -63,7 +63,7 @@ func (st *store) addParticipant(c *call) (any, error) {
 	return participant, nil
 }
 
-// showMeeting adds what follows from the rest: the participants behind their ids, and whether the meeting is going on.
+// showMeeting adds the fields that follow from others: the participants, and whether the meeting is in progress.
 func (st *store) showMeeting(meeting object, now int64) object {
 	if meeting == nil {
 		return nil
@@ -86,7 +86,7 @@ func (st *store) participantsOf(meeting object) []object {
 	return participants
 }
 
-// endOf is when a meeting ended, or will by its duration.
+// endOf returns when a meeting ended, or will end by its duration.
 func endOf(meeting object) int64 {
 	if ended, ok := meeting["ended_at"].(int64); ok {
 		return ended

@@ -4,8 +4,8 @@ func (st *store) getMessage(c *call) (any, error) {
 	return st.messages.getWithin("conversation_id", c.id("conversationId"), c.id("messageId"))
 }
 
-// createMessage does not look for a client_message_id that it has seen: a message sent twice is stored twice, so that a
-// test can see it.
+// createMessage does not recognize a repeated client_message_id. A message that is sent twice is stored twice, so that
+// a test can detect it.
 func (st *store) createMessage(c *call) (any, error) {
 	conversation, err := st.conversation(c)
 	if err != nil {

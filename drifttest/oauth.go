@@ -19,7 +19,7 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// The OAuth app of a server, unless [WithOAuth] says otherwise.
+// The OAuth app of a server without [WithOAuth].
 const (
 	DefaultClientID     = "drifttest-client"
 	DefaultClientSecret = drift.Secret("drifttest-secret")
@@ -30,39 +30,39 @@ const (
 	codeLifetime         = 10 * time.Minute
 )
 
-// OAuthApp is an app that asks for access by OAuth, and how the server treats it. The zero value of every field is a
-// good default.
+// OAuthApp describes an app that asks for access by OAuth, and how the server treats it. The zero value of each field
+// selects a default.
 type OAuthApp struct {
 	ClientID     string       // "": [DefaultClientID]
 	ClientSecret drift.Secret // "": [DefaultClientSecret]
 
-	// RedirectURLs are the URLs that the app may be sent back to, compared as they are. Without any, every http URL of
-	// a loopback address will do, whatever its port and path.
+	// RedirectURLs are the URLs that the authorize page may redirect to, compared byte by byte. If there are none, it
+	// accepts any http URL on a loopback address, with any port and path.
 	RedirectURLs []string
 
-	// TokenLifetime is how long an access token is good, by the server's clock, in whole seconds. 0: two hours.
+	// TokenLifetime is how long an access token is valid by the server's clock, in whole seconds. 0: two hours.
 	TokenLifetime time.Duration
-	// Rotation is what becomes of a refresh token that was used. 0: [RotateAndRevoke].
+	// Rotation says what happens to a refresh token after its use. 0: [RotateAndRevoke].
 	Rotation Rotation
-	// LegacyAnswers makes the token endpoint answer in camelCase (accessToken, refreshToken, expiresIn), as it once
-	// did. Requests are understood in both forms at all times: as a form in snake_case and as JSON in camelCase.
+	// LegacyAnswers makes the token endpoint answer in camelCase (accessToken, refreshToken, expiresIn), as Drift's
+	// once did. It always accepts both kinds of requests: a form in snake_case and JSON in camelCase.
 	LegacyAnswers bool
 }
 
-// Rotation is what becomes of a refresh token that was used.
+// Rotation says what happens to a refresh token after its use.
 type Rotation int
 
 const (
-	// RotateAndRevoke issues a new refresh token with each access token. A used refresh token is refused, and every
-	// token of the same authorization is revoked with it: if it is used twice, it may have been stolen.
+	// RotateAndRevoke issues a new refresh token with each access token. A refresh token that is used twice may have
+	// been stolen, so the second use is refused and revokes every token of the same authorization.
 	RotateAndRevoke Rotation = iota
-	// Rotate does so too, but a used refresh token that is sent again does no harm to the others.
+	// Rotate also issues a new refresh token, but a second use of the old one is refused and revokes nothing.
 	Rotate
-	// KeepRefreshToken leaves the refresh token as it is; the answer to a refresh names none.
+	// KeepRefreshToken keeps the refresh token valid; the answer to a refresh does not include one.
 	KeepRefreshToken
 )
 
-// WithOAuth sets the app that the server's authorize page and token endpoint serve. Without it that is OAuthApp{}.
+// WithOAuth sets the app that the server's authorize page and token endpoint serve. The default is OAuthApp{}.
 func WithOAuth(app OAuthApp) Option {
 	return func(set *settings) error {
 		if err := app.check(); err != nil {
@@ -77,14 +77,14 @@ func WithOAuth(app OAuthApp) Option {
 func (app OAuthApp) check() error {
 	for _, raw := range app.RedirectURLs {
 		if u, err := url.Parse(raw); err != nil || u.Scheme == "" || u.Host == "" || u.Fragment != "" {
-			return errors.New("RedirectURLs: each must be a whole URL without a fragment")
+			return errors.New("RedirectURLs: each must be an absolute URL without a fragment")
 		}
 	}
 	if app.TokenLifetime < 0 || app.TokenLifetime%time.Second != 0 {
-		return fmt.Errorf("TokenLifetime: %s is no whole number of seconds greater than 0", app.TokenLifetime)
+		return fmt.Errorf("TokenLifetime: must be a whole number of seconds greater than 0, not %s", app.TokenLifetime)
 	}
 	if app.Rotation < RotateAndRevoke || app.Rotation > KeepRefreshToken {
-		return fmt.Errorf("Rotation: there is no %d", app.Rotation)
+		return fmt.Errorf("Rotation: unknown value %d", app.Rotation)
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func (app OAuthApp) withDefaults() OAuthApp {
 	return app
 }
 
-// allowsRedirect holds a redirect_uri against the app's settings.
+// allowsRedirect reports whether the app's settings allow a redirect_uri.
 func (app OAuthApp) allowsRedirect(raw string) bool {
 	if len(app.RedirectURLs) > 0 {
 		return slices.Contains(app.RedirectURLs, raw)
@@ -108,8 +108,8 @@ func (app OAuthApp) allowsRedirect(raw string) bool {
 	return u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
 }
 
-// IssueToken issues a token as the token endpoint does, without the authorize page and its code. It expires by the
-// server's clock, and [drift.OrgIDFromToken] finds its organization.
+// IssueToken issues a token as the token endpoint does, but needs no code from the authorize page. The token expires by
+// the server's clock, and [drift.OrgIDFromToken] returns its organization.
 func (s *Server) IssueToken() *oauth2.Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,17 +124,17 @@ func (s *Server) IssueToken() *oauth2.Token {
 	return token.WithExtra(map[string]any{"orgId": orgID})
 }
 
-// ExpireTokens ends the life of every access token that was issued so far, as if its time were up. Refresh tokens stay
-// good, and so do the tokens of [WithToken].
+// ExpireTokens makes every access token that was issued so far expire now. Refresh tokens and the tokens of [WithToken]
+// stay valid.
 func (s *Server) ExpireTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.oauth.access)
 }
 
-// RevokeTokens withdraws everything that was issued so far, as if a user removed the app from the account: access
-// tokens, refresh tokens and codes. A refresh is answered invalid_grant from then on. The tokens of [WithToken] stay
-// good.
+// RevokeTokens revokes all access tokens, refresh tokens and codes that were issued so far, as if a user had removed
+// the app from the account. A refresh with such a token is then answered with invalid_grant. The tokens of [WithToken]
+// stay valid.
 func (s *Server) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,9 +143,9 @@ func (s *Server) RevokeTokens() {
 	clear(s.oauth.codes)
 }
 
-// oauth holds everything that the server issued, by hash, so that the time of a lookup reveals nothing.
+// oauth holds everything that the server issued, by hash, so that the duration of a lookup reveals nothing.
 type oauth struct {
-	pending map[digest]*authorization // authorize pages that wait for an answer
+	pending map[digest]*authorization // authorize pages that await the user's decision
 	codes   map[digest]*authorization
 	access  map[digest]*accessToken
 	refresh map[digest]*refreshToken
@@ -155,10 +155,10 @@ type digest [sha256.Size]byte
 
 func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
 
-// family is all that came from one authorization.
+// family is shared by all tokens of one authorization.
 type family struct{ revoked bool }
 
-// authorization is a request for access: first pending, then, when it was allowed, behind a code.
+// authorization is a request for access. It is pending until the user allows it, and then belongs to a code.
 type authorization struct {
 	redirect  string
 	state     string
@@ -187,7 +187,7 @@ func newOAuth() *oauth {
 	}
 }
 
-// accepts reports whether the API may be called with the token now.
+// accepts reports whether the API accepts the token now.
 func (o *oauth) accepts(token string, now time.Time) bool {
 	issued := o.access[digestOf(token)]
 	return issued != nil && !issued.family.revoked && now.Before(issued.expires)
@@ -206,7 +206,7 @@ func (o *oauth) issueAccess(f *family, expires time.Time) string {
 	return token
 }
 
-// tokenError is a refusal in the words of the OAuth standard (RFC 6749, section 5.2).
+// tokenError is a refusal as the OAuth standard (RFC 6749, section 5.2) describes it.
 func tokenError(code, description string) answer {
 	a := answer{status: http.StatusBadRequest, header: noStore()}
 	if code == "invalid_client" {
@@ -250,7 +250,7 @@ func (app OAuthApp) authenticates(params map[string]string) bool {
 	return subtle.ConstantTimeCompare(id[:], wantID[:])&subtle.ConstantTimeCompare(secret[:], wantSecret[:]) == 1
 }
 
-// exchangeCode gives tokens for a code. A code that comes twice was stolen, so whatever came of it is revoked.
+// exchangeCode issues tokens for a code. A code that is used twice may have been stolen, so its tokens are revoked.
 func (s *Server) exchangeCode(params map[string]string, now time.Time) answer {
 	granted := s.oauth.codes[digestOf(params["code"])]
 	switch {
@@ -258,12 +258,12 @@ func (s *Server) exchangeCode(params map[string]string, now time.Time) answer {
 		return tokenError("invalid_grant", "there is no such code")
 	case granted.used:
 		granted.family.revoked = true
-		return tokenError("invalid_grant", "the code was used already")
+		return tokenError("invalid_grant", "the code has already been used")
 	case !now.Before(granted.expires):
 		return tokenError("invalid_grant", "the code has expired")
 	}
 	if redirect, given := params["redirect_uri"]; given && redirect != granted.redirect {
-		return tokenError("invalid_grant", "redirect_uri is not that of the authorize request")
+		return tokenError("invalid_grant", "redirect_uri differs from the authorize request")
 	}
 	if !granted.verifies(params["code_verifier"]) {
 		return tokenError("invalid_grant", "code_verifier does not match the code_challenge of the authorize request")
@@ -273,8 +273,8 @@ func (s *Server) exchangeCode(params map[string]string, now time.Time) answer {
 	return s.tokenAnswer(access, refresh)
 }
 
-// verifies checks the proof key (RFC 7636). One for an authorize request that had no challenge is refused: it would
-// prove nothing.
+// verifies checks the proof key (RFC 7636). It refuses a verifier if the authorize request had no challenge: such a
+// verifier would prove nothing.
 func (a *authorization) verifies(verifier string) bool {
 	if a.challenge == "" || verifier == "" {
 		return a.challenge == verifier
@@ -292,7 +292,7 @@ func (s *Server) refreshTokens(params map[string]string, now time.Time) answer {
 		return tokenError("invalid_grant", "there is no such refresh_token")
 	case issued.used:
 		issued.family.revoked = issued.family.revoked || app.Rotation == RotateAndRevoke
-		return tokenError("invalid_grant", "the refresh_token was used already")
+		return tokenError("invalid_grant", "the refresh_token has already been used")
 	case issued.family.revoked:
 		return tokenError("invalid_grant", "the refresh_token was revoked")
 	}

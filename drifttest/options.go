@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// DefaultToken is the access token that a server accepts unless [WithToken] says otherwise.
+// DefaultToken is the access token that a server without [WithToken] accepts.
 const DefaultToken = "drifttest-token"
 
-// Option sets up a [Server].
+// Option configures a [Server].
 type Option func(*settings) error
 
 type settings struct {
@@ -43,8 +43,7 @@ func newSettings(opts []Option) (settings, error) {
 	return set, nil
 }
 
-// WithToken sets the access tokens that the server accepts, in place of [DefaultToken]. The first is the one that
-// [Server.Client] uses.
+// WithToken sets the access tokens that the server accepts, in place of [DefaultToken]. [Server.Client] uses the first.
 func WithToken(tokens ...string) Option {
 	return func(set *settings) error {
 		if len(tokens) == 0 || slices.Contains(tokens, "") {
@@ -70,8 +69,9 @@ func WithAddress(addr string) Option {
 // WithLimits makes the server refuse requests beyond perMinute in any 60 seconds and beyond perMonth in a calendar
 // month (UTC). 0 turns a limit off. Without this option, both are off. All tokens share one account.
 //
-// A request beyond the minute is answered 429 of type "rate_limit" with a Retry-After, and does not count against the
-// minute. One beyond the month is answered 429 of type "quota_exceeded". [Server.Used] returns both counts.
+// A request beyond the minute's limit is answered with a 429 of type "rate_limit" with a Retry-After, and does not
+// count against the minute. One beyond the month's limit is answered with a 429 of type "quota_exceeded". [Server.Used]
+// returns both counts.
 func WithLimits(perMinute, perMonth int) Option {
 	return func(set *settings) error {
 		if perMinute < 0 || perMonth < 0 {
@@ -93,8 +93,8 @@ func WithDemoData() Option {
 
 // WithRequiredKeys makes the server refuse a create without the keys that package drift always sends: the
 // client_message_id and the body's conversation_id of messages.create, the client_id of notes.create, and the body's
-// conversation_id of driftbot.trigger. The answer is 400. Use it to test a client of your own, or calls of
-// [drift.Client.Do] that stand in for these methods; without it such requests are accepted.
+// conversation_id of driftbot.trigger. The answer is 400. Use it to test another client, or calls of [drift.Client.Do]
+// that replace these methods. Without this option the server accepts such requests.
 func WithRequiredKeys() Option {
 	return func(set *settings) error {
 		set.requiredKeys = true
@@ -102,8 +102,8 @@ func WithRequiredKeys() Option {
 	}
 }
 
-// WithClock sets the server's clock. It stamps records and requests, and limits and the lifetimes of tokens depend on
-// it. The server calls it once per request, one call at a time. The clock must not call the server.
+// WithClock sets the server's clock, which determines the times of records and requests, the limits, and the lifetimes
+// of tokens. The server calls it once for each request, never concurrently. The clock must not call the server.
 func WithClock(now func() time.Time) Option {
 	return func(set *settings) error {
 		if now == nil {

@@ -11,14 +11,14 @@ const redacted = "REDACTED"
 // Request is a request that a [Server] received.
 type Request struct {
 	// Operation is a name such as "conversations.get" or "oauth.token". For an endpoint of [Server.Handle] it is the
-	// method and template, such as "GET contacts/{contactId}". It is "" if the request was for none of these.
+	// method and template, such as "GET contacts/{contactId}". It is "" for any other request.
 	Operation string
 	Method    string
-	Path      string      // as sent, escapes and all
+	Path      string      // as sent, with escapes
 	Query     string      // as sent
 	Header    http.Header // the value of Authorization is REDACTED
-	Body      []byte      // that of oauth.token has REDACTED in place of client_secret, code, code_verifier and refresh_token
-	Status    int         // of the answer; 0 until its headers go out, and if they did not go out whole
+	Body      []byte      // for oauth.token with client_secret, code, code_verifier and refresh_token REDACTED
+	Status    int         // of the answer; 0 unless its headers were sent completely
 	At        time.Time   // of arrival, by the server's clock
 }
 
@@ -56,8 +56,8 @@ func (s *Server) Count(operation string) int {
 	return n
 }
 
-// Reset forgets the requests that arrived and the faults that are still to come. Records, the handlers of
-// [Server.Handle] and the counts of [Server.Used] stay.
+// Reset drops the recorded requests and the remaining faults. It keeps records, the handlers of [Server.Handle] and the
+// counts of [Server.Used].
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *Server) addRequest(e *exchange) *Request {
 	return record
 }
 
-// setStatus is called before the answer goes out, so that a client that has the answer finds it recorded.
+// setStatus is called before the answer goes out, so that the status is recorded once the client has the answer.
 func (s *Server) setStatus(record *Request, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

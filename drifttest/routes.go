@@ -9,7 +9,7 @@ import (
 )
 
 // operation is one call of the catalogue: its route, the parameters that it accepts, and its effect on the store. An
-// endpoint that a test handles is one too, with only a name, method and path.
+// endpoint that a test handles is an operation with only a name, method and path.
 type operation struct {
 	name       string
 	method     string
@@ -68,7 +68,8 @@ var operations = [...]operation{
 		handle:     (*store).createMessage,
 	},
 	{
-		name: "messages.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}/messages/{messageId}",
+		name: "messages.update", method: http.MethodPatch,
+		path:       "v2/conversations/{conversationId}/messages/{messageId}",
 		parameters: "body labels reply type",
 		rules:      messageRules,
 		handle:     (*store).updateMessage,
@@ -119,7 +120,8 @@ var operations = [...]operation{
 		handle:     (*store).createNote,
 	},
 	{
-		name: "notes.update", method: http.MethodPatch, path: "v2/conversations/{conversationId}/timeline/notes/{noteId}",
+		name: "notes.update", method: http.MethodPatch,
+		path:       "v2/conversations/{conversationId}/timeline/notes/{noteId}",
 		parameters: "body closed created_at labels tags type",
 		rules:      noteRules,
 		handle:     (*store).updateNote,
@@ -206,7 +208,7 @@ const (
 	tokenPath     = "/oauth2/token"
 )
 
-// endpoint is a path beside the API, for browsers and for OAuth. It asks for no access token, and no limit counts it.
+// endpoint is a path outside the API, for browsers and for OAuth. It needs no access token, and limits do not apply.
 type endpoint struct {
 	name   string
 	method string
@@ -231,7 +233,7 @@ func findEndpoint(method, path string) *endpoint {
 	return nil
 }
 
-// accepts reports whether the catalogue lists the parameter. What stands in the path is not repeated elsewhere.
+// accepts reports whether the catalogue lists the parameter. A parameter of the path is not repeated elsewhere.
 func (o *operation) accepts(name string) bool {
 	return slices.Contains(strings.Fields(o.parameters), name) && !strings.Contains(o.path, "{"+name+"}")
 }
@@ -242,8 +244,8 @@ func (o *operation) takesBody() bool {
 	return o.method == http.MethodPost || o.method == http.MethodPatch
 }
 
-// allOperations are the handlers of the test's own, the last one first, and then the catalogue's operations. The caller
-// holds s.mu.
+// allOperations yields the test's handlers, the latest first, and then the catalogue's operations. The caller holds
+// s.mu.
 func (s *Server) allOperations() iter.Seq[*operation] {
 	return func(yield func(*operation) bool) {
 		for _, o := range slices.Backward(s.own) {
@@ -259,9 +261,8 @@ func (s *Server) allOperations() iter.Seq[*operation] {
 	}
 }
 
-// findOperation returns the operation of a request and the values in its path. Where two templates fit, as for
-// v2/contacts/match-email, the one with fewer parameters is meant, and of two with as many the first of all operations.
-// The caller holds s.mu.
+// findOperation returns the operation of a request and the values in its path. If two templates match, as for
+// v2/contacts/match-email, the one with fewer parameters wins, and in a tie the first one. The caller holds s.mu.
 func (s *Server) findOperation(method, path string) (*operation, map[string]string, error) {
 	var (
 		best    *operation
@@ -284,7 +285,7 @@ func (s *Server) findOperation(method, path string) (*operation, map[string]stri
 	return best, values, nil
 }
 
-// wildness is how many parameters the path has.
+// wildness returns how many parameters the path has.
 func (o *operation) wildness() int { return strings.Count(o.path, "{") }
 
 // match compares an escaped path with the template, segment by segment.

@@ -5,12 +5,12 @@ import "net/http"
 // rules are the requirements of a kind of record beyond the types of its fields. Every operation that writes the record
 // shares them, so an update cannot produce a record that a create would refuse.
 type rules struct {
-	required []string // the record cannot be without these
+	required []string // every record must have these
 	keys     []string // the SDK sends these with every create; see WithRequiredKeys
 }
 
 var (
-	addressRules     = rules{required: []string{"email"}} // a contact that is addressed by its e-mail
+	addressRules     = rules{required: []string{"email"}} // of a contact that is found by its e-mail
 	interactionRules = rules{keys: []string{"conversation_id"}}
 	meetingRules     = rules{required: []string{"start_at"}}
 	messageRules     = rules{required: []string{"body"}, keys: []string{"client_message_id", "conversation_id"}}
@@ -33,7 +33,7 @@ func (c *call) checkRequired() error {
 	return nil
 }
 
-// checkKeys asks a create for the keys that the SDK sends.
+// checkKeys requires the keys that the SDK sends with a create.
 func (c *call) checkKeys() error {
 	if c.operation.method != http.MethodPost {
 		return nil
@@ -57,8 +57,8 @@ func (st *store) apply(c *call) (any, error) {
 	return c.operation.handle(st, c)
 }
 
-// checkConversation holds the conversation_id of a body against the path's. Where the path has none, it must name a
-// conversation.
+// checkConversation checks that the conversation_id of a body equals the one in the path. If the path has none, it must
+// name an existing conversation.
 func (st *store) checkConversation(c *call) error {
 	id := c.params.integer("conversation_id")
 	if id == 0 {
@@ -71,7 +71,7 @@ func (st *store) checkConversation(c *call) error {
 		return nil
 	}
 	if _, err := st.conversations.get(id); err != nil {
-		return invalid("conversation_id", "does not name a conversation")
+		return invalid("conversation_id", "names a conversation that does not exist")
 	}
 	return nil
 }

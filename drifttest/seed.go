@@ -7,8 +7,8 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// AddPerson adds a person to a company, which exists from then on. An ID of 0 becomes the next one; any other ID
-// replaces the person that had it.
+// AddPerson adds a person to a company, and creates the company if necessary. An ID of 0 becomes the next free one; any
+// other ID replaces the person that has it.
 func (s *Server) AddPerson(companyID drift.CompanyID, person drift.Person) drift.PersonID {
 	s.t.Helper()
 	record := s.toObject(person)
@@ -18,7 +18,7 @@ func (s *Server) AddPerson(companyID drift.CompanyID, person drift.Person) drift
 	return drift.PersonID(s.store.people.put(record).integer("id"))
 }
 
-// AddTeam adds a team to a company, by the rules of [Server.AddPerson].
+// AddTeam adds a team to a company. The rules are those of [Server.AddPerson].
 func (s *Server) AddTeam(companyID drift.CompanyID, team drift.Team) drift.TeamID {
 	s.t.Helper()
 	record := s.toObject(team)
@@ -28,8 +28,8 @@ func (s *Server) AddTeam(companyID drift.CompanyID, team drift.Team) drift.TeamI
 	return drift.TeamID(s.store.teams.put(record).integer("id"))
 }
 
-// AddContact adds a contact. An ID of 0 becomes the next one; any other ID replaces the contact that had it. CreatedAt
-// and UpdatedAt become the time of the server's clock if they are zero.
+// AddContact adds a contact. An ID of 0 becomes the next free one; any other ID replaces the contact that has it. A
+// zero CreatedAt or UpdatedAt becomes the time of the server's clock.
 func (s *Server) AddContact(contact drift.Contact) drift.ContactID {
 	s.t.Helper()
 	record := s.toObject(contact)
@@ -38,8 +38,8 @@ func (s *Server) AddContact(contact drift.Contact) drift.ContactID {
 	return drift.ContactID(s.store.putContact(record, s.settings.clock().UnixMilli()).integer("id"))
 }
 
-// AddConversation adds a conversation, by the rules of [Server.AddContact]. It is open unless its Status says
-// otherwise.
+// AddConversation adds a conversation, which is open unless it has a Status. The rules for its ID and times are those
+// of [Server.AddContact].
 func (s *Server) AddConversation(conversation drift.Conversation) drift.ConversationID {
 	s.t.Helper()
 	if conversation.Status == "" {
@@ -51,9 +51,10 @@ func (s *Server) AddConversation(conversation drift.Conversation) drift.Conversa
 	return drift.ConversationID(s.store.putConversation(record, s.settings.clock().UnixMilli()).integer("id"))
 }
 
-// AddMessage adds a message to the conversation that its ConversationID names, by the rules of [Server.AddContact]. It
-// is a chat message of the conversation's contact, the visitor, unless its Type and Author say otherwise. A
-// conversation that does not exist ends the test that started the server, or panics if no test did.
+// AddMessage adds a message to the conversation that its ConversationID names. Without a Type it is a chat message, and
+// without an Author it is from the visitor, the conversation's contact. The rules for its ID and times are those of
+// [Server.AddContact]. If the conversation does not exist, AddMessage ends the test that started the server, or panics
+// if no test did.
 func (s *Server) AddMessage(message drift.Message) drift.MessageID {
 	s.t.Helper()
 	record := s.toObject(message)
@@ -68,7 +69,8 @@ func (s *Server) AddMessage(message drift.Message) drift.MessageID {
 	if !given {
 		author = map[string]any{"id": conversation.integer("contact_id"), "type": "contact", "bot": false}
 	}
-	return drift.MessageID(s.store.addMessage(conversation, record, author, s.settings.clock().UnixMilli()).integer("id"))
+	added := s.store.addMessage(conversation, record, author, s.settings.clock().UnixMilli())
+	return drift.MessageID(added.integer("id"))
 }
 
 func (st *store) putContact(record object, now int64) object {
@@ -93,7 +95,7 @@ func (st *store) putConversation(record object, now int64) object {
 	return conversation
 }
 
-// toObject turns a record of the SDK into one of the store, by way of the wire.
+// toObject converts a record of the SDK to one of the store, through its JSON.
 func (s *Server) toObject(record any) object {
 	s.t.Helper()
 	data, err := json.Marshal(record)
@@ -112,13 +114,13 @@ func (s *Server) toObject(record any) object {
 		fields[name] = stored(value)
 	}
 	if id := fields.integer("id"); id < 0 || id == math.MaxInt64 {
-		s.t.Fatalf("drifttest: an id must be greater than 0, and leave room for others: %d", id)
+		s.t.Fatalf("drifttest: an id must be greater than 0 and less than the greatest int64: %d", id)
 		return nil
 	}
 	return fields
 }
 
-// stored gives a field the type that the store keeps it in.
+// stored converts a field to the type that the store uses for it.
 func stored(value any) any {
 	switch value := value.(type) {
 	case json.Number:
@@ -131,9 +133,9 @@ func stored(value any) any {
 	return value
 }
 
-// storedList makes a list of ids or of names; a tag is kept by its name. Other lists stay as they are.
+// storedList makes a list of ids or of names; a tag is stored by its name. Other lists do not change.
 func storedList(items []any) any {
-	if numbers, ok := list(items, func(item any) (int64, bool) { return integer(item, 1, math.MaxInt64) }); ok && len(items) > 0 {
+	if numbers, ok := kindIDs.check(items); ok && len(items) > 0 {
 		return numbers
 	}
 	if names, ok := list(items, nameOf); ok {

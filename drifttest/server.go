@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// No request of the API comes near this size; it only keeps a runaway test from filling the memory.
+// Requests of the API are much smaller; this only keeps a runaway test from filling the memory.
 const maxBodyBytes = 64 << 20
 
-// TB is what [Start] needs of a test: [testing.TB] has it.
+// TB is the part of [testing.TB] that [Start] uses.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -30,12 +30,12 @@ type Server struct {
 	t        TB
 	settings settings
 	http     *http.Server
-	served   chan struct{} // closed when the listener is done with
+	served   chan struct{} // closed when the listener has ended
 	closing  chan struct{} // closed when Close begins
 	close    sync.Once
 	handlers sync.WaitGroup
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	closed   bool
 	arrivals int
 	requests []*Request
@@ -47,10 +47,10 @@ type Server struct {
 	closers  []io.Closer
 }
 
-// Listen starts a server, which the caller closes. The error says why it cannot listen, or which option is bad.
+// Listen starts a server, which the caller must close. The error says why it cannot listen, or which option is bad.
 func Listen(opts ...Option) (*Server, error) { return newServer(panicking{}, opts) }
 
-// NewServer is like Listen, but panics on an error, as [net/http/httptest.NewServer] does. In a test use [Start].
+// NewServer is like Listen, but panics on an error, as [net/http/httptest.NewServer] does. In a test, use [Start].
 func NewServer(opts ...Option) *Server {
 	s, err := Listen(opts...)
 	if err != nil {
@@ -59,8 +59,8 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
-// Start starts a server that is closed when the test ends. Where [NewServer] and the methods of its server panic, those
-// of Start end the test with Fatalf.
+// Start starts a server that is closed when the test ends. If it cannot start, or one of its methods is misused, it
+// ends the test with Fatalf.
 func Start(t TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := newServer(t, opts)
@@ -105,8 +105,8 @@ func (s *Server) serve(listener net.Listener) {
 	_ = s.http.Serve(listener) // always ends with ErrServerClosed
 }
 
-// Close stops the server: it ends delays, closes connections and the clients that [Server.Client] made, and waits for
-// the handlers. Calling it again does nothing.
+// Close stops the server. It ends delays, closes connections and the clients of [Server.Client], and waits for the
+// handlers. A second call does nothing.
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.mu.Lock()
@@ -124,12 +124,12 @@ func (s *Server) Close() {
 	})
 }
 
-// ServeHTTP answers a request, so that a server can also be used without the network. Where a [Fault] drops the
-// connection it panics with [http.ErrAbortHandler], which net/http servers understand.
+// ServeHTTP answers a request, so that you can use a server without the network. If a [Fault] drops the connection,
+// ServeHTTP panics with [http.ErrAbortHandler], as net/http expects.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(w, r) // which may take as long as the client likes, so Close does not wait for it
+	body, err := readBody(w, r) // the client may take any time to send it, so Close does not wait for it
 	if err != nil {
-		panic(http.ErrAbortHandler) // the client broke off, nobody is there to be told
+		panic(http.ErrAbortHandler) // the client has gone
 	}
 	if !s.enter() {
 		panic(http.ErrAbortHandler)
@@ -149,12 +149,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Body == nil {
-		return nil, nil // a client's request, handed over without a connection
+		return nil, nil // a client request that was passed in without a connection
 	}
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 }
 
-// enter counts a handler in, so that Close waits for it.
+// enter registers a handler, so that Close waits for it.
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,15 +172,15 @@ type exchange struct {
 	id        string // X-Request-Id
 	now       time.Time
 	record    *Request
-	endpoint  *endpoint // where the request is none of the API
+	endpoint  *endpoint // nil for a request of the API
 	operation *operation
 	path      map[string]string
-	unknown   error // why there is no operation
-	refused   error // by token or limits
+	unknown   error // why no operation matches
+	refused   error // because of its token or a limit
 	fault     Fault
 }
 
-// name is that of the operation or the endpoint; "" where it is none.
+// name returns the name of the operation or the endpoint, or "".
 func (e *exchange) name() string {
 	switch {
 	case e.endpoint != nil:
@@ -191,8 +191,8 @@ func (e *exchange) name() string {
 	return ""
 }
 
-// arrive records a request and decides in one step, in the order of arrival, whether it is let in and which fault it
-// meets. One that is refused takes no fault with it.
+// arrive records a request and decides, in the order of arrival, whether to admit it and which fault applies. A refused
+// request uses up no fault.
 func (s *Server) arrive(r *http.Request, body []byte) *exchange {
 	e := &exchange{request: r, body: body, endpoint: findEndpoint(r.Method, r.URL.Path)}
 	s.mu.Lock()
@@ -210,7 +210,7 @@ func (s *Server) arrive(r *http.Request, body []byte) *exchange {
 	return e
 }
 
-// admit checks token and limits, where the request is one of the API.
+// admit checks the token and the limits of a request of the API.
 func (s *Server) admit(e *exchange) error {
 	if e.endpoint != nil {
 		return nil
@@ -221,7 +221,7 @@ func (s *Server) admit(e *exchange) error {
 	return s.limits.admit(e.now)
 }
 
-// authenticates compares with every token, and each in constant time: a habit worth keeping in a fake.
+// authenticates compares with every token, each in constant time, as a real server should.
 func (s *Server) authenticates(header http.Header, now time.Time) bool {
 	values := header.Values("Authorization")
 	if len(values) != 1 {
@@ -235,7 +235,7 @@ func (s *Server) authenticates(header http.Header, now time.Time) bool {
 	return matches == 1 || isBearer && s.oauth.accepts(issued, now)
 }
 
-// answer decides what is said in return, and applies the request to the store unless a fault is in the way.
+// answer returns the answer to a request, and applies the request to the store unless a fault prevents that.
 func (s *Server) answer(e *exchange) answer {
 	switch {
 	case e.refused != nil:
@@ -279,7 +279,7 @@ func (s *Server) handle(e *exchange) answer {
 	return success(result)
 }
 
-// pause waits, and reports whether it came to the end of it.
+// pause waits, and reports whether it waited to the end.
 func (s *Server) pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -296,7 +296,7 @@ func (s *Server) pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// panicking is the TB of a server that belongs to no test.
+// panicking is the TB of a server without a test.
 type panicking struct{}
 
 func (panicking) Helper()        {}

@@ -15,7 +15,7 @@ func (o object) flag(name string) bool        { value, _ := o[name].(bool); retu
 func (o object) texts(name string) []string   { value, _ := o[name].([]string); return value }
 func (o object) integers(name string) []int64 { value, _ := o[name].([]int64); return value }
 
-// without returns a copy that lacks some names.
+// without returns a copy without these names.
 func (o object) without(names ...string) object {
 	rest := maps.Clone(o)
 	for _, name := range names {
@@ -76,7 +76,7 @@ type collection struct {
 	lastID  int64
 }
 
-// put adds a record under its own id, in the place of one that has it, or under the next free one.
+// put stores a record under its id, in place of any record with that id, or under the next free id if it has none.
 func (c *collection) put(record object) object {
 	if record.integer("id") == 0 {
 		record["id"] = c.lastID + 1
@@ -92,7 +92,7 @@ func (c *collection) put(record object) object {
 	return record
 }
 
-// create puts a new record made of parameters. A null is no value, and instants that the caller gave stay.
+// create adds a new record made of parameters. It skips nulls and keeps the caller's instants.
 func (c *collection) create(params object, now int64) object {
 	record := object{"created_at": now, "updated_at": now}
 	record.merge(params)
@@ -107,7 +107,7 @@ func (c *collection) get(id int64) (object, error) {
 	return c.records[i], nil
 }
 
-// getWithin gets a record that belongs to another, named by the field that holds the owner's id.
+// getWithin returns a record that belongs to another one, whose id is in the given field.
 func (c *collection) getWithin(owner string, ownerID, id int64) (object, error) {
 	record, err := c.get(id)
 	if err != nil || record.integer(owner) != ownerID {

@@ -14,17 +14,17 @@ import (
 	"unicode/utf8"
 )
 
-// call is a request that passed every check, its values in the types of their kinds.
+// call is a request that passed every check. Its values have the types of their kinds.
 type call struct {
 	operation *operation
-	now       int64 // milliseconds, as every instant here
+	now       int64 // in milliseconds, like every instant here
 	path      object
 	params    object // of the query or the body; nil stands for null
 }
 
 func (c *call) id(name string) int64 { return c.path.integer(name) }
 
-// check refuses whatever the catalogue and the conventions of the wire do not allow.
+// check refuses a request that the catalogue or the conventions of the wire do not allow.
 func (o *operation) check(r *http.Request, segments map[string]string, body []byte) (*call, error) {
 	if err := checkHeaders(r.Header, len(body) > 0); err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (o *operation) check(r *http.Request, segments map[string]string, body []by
 	if o.takesBody() {
 		params, err = o.checkBody(body)
 	} else if len(body) > 0 {
-		err = invalid("body", o.method+" takes none")
+		err = invalid("body", "must be empty for "+o.method)
 	}
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func checkHeaders(header http.Header, hasBody bool) error {
 	case hasBody && !isJSON(contentType):
 		return invalid("Content-Type", "must be application/json, in UTF-8")
 	case !hasBody && len(contentType) > 0:
-		return invalid("Content-Type", "there is no body")
+		return invalid("Content-Type", "must be absent without a body")
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (o *operation) inQuery(name string) bool {
 	return o.method == http.MethodGet && o.accepts(name)
 }
 
-// memberKey reads the key of custom_attributes[key] from what follows the first bracket.
+// memberKey reads the key of custom_attributes[key] from the text after the first bracket.
 func memberKey(member string) (string, bool) {
 	key, closed := strings.CutSuffix(member, "]")
 	return key, closed && key != "" && !strings.ContainsFunc(key, func(r rune) bool {
@@ -165,7 +165,7 @@ func (o *operation) checkBody(body []byte) (object, error) {
 			return nil, invalid(name, "unknown parameter")
 		}
 		if given[name] == nil && o.method == http.MethodPatch {
-			params[name] = nil // to be cleared
+			params[name] = nil // clears the field
 			continue
 		}
 		if err := params.set(name, kindOf(name), given[name]); err != nil {
@@ -175,7 +175,7 @@ func (o *operation) checkBody(body []byte) (object, error) {
 	return params, nil
 }
 
-// set stores a value that is of its kind.
+// set stores a value if it is of its kind.
 func (o object) set(name string, k kind, value any) error {
 	checked, ok := k.check(value)
 	if !ok {
@@ -185,7 +185,7 @@ func (o object) set(name string, k kind, value any) error {
 	return nil
 }
 
-// decode reads one JSON value and keeps its numbers as they are. encoding/json would accept a name that is given twice.
+// decode reads one JSON value and keeps its numbers unchanged. Unlike encoding/json it refuses a repeated name.
 func decode(body []byte) (any, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return nil, invalid("body", "must be one JSON value in UTF-8")

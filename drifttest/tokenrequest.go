@@ -7,7 +7,7 @@ import (
 	"net/url"
 )
 
-// tokenNames are the parameters of the token endpoint: in a form the first name, in JSON the second.
+// tokenNames are the parameters of the token endpoint, with their names in a form and in JSON.
 var tokenNames = [...]struct {
 	form, json string
 	secret     bool
@@ -21,7 +21,7 @@ var tokenNames = [...]struct {
 	{form: "refresh_token", json: "refreshToken", secret: true},
 }
 
-// tokenParameters reads a request to the token endpoint, in either form, as parameters by their names in a form.
+// tokenParameters reads the parameters of a request to the token endpoint and returns them by their names in a form.
 func tokenParameters(header http.Header, body []byte) (map[string]string, error) {
 	if len(header.Values("Authorization")) > 0 {
 		return nil, errors.New("client_id and client_secret belong in the body, not in an Authorization header")
@@ -47,7 +47,7 @@ func tokenParameters(header http.Header, body []byte) (map[string]string, error)
 	return params, nil
 }
 
-// tokenBody reads the body and tells whether it is in the legacy form, which is JSON.
+// tokenBody reads the body and reports whether it has the legacy format, JSON.
 func tokenBody(header http.Header, body []byte) (given map[string]string, legacy bool, err error) {
 	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	switch mediaType {
@@ -96,8 +96,8 @@ func jsonBody(body []byte) (map[string]string, error) {
 	return given, nil
 }
 
-// redactToken returns the body of a token request as it is recorded: every secret in it REDACTED, and all of it where
-// it cannot be read.
+// redactToken returns the body of a token request for the record, with every secret REDACTED. It redacts a body that it
+// cannot read entirely.
 func redactToken(header http.Header, body []byte) []byte {
 	given, legacy, err := tokenBody(header, body)
 	if err != nil {

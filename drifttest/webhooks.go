@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// DefaultWebhookToken is the verification token of a [Webhook] that names none.
+// DefaultWebhookToken is the verification token of a [Webhook] without a Token.
 const DefaultWebhookToken = "drifttest-webhook-token"
 
 const (
@@ -25,36 +25,35 @@ const (
 	defaultTimeout  = 10 * time.Second
 )
 
-// Webhook is where a [Server] sends what happens in it, and how. Only URL is needed.
+// Webhook says where and how a [Server] sends its events. Only URL is required.
 type Webhook struct {
 	URL string
-	// Token goes along in the X-Verification-Token header and in the body. "": [DefaultWebhookToken].
+	// Token is sent in the X-Verification-Token header and in the body. "": [DefaultWebhookToken].
 	Token string
-	// Events are the types to send, such as "new_message". None: all.
+	// Events are the types to send, such as "new_message". Empty: all.
 	Events []string
 
-	// Attempts is how often a delivery is tried until it is answered with 2xx; redirects are not followed. 0: five
-	// times.
+	// Attempts is the maximum number of attempts to get a 2xx answer. Redirects are not followed. 0: five.
 	Attempts int
-	// Backoff passes before the second attempt, twice as much before the third, and so on. 0: 10 ms.
+	// Backoff is the delay before the second attempt. It doubles with each further attempt. 0: 10 ms.
 	Backoff time.Duration
-	// Timeout is how long the receiver has for its answer. 0: 10 s.
+	// Timeout is how long the receiver may take to answer. 0: 10 s.
 	Timeout time.Duration
 
-	// Duplicates is how many times more a delivery is sent once it was accepted.
+	// Duplicates is how many more times a delivery is sent after it has been accepted.
 	Duplicates int
-	// Reverse holds deliveries back until there are so many, then sends them in reverse order. [Webhooks.Wait] sends
-	// what is held back. 0 and 1 keep the order of events.
+	// Reverse collects this many deliveries, then sends them in reverse order. [Webhooks.Wait] sends a smaller rest. 0
+	// and 1 keep the order of events.
 	Reverse int
 }
 
 func (h Webhook) check() error {
 	u, err := url.Parse(h.URL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return errors.New("URL: must be a whole http or https URL")
+		return errors.New("URL: must be an absolute http or https URL")
 	}
 	if h.Attempts < 0 || h.Backoff < 0 || h.Timeout < 0 || h.Duplicates < 0 || h.Reverse < 0 {
-		return errors.New("a negative Attempts, Backoff, Timeout, Duplicates or Reverse")
+		return errors.New("Attempts, Backoff, Timeout, Duplicates and Reverse must not be negative")
 	}
 	return nil
 }
@@ -72,9 +71,9 @@ func (h Webhook) withDefaults() Webhook {
 type Delivery struct {
 	Event    string          // its type, such as "new_message"
 	Data     json.RawMessage // as sent
-	Statuses []int           // of the answers, one an attempt, duplicates included; 0 where there was none
-	Accepted bool            // answered with 2xx
-	Done     bool            // accepted and repeated as often as wanted, or given up
+	Statuses []int           // of the answers, one for each attempt, duplicates included; 0 without an answer
+	Accepted bool            // a 2xx answer arrived
+	Done     bool            // accepted and all duplicates sent, or given up
 }
 
 // Webhooks are the deliveries to one receiver. Its methods are safe for concurrent use.
@@ -83,21 +82,21 @@ type Webhooks struct {
 	client *http.Client
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
-	ended  chan struct{} // closed when the sender is done with
+	ended  chan struct{} // closed when the sender has ended
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	deliveries []*Delivery
 	waiting    []*Delivery // not yet taken by the sender
 	unfinished int
-	flush      bool          // deliveries must not be held back
-	changed    chan struct{} // closed, and made anew, at every change
+	flush      bool          // send deliveries without waiting for Reverse
+	changed    chan struct{} // closed and replaced at every change
 }
 
-// SendWebhooks sends what happens in the server from now on, one event after the other, until the server closes. Events
-// come from requests and from [Server.AddMessage], [Server.AddConversation] and [Server.AddContact]: new_message,
-// new_command_message (of a message that starts with a slash, in place of new_message), new_conversation,
-// conversation_status_updated, contact_identified, contact_updated, new_meeting and meeting_updated. [Webhooks.Send]
-// sends others.
+// SendWebhooks sends the server's events from now on, one after the other, until the server closes. Requests cause
+// events, and so do [Server.AddMessage], [Server.AddConversation] and [Server.AddContact]. The events are new_message,
+// new_command_message (instead of new_message, for a message that starts with a slash), new_conversation,
+// conversation_status_updated, contact_identified, contact_updated, new_meeting and meeting_updated. To send others,
+// use [Webhooks.Send].
 //
 // A bad Webhook ends the test that started the server, or panics if no test did.
 func (s *Server) SendWebhooks(hook Webhook) *Webhooks {
@@ -134,7 +133,7 @@ func newWebhooks(hook Webhook) *Webhooks {
 	}
 }
 
-// senderCloser keeps Close out of the methods of Webhooks: they end with the server.
+// senderCloser keeps Close out of the method set of Webhooks, which end with the server.
 type senderCloser struct{ *Webhooks }
 
 func (c senderCloser) Close() error {
@@ -144,13 +143,13 @@ func (c senderCloser) Close() error {
 	return nil
 }
 
-// Send sends an event that nothing in the server leads to, such as "phone_captured", by the rules of [NewDelivery] for
-// data. It goes out after the events before it, whatever [Webhook.Events] says.
+// Send sends an event that the server itself does not cause, such as "phone_captured". For data the rules of
+// [NewDelivery] apply. The event goes out after all earlier ones, even if [Webhook.Events] does not list it.
 func (w *Webhooks) Send(event string, data any) {
 	w.enqueue(event, eventData(data))
 }
 
-// Deliveries returns all deliveries in the order of events, as copies.
+// Deliveries returns copies of all deliveries, in the order of their events.
 func (w *Webhooks) Deliveries() []Delivery {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,8 +162,8 @@ func (w *Webhooks) Deliveries() []Delivery {
 	return deliveries
 }
 
-// Wait returns when every delivery is done: accepted or given up, which [Webhooks.Deliveries] tells. Its error is that
-// of ctx if ctx ends first, or says that the server was closed.
+// Wait returns when every delivery has been accepted or given up; see [Webhooks.Deliveries]. If ctx ends first, it
+// returns the error of ctx. If the server is closed first, it returns an error too.
 func (w *Webhooks) Wait(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -191,7 +190,7 @@ func (w *Webhooks) Wait(ctx context.Context) error {
 	return nil
 }
 
-// add takes an event of the server.
+// add queues an event of the server, if it is to be sent.
 func (w *Webhooks) add(event string, data object) {
 	if len(w.hook.Events) == 0 || slices.Contains(w.hook.Events, event) {
 		w.enqueue(event, encode(data))
@@ -208,7 +207,7 @@ func (w *Webhooks) enqueue(event string, data json.RawMessage) {
 	w.change()
 }
 
-// change wakes everybody who waits for one. The caller holds w.mu.
+// change wakes all goroutines that wait for a change. The caller holds w.mu.
 func (w *Webhooks) change() {
 	close(w.changed)
 	w.changed = make(chan struct{})
@@ -227,7 +226,7 @@ func (w *Webhooks) run() {
 	}
 }
 
-// next waits for the deliveries to send, and returns none at the end.
+// next waits for deliveries to send. It returns nil when the server closes.
 func (w *Webhooks) next() []*Delivery {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -246,7 +245,7 @@ func (w *Webhooks) next() []*Delivery {
 	return nil
 }
 
-// take removes from the queue what is to be sent now. The caller holds w.mu.
+// take removes the deliveries to send now from the queue. The caller holds w.mu.
 func (w *Webhooks) take() []*Delivery {
 	n := max(w.hook.Reverse, 1)
 	if len(w.waiting) < n && !w.flush {
@@ -270,7 +269,7 @@ func (w *Webhooks) deliver(d *Delivery) {
 		}
 	}
 	if w.ctx.Err() != nil {
-		return // broken off, which is neither accepted nor given up
+		return // interrupted, which is neither accepted nor given up
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -279,7 +278,7 @@ func (w *Webhooks) deliver(d *Delivery) {
 	w.change()
 }
 
-// attempt sends until the receiver accepts, and reports whether it did.
+// attempt sends a delivery until the receiver accepts it, and reports whether it did.
 func (w *Webhooks) attempt(d *Delivery) bool {
 	backoff := w.hook.Backoff
 	for n := range w.hook.Attempts {
@@ -296,7 +295,7 @@ func (w *Webhooks) attempt(d *Delivery) bool {
 	return false
 }
 
-// sleep reports whether it came to the end of it.
+// sleep reports whether it slept to the end.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -308,7 +307,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// send returns the status of the answer, or 0 where there is none.
+// send returns the status of the answer, or 0 without an answer.
 func (w *Webhooks) send(d *Delivery) int {
 	status := w.post(d)
 	w.mu.Lock()
@@ -327,23 +326,26 @@ func (w *Webhooks) post(d *Delivery) int {
 		return 0
 	}
 	defer func() { _ = response.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20)) // so that the connection is used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20)) // so that the connection can be reused
 	return response.StatusCode
 }
 
 // NewDelivery returns a valid delivery of an event, to test a receiver without a server:
 //
 //	recorder := httptest.NewRecorder()
-//	handler.ServeHTTP(recorder, drifttest.NewDelivery(token, "new_message", drift.Message{ID: 1, ConversationID: 42, Body: "hello"}))
+//	message := drift.Message{ID: 1, ConversationID: 42, Body: "hello"}
+//	handler.ServeHTTP(recorder, drifttest.NewDelivery(token, "new_message", message))
 //
-// The token stands in the X-Verification-Token header and in the body. The data is anything that encodes as JSON; its
-// names become camelCase, as webhooks have them, except within attributes. A [json.RawMessage] goes as it is. Data that
-// does not encode panics. For a test of deliveries that come twice the data needs a time, here CreatedAt: without one
-// no receiver can tell.
+// The token is in the X-Verification-Token header and in the body. Data may be any value that encodes as JSON. Its
+// names become camelCase, as in webhooks, except within attributes; a [json.RawMessage] is sent unchanged. NewDelivery
+// panics if the data does not encode.
+//
+// To test duplicates, the data needs a time, such as the message's CreatedAt. Without one, two identical deliveries may
+// be two events.
 func NewDelivery(token, event string, data any) *http.Request {
 	request, err := newDelivery(context.Background(), "http://127.0.0.1/", token, event, eventData(data))
 	if err != nil {
-		panic(fmt.Sprintf("drifttest: NewDelivery: %v", err)) // context and URL are good
+		panic(fmt.Sprintf("drifttest: NewDelivery: %v", err)) // context and URL are valid
 	}
 	request.RemoteAddr = "127.0.0.1:1234"
 	return request
@@ -368,17 +370,17 @@ func eventData(data any) json.RawMessage {
 	}
 	encoded, err := json.Marshal(data)
 	if err != nil {
-		panic(fmt.Sprintf("drifttest: the data of an event: %v", err))
+		panic(fmt.Sprintf("drifttest: the data of an event does not encode: %v", err))
 	}
 	value, err := decode(encoded)
 	if err != nil {
-		panic(fmt.Sprintf("drifttest: the data of an event: %v", err))
+		panic(fmt.Sprintf("drifttest: the data of an event does not encode: %v", err))
 	}
 	return encode(camelNames(value))
 }
 
-// camelNames turns the names within a value from snake_case into camelCase. Attributes are named by their users, so
-// they stay.
+// camelNames converts the names within a value from snake_case to camelCase. It keeps the names of attributes, which
+// users choose.
 func camelNames(value any) any {
 	switch value := value.(type) {
 	case map[string]any:

@@ -8,17 +8,18 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Why a file is refused; errors.Is finds them in an [*Error]. A client's error shows them too, without the file's path.
+// Reasons to reject a file. errors.Is finds them in an [*Error]. A client's error includes them, without the file's
+// path.
 var (
-	// ErrCorrupt: the file is damaged, cut short or no file of this package, or it was replaced while it was in use.
-	// Only a person can tell what the count should be. To begin again, delete the file: the count is then 0, and a person has
+	// ErrCorrupt: the file is damaged, truncated or not a file of this package, or it was replaced while in use. Only a
+	// person can decide what to do. To start over, delete the file: a count is then 0, and without tokens a person has
 	// to authorize the application again.
 	ErrCorrupt error = wire.Reason("the file is damaged")
 
-	// ErrAccount: the file keeps the calls or the tokens of another account, see [WithAccount].
+	// ErrAccount: the file holds the calls or the tokens of another account; see [WithAccount].
 	ErrAccount error = wire.Reason("the file belongs to another account")
 
-	// ErrVersion: a later version of this package has written the file.
+	// ErrVersion: a later version of this package wrote the file.
 	ErrVersion error = wire.Reason("the file is of an unknown version")
 
 	// ErrUnsafe: the path is a symbolic link, a directory or anything else but a regular file, or others than the file's owner
@@ -27,7 +28,7 @@ var (
 	ErrUnsafe error = wire.Reason("the file is not safe to use")
 )
 
-// Error is a file that cannot be used. errors.Is finds the reasons of this package and of the system in it, such as
+// Error reports a file that cannot be used. errors.Is finds this package's reason or the system's error in it, such as
 // [fs.ErrPermission], [fs.ErrClosed] or syscall.ENOSPC.
 type Error struct {
 	Path string // of the file, absolute
@@ -38,7 +39,8 @@ func (e *Error) Error() string { return "filestore: " + e.Path + ": " + e.Err.Er
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// wrap names the file. The path is left out of the system's error, unless it is that of another file: the lock, for instance.
+// wrap adds the file's path. It removes the path from the system's error, unless that is the path of another file, such
+// as the lock.
 func wrap(path string, err error) error {
 	var named *Error
 	if errors.As(err, &named) {

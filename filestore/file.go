@@ -16,23 +16,23 @@ import (
 )
 
 const (
-	lockPoll = time.Millisecond // between two tries to lock the file; it is held for about as long as one flush takes
-	openWait = 10 * time.Second // what OpenQuota, which has no context, waits for the lock
+	lockPoll = time.Millisecond // between attempts to lock the file, which is held for about as long as one flush takes
+	openWait = 10 * time.Second // how long OpenQuota, which has no context, waits for the lock
 )
 
-// lockedFile is a file of fixed size that processes share. One goroutine of a process at a time asks for the lock between
-// processes, so that what it guards is guarded within the process too.
+// lockedFile is a file of fixed size that processes share. Only one goroutine of a process at a time holds or requests
+// the lock between processes, so the lock also protects state within the process.
 type lockedFile struct {
 	path   string
 	lock   *flock.Flock
-	claim  chan struct{} // holds one value while a goroutine has the file: unlike a mutex, waiting for it can end with a context
+	claim  chan struct{} // full while a goroutine has the file; unlike with a mutex, a context can end the wait
 	file   *os.File
 	info   fs.FileInfo
 	flush  func(*os.File) error
 	closed bool
 }
 
-// openFile opens the file, or creates it with these contents, and lets check have a look at it.
+// openFile opens the file, or creates it with these contents, and calls check under the lock.
 func openFile(path string, contents []byte, check func(*lockedFile) error) (*lockedFile, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -81,7 +81,7 @@ func (f *lockedFile) open(contents []byte) error {
 		return err
 	}
 	if !os.SameFile(before, f.info) {
-		return fmt.Errorf("%w: it was replaced", ErrUnsafe)
+		return fmt.Errorf("%w: it was replaced while being opened", ErrUnsafe)
 	}
 	if f.info.Size() != int64(len(contents)) {
 		return fmt.Errorf("%w: it has %d bytes instead of %d", ErrCorrupt, f.info.Size(), len(contents))
@@ -89,7 +89,7 @@ func (f *lockedFile) open(contents []byte) error {
 	return nil
 }
 
-// lookAt rejects anything but a regular file that only its owner can access. It does not follow a link.
+// lookAt rejects anything but a regular file that only its owner can access. It does not follow links.
 func lookAt(path string) (fs.FileInfo, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -98,7 +98,7 @@ func lookAt(path string) (fs.FileInfo, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%w: it is not a regular file (%v)", ErrUnsafe, info.Mode().Type())
 	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
-		return nil, fmt.Errorf("%w: others than its owner may use it (%v)", ErrUnsafe, info.Mode())
+		return nil, fmt.Errorf("%w: other users can access it (%v)", ErrUnsafe, info.Mode())
 	}
 	return info, nil
 }
@@ -160,7 +160,7 @@ func installSuccessor(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// syncDir makes a new name durable, where the system has such a call.
+// syncDir flushes a new name to disk, if the system supports that.
 func syncDir(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -179,8 +179,8 @@ func syncDir(path string) error {
 	return err
 }
 
-// do calls fn while this goroutine, of all processes, has the file. It waits until the context ends, and then returns the
-// context's error.
+// do calls fn while this goroutine has the file and no other goroutine or process does. If the context ends first, do
+// returns the context's error.
 func (f *lockedFile) do(ctx context.Context, fn func() error) error {
 	select {
 	case f.claim <- struct{}{}:
@@ -207,7 +207,7 @@ func (f *lockedFile) do(ctx context.Context, fn func() error) error {
 	return err
 }
 
-// inPlace finds out that the file was deleted or replaced: a count that goes on in a file without a name would be lost.
+// inPlace returns an error if the file was deleted or replaced: a count in a file without a name would be lost.
 func (f *lockedFile) inPlace() error {
 	info, err := os.Lstat(f.path)
 	if err != nil {
@@ -223,7 +223,7 @@ func (f *lockedFile) read(b []byte, offset int64) error {
 	_, err := f.file.ReadAt(b, offset)
 	switch {
 	case errors.Is(err, io.EOF):
-		return wrap(f.path, fmt.Errorf("%w: it was cut short", ErrCorrupt))
+		return wrap(f.path, fmt.Errorf("%w: it was truncated", ErrCorrupt))
 	case err != nil:
 		return wrap(f.path, err)
 	}
@@ -237,7 +237,7 @@ func (f *lockedFile) write(b []byte, offset int64) error {
 	return nil
 }
 
-// sync returns when what was written would survive a crash of the machine.
+// sync returns when all writes would survive a crash of the machine.
 func (f *lockedFile) sync() error {
 	if err := f.flush(f.file); err != nil {
 		return wrap(f.path, err)
@@ -245,7 +245,7 @@ func (f *lockedFile) sync() error {
 	return nil
 }
 
-// close closes the file when the goroutine that has it is done.
+// close waits for the goroutine that has the file, then closes it.
 func (f *lockedFile) close(ctx context.Context) error {
 	select {
 	case f.claim <- struct{}{}:

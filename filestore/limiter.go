@@ -11,12 +11,12 @@ import (
 	"github.com/driftsdk/drift/internal/window"
 )
 
-// maxReserve is how many slots calls with WithBulk leave free, of a limit of 100 or more.
+// maxReserve is how many slots bulk calls leave free if the limit is 100 or more.
 const maxReserve = 10
 
-// limiter waits in two steps: in line for the process's own window, which sees to pace and pause, and then for a slot in the
-// file. Only the first caller of each class goes beyond the line, so that callers are served in order, and so that a process
-// asks the file no more often than it must.
+// limiter waits in two steps: in a queue for the process's own window, which keeps the pace and the pauses, and then
+// for a slot in the file. Only the first caller of each class asks the file. So callers are served in order, and a
+// process reads the file no more often than necessary.
 type limiter struct {
 	quota          *Quota
 	window         *window.Window
@@ -27,29 +27,29 @@ type limiter struct {
 	bulk        list.List // of *caller, in order
 	outlook     outlook
 	paused      time.Time     // the end of the last pause
-	served      int           // slots taken since it was asked for
-	changed     chan struct{} // closed when the first ones in line had better look again
+	served      int           // slots taken since the service asked for that pause
+	changed     chan struct{} // closed when the first callers should ask the file again
 }
 
 var _ drift.Limiter = (*limiter)(nil)
 
-// caller is one that waits, or asks.
+// caller is a call of Acquire that waits in the queue or asks the file.
 type caller struct {
 	bulk     bool
 	deadline time.Time // zero: none
 	place    *list.Element
-	ready    chan struct{} // closed when it is the first of its class, or err is set
+	ready    chan struct{} // closed when the caller is the first of its class, or err is set
 	err      error
 }
 
-// Limiter returns a limiter over the window in the file: no more than perMinute calls in any 60 seconds, of all processes and
-// runs that use the file, as the service counts them. Numbers below 1 count as 1, those above 1,000 as 1,000. Call it once for
-// a quota, and give what it returns to every client that uses the quota, with [drift.WithLimiter]. Limiters of several calls
-// share the window, but their callers do not stand in one line.
+// Limiter returns a limiter that uses the window in the file. All processes and runs that use the file make at most
+// perMinute calls in any 60 seconds, as the service counts them. A number below 1 counts as 1, and one above 1,000 as
+// 1,000. Call Limiter once, and pass the result to every client that uses the quota, with [drift.WithLimiter]. Separate
+// limiters share the window, but not the queue of callers.
 //
-// Within a process callers are served in order, interactive ones first; between processes whoever asks first. Calls with
-// [drift.WithBulk] leave a tenth of perMinute free, at most 10. A pause that the service asked one process for holds for all.
-// The slot of a call whose process died comes back a minute after another process has noticed.
+// Within a process, callers are served in order, interactive ones first; between processes, the first to ask gets the
+// slot. Calls with [drift.WithBulk] leave a tenth of perMinute free, at most 10. If the service asks one process to
+// pause, all of them do. If a process dies, the slots of its calls become free a minute after another process notices.
 //
 // If the file cannot be read or written, Acquire returns an [*Error].
 func (q *Quota) Limiter(perMinute int) drift.Limiter {
@@ -102,7 +102,7 @@ func (l *limiter) Pause(until time.Time) {
 	l.quota.pauseFor(d)
 }
 
-// pause keeps this process back.
+// pause pauses this process.
 func (l *limiter) pause(until time.Time) {
 	l.window.Pause(until)
 	l.mu.Lock()
@@ -138,7 +138,7 @@ func (l *limiter) leave(me *caller) {
 	}
 }
 
-// comeFirst waits until nobody of the caller's class is ahead of it.
+// comeFirst waits until no caller of the same class is ahead.
 func (l *limiter) comeFirst(ctx context.Context, me *caller) error {
 	if !me.deadline.IsZero() && l.behind(me) {
 		o, err := l.quota.look(ctx)
@@ -158,7 +158,7 @@ func (l *limiter) comeFirst(ctx context.Context, me *caller) error {
 	}
 }
 
-// ask asks for a slot once. If there is none, it tells after what time to ask again.
+// ask asks for a slot once. If there is none, it returns how long to wait before asking again.
 func (l *limiter) ask(ctx context.Context, me *caller) (*slot, time.Duration, error) {
 	recheck := l.quota.recheck()
 	local, err := l.window.Acquire(ctx, me.bulk)
@@ -183,7 +183,7 @@ func (l *limiter) ask(ctx context.Context, me *caller) (*slot, time.Duration, er
 	return nil, min(at.Sub(now), recheck), l.lateFirst(me, now)
 }
 
-// wait waits until it is worth while to ask again.
+// wait waits until it is time to ask again.
 func wait(ctx context.Context, changed <-chan struct{}, again time.Duration) error {
 	timer := time.NewTimer(again)
 	defer timer.Stop()
@@ -197,7 +197,7 @@ func wait(ctx context.Context, changed <-chan struct{}, again time.Duration) err
 	}
 }
 
-// learn takes in what the file says. A pause that another process was asked for holds here too.
+// learn stores the outlook that the file gave. A pause of another process applies to this one too.
 func (l *limiter) learn(o outlook) {
 	if !o.paused.IsZero() {
 		l.pause(o.paused)
@@ -208,8 +208,8 @@ func (l *limiter) learn(o outlook) {
 	l.refuseLate(time.Now())
 }
 
-// refuseLate ends the waits of those in line that cannot be served before their deadlines. The first of a class finds out for
-// itself, when it asks.
+// refuseLate ends the waits of callers that cannot be served before their deadlines. The first caller of a class finds
+// that out when it asks.
 func (l *limiter) refuseLate(now time.Time) {
 	for _, bulk := range []bool{false, true} {
 		line := l.line(bulk)
@@ -256,7 +256,7 @@ func (l *limiter) late(me *caller, ahead int, now time.Time) error {
 	return tooLate(at.Sub(now))
 }
 
-// paced is the soonest that the window's pace after the last pause lets a caller with this many others ahead go.
+// paced returns the earliest time at which the pace after the last pause admits a caller with this many others ahead.
 func (l *limiter) paced(ahead int) time.Time {
 	interval := window.Length / time.Duration(l.limit)
 	return l.paused.Add(time.Duration(l.served+ahead) * interval)
@@ -269,7 +269,7 @@ func (l *limiter) behind(me *caller) bool {
 	return l.line(me.bulk).Front() != me.place || l.ahead(me.bulk) > 0
 }
 
-// ahead is how many callers of the other class go before the first one of this class.
+// ahead returns how many callers of the other class go before the first one of this class.
 func (l *limiter) ahead(bulk bool) int {
 	if bulk {
 		return l.interactive.Len()
@@ -284,7 +284,7 @@ func (l *limiter) line(bulk bool) *list.List {
 	return &l.interactive
 }
 
-// capacity is how many calls of this class there may be in a minute.
+// capacity returns how many slots may be taken, including the new one, for a call of this class.
 func (l *limiter) capacity(bulk bool) int {
 	if bulk {
 		return l.limit - l.reserve
@@ -328,13 +328,13 @@ func (l *limiter) wake() {
 	l.change()
 }
 
-// change wakes the first ones in line.
+// change wakes the first callers of both classes. The caller of change holds l.mu.
 func (l *limiter) change() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-// slot is the right to one call.
+// slot allows one call.
 type slot struct {
 	limiter *limiter
 	local   *window.Slot

@@ -5,12 +5,12 @@ import (
 	"os"
 )
 
-// owner is who took a slot: an opened file of a process. A process id alone does not do, because the system gives it out
-// again.
+// owner identifies the holder of a slot: an open file of a process. A process id alone is not enough, because the
+// system reuses ids.
 type owner struct {
-	started  uint64 // tells the process from others that had or will have its id; 0: not known
+	started  uint64 // distinguishes the process from others with the same id; 0: unknown
 	pid      uint32
-	instance uint32 // tells the files from each other that one process has opened
+	instance uint32 // distinguishes the files that one process has open
 }
 
 func newOwner() owner {
@@ -19,8 +19,8 @@ func newOwner() owner {
 	return owner{started: started, pid: uint32(pid), instance: rand.Uint32()}
 }
 
-// runs reports whether the owner's process still runs. It looks into the process's own namespace of ids only: to a container,
-// the processes of another one that shares the file have ended.
+// runs reports whether the owner's process is still running. It sees only processes in its own namespace of ids: if two
+// containers share a file, the processes of the other one seem to have ended.
 func (o owner) runs() bool {
 	started, runs := startOf(int(o.pid))
 	return runs && started == o.started

@@ -8,14 +8,14 @@ import (
 	"strconv"
 )
 
-// startOf returns when a process was started, in ticks since the machine was, mixed with the identity of that start of the
-// machine. Without /proc no process seems to run.
+// startOf returns when a process was started, in ticks since the machine booted, mixed with the id of that boot.
+// Without /proc, no process seems to be running.
 func startOf(pid int) (started uint64, runs bool) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, false
 	}
-	name := bytes.LastIndexByte(stat, ')') // it may hold anything, spaces and parentheses too
+	name := bytes.LastIndexByte(stat, ')') // the name may contain spaces and parentheses
 	fields := bytes.Fields(stat[name+1:])
 	const state, startTime = 0, 19
 	if len(fields) <= startTime || fields[state][0] == 'Z' || fields[state][0] == 'X' {

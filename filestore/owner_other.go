@@ -2,5 +2,5 @@
 
 package filestore
 
-// startOf does not know: no process seems to run.
+// startOf cannot find out, so no process seems to be running.
 func startOf(int) (started uint64, runs bool) { return 0, false }

@@ -7,7 +7,8 @@ const (
 	stillActive             = 259
 )
 
-// startOf returns when a process was started. One that this process may not look into does not seem to run.
+// startOf returns when a process was started. A process that this one has no permission to inspect seems not to be
+// running.
 func startOf(pid int) (started uint64, runs bool) {
 	process, err := syscall.OpenProcess(queryLimitedInformation, false, uint32(pid))
 	if err != nil {

@@ -14,24 +14,24 @@ import (
 const (
 	fileSize = copies*blockSize + windowSize
 
-	// maxRecent is how many reservations are remembered, so that they can be taken back: more than can be under way.
+	// maxRecent is how many reservations are kept for refunds. It is more than the calls that can be in flight.
 	maxRecent = 1024
 
-	// What is done without the caller's context, or after it has ended, waits no longer than this for the file.
+	// Operations that have no context, or that run after it has ended, wait this long for the file.
 	refundWait = time.Second
 	closeWait  = time.Second
 	tellWait   = 100 * time.Millisecond
 )
 
-// Quota keeps the calls of a month, and those of the last minute, in a file that processes of one machine share. It is a
-// [drift.QuotaStore] and safe for concurrent use.
+// Quota counts the calls of the month, and those of the last minute, in a file that all processes of a machine can
+// share. It is a [drift.QuotaStore] and safe for concurrent use.
 type Quota struct {
 	file     *lockedFile
 	account  [sha256.Size]byte
 	limit    int
 	location *time.Location
 
-	recent []reservation // the last ones of this process, oldest first; guarded by file.do
+	recent []reservation // the latest of this process, oldest first; guarded by file.do
 
 	owner  owner
 	length time.Duration    // of the window
@@ -40,21 +40,21 @@ type Quota struct {
 	buffer []byte // of the window; guarded by file.do
 
 	mu       sync.Mutex         // never held while waiting for another process
-	serial   uint32             // of the last slot
-	holdings map[uint32]holding // slots by serial, until the file knows what became of them
-	pause    pause              // that the file does not know yet
-	retry    *time.Timer        // tells the file what it could not be told at once
+	serial   uint32             // of the latest slot
+	holdings map[uint32]holding // slots by serial, until their end is written to the file
+	pause    pause              // not yet written to the file
+	retry    *time.Timer        // tries again after a failed write
 	closed   bool
 }
 
 var _ drift.QuotaStore = (*Quota)(nil)
 
-// reservation is what it takes to take a call back once, in the month in which it was counted.
+// reservation identifies a counted call, so that it can be refunded once, in the month in which it was counted.
 type reservation struct {
 	second     int64
 	nanosecond int
 	counted    int64
-	shown      int64 // the month that the clock showed; another one than counted while the clock is doubted or was set back
+	shown      int64 // the month on the clock; differs from counted while the clock is doubted or set back
 }
 
 // Option configures [OpenQuota] and [OpenTokens]. Of the options, [WithAccount] applies to both.
@@ -70,14 +70,14 @@ type config struct {
 	sharedOwnership bool
 }
 
-// WithPlan refuses calls beyond the plan's number in a month. Without it, or with 0 or less, calls are counted and never
-// refused. The plan is not kept in the file: another one takes effect when the file is opened with it, and the count goes on.
+// WithPlan refuses calls beyond the plan's number in a month. Without it, or with 0 or less, calls are counted but
+// never refused. The file does not store the plan: to change it, open the file with another plan; the count continues.
 func WithPlan(plan drift.Plan) Option {
 	return func(c *config) { c.plan = max(plan, 0) }
 }
 
-// WithAccount binds the file to an account, by any name for it: to open a file with another name is [ErrAccount]. The file
-// keeps a hash of the name. The default is "", which is a name like any other.
+// WithAccount binds a new file to an account, under any name that you choose. Opening the file with another name is an
+// [ErrAccount]. The file stores a hash of the name. The default is "", a name like any other.
 func WithAccount(name string) Option {
 	return func(c *config) { c.account = name }
 }
@@ -89,7 +89,7 @@ func WithSharedOwnership() Option {
 	return func(c *config) { c.sharedOwnership = true }
 }
 
-// WithLocation sets where months begin: at midnight there. The default, also for nil, is UTC.
+// WithLocation sets the time zone in which months begin. The default, also for nil, is UTC.
 func WithLocation(location *time.Location) Option {
 	return func(c *config) {
 		if location != nil {
@@ -98,11 +98,13 @@ func WithLocation(location *time.Location) Option {
 	}
 }
 
-// OpenQuota opens the file at path, or creates it; its directory must exist. Close it after the clients that use it. A process
-// that opens the file twice shares it with itself, as two processes would. An error is an [*Error].
+// OpenQuota opens the file at path, or creates it; the directory must exist. Close the quota after the clients that use
+// it. A process may open the file twice; the two quotas then share it as two processes would. Every error is an
+// [*Error].
 //
-// The file must be a regular one that only its owner may read and write; that is how it is created (mode 0600). While another
-// process creates or updates it, OpenQuota waits for up to 10 seconds, and then fails with [context.DeadlineExceeded].
+// The file must be a regular file that only its owner can access; OpenQuota creates it so, with mode 0600. While
+// another process creates or updates the file, OpenQuota waits up to 10 seconds, then fails with
+// [context.DeadlineExceeded].
 func OpenQuota(path string, opts ...Option) (*Quota, error) {
 	c := config{location: time.UTC, length: window.Length, clock: time.Now}
 	for _, o := range opts {
@@ -131,7 +133,7 @@ func OpenQuota(path string, opts ...Option) (*Quota, error) {
 	return q, nil
 }
 
-// fresh is a file in which nothing was counted yet.
+// fresh returns the contents of a file with a count of 0.
 func (q *Quota) fresh() []byte {
 	b := make([]byte, fileSize)
 	for place := range copies {
@@ -142,9 +144,9 @@ func (q *Quota) fresh() []byte {
 	return b
 }
 
-// Reserve counts one call, and returns when that is on disk. Beyond the plan it returns a [*drift.QuotaError] and counts
-// nothing. When it cannot write it returns an [*Error], and nothing may go out. It waits for other processes no longer than the
-// context allows.
+// Reserve counts one call, and returns when the new count is on disk. If the plan is used up, it counts nothing and
+// returns a [*drift.QuotaError]. If it cannot write, it returns an [*Error], and the call must not go out. It waits for
+// other processes until the context ends.
 func (q *Quota) Reserve(ctx context.Context, at time.Time) (drift.Usage, error) {
 	var usage drift.Usage
 	err := q.file.do(ctx, func() error {
@@ -166,9 +168,9 @@ func (q *Quota) Reserve(ctx context.Context, at time.Time) (drift.Usage, error) 
 	return usage, err
 }
 
-// Refund takes back one call that this process reserved at this very time, unless that month is over. What it does not know,
-// or has refunded already, it passes over. It waits for other processes for no more than a second, because it is called when
-// the caller's context may have ended; if it fails, the count is one too high.
+// Refund takes back one call that this process reserved at exactly this time, unless that month is over. It ignores a
+// call that it does not know or has already refunded. It waits at most a second for other processes, because the
+// caller's context may have ended. If Refund fails, the count is too high by one.
 func (q *Quota) Refund(ctx context.Context, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, refundWait)
 	defer cancel()
@@ -191,7 +193,7 @@ func (q *Quota) Refund(ctx context.Context, at time.Time) error {
 	})
 }
 
-// Usage returns what is used. It writes nothing.
+// Usage returns how many calls of the month are used. It writes nothing.
 func (q *Quota) Usage(ctx context.Context, at time.Time) (drift.Usage, error) {
 	var usage drift.Usage
 	err := q.file.do(ctx, func() error {
@@ -202,16 +204,16 @@ func (q *Quota) Usage(ctx context.Context, at time.Time) (drift.Usage, error) {
 		r.turn(at, q.location)
 		usage = q.usage(r)
 		if probe := r; r.full(q.limit) && probe.reserve(at, q.location, q.limit) {
-			usage.Used = min(usage.Used, usage.Limit-1) // whoever asks first must learn that a call may go
+			usage.Used = min(usage.Used, usage.Limit-1) // a client that checks first must see that one call may go
 		}
 		return nil
 	})
 	return usage, err
 }
 
-// Close gives up the file. Slots of its limiters that are still out come back as those of a process that died do. Everything
-// but a second Close fails with [fs.ErrClosed] from then on. Where another process holds the file for more than a second, Close
-// fails and has given up nothing: call it again.
+// Close closes the file. Slots that its limiters still hold become free a minute later. Every other method then fails
+// with [fs.ErrClosed]; a second Close does nothing. If another process holds the file for more than a second, Close
+// fails and the file stays open: call Close again.
 func (q *Quota) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
@@ -221,7 +223,7 @@ func (q *Quota) Close() error {
 	return q.file.close(ctx)
 }
 
-// load returns the record, and where it stands.
+// load returns the record, and which of the copies it is.
 func (q *Quota) load(f *lockedFile) (record, int, error) {
 	var both [copies][]byte
 	for place := range both {
@@ -252,7 +254,7 @@ func (q *Quota) usage(r record) drift.Usage {
 	return drift.Usage{Used: r.used, Limit: q.limit, ResetsAt: startOfMonth(r.month+1, q.location)}
 }
 
-// reserved finds the last reservation of this time, or returns -1.
+// reserved returns the index of the latest reservation at this time, or -1.
 func (q *Quota) reserved(at time.Time) int {
 	for i, r := range slices.Backward(q.recent) {
 		if r.second == at.Unix() && r.nanosecond == at.Nanosecond() {

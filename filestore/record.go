@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// The file begins with two copies of the record. An update overwrites the older one, so that the newer one survives an update
-// that was torn. Each has a block of its own: a disk that loses a block loses one copy.
+// The file begins with two copies of the record. An update overwrites the older copy, so the newer one survives an
+// interrupted update. Each copy has a separate block: if the disk loses a block, one copy is left.
 //
 //	 0  magic
 //	 8  version
 //	12  0
 //	16  SHA-256 of the account's name
 //	48  sequence number, one more with each update
-//	56  month, in months since the year 0; 0: nothing was counted yet
+//	56  month, in months since the year 0; 0: no call counted yet
 //	64  used
 //	72  latest time seen, in ms since 1970
 //	80  when the clock was first doubted, in ms since 1970
 //	88  calls since then
 //	96  0
-//	124 CRC-32C of all before
+//	124 CRC-32C of everything before
 //
-// Numbers are little-endian. Later versions keep the first 12 bytes and the checksum where they are.
+// Numbers are little-endian. Later versions must not move the first 12 bytes and the checksum.
 const (
 	recordMagic   = "DRIFTUSE"
 	formatVersion = 1
@@ -35,25 +35,24 @@ const (
 )
 
 const (
-	// farthest is how far beyond the latest time seen the clock is believed when it shows another month.
+	// farthest is how far the clock may jump into another month beyond the latest time seen before it is doubted.
 	farthest = 40 * 24 * time.Hour
 
-	// settledAfter is how long after a call under a doubted clock it is certain that the call was sent: one that was not
-	// would have been taken back.
+	// settledAfter is how long a call under a doubted clock must stay without a refund to count as sent.
 	settledAfter = 2 * time.Minute
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// record is what the file knows of the month.
+// record is the file's count of the month.
 type record struct {
 	account  [sha256.Size]byte
 	sequence uint64
 	month    int64
 	used     int
 	latest   int64
-	doubted  int64 // since when the clock is doubted, if any call was made since
-	probes   int   // calls since then; they count in month, and in the next one if the clock is believed
+	doubted  int64 // when the first call under a doubted clock was made
+	probes   int   // calls since then; they count in month, and also in the next one if the clock proves right
 }
 
 func (r record) encode() []byte {
@@ -71,7 +70,7 @@ func (r record) encode() []byte {
 	return b
 }
 
-// decode returns ErrCorrupt or ErrVersion for what is no record of this version.
+// decode returns ErrCorrupt or ErrVersion for anything but a record of this version.
 func decode(b []byte) (record, error) {
 	if string(b[:8]) != recordMagic || crc32.Checksum(b[:124], castagnoli) != binary.LittleEndian.Uint32(b[124:]) {
 		return record{}, ErrCorrupt
@@ -115,7 +114,7 @@ func monthOf(at time.Time, location *time.Location) int64 {
 	return int64(year)*12 + int64(month) - 1
 }
 
-// startOfMonth is the first instant of a month: midnight, or when the clocks go forward at that hour, what follows it.
+// startOfMonth returns the first instant of a month: midnight, or the next instant if the clocks skip midnight.
 func startOfMonth(month int64, location *time.Location) time.Time {
 	start := time.Date(int(month/12), time.Month(month%12+1), 1, 0, 0, 0, 0, location)
 	if monthOf(start, location) < month {
@@ -124,8 +123,8 @@ func startOfMonth(month int64, location *time.Location) time.Time {
 	return start
 }
 
-// reserve counts a call, or reports that the month is used up. While the clock is doubted the month goes on, and if it is used
-// up, one call may go nevertheless: what becomes of it decides whether the clock is right.
+// reserve counts a call, or reports that the month is used up. While the clock is doubted, the old month continues, and
+// if it is used up, one more call may go: its outcome decides whether the clock is right.
 func (r *record) reserve(at time.Time, location *time.Location, limit int) bool {
 	r.turn(at, location)
 	doubtful := monthOf(at, location) > r.month
@@ -144,11 +143,11 @@ func (r *record) reserve(at time.Time, location *time.Location, limit int) bool 
 
 func (r *record) full(limit int) bool { return limit > 0 && r.used >= limit }
 
-// turn begins the month of the clock, if that can be believed. A month never comes back: a clock that was set back must not
-// open a used one again.
+// turn begins the month that the clock shows, if the clock can be trusted. It never returns to an earlier month: a
+// clock that is set back must not reset the count.
 func (r *record) turn(at time.Time, location *time.Location) {
 	now, month := at.UnixMilli(), monthOf(at, location)
-	late := 0 // calls in doubt, some of which may have been made in the month that begins
+	late := 0 // calls under the doubted clock, some of which may belong to the month that begins
 	if month > r.month && r.settled(now) {
 		late = r.probes
 		r.begin(monthOf(time.UnixMilli(r.doubted), location), r.doubted)
@@ -160,24 +159,24 @@ func (r *record) turn(at time.Time, location *time.Location) {
 	case r.month == 0 || now-r.latest <= farthest.Milliseconds():
 		r.begin(month, now)
 		r.used += late
-	case r.probes > 0 && now < r.doubted: // it has jumped again
+	case r.probes > 0 && now < r.doubted: // the clock has jumped again
 		r.doubted = now
 	}
 }
 
-// settled reports whether a call was sent since the clock is doubted. Its TLS handshake found the server's certificate valid
-// at that time, which a clock that is wrong by months or years rarely achieves.
+// settled reports whether a call was sent under the doubted clock. Its TLS handshake found the server's certificate
+// valid at the clock's time, which is unlikely if the clock is wrong by months or years.
 func (r *record) settled(now int64) bool {
 	return r.probes > 0 && now-r.doubted >= settledAfter.Milliseconds()
 }
 
-// begin turns to a month, in which the calls since the clock is doubted count.
+// begin starts a month. The calls under the doubted clock count in it.
 func (r *record) begin(month, latest int64) {
 	r.month, r.used, r.latest = month, r.probes, latest
 	r.doubted, r.probes = 0, 0
 }
 
-// refund takes back a call that was counted in this month while the clock showed that one.
+// refund takes back a call that was counted in one month while the clock showed the other.
 func (r *record) refund(counted, shown int64) bool {
 	switch {
 	case r.used == 0:

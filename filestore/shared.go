@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// After the two copies of the record stands the window: the slots that are taken.
+// The window, the slots that are taken, follows the two copies of the record.
 //
 //	 0  magic
 //	 8  version
@@ -16,11 +16,11 @@ import (
 //	16  when the service asked for a pause, in ns since 1970
 //	24  when the pause ends; 0: none
 //	32  0
-//	60  CRC-32C of all before, and of the slots
-//	64  slots of 32 bytes: when the owner's process was started, its process id, its instance, the slot's serial number, 0,
-//	    and when the slot comes back, in ns since 1970; 0: the call is under way
+//	60  CRC-32C of everything before, and of the slots
+//	64  slots of 32 bytes: when the owner's process was started, its process id, its instance, the slot's serial number,
+//	    0, and when the slot becomes free, in ns since 1970; 0: the call is in flight
 //
-// It is not flushed: it is worth a minute.
+// It is not flushed, because losing it costs only a minute.
 const (
 	windowMagic  = "DRIFTWIN"
 	windowOffset = copies * blockSize
@@ -29,20 +29,20 @@ const (
 	slotSize     = 32
 	maxSlots     = (windowSize - windowHeader) / slotSize
 
-	// maxPerMinute leaves a few slots to those that a damaged window has forgotten.
+	// maxPerMinute leaves room for slots that a damaged window has lost.
 	maxPerMinute = 1000
 
-	// longestPause keeps sums of times within their bounds.
+	// longestPause keeps sums of times from overflowing.
 	longestPause = 366 * 24 * time.Hour
 )
 
-// sharedWindow is what the file knows of the last minute.
+// sharedWindow is the file's record of the last minute.
 type sharedWindow struct {
 	pause pause
 	slots []sharedSlot
 }
 
-// pause keeps all calls back until it ends. When it was asked for tells whether the clock was set back since.
+// pause holds back all calls until it ends. If asked is in the future, the clock has been set back.
 type pause struct{ asked, until int64 }
 
 type sharedSlot struct {
@@ -51,7 +51,7 @@ type sharedSlot struct {
 	back   int64
 }
 
-// holding is what became of a slot of this process: the time when it comes back, or one of these.
+// holding is the state of a slot of this process: the time when it becomes free, or one of these.
 type holding int64
 
 const (
@@ -59,8 +59,8 @@ const (
 	unused   holding = -1
 )
 
-// fullWindow is what a damaged one is taken for. Nobody knows what it held, so there is room for nobody until all of it would
-// have come back.
+// fullWindow replaces a damaged window. Any number of slots may have been taken, so all of them are until the given
+// time.
 func fullWindow(back int64) sharedWindow {
 	return sharedWindow{slots: slices.Repeat([]sharedSlot{{back: back}}, maxPerMinute)}
 }
@@ -119,8 +119,8 @@ func windowChecksum(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:60], castagnoli), castagnoli, b[windowHeader:])
 }
 
-// merge tells the window what became of the slots of this process, and reports whether that was news. A slot that the window
-// has forgotten is put in again; one that it should not know goes: its caller was told that there is none.
+// merge updates the window with the slots of this process, and reports whether that changed it. It restores a slot that
+// the window has lost. It removes a slot that this process does not hold, because its caller got an error instead.
 func (w *sharedWindow) merge(me owner, holdings map[uint32]holding) bool {
 	changed := false
 	known := make(map[uint32]bool, len(holdings))
@@ -149,8 +149,8 @@ func (w *sharedWindow) merge(me owner, holdings map[uint32]holding) bool {
 	return changed
 }
 
-// settle brings the window up to now, and reports whether others need to know. A call of a process that died may have been
-// counted by the service up to now. What lies further ahead than it can is from before the clock was set back.
+// settle advances the window to now, and reports whether the change must be written. The service may count a call of a
+// dead process as late as now. A time that is too far ahead dates from before the clock was set back.
 func (w *sharedWindow) settle(me owner, now int64, length time.Duration) bool {
 	changed := false
 	latest := now + int64(length)
@@ -179,17 +179,17 @@ func isRunning(known map[owner]bool, o owner) bool {
 	return running
 }
 
-// outlook is what a process knows of the window when it has looked at it, in its own time.
+// outlook is a process's view of the window, in the process's own time.
 type outlook struct {
-	returns []time.Time // when each slot that is taken comes back at the soonest, in order
-	paused  time.Time   // nobody goes before
+	returns []time.Time // the earliest time when each taken slot becomes free, in order
+	paused  time.Time   // no call goes before
 }
 
 func (w *sharedWindow) outlook(now int64, length time.Duration) outlook {
 	var o outlook
 	here := time.Now()
 	for _, s := range w.slots {
-		after := length // the call is under way
+		after := length // the call is in flight
 		if s.back != 0 {
 			after = time.Duration(s.back - now)
 		}
@@ -202,9 +202,10 @@ func (w *sharedWindow) outlook(now int64, length time.Duration) outlook {
 	return o
 }
 
-// slotAt is the soonest that there can be a slot for a caller with this many others ahead, if no slot is given back unused.
-// Those that the callers ahead take come back after the window's length. Some callers ahead may be of the other class, so the
-// rounds are those of the whole limit: nobody is refused for a wait that might have been shorter.
+// slotAt returns the earliest time at which a caller with this many others ahead can get a slot, if no slot is given
+// back unused. The slots that the callers ahead take become free after the window's length. Callers ahead may be of the
+// other class, so slotAt assumes that each round uses the whole limit: a caller whose wait might be shorter is not
+// refused.
 func (o outlook) slotAt(ahead, capacity, limit int, length time.Duration, now time.Time) time.Time {
 	returns := o.returns
 	for len(returns) > 0 && !returns[0].After(now) {
@@ -224,8 +225,8 @@ func (o outlook) slotAt(ahead, capacity, limit int, length time.Duration, now ti
 	return at
 }
 
-// share shows the window to look, which reports whether it has changed it, and tells the file the news. A damaged window is
-// taken for a full one.
+// share reads the window, brings it up to date, and passes it to look, which reports whether it changed the window. It
+// then writes the changes. A damaged window counts as full.
 func (q *Quota) share(ctx context.Context, look func(w *sharedWindow, now int64) bool) error {
 	return q.file.do(ctx, func() error {
 		q.mu.Lock()
@@ -254,7 +255,7 @@ func (q *Quota) share(ctx context.Context, look func(w *sharedWindow, now int64)
 	})
 }
 
-// told forgets what the file knows now.
+// told drops the changes that are now in the file.
 func (q *Quota) told() {
 	for serial, h := range q.holdings {
 		if h != underWay {
@@ -264,7 +265,7 @@ func (q *Quota) told() {
 	q.pause = pause{}
 }
 
-// take takes a slot if fewer than capacity are taken and there is no pause. Without one, the outlook tells why.
+// take takes a slot if fewer than capacity are taken and there is no pause. Otherwise it returns the outlook.
 func (q *Quota) take(ctx context.Context, capacity int) (serial uint32, taken bool, o outlook, err error) {
 	err = q.share(ctx, func(w *sharedWindow, now int64) bool {
 		if len(w.slots) >= capacity || w.pause.until > now {
@@ -294,7 +295,7 @@ func (q *Quota) look(ctx context.Context) (o outlook, err error) {
 	return o, err
 }
 
-// give gives a slot back, at once if it was not used, else after the window's length.
+// give gives a slot back: at once if it was not used, otherwise after the window's length.
 func (q *Quota) give(serial uint32, used bool) {
 	q.mu.Lock()
 	if q.closed {
@@ -309,7 +310,7 @@ func (q *Quota) give(serial uint32, used bool) {
 	q.tell()
 }
 
-// pauseFor keeps all processes back for so long.
+// pauseFor pauses all processes.
 func (q *Quota) pauseFor(d time.Duration) {
 	q.mu.Lock()
 	now := q.clock()
@@ -320,8 +321,8 @@ func (q *Quota) pauseFor(d time.Duration) {
 	q.tell()
 }
 
-// tell makes the news known to the file. There is no context to wait by, so if the file is not free soon, a timer tries again
-// until it is, or until Close.
+// tell writes the changes to the file. Its callers have no context, so it waits only briefly for the file. If it fails,
+// a timer calls it again, until it succeeds or until Close.
 func (q *Quota) tell() {
 	ctx, cancel := context.WithTimeout(context.Background(), tellWait)
 	defer cancel()
@@ -339,10 +340,10 @@ func (q *Quota) tell() {
 	}
 }
 
-// recheck is how long to wait before looking again for what another process may have changed: a second.
+// recheck returns how long to wait before checking again for changes by another process: a second.
 func (q *Quota) recheck() time.Duration { return q.length / 60 }
 
-// release gives back what is still out, as if this process had died.
+// release gives back the slots that are still held, as if this process had died.
 func (q *Quota) release(ctx context.Context) error {
 	q.mu.Lock()
 	if q.closed && len(q.holdings) == 0 {

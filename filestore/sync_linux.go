@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// syncData is fdatasync: the file never grows, so there is nothing but data to flush.
+// syncData calls fdatasync. The file never grows, so only its data must be flushed.
 func syncData(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

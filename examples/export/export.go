@@ -20,8 +20,8 @@ import (
 // export writes every record of a list into a file, page by page. Records that do not decode go into a second file, as
 // the service sent them.
 //
-// After each page the files are flushed to the disk, and only then the checkpoint moves on. So the files always hold at
-// least as much as the checkpoint says. The next run cuts off the rest and reads that page again.
+// After each page it flushes the files to disk, and then advances the checkpoint. So the files always hold at least as
+// much as the checkpoint says. The next run cuts off the excess and reads that page again.
 type export[T any] struct {
 	path     string
 	list     func(ctx context.Context, cursor string) (*drift.Page[T], error)
@@ -30,23 +30,23 @@ type export[T any] struct {
 
 	file    *os.File
 	odd     *os.File // nil until there is a record that does not decode
-	first   error    // why the first such record of this run does not decode
+	first   error    // of the first such record in this run
 	at      checkpoint
 	ids     map[int64]bool  // in the file
 	cursors map[string]bool // read by this run
 }
 
-// checkpoint is how far an export has come.
+// checkpoint is the progress of an export.
 type checkpoint struct {
-	Cursor string `json:"cursor"` // of the page that is next; "": the first
-	Offset int64  `json:"offset"` // how much of the file is good
+	Cursor string `json:"cursor"` // of the next page; "": the first
+	Offset int64  `json:"offset"` // the valid length of the file
 	Done   bool   `json:"done"`
 
 	Odd       int   `json:"odd,omitempty"`        // records that do not decode
-	OddOffset int64 `json:"odd_offset,omitempty"` // how much of their file is good
+	OddOffset int64 `json:"odd_offset,omitempty"` // the valid length of their file
 }
 
-// run exports what is missing: everything, the rest, or, of a finished export, nothing.
+// run exports the records that are missing. After a finished export, it does nothing.
 func (e *export[T]) run(ctx context.Context) (err error) {
 	if err := e.open(); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (e *export[T]) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// page reads one page, writes it, and moves the checkpoint behind it.
+// page reads one page, writes it, and advances the checkpoint.
 func (e *export[T]) page(ctx context.Context) error {
 	if e.cursors[e.at.Cursor] {
 		return drift.ErrCursorLoop
@@ -99,7 +99,7 @@ func (e *export[T]) page(ctx context.Context) error {
 	return nil
 }
 
-// encode makes a line of each record. A record that moved to a later page while the export went on is not written again.
+// encode makes a line of each record. It skips a record that has moved from an earlier page to this one.
 func (e *export[T]) encode(items []*T) ([]byte, error) {
 	var lines bytes.Buffer
 	encoder := json.NewEncoder(&lines)
@@ -132,10 +132,10 @@ func (e *export[T]) encodeOdd(odd []*drift.RecordError) ([]byte, error) {
 	return lines.Bytes(), nil
 }
 
-// appendOdd writes to the second file, which is there only if it is needed.
+// appendOdd writes to the second file, and creates it if necessary.
 func (e *export[T]) appendOdd(lines []byte) error {
 	if e.odd == nil {
-		file, err := os.OpenFile(e.oddPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600) // personal data, too
+		file, err := os.OpenFile(e.oddPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600) // also personal data
 		if err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func (e *export[T]) close() error {
 	return err
 }
 
-// open finds out where the last run stopped, and cuts off what it wrote after its last checkpoint.
+// open reads the last checkpoint, and cuts off everything that the last run wrote after it.
 func (e *export[T]) open() error {
 	if err := e.load(); err != nil {
 		return err
@@ -195,7 +195,7 @@ func (e *export[T]) rewindOdd() error {
 	return nil
 }
 
-// cut shortens a file to the part that its checkpoint vouches for.
+// cut truncates a file to the length in its checkpoint.
 func cut(path string, size int64) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -207,7 +207,7 @@ func cut(path string, size int64) error {
 	return os.Truncate(path, size)
 }
 
-// readIDs learns what the file holds, and leaves its position at the end.
+// readIDs reads the ids of all records in the file, and leaves the position at the end.
 func (e *export[T]) readIDs() error {
 	e.ids, e.cursors = map[int64]bool{}, map[string]bool{}
 	decoder := json.NewDecoder(bufio.NewReader(e.file))
@@ -230,13 +230,13 @@ func (e *export[T]) readIDs() error {
 
 func (e *export[T]) checkpointPath() string { return e.path + ".checkpoint" }
 
-// oddPath is contacts.unreadable.jsonl beside contacts.jsonl.
+// oddPath returns the path of the second file: for contacts.jsonl it is contacts.unreadable.jsonl.
 func (e *export[T]) oddPath() string {
 	extension := filepath.Ext(e.path)
 	return strings.TrimSuffix(e.path, extension) + ".unreadable" + extension
 }
 
-// load reads the checkpoint. Where there is none this is the first run, which must not overwrite somebody's file.
+// load reads the checkpoint. Without one this is the first run, which must not overwrite existing files.
 func (e *export[T]) load() error {
 	data, err := os.ReadFile(e.checkpointPath())
 	if err == nil {
@@ -253,7 +253,7 @@ func (e *export[T]) load() error {
 	return e.save()
 }
 
-// save puts the checkpoint in place with a rename, so that there is always a whole one.
+// save replaces the checkpoint by a rename, so that a partial one never exists.
 func (e *export[T]) save() error {
 	data, err := json.Marshal(e.at)
 	if err != nil {
@@ -281,10 +281,10 @@ func writeAndSync(path string, data []byte) (err error) {
 	return file.Sync()
 }
 
-// syncFolder makes a rename outlast a power cut.
+// syncFolder flushes a rename to disk.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
-		return nil // which does not flush folders
+		return nil // Windows cannot flush folders
 	}
 	folder, err := os.Open(path)
 	if err != nil {

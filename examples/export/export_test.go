@@ -379,7 +379,7 @@ func TestGoesOnAfterOddRecords(t *testing.T) {
 	requireOddFiles(t, dir)
 	assert.Contains(t, out.String(), "\ncontacts: 3 records in ")
 	assert.Contains(t, out.String(), "\ncontacts: 3 records that do not decode are in "+filepath.Join(dir, "contacts.unreadable.jsonl")+"\n")
-	assert.Contains(t, out.String(), "\ncontacts: the first of this run: drift: contacts.list: record at index 1 of the page: cannot decode the JSON at /created_at")
+	assert.Contains(t, out.String(), "\ncontacts: the first error of this run: drift: contacts.list: record at index 1 of the page: cannot decode the JSON at /created_at")
 	assert.NotContains(t, out.String(), "soon")
 	assert.NotContains(t, out.String(), "grace")
 

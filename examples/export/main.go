@@ -1,11 +1,12 @@
-// Command export writes all conversations and all contacts into files of JSON Lines, one record a line. Stop it with Ctrl-C, or pull
-// the plug, and run it again: it goes on where it was. For a new export choose another folder.
+// Command export writes all conversations and all contacts into files of JSON Lines, with one record on each line. Stop
+// it with Ctrl-C, or even cut the power, and run it again: it resumes. For a new export, choose another folder.
 //
-// A record that does not decode, because the service changed or one value is broken, does not stop the export. It goes
-// into a file of its own, such as contacts.unreadable.jsonl, as the service sent it. The command then exits with status
-// 3: the export is complete, but somebody should look at that file. Any other failure is status 1.
+// The export continues if a record does not decode, because the service has changed or a value is broken. The command
+// writes such a record unchanged to a separate file, such as contacts.unreadable.jsonl, and exits with status 3: the
+// export is complete, but check that file. Any other failure is status 1.
 //
-// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory, a slow one, and calls that.
+// Without DRIFT_TOKEN in the environment you need no account and no network: the program calls a slow in-memory Drift
+// server.
 package main
 
 import (
@@ -44,7 +45,7 @@ func main() {
 // errOdd reports an export that is complete except for records that do not decode.
 var errOdd = errors.New("done, but some records do not decode")
 
-// status is the exit status after an error. Wrong flags exit with 2.
+// status returns the exit status after an error. Wrong flags exit with 2.
 func status(err error) int {
 	if errors.Is(err, errOdd) {
 		return 3
@@ -52,10 +53,10 @@ func status(err error) int {
 	return 1
 }
 
-// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+// start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, dir string, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
-		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 		server := slowServer()
 		defer server.Close()
 		return run(ctx, server.Client(), dir, w)
@@ -68,7 +69,7 @@ func start(ctx context.Context, dir string, w io.Writer) error {
 	return run(ctx, client, dir, w)
 }
 
-// slowServer has so many contacts, and takes so long over a page, that there is time for Ctrl-C.
+// slowServer has many contacts and answers slowly, so that there is time to press Ctrl-C.
 func slowServer() *drifttest.Server {
 	server := drifttest.NewServer(drifttest.WithDemoData())
 	for i := range 1_000 {
@@ -83,7 +84,7 @@ func run(ctx context.Context, client *drift.Client, dir string, w io.Writer) err
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	// A long job leaves room for the calls that somebody waits for.
+	// A long job must leave room for interactive calls.
 	client = client.With(drift.WithBulk())
 
 	conversations := export[drift.Conversation]{
@@ -112,10 +113,11 @@ func run(ctx context.Context, client *drift.Client, dir string, w io.Writer) err
 	return nil
 }
 
-// pageSize is the most that the API gives at once.
+// pageSize is the largest page that the API allows.
 const pageSize = 100
 
-// withBar runs an export and shows how far it is. The API does not tell how many records there are, so the bar has no end.
+// withBar runs an export and shows its progress. The API does not say how many records there are, so the bar has no
+// end.
 func withBar[T any](ctx context.Context, e *export[T], name string, w io.Writer) error {
 	bar := progressbar.NewOptions(-1,
 		progressbar.OptionSetWriter(w),
@@ -131,7 +133,7 @@ func withBar[T any](ctx context.Context, e *export[T], name string, w io.Writer)
 		fmt.Fprintf(w, "%s: %d records that do not decode are in %s\n", name, e.at.Odd, e.oddPath())
 	}
 	if e.first != nil {
-		fmt.Fprintf(w, "%s: the first of this run: %v\n", name, e.first)
+		fmt.Fprintf(w, "%s: the first error of this run: %v\n", name, e.first)
 	}
 	return err
 }

@@ -1,8 +1,8 @@
-// Command fleet runs workers beside a user on one client. The workers' calls are marked with WithBulk: they are held back
-// so that the user's calls get through, and none of either is refused by the service.
+// Command fleet runs workers and an interactive user on one client. The workers' calls are marked with WithBulk, so the
+// client holds them back in favour of the user's calls. The service refuses none of the calls.
 //
-// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory, which enforces the
-// limit of the product, and calls that.
+// Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
+// server that enforces Drift's limit.
 package main
 
 import (
@@ -29,10 +29,10 @@ func main() {
 	}
 }
 
-// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+// start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
-		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 		server := drifttest.NewServer(drifttest.WithDemoData(), drifttest.WithLimits(drift.DefaultRateLimit, 0))
 		defer server.Close()
 		return run(ctx, server.Client(drift.WithLimiter(limiter())), w)
@@ -45,16 +45,16 @@ func start(ctx context.Context, w io.Writer) error {
 	return run(ctx, client, w)
 }
 
-// limiter has a small burst, so that the workers queue from the start. With the usual one the first hundred calls of a minute
-// go out at once, and the rest waits for the next.
+// limiter has a small burst, so that the workers queue from the start. With the default burst, the first hundred calls
+// of a minute go out at once, and the rest waits for the next minute.
 func limiter() drift.Limiter {
 	return drift.NewLimiter(drift.DefaultRateLimit, drift.WithBurst(3))
 }
 
 const (
 	workers = 6
-	records = 10 // that the workers read
-	visits  = 3  // of the user
+	records = 10 // read by the workers
+	visits  = 3  // by the user
 )
 
 // run is the part to copy.
@@ -82,7 +82,7 @@ func run(ctx context.Context, client *drift.Client, w io.Writer) error {
 	return errors.Join(errs[:]...)
 }
 
-// work reads conversations as long as there are any.
+// work reads conversations until there are no more jobs.
 func work(ctx context.Context, client *drift.Client, jobs <-chan *drift.Conversation, j *journal) error {
 	for conversation := range jobs {
 		var response drift.Response
@@ -105,7 +105,8 @@ func visit(ctx context.Context, client *drift.Client, j *journal) error {
 		case <-ticker.C:
 		}
 		var response drift.Response
-		if _, err := client.Contacts.List(ctx, drift.ContactListOptions{Limit: 1}, drift.WithResponse(&response)); err != nil {
+		_, err := client.Contacts.List(ctx, drift.ContactListOptions{Limit: 1}, drift.WithResponse(&response))
+		if err != nil {
 			return err
 		}
 		j.note(&j.user, "user", &response)
@@ -113,7 +114,7 @@ func visit(ctx context.Context, client *drift.Client, j *journal) error {
 	return nil
 }
 
-// journal keeps what became of the calls.
+// journal records the calls.
 type journal struct {
 	start time.Time
 
@@ -122,13 +123,13 @@ type journal struct {
 	workers, user tally
 }
 
-// tally is about the calls of one kind.
+// tally sums up the calls of one kind.
 type tally struct {
 	calls, refused int
 	longest        time.Duration // wait for the limiter
 }
 
-// note takes down a call: the response tells how long it waited, and about every attempt.
+// note records a call. The response has its waiting times and all its attempts.
 func (j *journal) note(t *tally, who string, response *drift.Response) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

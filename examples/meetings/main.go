@@ -1,8 +1,8 @@
-// Command meetings books a meeting about the oldest open conversation, invites its contact, moves the meeting by an hour, and
-// lists the week.
+// Command meetings books a meeting about the oldest open conversation, invites its contact, moves the meeting by an
+// hour, and lists the week.
 //
-// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory and calls that. With it,
-// the meeting is a real one.
+// Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
+// server. With DRIFT_TOKEN it books a real meeting.
 package main
 
 import (
@@ -27,11 +27,11 @@ func main() {
 	}
 }
 
-// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+// start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, w io.Writer) error {
 	monday := nextMonday(time.Now())
 	if os.Getenv("DRIFT_TOKEN") == "" {
-		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 		server := drifttest.NewServer(drifttest.WithDemoData())
 		defer server.Close()
 		return run(ctx, server.Client(), monday, w)
@@ -44,7 +44,7 @@ func start(ctx context.Context, w io.Writer) error {
 	return run(ctx, client, monday, w)
 }
 
-// nextMonday is the beginning of next week, in the time zone of now.
+// nextMonday returns the beginning of next week, in the time zone of now.
 func nextMonday(now time.Time) time.Time {
 	days := (7-int(now.Weekday()))%7 + 1
 	return time.Date(now.Year(), now.Month(), now.Day()+days, 0, 0, 0, 0, now.Location())
@@ -60,15 +60,18 @@ func run(ctx context.Context, client *drift.Client, monday time.Time, w io.Write
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Booked meeting %s about %q: %s, %s.\n", meeting.ID, conversation.Title, when(meeting, monday), meeting.Duration)
+	fmt.Fprintf(w, "Booked meeting %s about %q: %s, %s.\n",
+		meeting.ID, conversation.Title, when(meeting, monday), meeting.Duration)
 
-	participant, err := client.Meetings.AddParticipant(ctx, meeting.ID, drift.MeetingAddParticipantRequest{Email: conversation.Email})
+	participant, err := client.Meetings.AddParticipant(ctx, meeting.ID, drift.MeetingAddParticipantRequest{
+		Email: conversation.Email,
+	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "Invited %s.\n", participant.Email)
 
-	// A PATCH changes what is set, and nothing else.
+	// An update changes the fields that are set and no others.
 	meeting, err = client.Meetings.Update(ctx, meeting.ID, drift.MeetingUpdateRequest{
 		StartAt: drift.Set(meeting.StartAt.Add(time.Hour)),
 		Subject: drift.Set(conversation.Title),
@@ -81,7 +84,8 @@ func run(ctx context.Context, client *drift.Client, monday time.Time, w io.Write
 }
 
 func oldestOpen(ctx context.Context, client *drift.Client) (*drift.Conversation, error) {
-	page, err := client.Conversations.ListByStatus(ctx, drift.ConversationStatusOpen, drift.ConversationListByStatusOptions{Limit: 1})
+	opts := drift.ConversationListByStatusOptions{Limit: 1}
+	page, err := client.Conversations.ListByStatus(ctx, drift.ConversationStatusOpen, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +95,9 @@ func oldestOpen(ctx context.Context, client *drift.Client) (*drift.Conversation,
 	return page.Items[0], nil
 }
 
-func book(ctx context.Context, client *drift.Client, conversation *drift.Conversation, at time.Time) (*drift.Meeting, error) {
+func book(
+	ctx context.Context, client *drift.Client, conversation *drift.Conversation, at time.Time,
+) (*drift.Meeting, error) {
 	meeting, err := client.Meetings.Create(ctx, drift.MeetingCreateRequest{
 		ConversationID: conversation.ID,
 		CreatedBy:      conversation.AssignedUserID,
@@ -99,8 +105,8 @@ func book(ctx context.Context, client *drift.Client, conversation *drift.Convers
 		Duration:       30 * time.Minute,
 	})
 	if errors.Is(err, drift.ErrAmbiguous) {
-		// Booking again might leave two meetings in somebody's calendar.
-		return nil, fmt.Errorf("look whether there is a meeting at %s before you book again: %w", at.Format(time.RFC1123), err)
+		// Booking again might put two meetings into the calendar.
+		return nil, fmt.Errorf("check for a meeting at %s before you book again: %w", at.Format(time.RFC1123), err)
 	}
 	return meeting, err
 }
@@ -124,7 +130,7 @@ func listWeek(ctx context.Context, client *drift.Client, monday time.Time, w io.
 	return nil
 }
 
-// when tells the time in the zone of the week: the SDK's instants are in UTC.
+// when formats the start in the time zone of the week: the SDK's instants are in UTC.
 func when(meeting *drift.Meeting, monday time.Time) string {
 	return meeting.StartAt.In(monday.Location()).Format("Mon 15:04")
 }

@@ -18,41 +18,42 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-var errNoCallback = errors.New("nobody came back from the authorize page in time")
+var errNoCallback = errors.New("the authorize page was not answered in time")
 
-// refusedError is what the authorize page sends instead of a code, such as access_denied.
+// refusedError is an error that the authorize page sends instead of a code, such as access_denied.
 type refusedError struct{ Code string }
 
 func (e *refusedError) Error() string {
-	return fmt.Sprintf("the access was not granted: %.40q", e.Code)
+	return fmt.Sprintf("access was not granted: %.40q", e.Code)
 }
 
 // flow is the authorization code flow of a program on the user's own machine.
 type flow struct {
 	config drift.OAuthConfig
-	// port is where the browser comes back to. With 0 the system chooses a free one; an app whose redirect URL is registered with a
-	// port needs that one.
+	// port is the port to which the browser returns. It must be the one in the app's registered redirect URL, if that
+	// has one. With 0 the system chooses a free port.
 	port int
-	// show gets the URL of the authorize page to the user: prints it, or opens a browser.
+	// show shows the authorize page to the user: it prints the URL, or opens a browser.
 	show func(authURL string) error
-	// wait is how long the user may take.
+	// wait is how long to wait for the user.
 	wait time.Duration
 }
 
-// authorize asks the user for access and returns the token. While it runs, a server on loopback waits for the browser to come back.
+// authorize asks the user for access and returns the token. Meanwhile a server on loopback waits for the browser to
+// return.
 func (f flow) authorize(ctx context.Context) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.wait, errNoCallback)
 	defer cancel()
 
-	// Nobody but this machine may connect. The name localhost could be another address.
+	// Only this machine may connect. The name localhost might resolve to another address.
 	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", f.port))
 	if err != nil {
 		return nil, fmt.Errorf("wait for the browser: %w", err)
 	}
 	f.config.RedirectURL = "http://" + listener.Addr().String() + callbackPath
 
-	// The state binds the callback to this run, the verifier binds the code to it: who finds the one in a log or a history has no use
-	// for it. Both are new every time.
+	// The state binds the callback to this run, and the verifier binds the code to it. So a state or a code that leaks
+	// through a log or the browser's history is useless. Both are new in every run.
 	back := newCallback(rand.Text())
 	defer back.serve(listener)()
 	verifier := oauth2.GenerateVerifier()
@@ -77,7 +78,7 @@ const (
 // callback receives the browser, once.
 type callback struct {
 	state    string
-	answered chan answer   // takes one
+	answered chan answer   // has room for one
 	shown    chan struct{} // closed when the browser has the last page
 	once     sync.Once     // closes shown
 
@@ -85,7 +86,7 @@ type callback struct {
 	used bool
 }
 
-// answer is what the authorize page sent the browser back with.
+// answer is the authorize page's answer, which the browser brings back.
 type answer struct {
 	code string
 	err  error
@@ -95,18 +96,19 @@ func newCallback(state string) *callback {
 	return &callback{state: state, answered: make(chan answer, 1), shown: make(chan struct{})}
 }
 
-// serve returns what ends the server again.
+// serve starts the server. The returned function stops it.
 func (c *callback) serve(listener net.Listener) (stop func()) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+callbackPath, c.receive)
-	mux.HandleFunc("GET "+grantedPath, c.last("Access granted", "Close this page and go back to the program."))
-	mux.HandleFunc("GET "+refusedPath, c.last("No access", "The program got no access to your account. Start it again if you did not mean that."))
+	mux.HandleFunc("GET "+grantedPath, c.last("Access granted", "Close this page and return to the program."))
+	mux.HandleFunc("GET "+refusedPath, c.last("Access refused",
+		"The program has no access to your account. To grant access after all, start the program again."))
 	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      5 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          log.New(io.Discard, "", 0), // a request that is logged has a code in it
+		ErrorLog:          log.New(io.Discard, "", 0), // a logged request would contain a code
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -116,14 +118,14 @@ func (c *callback) serve(listener net.Listener) (stop func()) {
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if server.Shutdown(ctx) != nil { // a browser may hold a connection open that it has no use for
+		if server.Shutdown(ctx) != nil { // a browser may keep an idle connection open
 			_ = server.Close()
 		}
 		<-ended
 	}
 }
 
-// result waits for the browser, and until it has left the URL with the code behind.
+// result waits until the browser has returned and has left the URL with the code.
 func (c *callback) result(ctx context.Context) (string, error) {
 	var a answer
 	select {
@@ -135,23 +137,25 @@ func (c *callback) result(ctx context.Context) (string, error) {
 	defer cancel()
 	select {
 	case <-c.shown:
-	case <-ctx.Done(): // it is only a page
+	case <-ctx.Done(): // the page is not essential
 	}
 	return a.code, a.err
 }
 
-// receive takes the code out of the address bar and out of the history that the user sees: the browser goes on to a page without it.
-// Files of the browser may hold it all the same. It is of no use by then: it was used, and needs the verifier.
+// receive redirects the browser to a page without the code, so that the code does not stay in the address bar and the
+// visible history. The browser's files may still contain it, but it is useless then: it has been used, and it needs the
+// verifier.
 func (c *callback) receive(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	code, failure := query.Get("code"), query.Get("error")
 	switch {
 	case subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(c.state)) != 1:
-		page(w, http.StatusBadRequest, "Not expected", "This is not the answer that the program waits for. Start again in the program.")
+		page(w, http.StatusBadRequest, "Unexpected answer",
+			"The program is waiting for a different answer. Start again in the program.")
 	case code == "" && failure == "":
 		page(w, http.StatusBadRequest, "Incomplete", "The answer lacks the code. Start again in the program.")
 	case !c.use():
-		page(w, http.StatusBadRequest, "Answered already", "The program has its answer. Close this page.")
+		page(w, http.StatusBadRequest, "Already answered", "The program already has its answer. Close this page.")
 	case failure != "":
 		c.answered <- answer{err: &refusedError{Code: failure}}
 		moveOn(w, refusedPath)
@@ -161,7 +165,7 @@ func (c *callback) receive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// use reports whether it is the first time.
+// use reports whether this is the first use.
 func (c *callback) use() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,12 +187,13 @@ func moveOn(w http.ResponseWriter, path string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// page takes constant texts only: nothing of the request is shown.
+// page shows constant texts only, and nothing from the request.
 func page(w http.ResponseWriter, status int, title, text string) {
 	setHeaders(w)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>%s</title>\n<h1>%s</h1>\n<p>%s</p>\n", title, title, text)
+	fmt.Fprintf(w, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"+
+		"<title>%s</title>\n<h1>%s</h1>\n<p>%s</p>\n", title, title, text)
 }
 
 func setHeaders(w http.ResponseWriter) {

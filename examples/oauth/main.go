@@ -1,9 +1,10 @@
-// Command oauth gets access to an account by OAuth: the user allows it in the browser, and the program keeps the tokens, so that it
-// need not ask again when it is started the next time. The part to copy is flow.go.
+// Command oauth gets access to an account by OAuth. The user grants access in a browser, and the program stores the
+// tokens, so that the next run does not have to ask again. Copy flow.go for your own program.
 //
-// Without DRIFT_CLIENT_ID in the environment it needs no app, no account and no network: it starts a Drift in memory, and answers
-// the authorize page itself, or with -browser lets you do that. With it, and with DRIFT_CLIENT_SECRET, it asks for access to your
-// account. Register http://127.0.0.1:8976/callback as the redirect URL of your app then.
+// Without DRIFT_CLIENT_ID in the environment you need no app, no account and no network. The program starts an
+// in-memory Drift server and answers the authorize page itself; with -browser you answer it. To get access to your
+// account, set DRIFT_CLIENT_ID and DRIFT_CLIENT_SECRET, and register http://127.0.0.1:8976/callback as the redirect URL
+// of your app.
 package main
 
 import (
@@ -25,9 +26,9 @@ import (
 )
 
 func main() {
-	browser := flag.Bool("browser", false, "wait for a browser, also without DRIFT_CLIENT_ID")
-	port := flag.Int("port", 8976, "the port to wait for the browser on (with DRIFT_CLIENT_ID)")
-	wait := flag.Duration("wait", 10*time.Minute, "how long the user may take")
+	browser := flag.Bool("browser", false, "let you answer the authorize page in a browser (without DRIFT_CLIENT_ID)")
+	port := flag.Int("port", 8976, "the port on which to wait for the browser (with DRIFT_CLIENT_ID)")
+	wait := flag.Duration("wait", 10*time.Minute, "how long to wait for the user")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -36,8 +37,8 @@ func main() {
 	}
 }
 
-// start chooses between your account and a server in this process. Secrets come from the environment: other users of the machine can
-// read the arguments of a program.
+// start uses your account if DRIFT_CLIENT_ID is set, and otherwise a server in this process. Secrets come from the
+// environment, because other users of the machine can read a program's arguments.
 func start(ctx context.Context, browser bool, port int, wait time.Duration, w io.Writer) error {
 	if os.Getenv("DRIFT_CLIENT_ID") == "" {
 		return offline(ctx, browser, wait, w)
@@ -60,9 +61,9 @@ func start(ctx context.Context, browser bool, port int, wait time.Duration, w io
 	}, w)
 }
 
-// offline runs the program twice: the second time the tokens of the first one do.
+// offline runs the program twice. The second run uses the tokens of the first.
 func offline(ctx context.Context, browser bool, wait time.Duration, w io.Writer) error {
-	fmt.Fprintln(w, "DRIFT_CLIENT_ID is not set: asking a Drift in memory.")
+	fmt.Fprintln(w, "DRIFT_CLIENT_ID is not set: calling an in-memory Drift server.")
 	server := drifttest.NewServer(drifttest.WithDemoData())
 	defer server.Close()
 	dir, err := os.MkdirTemp("", "drift-oauth-example")
@@ -94,7 +95,7 @@ func printTo(w io.Writer) func(authURL string) error {
 	}
 }
 
-// allow is a user with a browser, who presses the button and sees where that leads.
+// allow acts as a user who grants access in a browser, and follows the redirect.
 func allow(ctx context.Context, server *drifttest.Server) func(authURL string) error {
 	return func(authURL string) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.Allow(authURL).String(), nil)
@@ -104,7 +105,7 @@ func allow(ctx context.Context, server *drifttest.Server) func(authURL string) e
 		request.Close = true
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
-			return errors.New("the browser did not get back to the program") // the error itself has the code in it
+			return errors.New("the browser did not get back to the program") // the original error contains the code
 		}
 		return response.Body.Close()
 	}
@@ -112,11 +113,11 @@ func allow(ctx context.Context, server *drifttest.Server) func(authURL string) e
 
 type program struct {
 	flow    flow
-	baseURL string // "": that of the service
-	tokens  string // the file that keeps them
+	baseURL string // "": the default of the SDK
+	tokens  string // the file with the tokens
 }
 
-// run makes sure that there is access, and uses it.
+// run gets access if necessary, and uses it.
 func run(ctx context.Context, p program, w io.Writer) error {
 	if err := os.MkdirAll(filepath.Dir(p.tokens), 0o700); err != nil {
 		return err
@@ -126,8 +127,8 @@ func run(ctx context.Context, p program, w io.Writer) error {
 		return err
 	}
 	err = p.list(ctx, store, w)
-	if errors.Is(err, drift.ErrReauthRequired) { // for want of tokens, or because the user took the access back
-		fmt.Fprintln(w, "Access has to be granted.")
+	if errors.Is(err, drift.ErrReauthRequired) { // there are no tokens, or the user has withdrawn access
+		fmt.Fprintln(w, "The program needs access to the account.")
 		token, err := p.flow.authorize(ctx)
 		if err != nil {
 			return err
@@ -140,7 +141,8 @@ func run(ctx context.Context, p program, w io.Writer) error {
 	return err
 }
 
-// list is what the program is for. The client asks the token source before each call, and the source keeps the token good.
+// list does the program's work. The client gets a token from the source before each call, and the source refreshes the
+// token.
 func (p program) list(ctx context.Context, store drift.TokenStore, w io.Writer) error {
 	source := p.flow.config.TokenSource(store)
 	defer source.Close()

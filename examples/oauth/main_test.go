@@ -35,7 +35,8 @@ func TestOffline(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, start(t.Context(), false, 0, time.Minute, &out))
 	contacts := "1  grace.abbott@customer01.example\n2  hugo.abbott@customer02.example\n3  ines.abbott@customer03.example\n"
-	assert.Equal(t, "DRIFT_CLIENT_ID is not set: asking a Drift in memory.\nAccess has to be granted.\n"+contacts+
+	assert.Equal(t, "DRIFT_CLIENT_ID is not set: calling an in-memory Drift server.\n"+
+		"The program needs access to the account.\n"+contacts+
 		"Two hours later, the program is started again:\n"+contacts, out.String())
 }
 

@@ -1,6 +1,7 @@
 // Command quickstart finds or creates a contact, opens a conversation with it, writes messages, and walks lists.
 //
-// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory and calls that.
+// Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
+// server.
 package main
 
 import (
@@ -24,10 +25,10 @@ func main() {
 	}
 }
 
-// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+// start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
-		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 		server := drifttest.NewServer(drifttest.WithDemoData())
 		defer server.Close()
 		return run(ctx, server.Client(), w)
@@ -69,8 +70,8 @@ func run(ctx context.Context, client *drift.Client, w io.Writer) error {
 		message, err := client.Messages.Create(ctx, conversation.ID, drift.MessageCreateRequest{Body: body})
 		var ambiguous *drift.AmbiguousError
 		if errors.As(err, &ambiguous) {
-			// The message may have been written, so it is not sent again unseen.
-			return fmt.Errorf("look for the message with client id %s: %w", ambiguous.ClientID, err)
+			// The message may have been written, so check before you send it again.
+			return fmt.Errorf("check for the message with client id %s: %w", ambiguous.ClientID, err)
 		}
 		if err != nil {
 			return err
@@ -78,7 +79,7 @@ func run(ctx context.Context, client *drift.Client, w io.Writer) error {
 		fmt.Fprintf(w, "Wrote message %s: %q\n", message.ID, message.Body)
 	}
 
-	// A PATCH changes what is set, and nothing else: Null clears a field, Set gives it a value.
+	// An update changes only the fields that are set: Null clears a field, Set gives it a value.
 	conversation, err = client.Conversations.Update(ctx, conversation.ID, drift.ConversationUpdateRequest{
 		AssignedUserID: drift.Null[drift.UserID](),
 		Labels:         drift.Set([]string{"new"}),
@@ -86,7 +87,7 @@ func run(ctx context.Context, client *drift.Client, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Labelled it %v.\n", conversation.Labels)
+	fmt.Fprintf(w, "Its labels are now %v.\n", conversation.Labels)
 
 	fmt.Fprintln(w, "Open conversations:")
 	open := client.Conversations.AllByStatus(ctx, drift.ConversationStatusOpen, drift.ConversationListByStatusOptions{})
@@ -110,6 +111,7 @@ func run(ctx context.Context, client *drift.Client, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%d contacts in all, read with %d calls so far this month.\n", len(contacts), usage.Used)
+	fmt.Fprintf(w, "There are %d contacts in all.\n", len(contacts))
+	fmt.Fprintf(w, "The client has made %d calls this month.\n", usage.Used)
 	return nil
 }

@@ -1,5 +1,5 @@
-// Command server puts a Drift in memory on a port, for programs in other languages and for trying the API by hand. It enforces
-// the limits of the product: 100 requests in any minute, 10,000 in a calendar month.
+// Command server serves an in-memory Drift server on a port, for programs in other languages and for trying the API by
+// hand. By default it enforces Drift's limits: 100 requests in any minute, and 10,000 in a calendar month.
 package main
 
 import (
@@ -16,9 +16,9 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "the host and port to listen on; port 0 takes a free one")
-	perMinute := flag.Int("per-minute", 100, "requests allowed in any 60 seconds; 0: any number")
-	perMonth := flag.Int("per-month", 10_000, "requests allowed in a calendar month (UTC); 0: any number")
+	addr := flag.String("addr", "127.0.0.1:8080", "the host and port to listen on; port 0: any free port")
+	perMinute := flag.Int("per-minute", 100, "requests allowed in any 60 seconds; 0: no limit")
+	perMonth := flag.Int("per-month", 10_000, "requests allowed in a calendar month (UTC); 0: no limit")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -47,10 +47,13 @@ func run(ctx context.Context, addr string, perMinute, perMonth int, w io.Writer)
 }
 
 func explain(w io.Writer, url string) {
-	curl := fmt.Sprintf("  curl -sS -H 'Authorization: Bearer %s' ", drifttest.DefaultToken)
-	fmt.Fprintf(w, "A Drift in memory, until Ctrl-C.\n\n  URL    %s\n  Token  %s\n\nTry:\n\n", url, drifttest.DefaultToken)
-	fmt.Fprintf(w, "%s'%s/v2/conversations/1'\n", curl, url)
+	const token = drifttest.DefaultToken
+	curl := fmt.Sprintf("  curl -sS -H 'Authorization: Bearer %s' ", token)
+	fmt.Fprintf(w, "An in-memory Drift server is running. Stop it with Ctrl-C.\n\n")
+	fmt.Fprintf(w, "  URL    %s\n  Token  %s\n", url, token)
+	fmt.Fprintf(w, "\nTry:\n\n%s'%s/v2/conversations/1'\n", curl, url)
 	fmt.Fprintf(w, "%s'%s/v2/contacts?tags=vip&limit=2'\n", curl, url)
-	fmt.Fprintf(w, "%s-H 'Content-Type: application/json' -d '{\"body\": \"Hello!\"}' '%s/v2/conversations/1/messages'\n", curl, url)
-	fmt.Fprintf(w, "\nWith the SDK: DRIFT_BASE_URL=%s DRIFT_TOKEN=%s go run ./examples/quickstart\n", url, drifttest.DefaultToken)
+	fmt.Fprintf(w, "%s-H 'Content-Type: application/json' -d '{\"body\": \"Hello!\"}' ", curl)
+	fmt.Fprintf(w, "'%s/v2/conversations/1/messages'\n", url)
+	fmt.Fprintf(w, "\nWith the SDK: DRIFT_BASE_URL=%s DRIFT_TOKEN=%s go run ./examples/quickstart\n", url, token)
 }

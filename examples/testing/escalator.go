@@ -9,24 +9,26 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// escalated is the label of a conversation that was escalated before.
+// escalated is the label of a conversation that has been escalated.
 const escalated = "escalated"
 
-// conversations is what an escalator needs of the client: two methods out of its many. The interface is declared here, where it
-// is used, so a new method of the SDK cannot break a fake of it.
+// conversations has only the two methods that an escalator uses. It is declared here, where it is used, so a new method
+// of the SDK cannot break a fake of it.
 type conversations interface {
 	Get(ctx context.Context, id drift.ConversationID, opts ...drift.CallOption) (*drift.Conversation, error)
-	Update(ctx context.Context, id drift.ConversationID, req drift.ConversationUpdateRequest, opts ...drift.CallOption) (*drift.Conversation, error)
+	Update(
+		ctx context.Context, id drift.ConversationID, req drift.ConversationUpdateRequest, opts ...drift.CallOption,
+	) (*drift.Conversation, error)
 }
 
-// Escalator hands open conversations over to somebody.
+// Escalator hands open conversations over to a user.
 type Escalator struct {
 	Conversations conversations
 	To            drift.UserID
 }
 
-// Escalate hands a conversation over, and reports whether there was anything to do: a conversation that is not open, was
-// escalated before or no longer exists is left alone.
+// Escalate hands a conversation over, and reports whether it did. It skips a conversation that is not open, has been
+// escalated before, or no longer exists.
 func (e Escalator) Escalate(ctx context.Context, id drift.ConversationID) (bool, error) {
 	conversation, err := e.Conversations.Get(ctx, id)
 	if errors.Is(err, drift.ErrNotFound) {
@@ -38,7 +40,8 @@ func (e Escalator) Escalate(ctx context.Context, id drift.ConversationID) (bool,
 	if conversation.Status != drift.ConversationStatusOpen || slices.Contains(conversation.Labels, escalated) {
 		return false, nil
 	}
-	// Sending this twice does no harm, so the client may repeat it where it cannot know whether the first one got through.
+	// Applying this update twice does no harm, so the client may retry it even if the first request may have been
+	// applied.
 	_, err = e.Conversations.Update(ctx, id, drift.ConversationUpdateRequest{
 		AssignedUserID: drift.Set(e.To),
 		Labels:         drift.Set(append(slices.Clip(conversation.Labels), escalated)),

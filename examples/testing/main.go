@@ -1,9 +1,9 @@
-// Command testing escalates a conversation. It is here for its tests, which show three ways to test code that calls
-// Drift: a fake of an interface of your own, a mock of the SDK's, and an in-memory Drift server, which can also stand
-// in for endpoints that the SDK has no method for. See escalator_test.go and transcript_test.go.
+// Command testing escalates a conversation. Its tests show three ways to test code that calls Drift: a fake of your own
+// interface, a mock of the SDK's services, and an in-memory Drift server. The server can also answer endpoints for
+// which the SDK has no method. See escalator_test.go and transcript_test.go.
 //
-// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts an in-memory server and calls
-// it.
+// Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
+// server.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 
 func main() {
 	conversation := flag.Int64("conversation", 0, "the conversation to escalate (with DRIFT_TOKEN)")
-	user := flag.Int64("to", 0, "the user to hand it over to (with DRIFT_TOKEN)")
+	user := flag.Int64("to", 0, "the user who takes it over (with DRIFT_TOKEN)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -31,16 +31,16 @@ func main() {
 	}
 }
 
-// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+// start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, id drift.ConversationID, to drift.UserID, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
-		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 		server := drifttest.NewServer(drifttest.WithDemoData())
 		defer server.Close()
 		return run(ctx, server.Client(), 1, 4, w)
 	}
 	if id == 0 || to == 0 {
-		return errors.New("say what to hand over to whom: -conversation ID -to USER")
+		return errors.New("-conversation and -to are required")
 	}
 	client, err := drift.NewClient(drift.FromEnv())
 	if err != nil {

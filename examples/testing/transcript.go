@@ -7,8 +7,8 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// Transcript returns a conversation as plain text. The endpoint belongs to Drift's classic API, and the SDK has no
-// method for it.
+// Transcript returns a conversation as plain text. The endpoint belongs to Drift's classic API, for which the
+// SDK has no method.
 func Transcript(ctx context.Context, client *drift.Client, id drift.ConversationID) (string, error) {
 	var text []byte
 	err := client.Do(ctx, drift.Request{

@@ -1,8 +1,8 @@
-// Command triage takes care of open conversations: it assigns each to a user, labels and tags it, writes a note, and lets the
-// Driftbot act. A conversation that has the label already is left alone, so the command can be run again at any time.
+// Command triage processes open conversations: it assigns each to a user, labels and tags it, writes a note, and
+// triggers the Driftbot. It skips conversations that already have the label, so you can run it again at any time.
 //
-// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory and calls that. With it,
-// conversations of your account are changed.
+// Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
+// server. With DRIFT_TOKEN it changes conversations of your account.
 package main
 
 import (
@@ -31,19 +31,19 @@ func main() {
 	}
 }
 
-// start makes the client: of your account where DRIFT_TOKEN is set, else of a server in this process.
+// start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, user drift.UserID, most int, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
-		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 		server := drifttest.NewServer(drifttest.WithDemoData())
 		defer server.Close()
-		// Two mishaps, to show what becomes of them: a conversation is gone, and the answer to a note is lost.
+		// Two faults show how the program handles them: a conversation is deleted, and the answer to a note is lost.
 		server.Fail("conversations.update", drifttest.Fault{}, drifttest.Fault{Status: 404})
 		server.Fail("notes.create", drifttest.Fault{}, drifttest.Fault{Drop: drifttest.DropAfterHandling})
 		return run(ctx, server.Client(), plan{assignee: 2, max: most}, w)
 	}
 	if user == 0 {
-		return errors.New("say whom to assign the conversations to: -user ID")
+		return errors.New("-user is required")
 	}
 	client, err := drift.NewClient(drift.FromEnv())
 	if err != nil {
@@ -53,13 +53,13 @@ func start(ctx context.Context, user drift.UserID, most int, w io.Writer) error 
 	return run(ctx, client, plan{assignee: user, max: most}, w)
 }
 
-// plan says what to do.
+// plan holds the settings of a run.
 type plan struct {
 	assignee drift.UserID
 	max      int // conversations to triage
 }
 
-// What a conversation gets.
+// The changes to a conversation.
 const (
 	label  = "triaged"
 	tag    = "support"
@@ -84,9 +84,9 @@ func run(ctx context.Context, client *drift.Client, p plan, w io.Writer) error {
 		err := triage(ctx, client, conversation, p.assignee)
 		switch {
 		case errors.Is(err, drift.ErrNotFound):
-			fmt.Fprintf(w, "%s  was deleted meanwhile: passed over\n", conversation.ID)
+			fmt.Fprintf(w, "%s  skipped: it has been deleted\n", conversation.ID)
 		case errors.Is(err, drift.ErrAmbiguous):
-			fmt.Fprintf(w, "%s  not finished, please look at it: %v\n", conversation.ID, err)
+			fmt.Fprintf(w, "%s  not finished, please check: %v\n", conversation.ID, err)
 			unsure++
 		case err != nil:
 			return fmt.Errorf("conversation %s: %w", conversation.ID, err)
@@ -99,10 +99,11 @@ func run(ctx context.Context, client *drift.Client, p plan, w io.Writer) error {
 	return nil
 }
 
-// triage does the steps in an order that a failure in between cannot spoil: the label that makes the next run pass over the
-// conversation is set by the first one, so that no note and no action of the bot ever comes twice.
+// triage sets the label first. The next run skips a conversation with the label, so a failure after the first step
+// cannot lead to a second note or a second action of the bot.
 func triage(ctx context.Context, client *drift.Client, conversation *drift.Conversation, assignee drift.UserID) error {
-	// Assigning twice does no harm, so the client may send this again where it cannot know whether the first one got through.
+	// Assigning twice does no harm, so the client may retry this update even if the first request may have been
+	// applied.
 	_, err := client.Conversations.Update(ctx, conversation.ID, drift.ConversationUpdateRequest{
 		AssignedUserID: drift.Set(assignee),
 		Labels:         drift.Set(append(slices.Clip(conversation.Labels), label)),
@@ -112,7 +113,7 @@ func triage(ctx context.Context, client *drift.Client, conversation *drift.Conve
 		return err
 	}
 
-	// Two notes would be one too many: here the client reports a lost answer instead of sending again.
+	// A second note would do harm, so the client does not retry after a lost answer, and returns an error.
 	_, err = client.Notes.Create(ctx, conversation.ID, drift.NoteCreateRequest{Body: note})
 	if err != nil {
 		return err
@@ -124,7 +125,7 @@ func triage(ctx context.Context, client *drift.Client, conversation *drift.Conve
 	return err
 }
 
-// withTag returns the names of the tags, and tag: an update replaces the whole list.
+// withTag returns the names of the tags plus tag, because an update replaces the whole list.
 func withTag(tags []drift.TagRef) []string {
 	names := []string{tag}
 	for _, t := range tags {

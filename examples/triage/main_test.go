@@ -79,7 +79,7 @@ func TestPassesOverWhatWasDeleted(t *testing.T) {
 	client := srv.Client()
 	out := &onFirstLine{then: func() { assert.NoError(t, client.Conversations.Delete(t.Context(), 2)) }}
 	require.NoError(t, run(t.Context(), client, plan{assignee: 7, max: 10}, out))
-	assert.Equal(t, "1  Invoice\n2  was deleted meanwhile: passed over\n3  Seats\n2 triaged, 0 to look at.\n", out.String())
+	assert.Equal(t, "1  Invoice\n2  skipped: it has been deleted\n3  Seats\n2 triaged, 0 to look at.\n", out.String())
 }
 
 // onFirstLine does something after the first line was written.
@@ -107,7 +107,7 @@ func TestReportsWhatMayHaveHappened(t *testing.T) {
 
 			lines := strings.Split(out.String(), "\n")
 			for i, id := range []string{"1", "2"} {
-				assert.True(t, strings.HasPrefix(lines[i], id+"  not finished, please look at it: "), lines[i])
+				assert.True(t, strings.HasPrefix(lines[i], id+"  not finished, please check: "), lines[i])
 			}
 			assert.Equal(t, []string{"3  Seats", "1 triaged, 2 to look at.", ""}, lines[2:])
 			assert.Len(t, sent(srv, operation), 3, "one request a conversation")

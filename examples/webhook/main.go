@@ -1,8 +1,10 @@
-// Command webhook answers visitors: Drift sends it an event for every new message, and it writes an answer into the conversation.
+// Command webhook answers visitors: Drift sends it an event for every new message, and it writes an answer into the
+// conversation.
 //
-// Without DRIFT_TOKEN in the environment it needs no account and no network: it starts a Drift in memory, plays a visitor, and ends
-// when there is an answer. With it, and with DRIFT_VERIFICATION_TOKEN, it serves until Ctrl-C and writes into your account; put
-// something before it that speaks TLS, and enter that URL on the Events page of your app.
+// Without DRIFT_TOKEN in the environment you need no account and no network: the program starts an in-memory Drift
+// server, acts as a visitor, and ends after the answer. With DRIFT_TOKEN and DRIFT_VERIFICATION_TOKEN it serves until
+// Ctrl-C and writes into your account. Put a proxy with TLS in front of it, and enter the proxy's URL on the Events
+// page of your app.
 package main
 
 import (
@@ -34,7 +36,7 @@ func main() {
 	}
 }
 
-// start chooses between your account and a server in this process.
+// start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, addr string, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
 		return offline(ctx, w)
@@ -51,9 +53,9 @@ func start(ctx context.Context, addr string, w io.Writer) error {
 	return run(ctx, listener, client, os.Getenv("DRIFT_VERIFICATION_TOKEN"), w)
 }
 
-// offline has a visitor write to a Drift in memory that sends every event twice, as can happen.
+// offline lets a visitor write to an in-memory server, which sends every event twice, as Drift may do.
 func offline(ctx context.Context, w io.Writer) error {
-	fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling a Drift in memory.")
+	fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 	server := drifttest.NewServer()
 	defer server.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,7 +78,7 @@ func offline(ctx context.Context, w io.Writer) error {
 
 const path = "/webhooks/drift"
 
-// run serves until ctx ends. Whoever can reach the server may send it anything, so everything has a limit.
+// run serves until ctx ends. Anyone who can reach the server may send it anything, so every request has limits.
 func run(ctx context.Context, listener net.Listener, client *drift.Client, token string, w io.Writer) error {
 	handler, err := newHandler(client, token, w)
 	if err != nil {
@@ -99,7 +101,7 @@ func run(ctx context.Context, listener net.Listener, client *drift.Client, token
 		return err
 	case <-ctx.Done():
 	}
-	// Deliveries that are being handled may finish.
+	// Let the deliveries in progress finish.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	err = errors.Join(server.Shutdown(ctx), handler.Shutdown(ctx))
@@ -109,30 +111,32 @@ func run(ctx context.Context, listener net.Listener, client *drift.Client, token
 
 // newHandler is the part to copy.
 func newHandler(client *drift.Client, token string, w io.Writer) (*webhook.Handler, error) {
-	handler, err := webhook.NewHandler([]string{token}, webhook.WithOnError(func(_ context.Context, event webhook.Event, err error) {
-		fmt.Fprintf(w, "%s failed: %v\n", event.EventType(), err) // also where an event has a shape that webhook does not know
-	}))
+	report := func(_ context.Context, event webhook.Event, err error) {
+		fmt.Fprintf(w, "%s failed: %v\n", event.EventType(), err)
+	}
+	handler, err := webhook.NewHandler([]string{token}, webhook.WithOnError(report))
 	if err != nil {
 		return nil, err
 	}
 	webhook.On(handler, func(ctx context.Context, event *webhook.NewMessage) error {
 		message := event.Data
 		if message.Author == nil || message.Author.Type != drift.AuthorTypeContact {
-			return nil // from an agent, from a bot, or our own: answering that would never end
+			return nil // from an agent, a bot, or this program: answering its own messages would never end
 		}
 		answer, err := client.Messages.Create(ctx, message.ConversationID, drift.MessageCreateRequest{
-			Body:            "<p>Thank you! Somebody will be with you in a minute.</p>",
-			ClientMessageID: "answer-to-" + message.ID.String(), // so that a second one can be told for what it is
+			Body:            "<p>Thank you! We will be with you in a minute.</p>",
+			ClientMessageID: "answer-to-" + message.ID.String(), // so that a duplicate can be recognized
 		})
 		if errors.Is(err, drift.ErrAmbiguous) {
-			fmt.Fprintf(w, "Conversation %s may have got its answer, please look at it: %v\n", message.ConversationID, err)
-			return nil // or Drift would send the event again, and the visitor might get two
+			fmt.Fprintf(w, "Conversation %s may have an answer, please check: %v\n", message.ConversationID, err)
+			return nil // otherwise Drift retries, and the visitor might get two answers
 		}
 		if err != nil {
-			return err // Drift sends it again
+			return err // so that Drift retries
 		}
-		// What a stranger wrote may hold anything, also what a terminal obeys.
-		fmt.Fprintf(w, "Conversation %s: %q\n  answered with message %s.\n", message.ConversationID, message.Body, answer.ID)
+		// A visitor's text may contain control sequences for the terminal, so it is quoted.
+		fmt.Fprintf(w, "Conversation %s: %q\n", message.ConversationID, message.Body)
+		fmt.Fprintf(w, "  answered with message %s.\n", answer.ID)
 		return nil
 	})
 	return handler, nil

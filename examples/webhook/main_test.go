@@ -23,7 +23,7 @@ func TestOffline(t *testing.T) {
 	t.Setenv("DRIFT_TOKEN", "")
 	var out bytes.Buffer
 	require.NoError(t, start(t.Context(), "", &out))
-	assert.Equal(t, "DRIFT_TOKEN is not set: calling a Drift in memory.\n"+
+	assert.Equal(t, "DRIFT_TOKEN is not set: calling an in-memory Drift server.\n"+
 		"Conversation 1: \"<p>Do you ship to Lisbon?</p>\"\n  answered with message 2.\n"+
 		"4 events, each sent twice: 1 answer.\n", out.String())
 }
@@ -82,7 +82,7 @@ func TestAnswers(t *testing.T) {
 		srv.Fail("messages.create", drifttest.Fault{Drop: drifttest.DropAfterHandling})
 		var out bytes.Buffer
 		assert.Equal(t, http.StatusOK, deliver(t, srv, message, &out))
-		assert.Contains(t, out.String(), "Conversation 1 may have got its answer, please look at it: ")
+		assert.Contains(t, out.String(), "Conversation 1 may have an answer, please check: ")
 	})
 }
 
