@@ -162,10 +162,9 @@ func TestMemoryTokenStore(t *testing.T) {
 // preparingStore is a store whose disk can be full.
 type preparingStore struct {
 	*troubledStore
-	full       error // set with troubledStore.set
-	prepared   int
-	underLock  int
-	withHolder int
+	full      error // set with troubledStore.set
+	prepared  int
+	underLock int
 }
 
 func newPreparingStore(token *oauth2.Token) *preparingStore {
