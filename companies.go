@@ -159,7 +159,7 @@ func (s companies) AllTeams(
 		rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
-// UnmarshalJSON decodes a person in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a person as sent by the API or encoded by MarshalJSON.
 func (p *Person) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, p) }
 
 // MarshalJSON encodes the person with the API's names, Extra included.
@@ -168,7 +168,7 @@ func (p Person) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(p))
 }
 
-// UnmarshalJSON decodes a team in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a team as sent by the API or encoded by MarshalJSON.
 func (t *Team) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
 // MarshalJSON encodes the team with the API's names and units, Extra included.

@@ -158,7 +158,7 @@ func (s contacts) MatchEmail(ctx context.Context, email string, opts ...CallOpti
 		rest.Input{Query: emailArgument{email}, Err: checkEmail(email)}, opts)
 }
 
-// UnmarshalJSON decodes a contact in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a contact as sent by the API or encoded by MarshalJSON.
 func (c *Contact) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the contact with the API's names and units, Extra included.

@@ -241,7 +241,7 @@ func (s conversations) AllByStatus(
 		rest.Input{Path: rest.Path{rest.Text(status)}, Query: options}, opts)
 }
 
-// UnmarshalJSON decodes a conversation in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a conversation as sent by the API or encoded by MarshalJSON.
 func (c *Conversation) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the conversation with the API's names and units, Extra included.

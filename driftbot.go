@@ -15,8 +15,8 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type DriftbotService interface {
-	// UpdateMessage changes the fields that are set of the bot's message in a conversation: PATCH
-	// v2/conversations/{conversationId}/driftbot. A request that sets no field is a [*ValidationError].
+	// UpdateMessage changes the bot's message in a conversation: PATCH v2/conversations/{conversationId}/driftbot. A
+	// request that sets no field is a [*ValidationError].
 	UpdateMessage(
 		ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption,
 	) (*Message, error)
@@ -123,7 +123,7 @@ func (s driftbot) Trigger(
 		rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &body, Err: invalid}, opts)
 }
 
-// UnmarshalJSON decodes an interaction in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes an interaction as sent by the API or encoded by MarshalJSON.
 func (i *DriftbotInteraction) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, i) }
 
 // MarshalJSON encodes the interaction with the API's names and units, Extra included.
@@ -132,7 +132,7 @@ func (i DriftbotInteraction) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(i))
 }
 
-// UnmarshalJSON decodes a request in the form of MarshalJSON. Numbers in the payload become [json.Number].
+// UnmarshalJSON decodes a request encoded by MarshalJSON. Numbers in the payload become [json.Number].
 func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	var raw struct {
 		ActionID string     `json:"action_id"`

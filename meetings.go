@@ -186,7 +186,7 @@ func (s meetings) AddParticipant(
 		rest.Input{Path: rest.Path{rest.ID(id)}, Body: &req, Err: checkEmail(req.Email)}, opts)
 }
 
-// UnmarshalJSON decodes a meeting in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a meeting as sent by the API or encoded by MarshalJSON.
 func (m *Meeting) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, m) }
 
 // MarshalJSON encodes the meeting with the API's names and units, Extra included.
@@ -195,7 +195,7 @@ func (m Meeting) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(m))
 }
 
-// UnmarshalJSON decodes a participant in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a participant as sent by the API or encoded by MarshalJSON.
 func (p *Participant) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, p) }
 
 // MarshalJSON encodes the participant with the API's names, Extra included.
@@ -204,7 +204,7 @@ func (p Participant) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(p))
 }
 
-// UnmarshalJSON decodes a request in the form of MarshalJSON.
+// UnmarshalJSON decodes a request encoded by MarshalJSON.
 func (r *MeetingCreateRequest) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the request with the API's names and units.

@@ -193,7 +193,7 @@ func (s messages) Update(
 		rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}, Body: &req}, opts)
 }
 
-// UnmarshalJSON decodes a message in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a message as sent by the API or encoded by MarshalJSON.
 func (m *Message) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, m) }
 
 // MarshalJSON encodes the message with the API's names and units, Extra included.
@@ -202,7 +202,7 @@ func (m Message) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(m))
 }
 
-// UnmarshalJSON decodes an author in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes an author as sent by the API or encoded by MarshalJSON.
 func (a *Author) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, a) }
 
 // MarshalJSON encodes the author with the API's names, Extra included.
@@ -211,7 +211,7 @@ func (a Author) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(a))
 }
 
-// UnmarshalJSON decodes a button in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a button as sent by the API or encoded by MarshalJSON.
 func (b *Button) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, b) }
 
 // MarshalJSON encodes the button with the API's names, Extra included.
@@ -220,7 +220,7 @@ func (b Button) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(b))
 }
 
-// UnmarshalJSON decodes a reaction in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a reaction as sent by the API or encoded by MarshalJSON.
 func (r *ButtonReaction) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the reaction with the API's names, Extra included.
@@ -229,7 +229,7 @@ func (r ButtonReaction) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(r))
 }
 
-// UnmarshalJSON decodes an attachment in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes an attachment as sent by the API or encoded by MarshalJSON.
 func (a *Attachment) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, a) }
 
 // MarshalJSON encodes the attachment with the API's names, Extra included.
@@ -238,7 +238,7 @@ func (a Attachment) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(a))
 }
 
-// UnmarshalJSON decodes a context in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a context as sent by the API or encoded by MarshalJSON.
 func (c *MessageContext) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the context with the API's names, Extra included.

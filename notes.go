@@ -105,7 +105,7 @@ func (s notes) Update(
 		rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}, Body: &req}, opts)
 }
 
-// UnmarshalJSON decodes a note in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a note as sent by the API or encoded by MarshalJSON.
 func (n *Note) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, n) }
 
 // MarshalJSON encodes the note with the API's names and units, Extra included.
@@ -114,7 +114,7 @@ func (n Note) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(n))
 }
 
-// UnmarshalJSON decodes a request in the form of MarshalJSON.
+// UnmarshalJSON decodes a request encoded by MarshalJSON.
 func (r *NoteCreateRequest) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the request with the API's names and units.

@@ -86,7 +86,7 @@ func (s tags) Delete(ctx context.Context, id TagID, opts ...CallOption) error {
 	return rest.None(ctx, s.caller, &tagsDelete, rest.Input{Path: rest.Path{rest.ID(id)}}, opts)
 }
 
-// UnmarshalJSON decodes a tag in the form of the API or of MarshalJSON.
+// UnmarshalJSON decodes a tag as sent by the API or encoded by MarshalJSON.
 func (t *Tag) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
 // MarshalJSON encodes the tag with the API's names and units, Extra included.
