@@ -103,7 +103,7 @@ type APIError struct {
 	body *[]byte // behind a pointer, so that no verb of fmt prints it
 }
 
-// Body returns the first 64 KiB of the answer's body. They may contain personal data: do not log them.
+// Body returns at most the first 64 KiB of the answer's body. They may contain personal data: do not log them.
 func (e *APIError) Body() []byte {
 	if e.body == nil {
 		return nil
@@ -165,9 +165,9 @@ func (e *APIError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // LogValue returns the operation, the status, the answer's error and request id, and the number of attempts.
 func (e *APIError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Int("status", e.StatusCode), slog.String("type", e.Type),
-		slog.String("code", e.Code), slog.String("message", e.Message), slog.String("request_id", e.RequestID),
-		slog.Int("attempts", len(e.Attempts)))
+	return logGroup(slog.String("operation", e.Operation), slog.Int("status", e.StatusCode),
+		slog.String("type", e.Type), slog.String("code", e.Code), slog.String("message", e.Message),
+		slog.String("request_id", e.RequestID), slog.Int("attempts", len(e.Attempts)))
 }
 
 // RateLimitError is a call that a rate limit stopped. It matches [ErrRateLimited], and [context.DeadlineExceeded] if
@@ -343,7 +343,8 @@ func (e *DecodeError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // LogValue returns the operation, the path and the cause.
 func (e *DecodeError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()), slog.Any("cause", e.Err))
+	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()),
+		slog.Any("cause", e.Err))
 }
 
 // RecordError is one record of a page that does not decode. The other records of the page are not affected: All yields

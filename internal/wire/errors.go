@@ -91,7 +91,7 @@ func kindName(kind jsontext.Kind) string {
 
 // Misplaced is the error for a value of the wrong kind.
 func Misplaced(kind jsontext.Kind, want string) error {
-	return &Error{Reason: Reason(fmt.Sprintf("%s where %s is due", kindName(kind), want))}
+	return &Error{Reason: Reason(fmt.Sprintf("%s instead of %s", kindName(kind), want))}
 }
 
 // pointer is the part of a path that a name makes.
