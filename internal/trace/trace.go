@@ -96,9 +96,9 @@ func (r *Request) getConn(host string) {
 	}
 }
 
-// gotConn checks again when net/http has a connection. Over HTTP/2 it ends the attempt even after an answer: the headers,
-// which distinguish a repetition from another request of the transport, are known too late there. HTTP/2 checks the
-// context again before it writes.
+// gotConn checks again when net/http has a connection. Over HTTP/2 it ends the attempt even after an answer: the
+// headers, which distinguish a repetition from another request of the transport, are known too late there. HTTP/2
+// checks the context again before it writes.
 func (r *Request) gotConn(info httptrace.GotConnInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
