@@ -16,27 +16,28 @@ import (
 	"github.com/driftsdk/drift/internal/trace"
 )
 
-// attempt is one try of a call: a token, a slot, a place in the month, one request and the whole answer.
+// attempt is one try of a call. It takes a token, a slot and a call of the month's quota, sends one request, and reads
+// the whole answer.
 type attempt struct {
 	*call
 	token     *oauth2.Token
-	stopped   error // the attempt was not sent, and the call ends
-	err       error // there is no usable answer
-	writerErr error // because the caller's writer failed
-	broken    bool  // because the connection failed: the next attempt may fare better
-	stale     bool  // because a kept connection turned out to be closed
-	refused   bool  // or because HTTP/2 refused the request, in a way in which net/http would have repeated it
+	stopped   error // why the attempt ended before it was sent
+	err       error // why there is no usable answer
+	writerErr error // the error of the caller's writer, if that is why
+	broken    bool  // the connection failed, so a retry may succeed
+	stale     bool  // a kept connection turned out to be closed
+	refused   bool  // HTTP/2 refused the request, or net/http was about to repeat it
 	sent      bool
 	status    int
 	header    http.Header
-	pause     time.Duration // that the service asked for
-	buffer    *bytes.Buffer // the body; nil without one
+	pause     time.Duration // for which the service asked; 0: none
+	buffer    *bytes.Buffer // the body; nil: none
 	whole     bool          // the body was read to its end
 	streamed  int64         // bytes that the caller's writer got
 	problem   *answer.Error // the error in the answer, once parsed
 }
 
-// attempt makes an attempt, which becomes the last one.
+// attempt makes one attempt and stores it as the last one.
 func (c *call) attempt(req *http.Request) {
 	c.last.free()
 	c.last = attempt{call: c}
@@ -47,7 +48,7 @@ func (c *call) attempt(req *http.Request) {
 	c.keepAnswer()
 }
 
-// run waits for a slot, sends and reads. An error means that it sent nothing and that the call ends; all else is in a.
+// run waits for a slot, sends the request and reads the answer into a. It returns an error only if it sent nothing.
 func (a *attempt) run(req *http.Request) error {
 	ctx := req.Context()
 	a.endBackoff()
@@ -61,7 +62,7 @@ func (a *attempt) run(req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !token.Valid() { // it may have expired in the queue
+	if !token.Valid() { // it may have expired during the wait
 		if token, err = a.authorize(ctx); err != nil {
 			return err
 		}
@@ -84,7 +85,7 @@ func (a *attempt) run(req *http.Request) error {
 	return nil
 }
 
-// heldSlot gives a slot back once, whatever happens. Until something is sent its outcome is OutcomeNotSent.
+// heldSlot makes sure that a slot is returned exactly once. Its outcome is OutcomeNotSent until something is sent.
 type heldSlot struct {
 	slot    Slot
 	outcome Outcome
@@ -97,7 +98,7 @@ func (h *heldSlot) free() {
 	}
 }
 
-// acquire waits for a slot, and returns when it got one.
+// acquire waits for a slot and returns the time at which it got one.
 func (a *attempt) acquire(ctx context.Context, held *heldSlot) (at time.Time, err error) {
 	class := ClassInteractive
 	if a.options.bulk {
@@ -116,10 +117,10 @@ func (a *attempt) acquire(ctx context.Context, held *heldSlot) (at time.Time, er
 	return at, nil
 }
 
-// refundTimeout is how long a caller whose context has ended may be held up for the sake of the count.
+// refundTimeout bounds the time that a refund may delay a caller whose context has ended.
 const refundTimeout = time.Second
 
-// refund takes back the count of an attempt that was not sent.
+// refund returns the quota of an attempt that was not sent.
 func (a *attempt) refund(ctx context.Context, reserved time.Time) {
 	if a.sent {
 		return
@@ -127,7 +128,8 @@ func (a *attempt) refund(ctx context.Context, reserved time.Time) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTimeout)
 	defer cancel()
 	if err := a.quota.Refund(ctx, reserved); err != nil {
-		a.logger.LogAttrs(ctx, slog.LevelWarn, "drift: cannot refund the quota", slog.String("operation", a.route.Name))
+		a.logger.LogAttrs(ctx, slog.LevelWarn, "drift: the quota store cannot refund a call",
+			slog.String("operation", a.route.Name))
 	}
 }
 
@@ -142,7 +144,7 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 		a.err, a.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
 		a.stale = a.err == trace.ErrBroken && a.protocol.Load() == 1 || trace.Stale(err)
 		a.refused = a.err == trace.ErrBroken || trace.Refused(err)
-		cancel(nil) // so that a transport that has given up does not connect after all
+		cancel(nil) // ends a dial that may continue in the background
 		if a.sent = err != errForeignOrigin && request.Sent(err); !a.sent {
 			slot.outcome = OutcomeNotSent
 		}
@@ -158,12 +160,12 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 	if err = a.read(req.Context(), resp, timer, cancel); err != nil {
 		a.err = transportCause(req.Context(), ctx, err)
 		if a.status >= http.StatusBadRequest {
-			a.previous = a.apiError() // the last answer, if only a part of it
+			a.previous = a.apiError() // only a part of the answer arrived
 		}
 	}
 }
 
-// send completes a request that nothing else holds: an abandoned attempt may still be writing its own.
+// send completes a copy of the request and sends it. A copy, because an abandoned attempt may still be using its own.
 func (a *attempt) send(out *http.Request, request *trace.Request, slot *heldSlot) (*http.Response, error) {
 	target := *out.URL
 	out.URL, out.Host = &target, a.base.Host
@@ -178,7 +180,7 @@ func (a *attempt) send(out *http.Request, request *trace.Request, slot *heldSlot
 
 const jsonType = "application/json"
 
-// requestHeader is the attempt's own: a transport that modifies it affects no other attempt.
+// requestHeader returns new headers, so that a transport that modifies them affects only this attempt.
 func (a *attempt) requestHeader() http.Header {
 	values := []string{cmp.Or(a.in.Accept, jsonType), a.userAgent, "Bearer " + a.token.AccessToken, jsonType}
 	h := make(http.Header, len(values)+len(a.options.header))
@@ -193,14 +195,14 @@ func (a *attempt) requestHeader() http.Header {
 	return h
 }
 
-// noteProtocol remembers what the service speaks, for the bodies of later requests.
+// noteProtocol remembers the service's HTTP version, on which the bodies of later requests depend.
 func (c *core) noteProtocol(resp *http.Response) {
 	if protocol := int32(resp.ProtoMajor); c.protocol.Load() != protocol {
 		c.protocol.Store(protocol)
 	}
 }
 
-// pauseIfAsked keeps the other callers back too.
+// pauseIfAsked pauses all callers if the service asked for it.
 func (a *attempt) pauseIfAsked() {
 	var asked time.Duration
 	switch a.status {
@@ -218,7 +220,7 @@ func (a *attempt) pauseIfAsked() {
 	a.limiter.Pause(time.Now().Add(a.pause))
 }
 
-// warnOfPause is for the time when the attempt has ended and holds nothing: a log may make calls of its own.
+// warnOfPause logs a pause. It runs after the slot is free, because a log handler may make calls too.
 func (a *attempt) warnOfPause(ctx context.Context) {
 	if a.pause == 0 {
 		return
@@ -227,18 +229,19 @@ func (a *attempt) warnOfPause(ctx context.Context) {
 		slog.Int("status", a.status), slog.String("operation", a.route.Name))
 }
 
-// warnOfQuota warns when an attempt that counts has reached one of the marks of the month.
+// warnOfQuota warns if an attempt that was sent has reached one of the quotaWarnings.
 func (a *attempt) warnOfQuota(ctx context.Context, usage Usage) {
 	if !a.sent || !usage.crossed() {
 		return
 	}
-	a.logger.LogAttrs(ctx, slog.LevelWarn, "drift: monthly quota", slog.Int("used", usage.Used), slog.Int("limit", usage.Limit))
+	a.logger.LogAttrs(ctx, slog.LevelWarn, "drift: monthly quota",
+		slog.Int("used", usage.Used), slog.Int("limit", usage.Limit))
 	if a.hooks.Quota != nil {
 		a.hooks.Quota(usage)
 	}
 }
 
-// record lists an attempt and reports it to hooks and the log.
+// record adds an attempt to the list and reports it to the log and hooks.
 func (a *attempt) record(ctx context.Context, listed Attempt) {
 	a.attempts = append(a.attempts, listed)
 	if a.logger.Enabled(ctx, slog.LevelDebug) {
@@ -252,12 +255,15 @@ func (a *attempt) record(ctx context.Context, listed Attempt) {
 	}
 }
 
-// loggedHeaders are the headers of an answer that are logged, besides X-Request-Id. What else the service sends may be a
-// secret.
-var loggedHeaders = [...]string{"Content-Type", "Content-Length", "Date", "Retry-After", "Ratelimit-Limit", "Ratelimit-Policy",
-	"Ratelimit-Remaining", "Ratelimit-Reset", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset"}
+// loggedHeaders are the headers of an answer that are logged, besides X-Request-Id. Other headers may contain secrets.
+var loggedHeaders = [...]string{
+	"Content-Type", "Content-Length", "Date", "Retry-After",
+	"Ratelimit-Limit", "Ratelimit-Policy", "Ratelimit-Remaining", "Ratelimit-Reset",
+	"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset",
+}
 
-// loggedHeader is a group, and empty where there was no answer. Of Content-Type it has the media type alone.
+// loggedHeader returns the loggedHeaders of the answer as a group, with Content-Type reduced to its media type. The
+// group is empty if there was no answer.
 func (a *attempt) loggedHeader() slog.Attr {
 	var attrs []slog.Attr
 	for _, name := range loggedHeaders {
@@ -272,7 +278,8 @@ func (a *attempt) loggedHeader() slog.Attr {
 	return slog.GroupAttrs("header", attrs...)
 }
 
-// leastWait is what counts as waiting for a token or a slot: less is the time it takes to ask.
+// leastWait is the shortest time that counts as a wait for a token or a slot. A request for one that is free takes
+// less.
 const leastWait = time.Millisecond
 
 func (c *call) waitedFor(reason WaitReason, d time.Duration) {
@@ -289,7 +296,7 @@ func (a *attempt) requestID() string {
 	return answer.Mask(a.header.Get("X-Request-Id"), a.secret(), answer.MaxName)
 }
 
-// secret is what the service might repeat, and errors must not.
+// secret returns the token, which errors must not contain even if the service repeats it.
 func (a *attempt) secret() string {
 	if a.token == nil {
 		return ""
@@ -297,10 +304,10 @@ func (a *attempt) secret() string {
 	return a.token.AccessToken
 }
 
-// masked is the body without the secret.
+// masked returns the body without the secret.
 func (a *attempt) masked() []byte { return answer.Hide(a.body(), a.secret()) }
 
-// reported is the error in the answer.
+// reported returns the error in the answer.
 func (a *attempt) reported() *answer.Error {
 	if a.problem == nil {
 		a.problem = answer.ParseError(a.header, a.body(), a.secret())
@@ -315,8 +322,8 @@ func (a *attempt) unauthorized() bool {
 	return a.status == http.StatusForbidden && a.reported().Type == authenticationError
 }
 
-// quotaUsedUp: nothing documents how the service reports that the month is used up. Status 402 is taken for that, and a 403
-// or 429 whose type or code has the word "quota".
+// quotaUsedUp reports whether the service says that the month's calls are used up. The service's documentation does not
+// say how. This package assumes a 402, or a 403 or 429 whose type or code contains "quota".
 func (a *attempt) quotaUsedUp() bool {
 	switch a.status {
 	case http.StatusPaymentRequired:
@@ -328,8 +335,8 @@ func (a *attempt) quotaUsedUp() bool {
 	return false
 }
 
-// retryAfter is how long the service wants a caller to wait: its Retry-After or, for a 429 without one, the time until
-// the limit is reset.
+// retryAfter returns how long the service asks a caller to wait: its Retry-After or, for a 429 without one, the time
+// until the limit resets.
 func (a *attempt) retryAfter() time.Duration {
 	asked := answer.RetryAfter(a.header, time.Now())
 	if asked == 0 && a.status == http.StatusTooManyRequests {
@@ -338,7 +345,7 @@ func (a *attempt) retryAfter() time.Duration {
 	return asked
 }
 
-// usedUpUntil is the time until the limit is reset, if the service says that it is exhausted.
+// usedUpUntil returns the time until the limit resets if the service says that it is exhausted, else 0.
 func (a *attempt) usedUpUntil() time.Duration {
 	if !answer.UsedUp(a.header) {
 		return 0
@@ -346,12 +353,12 @@ func (a *attempt) usedUpUntil() time.Duration {
 	return answer.LimitReset(a.header, time.Now())
 }
 
-// mayBeApplied reports whether an attempt that did not succeed may have changed something at the service.
+// mayBeApplied reports whether the service may have applied the request of an attempt that failed.
 func (a *attempt) mayBeApplied() bool {
 	switch {
 	case a.stopped != nil || !a.sent:
 		return false
-	default: // 300 to 303: the answer is elsewhere, and the request may be done
+	default: // 300 to 303 point to the answer of a request that may have been applied
 		return a.status <= http.StatusSeeOther || a.status == http.StatusRequestTimeout || a.status >= 500
 	}
 }

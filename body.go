@@ -18,13 +18,13 @@ import (
 const (
 	maxErrorBody     = 64 << 10
 	maxKeptBuffer    = 4 << 20
-	maxTrustedLength = 2 << 20 // what is set aside on the word of a Content-Length
+	maxTrustedLength = 2 << 20 // allocated in advance for a Content-Length
 	maxDrained       = 1 << 20
 	drainTimeout     = time.Second
 )
 
-// buffers hold bodies. Those of huge answers are left to the garbage collector, and so are those of answers that broke off:
-// a body that gives up with its context may still be writing.
+// buffers hold bodies. The garbage collector takes those of huge answers, and those of bodies that failed: a read that
+// was abandoned when the context ended may still write to its buffer.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func (a *attempt) free() {
@@ -43,8 +43,10 @@ func (a *attempt) body() []byte {
 }
 
 // read reads the body to its end, so that the connection can be used again.
-func (a *attempt) read(caller context.Context, resp *http.Response, timer *time.Timer, end context.CancelCauseFunc) error {
-	if resp.StatusCode/100 == 1 { // its body, if it has one, does not end with the context
+func (a *attempt) read(
+	caller context.Context, resp *http.Response, timer *time.Timer, end context.CancelCauseFunc,
+) error {
+	if resp.StatusCode/100 == 1 { // a body of a 1xx does not end with the context
 		return unusable(errStatus, strconv.Itoa(resp.StatusCode))
 	}
 	if redirects(resp.StatusCode) {
@@ -64,7 +66,7 @@ func (a *attempt) read(caller context.Context, resp *http.Response, timer *time.
 	}
 	n, err := a.fill(resp, limit)
 	switch {
-	case !success: // the status tells enough, however the body ends, unless it ends with the caller's context
+	case !success: // the status is enough even if the body fails, unless the caller's context has ended
 		if n > limit && err == nil && resp.ContentLength <= limit+maxDrained {
 			drain(resp.Body, end)
 		}
@@ -73,7 +75,7 @@ func (a *attempt) read(caller context.Context, resp *http.Response, timer *time.
 			return err
 		}
 		return nil
-	case a.decode == nil: // whatever it says
+	case a.decode == nil: // the body does not matter
 		return nil
 	case err != nil:
 		a.broken = true
@@ -84,7 +86,7 @@ func (a *attempt) read(caller context.Context, resp *http.Response, timer *time.
 	return a.checkContent(resp.Header)
 }
 
-// bodyLimit is the most bytes that an answer may have.
+// bodyLimit returns the largest size of an answer in bytes.
 func (a *attempt) bodyLimit() int64 {
 	switch {
 	case a.options.maxBody > 0:
@@ -96,7 +98,7 @@ func (a *attempt) bodyLimit() int64 {
 	}
 }
 
-// fill reads the body into the buffer, and one byte more than the limit where there is one.
+// fill reads the body into the buffer, up to one byte more than the limit.
 func (a *attempt) fill(resp *http.Response, limit int64) (int64, error) {
 	a.buffer = buffers.Get().(*bytes.Buffer)
 	if n := resp.ContentLength; n > 0 && n <= limit {
@@ -107,8 +109,8 @@ func (a *attempt) fill(resp *http.Response, limit int64) (int64, error) {
 	return n, err
 }
 
-// drain reads a little more of an unwanted answer, so that the connection can be kept. Beyond that, a new connection is
-// cheaper.
+// drain reads the rest of an unwanted answer, so that the connection can be reused. It reads at most maxDrained bytes;
+// beyond that, a new connection is cheaper.
 func drain(body io.Reader, end context.CancelCauseFunc) {
 	late := time.AfterFunc(drainTimeout, func() { end(nil) })
 	defer late.Stop()
@@ -117,13 +119,14 @@ func drain(body io.Reader, end context.CancelCauseFunc) {
 
 func redirects(status int) bool {
 	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return true
 	}
 	return false
 }
 
-// checkContent refuses what cannot be decoded.
+// checkContent rejects an answer that is certainly not decodable.
 func (a *attempt) checkContent(header http.Header) error {
 	err := answer.CheckEncoding(header)
 	if err == nil && !a.in.AnyContent {
@@ -145,14 +148,15 @@ func (a *attempt) stream(resp *http.Response, end context.CancelCauseFunc) error
 	if resp.ContentLength > limit && a.route.Method != http.MethodHead {
 		return ErrTooLarge
 	}
-	body := &heardBody{body: resp.Body, patience: a.timeout, silence: time.AfterFunc(a.timeout, func() { end(errSilent) })}
+	silence := time.AfterFunc(a.timeout, func() { end(errSilent) })
+	body := &heardBody{body: resp.Body, patience: a.timeout, silence: silence}
 	defer body.silence.Stop()
 	n, err := io.Copy(a.in.Writer, io.LimitReader(body, limit))
 	a.streamed = n
 	more := err == nil && n == limit && body.goesOn()
 	switch {
 	case body.failed != nil:
-		a.streamed = body.read // a writer with a ReadFrom of its own may not say how much it took
+		a.streamed = body.read // the count of a writer's own ReadFrom may be too low
 		a.broken = body.read == 0
 		return body.failed
 	case err == nil && more:
@@ -164,12 +168,12 @@ func (a *attempt) stream(resp *http.Response, end context.CancelCauseFunc) error
 	return err
 }
 
-// writerError is the error of a call whose writer failed.
+// writerError returns the error of a call whose writer failed.
 func (c *call) writerError(err error) error {
 	return fmt.Errorf("drift: %s: cannot write the answer: %w", c.route.Name, err)
 }
 
-// heardBody ends the attempt when a read takes too long. The time that the writer takes does not count.
+// heardBody ends the attempt when a read takes too long. The time that the writer needs does not count.
 type heardBody struct {
 	body     io.Reader
 	patience time.Duration
@@ -199,6 +203,6 @@ func (b *heardBody) goesOn() bool {
 	before := b.read
 	_, _ = io.ReadFull(b, make([]byte, 1))
 	goesOn := b.read > before
-	b.read = before // it was not handed over
+	b.read = before // the writer did not get it
 	return goesOn
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// call is one call, in the caller's goroutine. An attempt is one try of it.
+// call is the state of one call. It runs on the caller's goroutine and makes one or more attempts.
 type call struct {
 	*core
 	route   *rest.Route
 	in      *rest.Input
 	options callOptions
 	decode  func(body []byte) error // nil: the body of the answer does not matter
-	caller  context.Context         // as given, for hooks
+	caller  context.Context         // the caller's own, for hooks
 	start   time.Time
 	target  url.URL
 	payload []byte // nil: none
@@ -32,20 +32,20 @@ type call struct {
 	received received
 	attempts []Attempt
 	waited   Waits
-	previous *APIError // the answer that the last retry was for
-	applied  bool      // an attempt may have been applied
+	previous *APIError // the answer that caused the last retry
+	applied  bool      // the service may have applied an attempt
 	retryState
 }
 
-// retryState is what the retry policy remembers of a call.
+// retryState is the state of the retry policy in one call.
 type retryState struct {
 	stops       int           // attempts that ended before anything was sent
-	stale       int           // attempts that met a kept connection which was closed
+	stale       int           // attempts on a kept connection that turned out to be closed
 	newTokens   int           // attempts with a token in place of a refused one
 	fresh       *oauth2.Token // for the next of them
 	delay       time.Duration // before the next attempt
-	backoffFrom time.Time     // when that delay began
-	late        bool          // the deadline comes before the next attempt could
+	backoffFrom time.Time     // start of the delay
+	late        bool          // the delay would outlast the deadline
 }
 
 // Call implements rest.Caller.
@@ -69,12 +69,12 @@ func (c *caller) Call(
 
 func (c *call) end() {
 	if c.closed.Load() {
-		c.closeConnections() // those that this call has used since
+		c.closeConnections() // Close could not close those in use
 	}
 	c.last.free()
 }
 
-// do sends the request until the retry policy is content, and decodes the answer.
+// do checks and sends the request, and decodes the answer.
 func (c *call) do(ctx context.Context) error {
 	if c.options.err != nil {
 		return c.named(c.options.err)
@@ -122,16 +122,18 @@ func (c *call) encode() error {
 	if _, open := c.in.Body.(rest.JSON); !open && c.route.Method == http.MethodPatch && string(c.payload) == "{}" {
 		return &ValidationError{Argument: "req", Reason: "sets nothing"}
 	}
-	unescaped, _ := url.PathUnescape(path) // cannot fail: all its parts were escaped
-	c.target = url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: unescaped, RawPath: path, RawQuery: query.Encode()}
+	unescaped, _ := url.PathUnescape(path) // cannot fail: all its parts are escaped
+	c.target = url.URL{
+		Scheme: c.base.Scheme, Host: c.base.Host, Path: unescaped, RawPath: path, RawQuery: query.Encode(),
+	}
 	return nil
 }
 
-// newLoop returns the retry loop of all calls of a client. A call is in the context of its request.
+// newLoop returns the retry loop for all calls of a client. It finds each call in the context of the request.
 func newLoop(maxAttempts int) *retryablehttp.Client {
 	return &retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
 		HTTPClient: &http.Client{Transport: attempts{}, CheckRedirect: refuseRedirect},
-		RetryMax:   maxAttempts + maxStale + maxNewTokens, // checkRetry counts
+		RetryMax:   maxAttempts + maxStale + maxNewTokens, // only an upper bound: checkRetry counts
 		CheckRetry: func(ctx context.Context, _ *http.Response, err error) (bool, error) {
 			return callOf(ctx).checkRetry(ctx)
 		},
@@ -146,8 +148,8 @@ type callKey struct{}
 
 func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
-// attempts is the Transport inside the retry loop, so that every attempt passes token, limiter and quota. The loop sees no
-// errors: what became of an attempt is in call.last.
+// attempts is the Transport inside the retry loop, so that every attempt goes through the token source, limiter and
+// quota. It never returns an error: the result of an attempt is in call.last.
 type attempts struct{}
 
 func (attempts) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -155,18 +157,22 @@ func (attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{Body: http.NoBody, Request: req}, nil
 }
 
-// repeat sends the request until the retry policy is content.
+// repeat makes attempts until the retry policy ends the call.
 func (c *call) repeat(ctx context.Context) {
-	req := &http.Request{Method: c.route.Method, URL: &c.target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}
+	req := &http.Request{
+		Method: c.route.Method, URL: &c.target, Header: http.Header{},
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
 	req = req.WithContext(context.WithValue(ctx, callKey{}, c))
 	_, err := c.loop.Do(&retryablehttp.Request{Request: req})
-	if ctx.Err() != nil && c.last.stopped == nil && (err != nil || c.last.err != nil) { // perhaps while it waited for the next attempt
+	// The context may have ended during the wait for the next attempt.
+	if ctx.Err() != nil && c.last.stopped == nil && (err != nil || c.last.err != nil) {
 		c.endBackoff()
 		c.last.err = withContext(ctx, c.last.err)
 	}
 }
 
-// safe reports whether the method reads only.
+// safe reports whether the method only reads.
 func (c *call) safe() bool {
 	return c.route.Method == http.MethodGet || c.route.Method == http.MethodHead || c.route.Method == http.MethodOptions
 }
@@ -178,7 +184,7 @@ func (c *call) repeatable() bool {
 
 func (c *call) checkQuota(ctx context.Context) error {
 	usage, err := c.quota.Usage(ctx, c.start)
-	if err != nil && temporary(err) { // Reserve asks again, and can wait
+	if err != nil && temporary(err) { // let Reserve ask again: its errors are retried
 		usage, err = Usage{}, nil
 	}
 	if err != nil {
@@ -200,8 +206,8 @@ func encodeQuery(options any) (url.Values, error) {
 	return wire.Query(options)
 }
 
-// encodeBody checks what a request must not hold wherever it stands: ids that are not greater than 0, and durations that
-// are not positive whole minutes.
+// encodeBody encodes a body and rejects ids that are not greater than 0 and durations that are not positive whole
+// minutes, at any depth.
 func encodeBody(body any) ([]byte, error) {
 	switch body := body.(type) {
 	case nil:

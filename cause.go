@@ -11,32 +11,32 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// cause says why something failed without quoting the error inside, which may hold a URL, a token or a body. errors.Is and
-// errors.As reach that error.
+// cause is the reason for a failure. Its text does not quote err, whose own text may contain a URL, a token or a body.
+// errors.Is and errors.As find err.
 type cause struct {
-	text    string // before what is known of the error
+	text    string // precedes the description of err
 	err     error
-	detail  string // after it
+	detail  string // follows it in parentheses
 	timeout bool
 }
 
 // Reasons why an attempt has no usable answer.
 const (
-	errForeignOrigin = wire.Reason("the request is for another origin than the base URL")
+	errForeignOrigin = wire.Reason("the request is not for the origin of the base URL")
 	errNoResponse    = wire.Reason("the transport returned neither an answer nor an error")
-	errStatus        = wire.Reason("the service answered with a status that ends no call")
+	errStatus        = wire.Reason("the service answered with an informational status")
 	errProxy         = wire.Reason("the proxy refused the connection")
 	errRedirect      = wire.Reason("the service answered with a redirect, which is never followed")
 )
 
-// These are timeouts of the client's own. They do not match context.DeadlineExceeded, by which callers know their own
-// deadline.
+// Timeouts of the client. They do not match context.DeadlineExceeded, which means that the caller's deadline has
+// passed.
 var (
 	errAttemptTimeout = &cause{text: "the attempt took too long", timeout: true}
 	errSilent         = &cause{text: "the answer stalled", timeout: true}
 )
 
-// unusable is the cause of an answer that cannot be used.
+// unusable returns the cause of a failure for an answer that cannot be used.
 func unusable(reason error, detail string) *cause { return &cause{err: reason, detail: detail} }
 
 func (c *cause) Error() string {
@@ -64,8 +64,8 @@ func (c *cause) Temporary() bool {
 	return c.timeout || errors.As(c.err, &passing) && passing.Temporary()
 }
 
-// failed is the cause of an error of something that the caller handed in. Where its context has ended, that is the reason,
-// with its cause.
+// failed returns the cause of a failure in a store, a limiter or a token source of the caller. If the context has
+// ended, that is the reason.
 func failed(ctx context.Context, text string, err error) error {
 	if ctx.Err() != nil {
 		return withContext(ctx, &cause{text: text, err: err})
@@ -73,7 +73,7 @@ func failed(ctx context.Context, text string, err error) error {
 	return &cause{text: text, err: err}
 }
 
-// causeText returns what is known to be harmless about an error.
+// causeText describes an error without quoting it.
 func causeText(err error) string {
 	if err == nil {
 		return ""
@@ -94,19 +94,19 @@ func causeText(err error) string {
 	return trace.Text(err)
 }
 
-// transportCause says why an attempt failed: that the caller's context ended, that the attempt took too long, or what the
-// connection met.
+// transportCause returns the reason why an attempt failed: the end of the caller's context, the attempt's timeout, or
+// err.
 func transportCause(caller, attempt context.Context, err error) error {
 	switch {
 	case caller.Err() != nil:
 		return contextError(caller)
-	case errors.As(err, new(*cause)): // the attempt may have been ended since, to stop reading
+	case errors.As(err, new(*cause)): // it came first: the client ended the attempt afterwards, to stop reading
 		return &cause{err: err}
 	case attempt.Err() != nil:
 		return context.Cause(attempt)
-	case trace.IsTimeout(err) && overdue(caller): // the network's timer was faster than the context's
+	case trace.IsTimeout(err) && overdue(caller): // the network's timer fired before the context's
 		return context.DeadlineExceeded
-	case trace.IsTimeout(err): // of a dial, or of the wait for headers
+	case trace.IsTimeout(err): // for example of a dial or of the wait for headers
 		return &cause{text: "timeout", err: err, timeout: true}
 	}
 	return &cause{err: err}
@@ -117,8 +117,8 @@ func overdue(ctx context.Context) bool {
 	return ok && !time.Now().Before(deadline)
 }
 
-// contextError says why a context ended: it matches context.Canceled or context.DeadlineExceeded, which net/http hides
-// behind a custom cause, and the cause.
+// contextError returns an error that matches both the error of a context, which net/http hides behind a custom cause,
+// and its cause.
 func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if err == nil || cause == nil || errors.Is(cause, err) {
@@ -127,7 +127,7 @@ func contextError(ctx context.Context) error {
 	return &causedError{err, cause}
 }
 
-// withContext adds that a context has ended to what went wrong before, unless that is the same.
+// withContext adds the end of a context to an earlier error, unless that error already reports it.
 func withContext(ctx context.Context, err error) error {
 	ended := contextError(ctx)
 	if err == nil || errors.Is(err, ctx.Err()) {

@@ -3,7 +3,6 @@ package drift
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,12 +11,14 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Client calls the Drift API. It is safe for concurrent use; make one with [NewClient] and keep it.
+// Client calls the Drift API. It is safe for concurrent use. Create one with [NewClient] and reuse it.
 //
-// The services are interfaces, so that a test can put a mock into a field of a client, or make a Client of mocks alone:
-// &drift.Client{Contacts: mock}. Such a client's Do and Quota return an error.
+// The services are interfaces, so a test can replace a field of a client with a mock, or build a Client from mocks
+// alone: &drift.Client{Contacts: mock}. Do and Quota of such a client return an error.
 type Client struct {
 	Conversations ConversationsService
 	Messages      MessagesService
@@ -32,7 +33,7 @@ type Client struct {
 	view   bool
 }
 
-// caller is what the services of one client or view call through.
+// caller makes the calls of the services of one client or view.
 type caller struct {
 	*core
 	defaults callOptions
@@ -41,16 +42,16 @@ type caller struct {
 // Format keeps fmt from printing what a service holds.
 func (c *caller) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("drift service")) }
 
-// core is what a client shares with its views.
+// core is the state that a client shares with its views.
 type core struct {
 	base         *url.URL
-	basePath     string // escaped; it ends in "/"
+	basePath     string // escaped, ends in "/"
 	userAgent    string
 	transport    http.RoundTripper
-	ownTransport *http.Transport // the same, if NewClient made it; else nil
-	timeout      time.Duration   // of an attempt
+	ownTransport *http.Transport // the same transport if NewClient made it, else nil
+	timeout      time.Duration   // of each attempt
 	tokens       tokens
-	protocol     atomic.Int32 // major version of HTTP of the service's last answer; 0: none has come
+	protocol     atomic.Int32 // major HTTP version of the service's last answer; 0: no answer yet
 	limiter      Limiter
 	quota        QuotaStore
 	serviceQuota serviceQuota
@@ -62,8 +63,8 @@ type core struct {
 	closed       atomic.Bool
 }
 
-// NewClient returns a client. It needs one source of tokens: [WithToken], [WithTokenSource], or DRIFT_TOKEN with [FromEnv].
-// Options that are wrong, or exclude each other, are a [*ValidationError]. Nothing is sent.
+// NewClient returns a client and sends nothing. It needs exactly one token source: [WithToken], [WithTokenSource], or
+// [FromEnv] with DRIFT_TOKEN. For an invalid option it returns a [*ValidationError].
 func NewClient(opts ...Option) (*Client, error) {
 	c := config{baseURL: DefaultBaseURL, perMinute: DefaultRateLimit}
 	for _, o := range opts {
@@ -76,10 +77,10 @@ func NewClient(opts ...Option) (*Client, error) {
 	}
 	switch len(c.tokens) {
 	case 0:
-		return nil, invalidOption("WithToken", errors.New("or another source of tokens is required"))
+		return nil, invalidOption("WithToken", errNoTokenSource)
 	case 1:
 	default:
-		return nil, invalidOption("WithToken", errors.New("and the other sources of tokens exclude each other: give one"))
+		return nil, invalidOption("WithToken", errTokenSources)
 	}
 	base, err := parseBaseURL(c.baseURL, c.insecureHTTP)
 	if err != nil {
@@ -87,6 +88,12 @@ func NewClient(opts ...Option) (*Client, error) {
 	}
 	return newClient(&caller{newCore(c, base), c.call}), nil
 }
+
+const (
+	errNoTokenSource = wire.Reason("or another token source is required: WithTokenSource, or FromEnv with DRIFT_TOKEN")
+	errTokenSources  = wire.Reason("cannot be combined with another token source: " +
+		"use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN")
+)
 
 func newCore(c config, base *url.URL) *core {
 	s := &core{
@@ -109,7 +116,7 @@ func newCore(c config, base *url.URL) *core {
 	case s.quota == nil:
 		s.quota = newMemoryQuota(c.plan)
 	case c.plan > 0:
-		s.logger.Warn("drift: WithPlan has no effect beside WithQuotaStore: the limit is the store's")
+		s.logger.Warn("drift: WithPlan has no effect with WithQuotaStore: the store sets the limit")
 	}
 	if c.httpClient == nil {
 		s.ownTransport = newTransport()
@@ -119,7 +126,7 @@ func newCore(c config, base *url.URL) *core {
 		if s.transport == nil {
 			s.transport = http.DefaultTransport
 		}
-		if c.httpClient.Timeout > 0 { // net/http takes a negative one for none
+		if c.httpClient.Timeout > 0 { // like net/http, ignore a negative one
 			s.timeout = c.httpClient.Timeout
 		}
 	}
@@ -140,9 +147,9 @@ func newClient(c *caller) *Client {
 	}
 }
 
-// With returns a view of the client: it shares everything, and adds defaults for its calls. A service field that was
-// replaced, by a mock for example, stays replaced. Close on a view does nothing. An option that is wrong makes every call of
-// the view fail with its [*ValidationError].
+// With returns a view of the client that applies opts to each of its calls and shares everything else with the client.
+// A service field that you replaced, for example with a mock, stays replaced. Close on a view does nothing. If an
+// option is invalid, every call of the view fails with a [*ValidationError].
 func (c *Client) With(opts ...CallOption) *Client {
 	view := *c
 	view.view = true
@@ -162,7 +169,7 @@ func (c *Client) With(opts ...CallOption) *Client {
 	return &view
 }
 
-// rebind replaces a service, unless the field does not hold what NewClient put there.
+// rebind replaces a service if the field still holds the one that NewClient or With put there.
 func rebind[S comparable](field *S, before, after S) {
 	if *field == before {
 		*field = after
@@ -187,8 +194,8 @@ func (c *callOptions) apply(opts []CallOption) {
 	}
 }
 
-// Quota returns what has been used of this month's calls. It sends nothing. Errors are those of the [QuotaStore], and
-// [ErrClosed] once the client is closed.
+// Quota returns how many of this month's calls have been used. It sends nothing. It returns the errors of the
+// [QuotaStore], and [ErrClosed] after Close.
 func (c *Client) Quota(ctx context.Context) (Usage, error) {
 	switch {
 	case c.caller == nil:
@@ -201,9 +208,10 @@ func (c *Client) Quota(ctx context.Context) (Usage, error) {
 	return c.caller.quota.Usage(ctx, time.Now())
 }
 
-// Close ends the client: later calls return [ErrClosed], calls that are under way go on. It closes the connections that
-// NewClient made, those of calls under way when these end, and nothing that the caller passed in; a connection of HTTP/2 may
-// stay for another minute where a call on it was cut off. On a view Close does nothing.
+// Close closes the client: later calls return [ErrClosed], and calls in progress continue. Close closes the client's
+// own idle connections; connections in use close when their calls end. An HTTP/2 connection on which a call was
+// canceled may stay open for another minute. Close never closes anything that the caller passed in. On a view, Close
+// does nothing. It always returns nil.
 func (c *Client) Close() error {
 	if c.caller == nil || c.view {
 		return nil
@@ -213,14 +221,14 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// closeConnections closes those that no call uses at the moment.
+// closeConnections closes the client's own idle connections.
 func (s *core) closeConnections() {
 	if s.ownTransport != nil {
 		s.ownTransport.CloseIdleConnections()
 	}
 }
 
-// String returns "drift.Client" and the base URL's host: no verb of fmt shows what the client holds.
+// String returns "drift.Client" and the base URL's host, so that printing a client shows no secret.
 func (c *Client) String() string {
 	if c == nil || c.caller == nil {
 		return "drift.Client"

@@ -11,26 +11,32 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// CompaniesService lists what belongs to a company.
+// CompaniesService lists the people and teams of a company.
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type CompaniesService interface {
 	// ListPeople returns one page of a company's people: GET v2/companies/{companyId}/people.
-	ListPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) (*Page[Person], error)
+	ListPeople(
+		ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption,
+	) (*Page[Person], error)
 
-	// AllPeople ranges over a company's people, page by page; see [Collect], [PageError] and
-	// [RecordError].
-	AllPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) iter.Seq2[*Person, error]
+	// AllPeople ranges over a company's people, page by page; see [Collect], [PageError] and [RecordError].
+	AllPeople(
+		ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption,
+	) iter.Seq2[*Person, error]
 
 	// ListTeams returns one page of a company's teams: GET v2/companies/{companyId}/teams.
-	ListTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) (*Page[Team], error)
+	ListTeams(
+		ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption,
+	) (*Page[Team], error)
 
-	// AllTeams ranges over a company's teams, page by page; see [Collect], [PageError] and
-	// [RecordError].
-	AllTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) iter.Seq2[*Team, error]
+	// AllTeams ranges over a company's teams, page by page; see [Collect], [PageError] and [RecordError].
+	AllTeams(
+		ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption,
+	) iter.Seq2[*Team, error]
 }
 
-// Person is somebody who works for a company.
+// Person is an employee of a company.
 type Person struct {
 	ID        PersonID  `json:"id" wire:"id"`
 	CompanyID CompanyID `json:"company_id,omitzero"`
@@ -41,7 +47,7 @@ type Person struct {
 	Phone     string    `json:"phone,omitzero"`
 	Title     string    `json:"title,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
@@ -61,7 +67,7 @@ type Team struct {
 	TeamCSATEnabled      bool                 `json:"team_csat_enabled,omitzero"`
 	UpdatedAt            time.Time            `json:"updated_at,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
@@ -96,7 +102,7 @@ func (m TeamAvailabilityMode) IsKnown() bool {
 	return false
 }
 
-// CompanyListPeopleOptions filter GET v2/companies/{companyId}/people. Zero values do not filter.
+// CompanyListPeopleOptions are the options of GET v2/companies/{companyId}/people. Zero fields do not filter.
 type CompanyListPeopleOptions struct {
 	Scope  string `query:"scope"`
 	Search string `query:"search"`
@@ -107,7 +113,7 @@ type CompanyListPeopleOptions struct {
 
 func (o CompanyListPeopleOptions) page() paging { return paging{o.Limit, o.Cursor} }
 
-// CompanyListTeamsOptions filter GET v2/companies/{companyId}/teams. Zero values do not filter.
+// CompanyListTeamsOptions are the options of GET v2/companies/{companyId}/teams. Zero fields do not filter.
 type CompanyListTeamsOptions struct {
 	Scope  string `query:"scope"`
 	Search string `query:"search"`
@@ -125,23 +131,35 @@ var (
 
 type companies struct{ *caller }
 
-func (s companies) ListPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) (*Page[Person], error) {
-	return list[Person](ctx, s.caller, &companiesListPeople, rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
+func (s companies) ListPeople(
+	ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption,
+) (*Page[Person], error) {
+	return list[Person](ctx, s.caller, &companiesListPeople,
+		rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
-func (s companies) AllPeople(ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption) iter.Seq2[*Person, error] {
-	return all[Person](ctx, s.caller, &companiesListPeople, rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
+func (s companies) AllPeople(
+	ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption,
+) iter.Seq2[*Person, error] {
+	return all[Person](ctx, s.caller, &companiesListPeople,
+		rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
-func (s companies) ListTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) (*Page[Team], error) {
-	return list[Team](ctx, s.caller, &companiesListTeams, rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
+func (s companies) ListTeams(
+	ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption,
+) (*Page[Team], error) {
+	return list[Team](ctx, s.caller, &companiesListTeams,
+		rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
-func (s companies) AllTeams(ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption) iter.Seq2[*Team, error] {
-	return all[Team](ctx, s.caller, &companiesListTeams, rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
+func (s companies) AllTeams(
+	ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption,
+) iter.Seq2[*Team, error] {
+	return all[Team](ctx, s.caller, &companiesListTeams,
+		rest.Input{Path: rest.Path{rest.Text(companyID)}, Query: options}, opts)
 }
 
-// UnmarshalJSON decodes a person as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a person as sent by the API or encoded by MarshalJSON.
 func (p *Person) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, p) }
 
 // MarshalJSON encodes the person with the API's names, Extra included.
@@ -150,7 +168,7 @@ func (p Person) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(p))
 }
 
-// UnmarshalJSON decodes a team as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a team as sent by the API or encoded by MarshalJSON.
 func (t *Team) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
 // MarshalJSON encodes the team with the API's names and units, Extra included.

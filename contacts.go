@@ -16,18 +16,18 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type ContactsService interface {
-	// Get returns one contact: GET v2/contacts/{contactId}. No such contact is [ErrNotFound].
+	// Get returns a contact: GET v2/contacts/{contactId}. If it does not exist, the error matches [ErrNotFound].
 	Get(ctx context.Context, id ContactID, opts ...CallOption) (*Contact, error)
 
-	// Create makes a contact: POST v2/contacts.
+	// Create creates a contact: POST v2/contacts.
 	Create(ctx context.Context, req ContactCreateRequest, opts ...CallOption) (*Contact, error)
 
-	// UpsertByEmail updates the contact with this address, or creates it: POST v2/contacts/raw. An address without "@" is a
-	// [*ValidationError].
+	// UpsertByEmail returns the contact with this address and creates it if necessary: POST v2/contacts/raw. An address
+	// without "@" is a [*ValidationError].
 	UpsertByEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error)
 
-	// Update changes the fields that are set and leaves the others alone: PATCH v2/contacts/{contactId}. A request that sets
-	// nothing is a [*ValidationError].
+	// Update changes the fields that are set: PATCH v2/contacts/{contactId}. A request that sets no field is a
+	// [*ValidationError].
 	Update(ctx context.Context, id ContactID, req ContactUpdateRequest, opts ...CallOption) (*Contact, error)
 
 	// Delete removes a contact: DELETE v2/contacts/{contactId}.
@@ -40,16 +40,16 @@ type ContactsService interface {
 	// [RecordError].
 	All(ctx context.Context, options ContactListOptions, opts ...CallOption) iter.Seq2[*Contact, error]
 
-	// MatchEmail returns the contact with this address: GET v2/contacts/match-email. It never creates one: no such contact is
-	// [ErrNotFound]. An address without "@" is a [*ValidationError].
+	// MatchEmail returns the contact with this address: GET v2/contacts/match-email. It never creates a contact. If
+	// none has the address, the error matches [ErrNotFound]. An address without "@" is a [*ValidationError].
 	MatchEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error)
 }
 
-// Contact is a person whom the account talks to.
+// Contact is a person in the account's address book.
 type Contact struct {
 	ID               ContactID  `json:"id" wire:"id"`
 	Email            string     `json:"email,omitzero"`
-	AssignedUserID   UserID     `json:"assigned_user_id,omitzero"` // 0: nobody
+	AssignedUserID   UserID     `json:"assigned_user_id,omitzero"` // 0: unassigned
 	WorkflowID       WorkflowID `json:"workflow_id,omitzero"`
 	Labels           []string   `json:"labels,omitzero"`
 	Tags             []TagRef   `json:"tags,omitzero"`
@@ -59,12 +59,12 @@ type Contact struct {
 	CreatedAt        time.Time  `json:"created_at,omitzero"`
 	UpdatedAt        time.Time  `json:"updated_at,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// ContactCreateRequest is the body of POST v2/contacts. What is left zero is not sent. The catalogue gives this operation no
-// e-mail address: [ContactsService.UpsertByEmail] is the way to a contact that has one.
+// ContactCreateRequest is the body of POST v2/contacts. Zero fields are not sent. This operation takes no e-mail
+// address; to create a contact with one, use [ContactsService.UpsertByEmail].
 type ContactCreateRequest struct {
 	BackgroundMode *bool    `json:"background_mode,omitzero"`
 	Labels         []string `json:"labels,omitempty"`
@@ -72,17 +72,17 @@ type ContactCreateRequest struct {
 	Users          []UserID `json:"users,omitempty"`
 }
 
-// ContactUpdateRequest is the body of PATCH v2/contacts/{contactId}.
+// ContactUpdateRequest is the body of PATCH v2/contacts/{contactId}. Zero fields stay unchanged.
 type ContactUpdateRequest struct {
 	AssignedUserID   Optional[UserID]     `json:"assigned_user_id,omitzero"` // Null unassigns
 	BackgroundMode   Optional[bool]       `json:"background_mode,omitzero"`
-	CustomAttributes Optional[Attributes] `json:"custom_attributes,omitzero"` // merged; nil under a key clears that key
+	CustomAttributes Optional[Attributes] `json:"custom_attributes,omitzero"` // merged; a key with nil is cleared
 	Email            Optional[string]     `json:"email,omitzero"`
 	Labels           Optional[[]string]   `json:"labels,omitzero"`
 	Tags             Optional[[]string]   `json:"tags,omitzero"`
 }
 
-// ContactListOptions filter GET v2/contacts. Zero values do not filter.
+// ContactListOptions are the options of GET v2/contacts. Zero fields do not filter.
 type ContactListOptions struct {
 	BackgroundMode   *bool      `query:"background_mode"`
 	CustomAttributes Attributes `query:"custom_attributes"` // strings, numbers and booleans
@@ -131,10 +131,13 @@ func (s contacts) Create(ctx context.Context, req ContactCreateRequest, opts ...
 }
 
 func (s contacts) UpsertByEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error) {
-	return rest.One[Contact](ctx, s.caller, &contactsUpsertByEmail, rest.Input{Body: &emailArgument{email}, Err: checkEmail(email)}, opts)
+	return rest.One[Contact](ctx, s.caller, &contactsUpsertByEmail,
+		rest.Input{Body: &emailArgument{email}, Err: checkEmail(email)}, opts)
 }
 
-func (s contacts) Update(ctx context.Context, id ContactID, req ContactUpdateRequest, opts ...CallOption) (*Contact, error) {
+func (s contacts) Update(
+	ctx context.Context, id ContactID, req ContactUpdateRequest, opts ...CallOption,
+) (*Contact, error) {
 	return rest.One[Contact](ctx, s.caller, &contactsUpdate, rest.Input{Path: rest.Path{rest.ID(id)}, Body: &req}, opts)
 }
 
@@ -151,10 +154,11 @@ func (s contacts) All(ctx context.Context, options ContactListOptions, opts ...C
 }
 
 func (s contacts) MatchEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error) {
-	return rest.First[Contact](ctx, s.caller, &contactsMatchEmail, rest.Input{Query: emailArgument{email}, Err: checkEmail(email)}, opts)
+	return rest.First[Contact](ctx, s.caller, &contactsMatchEmail,
+		rest.Input{Query: emailArgument{email}, Err: checkEmail(email)}, opts)
 }
 
-// UnmarshalJSON decodes a contact as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a contact as sent by the API or encoded by MarshalJSON.
 func (c *Contact) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the contact with the API's names and units, Extra included.

@@ -15,18 +15,24 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type ConversationsService interface {
-	// Get returns one conversation: GET v2/conversations/{conversationId}. No such conversation is [ErrNotFound].
+	// Get returns a conversation: GET v2/conversations/{conversationId}. If it does not exist, the error matches
+	// [ErrNotFound].
 	Get(ctx context.Context, id ConversationID, opts ...CallOption) (*Conversation, error)
 
-	// Create opens a conversation with users: POST v2/conversations.
+	// Create starts a conversation with users: POST v2/conversations.
 	Create(ctx context.Context, req ConversationCreateRequest, opts ...CallOption) (*Conversation, error)
 
-	// CreateFromScratch opens a conversation with the contact of an e-mail address: POST v2/conversations/create.
-	CreateFromScratch(ctx context.Context, req ConversationCreateFromScratchRequest, opts ...CallOption) (*Conversation, error)
+	// CreateFromScratch starts a conversation with the contact that has an e-mail address: POST
+	// v2/conversations/create.
+	CreateFromScratch(
+		ctx context.Context, req ConversationCreateFromScratchRequest, opts ...CallOption,
+	) (*Conversation, error)
 
-	// Update changes the fields that are set and leaves the others alone: PATCH v2/conversations/{conversationId}. A request
-	// that sets nothing is a [*ValidationError].
-	Update(ctx context.Context, id ConversationID, req ConversationUpdateRequest, opts ...CallOption) (*Conversation, error)
+	// Update changes the fields that are set: PATCH v2/conversations/{conversationId}. A request that sets no field is
+	// a [*ValidationError].
+	Update(
+		ctx context.Context, id ConversationID, req ConversationUpdateRequest, opts ...CallOption,
+	) (*Conversation, error)
 
 	// Delete removes a conversation: DELETE v2/conversations/{conversationId}.
 	Delete(ctx context.Context, id ConversationID, opts ...CallOption) error
@@ -38,12 +44,17 @@ type ConversationsService interface {
 	// [RecordError].
 	All(ctx context.Context, options ConversationListOptions, opts ...CallOption) iter.Seq2[*Conversation, error]
 
-	// ListByStatus returns one page of the conversations with a status: GET v2/conversations/status/{status}. A status that
-	// this package does not know is sent as it is.
-	ListByStatus(ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption) (*Page[Conversation], error)
+	// ListByStatus returns one page of the conversations with a status: GET v2/conversations/status/{status}. A status
+	// without a constant in this package is sent unchanged.
+	ListByStatus(
+		ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption,
+	) (*Page[Conversation], error)
 
-	// AllByStatus ranges over every conversation with a status, page by page.
-	AllByStatus(ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption) iter.Seq2[*Conversation, error]
+	// AllByStatus ranges over every conversation with a status, page by page; see [Collect], [PageError] and
+	// [RecordError].
+	AllByStatus(
+		ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption,
+	) iter.Seq2[*Conversation, error]
 }
 
 // Conversation is a thread of messages with one contact.
@@ -55,7 +66,7 @@ type Conversation struct {
 	ContactID         ContactID          `json:"contact_id,omitzero"`
 	OrgID             OrgID              `json:"org_id,omitzero"`
 	InboxID           InboxID            `json:"inbox_id,omitzero"`
-	AssignedUserID    UserID             `json:"assigned_user_id,omitzero"` // 0: nobody
+	AssignedUserID    UserID             `json:"assigned_user_id,omitzero"` // 0: unassigned
 	WorkflowID        WorkflowID         `json:"workflow_id,omitzero"`
 	RelatedPlaybookID PlaybookID         `json:"related_playbook_id,omitzero"`
 	Direction         Direction          `json:"direction,omitzero"`
@@ -74,7 +85,7 @@ type Conversation struct {
 	LastActivityAt    time.Time          `json:"last_activity_at,omitzero"`
 	LastMessageSentAt time.Time          `json:"last_message_sent_at,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
@@ -98,7 +109,7 @@ func (s ConversationStatus) IsKnown() bool {
 	return false
 }
 
-// ConversationCreateRequest is the body of POST v2/conversations. What is left zero is not sent.
+// ConversationCreateRequest is the body of POST v2/conversations. Zero fields are not sent.
 type ConversationCreateRequest struct {
 	BackgroundMode *bool    `json:"background_mode,omitzero"`
 	Labels         []string `json:"labels,omitempty"`
@@ -106,7 +117,7 @@ type ConversationCreateRequest struct {
 	Users          []UserID `json:"users,omitempty"`
 }
 
-// ConversationCreateFromScratchRequest is the body of POST v2/conversations/create. What is left zero is not sent.
+// ConversationCreateFromScratchRequest is the body of POST v2/conversations/create. Zero fields are not sent.
 type ConversationCreateFromScratchRequest struct {
 	AssignedUserID   UserID     `json:"assigned_user_id,omitzero"`
 	BackgroundMode   *bool      `json:"background_mode,omitzero"`
@@ -117,16 +128,16 @@ type ConversationCreateFromScratchRequest struct {
 	Title            string     `json:"title,omitzero"`
 }
 
-// ConversationUpdateRequest is the body of PATCH v2/conversations/{conversationId}.
+// ConversationUpdateRequest is the body of PATCH v2/conversations/{conversationId}. Zero fields stay unchanged.
 type ConversationUpdateRequest struct {
 	AssignedUserID   Optional[UserID]     `json:"assigned_user_id,omitzero"`  // Null unassigns
-	CustomAttributes Optional[Attributes] `json:"custom_attributes,omitzero"` // merged; nil under a key clears that key
+	CustomAttributes Optional[Attributes] `json:"custom_attributes,omitzero"` // merged; a key with nil is cleared
 	Labels           Optional[[]string]   `json:"labels,omitzero"`
 	Tags             Optional[[]string]   `json:"tags,omitzero"`
 	WorkflowID       Optional[WorkflowID] `json:"workflow_id,omitzero"`
 }
 
-// ConversationListOptions filter GET v2/conversations. Zero values do not filter.
+// ConversationListOptions are the options of GET v2/conversations. Zero fields do not filter.
 type ConversationListOptions struct {
 	Archived          *bool          `query:"archived"`
 	AssignedUserID    UserID         `query:"assigned_user_id"`
@@ -155,7 +166,7 @@ type ConversationListOptions struct {
 
 func (o ConversationListOptions) page() paging { return paging{o.Limit, o.Cursor} }
 
-// ConversationListByStatusOptions filter GET v2/conversations/status/{status}. Zero values do not filter.
+// ConversationListByStatusOptions are the options of GET v2/conversations/status/{status}. Zero fields do not filter.
 type ConversationListByStatusOptions struct {
 	Archived *bool `query:"archived"`
 
@@ -181,39 +192,56 @@ func (s conversations) Get(ctx context.Context, id ConversationID, opts ...CallO
 	return rest.One[Conversation](ctx, s.caller, &conversationsGet, rest.Input{Path: rest.Path{rest.OwnID(id)}}, opts)
 }
 
-func (s conversations) Create(ctx context.Context, req ConversationCreateRequest, opts ...CallOption) (*Conversation, error) {
+func (s conversations) Create(
+	ctx context.Context, req ConversationCreateRequest, opts ...CallOption,
+) (*Conversation, error) {
 	return rest.One[Conversation](ctx, s.caller, &conversationsCreate, rest.Input{Body: &req}, opts)
 }
 
-func (s conversations) CreateFromScratch(ctx context.Context, req ConversationCreateFromScratchRequest, opts ...CallOption) (*Conversation, error) {
+func (s conversations) CreateFromScratch(
+	ctx context.Context, req ConversationCreateFromScratchRequest, opts ...CallOption,
+) (*Conversation, error) {
 	return rest.One[Conversation](ctx, s.caller, &conversationsCreateFromScratch, rest.Input{Body: &req}, opts)
 }
 
-func (s conversations) Update(ctx context.Context, id ConversationID, req ConversationUpdateRequest, opts ...CallOption) (*Conversation, error) {
-	return rest.One[Conversation](ctx, s.caller, &conversationsUpdate, rest.Input{Path: rest.Path{rest.OwnID(id)}, Body: &req}, opts)
+func (s conversations) Update(
+	ctx context.Context, id ConversationID, req ConversationUpdateRequest, opts ...CallOption,
+) (*Conversation, error) {
+	return rest.One[Conversation](ctx, s.caller, &conversationsUpdate,
+		rest.Input{Path: rest.Path{rest.OwnID(id)}, Body: &req}, opts)
 }
 
 func (s conversations) Delete(ctx context.Context, id ConversationID, opts ...CallOption) error {
 	return rest.None(ctx, s.caller, &conversationsDelete, rest.Input{Path: rest.Path{rest.ID(id)}}, opts)
 }
 
-func (s conversations) List(ctx context.Context, options ConversationListOptions, opts ...CallOption) (*Page[Conversation], error) {
+func (s conversations) List(
+	ctx context.Context, options ConversationListOptions, opts ...CallOption,
+) (*Page[Conversation], error) {
 	return list[Conversation](ctx, s.caller, &conversationsList, rest.Input{Query: options}, opts)
 }
 
-func (s conversations) All(ctx context.Context, options ConversationListOptions, opts ...CallOption) iter.Seq2[*Conversation, error] {
+func (s conversations) All(
+	ctx context.Context, options ConversationListOptions, opts ...CallOption,
+) iter.Seq2[*Conversation, error] {
 	return all[Conversation](ctx, s.caller, &conversationsList, rest.Input{Query: options}, opts)
 }
 
-func (s conversations) ListByStatus(ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption) (*Page[Conversation], error) {
-	return list[Conversation](ctx, s.caller, &conversationsListByStatus, rest.Input{Path: rest.Path{rest.Text(status)}, Query: options}, opts)
+func (s conversations) ListByStatus(
+	ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption,
+) (*Page[Conversation], error) {
+	return list[Conversation](ctx, s.caller, &conversationsListByStatus,
+		rest.Input{Path: rest.Path{rest.Text(status)}, Query: options}, opts)
 }
 
-func (s conversations) AllByStatus(ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption) iter.Seq2[*Conversation, error] {
-	return all[Conversation](ctx, s.caller, &conversationsListByStatus, rest.Input{Path: rest.Path{rest.Text(status)}, Query: options}, opts)
+func (s conversations) AllByStatus(
+	ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption,
+) iter.Seq2[*Conversation, error] {
+	return all[Conversation](ctx, s.caller, &conversationsListByStatus,
+		rest.Input{Path: rest.Path{rest.Text(status)}, Query: options}, opts)
 }
 
-// UnmarshalJSON decodes a conversation as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a conversation as sent by the API or encoded by MarshalJSON.
 func (c *Conversation) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the conversation with the API's names and units, Extra included.

@@ -17,35 +17,39 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Request is any call under the base URL: use it for an endpoint that has no method here. The same limiter, quota and
-// retries apply as to every other call.
+// Request is a call to any endpoint under the base URL. Use it for endpoints without a method in this package. The
+// limiter, the quota and retries apply to it as to every other call.
 type Request struct {
-	Name   string            // labels errors, logs and hooks; "": the template
-	Method string            // in upper case; "": GET
-	Path   string            // a template relative to the base URL, such as "contacts/{contactId}". It is shown in errors, logs and hooks, so put what varies into Values
-	Values map[string]string // the template's parameters; each becomes one escaped segment
+	Name   string // identifies the call in errors, logs and hooks; "": the template
+	Method string // in upper case; "": GET
+
+	// Path is a template relative to the base URL, such as "contacts/{contactId}". Errors, logs and hooks show it, so
+	// put ids and other variable parts into Values.
+	Path   string
+	Values map[string]string // of the template's parameters; each becomes one escaped segment
 	Query  url.Values
 	Body   any  // encoded as JSON, with instants as milliseconds; nil: none
-	Raw    bool // decode the whole answer: it has no "data" envelope
+	Raw    bool // decode the whole answer, which has no "data" envelope
 }
 
 // Do sends a request and decodes the answer into out, a pointer to a JSON target. An *[]byte or an io.Writer gets the
 // body unchanged, and nil discards it. Do returns the same errors as every other call. If it fails before it decodes
 // the answer, a JSON target is unchanged.
 //
-// An io.Writer receives the body as it arrives. The size is unlimited unless [WithMaxResponseBytes] sets a limit. Do
-// repeats nothing after the first byte. If the body breaks off, or nothing arrives for a minute (the timeout of an
+// An io.Writer receives the body as it arrives. Its size is unlimited unless [WithMaxResponseBytes] sets a limit. Do
+// does not retry after the first byte. If the connection fails, or nothing arrives for a minute (the timeout of an
 // attempt, see [WithHTTPClient]), Do returns a [*TransportError] whose Written is the number of bytes that the writer
 // got. To get the rest, call Do again with a Range header; see the example and [WithHeader]. If the writer fails, Do
-// returns its error, wrapped and with the name of the operation.
+// returns an error that wraps the writer's and names the operation.
 //
-// A JSON target is read with the conventions of the API: names match in any case and with or without underscores and
-// dashes, a time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes, and an int, an int64 or a bool may
-// come as text. All other types decode as with encoding/json. If a name comes twice in one object, the last value wins.
-// Two spellings of one field's name are merged. A record of this package is decoded as in every other call, even as a
-// part of the target. In an any, a number becomes a float64; to keep every digit of an id, use an int64, a json.Number
-// or [Attributes]. With *[]byte, io.Writer or Raw, an answer with a success status is a success even if its body
-// reports an error.
+// A JSON target is decoded by the conventions of the API. Names match in any case, and with or without underscores and
+// dashes. A time.Time is milliseconds or RFC 3339, a time.Duration is whole minutes, and an int, an int64 or a bool may
+// be a string. All other types decode as with encoding/json. If an object repeats a name, the last value wins; values
+// under two spellings of a field's name are merged. Records of this package, even inside the target, decode as in every
+// other call. In an any, a number becomes a float64; to keep every digit of an id, use an int64, a json.Number or
+// [Attributes].
+//
+// With *[]byte, io.Writer or Raw, an answer with a success status is a success even if its body reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
 	in := req.input(out)
 	return c.connection().Call(ctx, req.route(), &in, opts, func(body []byte) error { return req.decode(body, out) })
@@ -55,7 +59,7 @@ func (r Request) route() *rest.Route {
 	return &rest.Route{Name: cmp.Or(r.Name, r.Path), Method: cmp.Or(r.Method, http.MethodGet), Path: r.Path}
 }
 
-// input checks and encodes a request whose answer goes into out.
+// input checks and encodes a request whose answer is decoded into out.
 func (r Request) input(out any) rest.Input {
 	in := rest.Input{Query: r.Query, Bare: r.Raw}
 	switch out := out.(type) {
@@ -131,7 +135,7 @@ func isWord(text string) bool {
 	})
 }
 
-// checkTarget refuses what could only fail once the call was made.
+// checkTarget rejects a target that could not be decoded into, before the call is made.
 func checkTarget(out any) error {
 	if out == nil {
 		return nil
@@ -159,7 +163,7 @@ func (r Request) decode(body []byte, out any) error {
 	if r.Raw {
 		return wire.Unmarshal(body, out)
 	}
-	var data jsontext.Value // of the answer's "data", which may come twice: only the one that counts may reach out
+	var data jsontext.Value // the "data" that counts: the answer may repeat the name
 	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
 		data = dec.Value()
 		return nil

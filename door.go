@@ -14,7 +14,7 @@ func openDoor() struct{} {
 	return struct{}{}
 }
 
-// connection is what a client calls through.
+// connection returns the caller of a client's calls.
 func (c *Client) connection() rest.Caller[CallOption] {
 	if c == nil || c.caller == nil {
 		return notConnected{}
@@ -22,7 +22,7 @@ func (c *Client) connection() rest.Caller[CallOption] {
 	return c.caller
 }
 
-// notConnected is the connection of a client that NewClient did not make.
+// notConnected is the connection of a client that was not made by NewClient.
 type notConnected struct{}
 
 // Call returns errNotConnected.

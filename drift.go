@@ -12,23 +12,23 @@
 //		return nil
 //	}
 //
-// A [Client] is safe for concurrent use. Its services are interfaces; every method takes a context, which is obeyed in every
+// A [Client] is safe for concurrent use. Its services are interfaces. Every method takes a context, which ends every
 // wait, and [CallOption] values such as [WithTimeout]. Requests and ids are values, records are pointers.
 //
 // # Fields
 //
-// What is left zero in a request is not sent. Fields of an update are [Optional]: the zero value leaves a field alone, [Set]
-// gives it a value, [Null] clears it. Instants are time.Time in UTC, durations time.Duration of whole minutes. A record keeps
-// fields that it does not know in Extra, enums keep values that they do not know, and every record goes through
-// encoding/json and back unchanged.
+// Zero fields of a request are not sent. The fields of an update are [Optional]: the zero value leaves a field
+// unchanged, [Set] sets it, and [Null] clears it. Instants are time.Time in UTC, and durations are time.Duration in
+// whole minutes. Records keep unknown fields in Extra, enums keep unknown values, and every record survives a round
+// trip through encoding/json unchanged.
 //
 // # Lists
 //
-// List returns one [Page], All a sequence that reads page by page:
+// List returns one [Page]. All returns a sequence that reads page by page:
 //
 //	for contact, err := range client.Contacts.All(ctx, drift.ContactListOptions{Tags: []string{"vip"}}) {
 //		if err != nil {
-//			return err // a *PageError, whose Cursor is where to resume, or a *RecordError
+//			return err // a *RecordError, or a *PageError, whose Cursor resumes the list
 //		}
 //		…
 //	}
@@ -40,62 +40,73 @@
 //
 // # Errors
 //
-// Errors are typed, and match sentinels by errors.Is: [*ValidationError] was refused before sending, [*APIError] is the
-// service's answer, [*RateLimitError] and [*QuotaError] are limits, [*TransportError] is a call without a usable
-// answer, [*DecodeError] is JSON that does not fit, [*RecordError] is one record of a list that does not decode. A
-// write that may have been applied is an [*AmbiguousError] around one of them. No error text has a URL, a query, a
-// token or a body in it.
+// Errors have types, and match sentinels under errors.Is:
+//
+//   - [*ValidationError]: the client rejected the call before sending it.
+//   - [*APIError]: the service answered with an error.
+//   - [*RateLimitError], [*QuotaError]: a limit stopped the call.
+//   - [*TransportError]: the call got no usable answer.
+//   - [*DecodeError]: the answer's JSON does not fit.
+//   - [*RecordError]: one record of a list does not decode.
+//   - [*AmbiguousError]: a write failed but may have been applied. It wraps one of the others.
+//
+// No error text contains a URL, a query, a token or a body.
 //
 // # Retries
 //
-// A call makes at most three attempts, and one more for a new token, with random delays that double from 500 ms to 20 s. It
-// never outlasts its context.
+// A call makes at most three attempts, plus one with a new token. The delays between them are random, and their upper
+// bound doubles from 500 ms to 20 s. A call never outlasts its context.
 //
-//   - Nothing was sent: every call again, unless the name does not exist or the certificate is bad.
-//   - Sent without an answer, or the answer broke off: GET and DELETE again; POST, PATCH and PUT not, an [*AmbiguousError] tells.
-//   - 408, 500, 502, 503, 504: likewise.
-//   - 429: every call again, after Retry-After; beyond 60 s or the deadline a [*RateLimitError] at once.
-//   - 401, or 403 of type authentication_error: once more, if the token source has another token.
-//   - Everything else: not again.
+//   - Nothing was sent: the client retries every call, unless the host does not exist or its certificate is bad.
+//   - The request was sent, but the answer is missing or broke off: the client retries GET and DELETE. POST, PATCH and
+//     PUT fail with an [*AmbiguousError].
+//   - 408, 500, 502, 503, 504: the same.
+//   - 429: the client retries every call after Retry-After. If that is more than 60 s or past the deadline, the call
+//     fails at once with a [*RateLimitError].
+//   - 401, or 403 of type authentication_error: the client retries once if the token source has another token.
+//   - Everything else: the client does not retry.
 //
-// [WithIdempotent] makes a POST or PATCH repeatable, [WithoutRetry] sends a call once, [WithRetryPolicy] changes the numbers. A DELETE that
-// is repeated and meets 404 has succeeded. A budget per client keeps an outage from being tripled.
+// [WithIdempotent] makes a POST or PATCH retryable, [WithoutRetry] turns retries off, and [WithRetryPolicy] changes the
+// numbers. A retried DELETE that gets a 404 has succeeded. A retry budget per client limits the extra load on a service
+// that is failing.
 //
 // # Limits
 //
-// No more than 100 attempts go out in any 60 seconds as the service counts them: a slot comes back a minute after its attempt
-// was answered. A 429, and a 503 with a Retry-After, stops every caller of the client until then. [WithPlan] refuses calls beyond the month's
-// number before they are sent. Both count every attempt.
+// At most 100 attempts go out in any 60 seconds, as the service counts them: an attempt's slot is free again a minute
+// after its answer. A 429, or a 503 with Retry-After, pauses every call of the client for that time. With [WithPlan],
+// the client rejects calls beyond the plan's monthly number without sending them. Both limits count every attempt.
 //
 // # The wire
 //
-// The product's catalogue names operations and parameters, and shows no bodies, units or paging. This package fills the gaps
-// with the conventions of Drift's documented classic API, and accepts the plausible alternatives when it reads:
+// Drift's catalogue lists operations and parameters, but no bodies, units or paging. This package fills the gaps with
+// the conventions of Drift's documented classic API, and accepts plausible alternatives in answers:
 //
-//   - Names are snake_case; answers may be camelCase. Objects and lists stand under "data", or bare.
-//   - Instants are milliseconds, or RFC 3339 in answers. Meeting durations are minutes. Ids are numbers, or numeric strings.
-//   - Lists take limit (1 to 100) and next, and answer with pagination.next or links.next, of which only the cursor is used.
-//   - A list in a query repeats its key; custom attributes in a query are custom_attributes[key]=value.
-//   - matchEmail takes the address as the query parameter email, and no such contact is a 404.
-//   - 402, or a 403 or 429 whose type speaks of a quota, means that the month is used up.
-//   - X-Request-Id, where there is one, names a request.
+//   - Names are snake_case; answers may use camelCase. Objects and lists are under "data", or bare.
+//   - Instants are milliseconds; answers may use RFC 3339. Meeting durations are minutes. Ids are numbers or numeric
+//     strings.
+//   - Lists take the parameters limit (1 to 100) and next. The next cursor is in pagination.next, or in the query of
+//     links.next.
+//   - A list in a query repeats its key. Custom attributes in a query are custom_attributes[key]=value.
+//   - matchEmail takes the address in the query parameter email, and answers 404 if no contact has it.
+//   - 402, or a 403 or 429 whose type or code contains "quota", means that the month's calls are used up.
+//   - X-Request-Id, if present, identifies a request.
 //
-// These are assumptions: the service is being wound down, and no call of this package has been made against it.
+// These are assumptions: the service is being wound down, and this package has never been run against it.
 package drift
 
 import "github.com/driftsdk/drift/internal/rest"
 
-// userAgent names the SDK to the service.
+// userAgent identifies the SDK to the service.
 const userAgent = "drift-go"
 
-// Operation is an operation of the API. Errors, logs, hooks and metrics name it by these labels.
+// Operation is an operation of the API. Errors, logs, hooks and metrics use its fields as labels.
 type Operation struct {
 	Name     string // such as "conversations.get"
 	Method   string
-	Template string // of the path below the base URL, such as "v2/conversations/{conversationId}"
+	Template string // path below the base URL, such as "v2/conversations/{conversationId}"
 }
 
-// Operations returns the operations that the services of a [Client] serve, by service.
+// Operations returns the operations of all services of a [Client], grouped by service.
 func Operations() []Operation {
 	var operations []Operation
 	for _, route := range []*rest.Route{

@@ -15,15 +15,20 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type DriftbotService interface {
-	// UpdateMessage changes the bot's message in a conversation: PATCH v2/conversations/{conversationId}/driftbot. A request
-	// that sets nothing is a [*ValidationError].
-	UpdateMessage(ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption) (*Message, error)
+	// UpdateMessage changes the bot's message in a conversation: PATCH v2/conversations/{conversationId}/driftbot. A
+	// request that sets no field is a [*ValidationError].
+	UpdateMessage(
+		ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption,
+	) (*Message, error)
 
-	// Trigger makes the bot act in a conversation: POST v2/conversations/{conversationId}/driftbot/trigger.
-	Trigger(ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption) (*DriftbotInteraction, error)
+	// Trigger triggers an action of the bot in a conversation: POST
+	// v2/conversations/{conversationId}/driftbot/trigger.
+	Trigger(
+		ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption,
+	) (*DriftbotInteraction, error)
 }
 
-// DriftbotInteraction is what came of a trigger. The service may leave out its id.
+// DriftbotInteraction is the result of a trigger. The service may omit its id.
 type DriftbotInteraction struct {
 	ID             string          `json:"id,omitzero"`
 	ConversationID ConversationID  `json:"conversation_id,omitzero"`
@@ -32,27 +37,28 @@ type DriftbotInteraction struct {
 	Payload        json.RawMessage `json:"payload,omitzero"` // any JSON value but null, unchanged
 	CreatedAt      time.Time       `json:"created_at,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// DriftbotUpdateMessageRequest is the body of PATCH v2/conversations/{conversationId}/driftbot.
+// DriftbotUpdateMessageRequest is the body of PATCH v2/conversations/{conversationId}/driftbot. Zero fields stay
+// unchanged.
 type DriftbotUpdateMessageRequest struct {
 	Body   Optional[string]   `json:"body,omitzero"` // HTML
 	Labels Optional[[]string] `json:"labels,omitzero"`
 }
 
-// DriftbotTriggerRequest is the body of POST v2/conversations/{conversationId}/driftbot/trigger, but for the id of the
-// conversation, which is taken from the path. Zero fields are not sent.
+// DriftbotTriggerRequest is the body of POST v2/conversations/{conversationId}/driftbot/trigger. Zero fields are not
+// sent. The client adds the conversation's id.
 type DriftbotTriggerRequest struct {
 	ActionID string `json:"action_id,omitzero"`
 
-	// Payload is any value that encodes to JSON, with instants as milliseconds. A nil pointer, map or slice is not
-	// sent, nor is any other value that encodes to null: only json.RawMessage("null") sends null.
+	// Payload is any value that encodes to JSON, with instants as milliseconds. A value that encodes to null, such as a
+	// nil pointer, map or slice, is not sent. To send null, use json.RawMessage("null").
 	Payload any `json:"payload,omitzero"`
 }
 
-// encodePayload keeps the checks of requests out of what is the caller's own.
+// encodePayload encodes the payload in advance, because the checks of request bodies must not apply to it.
 func (r *DriftbotTriggerRequest) encodePayload() error {
 	payload := r.Payload
 	r.Payload = nil
@@ -69,7 +75,7 @@ func (r *DriftbotTriggerRequest) encodePayload() error {
 	return nil
 }
 
-// isNil finds a nil behind any number of pointers, and a json.RawMessage that holds nothing.
+// isNil reports whether a value is nil, points to nil at any depth, or is an empty json.RawMessage.
 func isNil(value any) bool {
 	v := reflect.ValueOf(value)
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
@@ -86,7 +92,47 @@ func isNil(value any) bool {
 	return false
 }
 
-// UnmarshalJSON decodes a request as MarshalJSON wrote it. Numbers in the payload become [json.Number].
+type driftbotTriggerFields DriftbotTriggerRequest
+
+// driftbotTriggerBody adds the id in the path, which the catalogue also requires in the body.
+type driftbotTriggerBody struct {
+	driftbotTriggerFields
+	ConversationID ConversationID `json:"conversation_id"`
+}
+
+var (
+	driftbotUpdateMessage = rest.Route{Name: "driftbot.updateMessage", Method: http.MethodPatch, Path: "v2/conversations/{conversationId}/driftbot"}
+	driftbotTrigger       = rest.Route{Name: "driftbot.trigger", Method: http.MethodPost, Path: "v2/conversations/{conversationId}/driftbot/trigger"}
+)
+
+type driftbot struct{ *caller }
+
+func (s driftbot) UpdateMessage(
+	ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption,
+) (*Message, error) {
+	return rest.One[Message](ctx, s.caller, &driftbotUpdateMessage,
+		rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &req}, opts)
+}
+
+func (s driftbot) Trigger(
+	ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption,
+) (*DriftbotInteraction, error) {
+	invalid := req.encodePayload()
+	body := driftbotTriggerBody{driftbotTriggerFields(req), conversationID}
+	return rest.One[DriftbotInteraction](ctx, s.caller, &driftbotTrigger,
+		rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &body, Err: invalid}, opts)
+}
+
+// UnmarshalJSON decodes an interaction as sent by the API or encoded by MarshalJSON.
+func (i *DriftbotInteraction) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, i) }
+
+// MarshalJSON encodes the interaction with the API's names and units, Extra included.
+func (i DriftbotInteraction) MarshalJSON() ([]byte, error) {
+	type fields DriftbotInteraction
+	return wire.Marshal(fields(i))
+}
+
+// UnmarshalJSON decodes a request encoded by MarshalJSON. Numbers in the payload become [json.Number].
 func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	var raw struct {
 		ActionID string     `json:"action_id"`
@@ -100,7 +146,7 @@ func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	case "":
 		return nil
 	case "null":
-		r.Payload = json.RawMessage("null") // not the same as no payload
+		r.Payload = json.RawMessage("null") // unlike nil, it is sent
 		return nil
 	}
 	var err error
@@ -108,44 +154,10 @@ func (r *DriftbotTriggerRequest) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON encodes the body that the request sends, with instants in the payload as milliseconds.
+// MarshalJSON encodes the request with the API's names, and instants in the payload as milliseconds.
 func (r DriftbotTriggerRequest) MarshalJSON() ([]byte, error) {
 	if err := r.encodePayload(); err != nil {
 		return nil, err
 	}
 	return wire.Marshal(driftbotTriggerFields(r))
-}
-
-type driftbotTriggerFields DriftbotTriggerRequest
-
-// driftbotTriggerBody repeats the id of the path, as the catalogue wants it.
-type driftbotTriggerBody struct {
-	driftbotTriggerFields
-	ConversationID ConversationID `json:"conversation_id"`
-}
-
-var (
-	driftbotUpdateMessage = rest.Route{Name: "driftbot.updateMessage", Method: http.MethodPatch, Path: "v2/conversations/{conversationId}/driftbot"}
-	driftbotTrigger       = rest.Route{Name: "driftbot.trigger", Method: http.MethodPost, Path: "v2/conversations/{conversationId}/driftbot/trigger"}
-)
-
-type driftbot struct{ *caller }
-
-func (s driftbot) UpdateMessage(ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption) (*Message, error) {
-	return rest.One[Message](ctx, s.caller, &driftbotUpdateMessage, rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &req}, opts)
-}
-
-func (s driftbot) Trigger(ctx context.Context, conversationID ConversationID, req DriftbotTriggerRequest, opts ...CallOption) (*DriftbotInteraction, error) {
-	invalid := req.encodePayload()
-	body := driftbotTriggerBody{driftbotTriggerFields(req), conversationID}
-	return rest.One[DriftbotInteraction](ctx, s.caller, &driftbotTrigger, rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &body, Err: invalid}, opts)
-}
-
-// UnmarshalJSON decodes an interaction as the API sends it, or as MarshalJSON wrote it.
-func (i *DriftbotInteraction) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, i) }
-
-// MarshalJSON encodes the interaction with the API's names and units, Extra included.
-func (i DriftbotInteraction) MarshalJSON() ([]byte, error) {
-	type fields DriftbotInteraction
-	return wire.Marshal(fields(i))
 }

@@ -18,25 +18,26 @@ import (
 
 // Sentinel errors, for errors.Is. The types that match them carry the details.
 var (
-	// ErrInvalid: the request is wrong. A *ValidationError found that out before sending, an *APIError has status 400 or 422.
+	// ErrInvalid: the request is invalid. A *ValidationError found that before sending, an *APIError has status 400 or
+	// 422.
 	ErrInvalid = errors.New("drift: invalid request")
 
 	// ErrUnauthorized: the token is missing, wrong or expired (401, or 403 of type authentication_error).
 	ErrUnauthorized = errors.New("drift: unauthorized")
 
-	// ErrForbidden: the token is good, but does not allow this call (403).
+	// ErrForbidden: the token is valid, but does not allow this call (403).
 	ErrForbidden = errors.New("drift: forbidden")
 
-	// ErrNotFound: there is no such record (404).
+	// ErrNotFound: the record does not exist (404).
 	ErrNotFound = errors.New("drift: not found")
 
-	// ErrConflict: the record exists already or has changed (409).
+	// ErrConflict: the record already exists or has changed (409).
 	ErrConflict = errors.New("drift: conflict")
 
-	// ErrRateLimited: too many calls (429), or a wait for the rate limit that the deadline cannot meet.
+	// ErrRateLimited: a 429 after the last retry, or a wait for the rate limit that would outlast the deadline.
 	ErrRateLimited = errors.New("drift: rate limited")
 
-	// ErrQuotaExceeded: the calls of this month are used up.
+	// ErrQuotaExceeded: this month's calls are used up.
 	ErrQuotaExceeded = errors.New("drift: monthly quota exceeded")
 
 	// ErrServer: the service failed (5xx).
@@ -51,22 +52,22 @@ var (
 	// ErrUnexpectedContent: the answer is not JSON, for example the login page of a proxy.
 	ErrUnexpectedContent = errors.New("drift: response is not JSON")
 
-	// ErrCursorLoop: the service gave out a cursor that it had given out before.
+	// ErrCursorLoop: the service returned the same cursor twice.
 	ErrCursorLoop = errors.New("drift: cursor repeats")
 
-	// ErrClosed: the client, or the token source, is closed.
+	// ErrClosed: the client or the token source is closed.
 	ErrClosed = errors.New("drift: closed")
 
-	// ErrReauthRequired: the refresh token is no longer good, or no token is stored, so a person has to authorize the
-	// application.
+	// ErrReauthRequired: the service rejects the refresh token, or no token is stored. A person has to authorize the
+	// application again.
 	ErrReauthRequired = errors.New("drift: authorization is required again")
 )
 
-// ValidationError is a request that was refused before anything was sent. It matches [ErrInvalid].
+// ValidationError is a request that the client rejected before sending anything. It matches [ErrInvalid].
 type ValidationError struct {
 	Operation string // such as "conversations.get" or "webhook.NewHandler"; "" for an option of NewClient
-	Argument  string // the argument, parameter or option that is wrong
-	Reason    string
+	Argument  string // the invalid argument, parameter or option
+	Reason    string // follows Argument in the text, such as "must not be empty"
 }
 
 func (e *ValidationError) Error() string {
@@ -81,28 +82,28 @@ func (e *ValidationError) Format(f fmt.State, verb rune) { formatError(f, verb, 
 
 // LogValue returns the operation, the argument and the reason.
 func (e *ValidationError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.String("argument", e.Argument), slog.String("reason", e.Reason))
+	return logGroup(slog.String("operation", e.Operation), slog.String("argument", e.Argument),
+		slog.String("reason", e.Reason))
 }
 
-// APIError is an answer of the service that reports an error: any status that is not a success, or a success whose body
-// reports an error and has no data.
+// APIError is an answer that reports an error: its status is not a success, or its body has an error and no data.
 type APIError struct {
 	StatusCode int
-	Type       string              // the service's kind of error, such as "not_found"; "" when it gave none
-	Message    string              // the service's words, at most 512 bytes of printable text
-	Code       string              // such as "CONTACT-6", or "insufficient_scope" for a token that lacks Fields["scope"]; "" when it gave none
-	Fields     map[string][]string // messages by parameter, where the service names parameters
+	Type       string              // the service's type of error, such as "not_found"; "" if the answer has none
+	Message    string              // the service's message, at most 512 bytes of printable text
+	Code       string              // such as "CONTACT-6"; "insufficient_scope" if the token lacks Fields["scope"]
+	Fields     map[string][]string // messages by parameter, if the answer names parameters
 	RequestID  string              // X-Request-Id of the answer (an assumption: no header is documented)
 	Operation  string              // such as "conversations.get"
 	Method     string
 	Route      string        // the path's template, never the path itself
-	RetryAfter time.Duration // what the service asked for; 0: nothing
-	Attempts   []Attempt     // every attempt of the call, this answer's included
+	RetryAfter time.Duration // the delay that the service asks for; 0: none
+	Attempts   []Attempt     // every attempt of the call, including the one with this answer
 
 	body *[]byte // behind a pointer, so that no verb of fmt prints it
 }
 
-// Body returns the start of the answer's body, at most 64 KiB. It may hold personal data: do not log it.
+// Body returns at most the first 64 KiB of the answer's body. They may contain personal data: do not log them.
 func (e *APIError) Body() []byte {
 	if e.body == nil {
 		return nil
@@ -126,11 +127,12 @@ func (e *APIError) Error() string {
 	return "drift: " + text
 }
 
-// Is reports whether the status (or, under a status of success, the type) belongs to target.
+// Is reports whether the status belongs to target. If the status is a success, the type decides.
 func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrInvalid:
-		return e.StatusCode == http.StatusBadRequest || e.StatusCode == http.StatusUnprocessableEntity || e.typed("validation_error")
+		return e.StatusCode == http.StatusBadRequest || e.StatusCode == http.StatusUnprocessableEntity ||
+			e.typed("validation_error")
 	case ErrUnauthorized:
 		return e.unauthorized()
 	case ErrForbidden:
@@ -147,13 +149,13 @@ func (e *APIError) Is(target error) bool {
 	return false
 }
 
-// unauthorized: the classic API documents 403 for a bad token and answers 401.
+// unauthorized accepts 401 and 403: for a bad token, the classic API documents 403 but answers 401.
 func (e *APIError) unauthorized() bool {
 	return e.StatusCode == http.StatusUnauthorized ||
 		e.StatusCode == http.StatusForbidden && e.Type == authenticationError || e.typed(authenticationError)
 }
 
-// typed classifies by type where the status says success.
+// typed reports whether the status is a success and the type is kind.
 func (e *APIError) typed(kind string) bool { return e.StatusCode < 300 && e.Type == kind }
 
 const authenticationError = "authentication_error"
@@ -161,20 +163,20 @@ const authenticationError = "authentication_error"
 // Format writes the text for every verb.
 func (e *APIError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns what the text says, by key.
+// LogValue returns the operation, the status, the answer's error and request id, and the number of attempts.
 func (e *APIError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Int("status", e.StatusCode), slog.String("type", e.Type),
-		slog.String("code", e.Code), slog.String("message", e.Message), slog.String("request_id", e.RequestID),
-		slog.Int("attempts", len(e.Attempts)))
+	return logGroup(slog.String("operation", e.Operation), slog.Int("status", e.StatusCode),
+		slog.String("type", e.Type), slog.String("code", e.Code), slog.String("message", e.Message),
+		slog.String("request_id", e.RequestID), slog.Int("attempts", len(e.Attempts)))
 }
 
-// RateLimitError is a call that the rate limit stopped. It matches [ErrRateLimited]; where a deadline is the reason, also
-// [context.DeadlineExceeded].
+// RateLimitError is a call that a rate limit stopped. It matches [ErrRateLimited], and [context.DeadlineExceeded] if
+// the wait would have outlasted a deadline.
 type RateLimitError struct {
 	Operation  string
 	RetryAfter time.Duration // how long to wait before the next call
-	Local      bool          // the attempt was not sent: the client's own limit, or a pause after an earlier 429, held it back
-	Err        error         // the *APIError of the 429, or why the client did not wait; may be nil
+	Local      bool          // the client's own limit or an earlier 429 held the attempt back, so it was not sent
+	Err        error         // the *APIError of the 429, or the reason why the client did not wait; may be nil
 }
 
 func (e *RateLimitError) Error() string {
@@ -182,8 +184,8 @@ func (e *RateLimitError) Error() string {
 	if e.Local {
 		where = "before sending"
 	}
-	text := "drift: " + joinNonEmpty(": ", e.Operation, "rate limited "+where+", try again in "+e.RetryAfter.Round(time.Millisecond).String())
-	return withCause(text, e.Err)
+	text := "rate limited " + where + ", try again in " + e.RetryAfter.Round(time.Millisecond).String()
+	return withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
 }
 
 // Is reports whether target is ErrRateLimited.
@@ -194,17 +196,18 @@ func (e *RateLimitError) Unwrap() error { return e.Err }
 // Format writes the text for every verb.
 func (e *RateLimitError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation, the delay and who stopped the call.
+// LogValue returns the operation, RetryAfter and Local.
 func (e *RateLimitError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Duration("retry_after", e.RetryAfter), slog.Bool("local", e.Local))
+	return logGroup(slog.String("operation", e.Operation), slog.Duration("retry_after", e.RetryAfter),
+		slog.Bool("local", e.Local))
 }
 
-// QuotaError is a call that was not sent, or not served, because the calls of the month are used up. It matches
-// [ErrQuotaExceeded].
+// QuotaError is a call that the client did not send, or that the service rejected, because the month's calls are used
+// up. It matches [ErrQuotaExceeded].
 type QuotaError struct {
 	Operation string
-	Usage     Usage // what this client has counted: where the service says that the month is used up, it may be less than the limit
-	Err       error // the *APIError of the call that was refused by the service; nil for a call that was not sent
+	Usage     Usage // as counted by this client; below the limit if other clients used calls too
+	Err       error // the service's *APIError; nil if the call was not sent
 }
 
 func (e *QuotaError) Error() string {
@@ -221,8 +224,8 @@ func (e *QuotaError) Error() string {
 // Is reports whether target is ErrQuotaExceeded.
 func (e *QuotaError) Is(target error) bool { return target == ErrQuotaExceeded }
 
-// As finds target in Err. What Err matches under errors.Is, a QuotaError does not: whoever waits after ErrRateLimited would
-// wait for the rest of the month.
+// As finds target in Err. There is no Unwrap, so that the error does not match the ErrRateLimited of a 429 in Err: a
+// caller that waits after ErrRateLimited would wait for the rest of the month.
 func (e *QuotaError) As(target any) bool { return e.Err != nil && errors.As(e.Err, target) }
 
 // Format writes the text for every verb.
@@ -230,17 +233,17 @@ func (e *QuotaError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // LogValue returns the operation and the usage.
 func (e *QuotaError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Int("used", e.Usage.Used), slog.Int("limit", e.Usage.Limit),
-		slog.Time("resets_at", e.Usage.ResetsAt))
+	return logGroup(slog.String("operation", e.Operation), slog.Int("used", e.Usage.Used),
+		slog.Int("limit", e.Usage.Limit), slog.Time("resets_at", e.Usage.ResetsAt))
 }
 
-// AmbiguousError is a write (POST, PATCH, DELETE) that was sent and may have been applied: there was no answer, a broken one,
-// or status 408 or 5xx. Look before you send it again, where there is a way to: an update shows in a Get, a contact in
-// MatchEmail, a conversation or a meeting in its list. No operation lists messages or notes, so whether one was created only
-// a person can see, in Drift. It matches [ErrAmbiguous] and what it wraps.
+// AmbiguousError is a write (POST, PATCH, DELETE) that was sent and may have been applied: the answer is missing or
+// broken, or has status 408 or 5xx. Check before you send it again: Get shows an update, MatchEmail a contact, and List
+// a conversation or a meeting. No operation lists messages or notes; to find out whether one was created, look in
+// Drift. An AmbiguousError matches [ErrAmbiguous] and the error that it wraps.
 type AmbiguousError struct {
 	Err      error  // the *APIError, *TransportError or *DecodeError
-	ClientID string // the client_message_id or client_id that was sent; "" where the operation has none. It is not in the text
+	ClientID string // the client_message_id or client_id that was sent, never part of the text; "": none
 }
 
 func (e *AmbiguousError) Error() string {
@@ -260,18 +263,18 @@ func (e *AmbiguousError) LogValue() slog.Value {
 	return logGroup(slog.Bool("ambiguous", true), slog.Any("cause", e.Err))
 }
 
-// TransportError is a call that got no usable answer: no connection, a connection that broke, a redirect (which is never
-// followed), an answer that is too large ([ErrTooLarge]) or not JSON ([ErrUnexpectedContent]), a token that could not be had,
-// or the end of the context. errors.Is and errors.As reach the causes. What a token source, a limiter or a store of the
-// caller's said is not in the text, because it may quote a secret.
+// TransportError is a call that got no usable answer. The connection failed, the service redirected (which the client
+// never follows), the answer is too large ([ErrTooLarge]) or not JSON ([ErrUnexpectedContent]), a token source, a
+// limiter or a store failed, or the context ended. errors.Is and errors.As find the causes. The text omits the errors
+// of the caller's own token source, limiter or store, because they may quote a secret.
 type TransportError struct {
 	Operation string
-	Sent      bool      // whether an attempt was sent, or may have been
+	Sent      bool      // an attempt was sent, or may have been
 	Written   int64     // bytes that this call wrote to the io.Writer of [Client.Do]
 	Attempts  []Attempt // every attempt of the call
-	Err       error     // why the last one failed
+	Err       error     // why the last attempt failed
 
-	last error // the answer before this one, or before the context ended, if there was one
+	last error // the last answer that reported an error, if any
 }
 
 func (e *TransportError) Error() string {
@@ -286,8 +289,8 @@ func (e *TransportError) Error() string {
 	return withCause(text, e.last)
 }
 
-// Timeout reports whether time ran out: that of an attempt (a minute, see [WithHTTPClient]), of the connection, of a store, or the
-// caller's. A deadline of the caller's matches [context.DeadlineExceeded] besides, and those of attempts and connections do not.
+// Timeout reports whether the call failed because of a timeout: of an attempt (one minute, see [WithHTTPClient]), of
+// the connection, of a store, or of the caller's context. Only the last one matches [context.DeadlineExceeded].
 func (e *TransportError) Timeout() bool { return trace.IsTimeout(e.Err) }
 
 func (e *TransportError) Unwrap() []error { return nonNil(e.Err, e.last) }
@@ -295,32 +298,33 @@ func (e *TransportError) Unwrap() []error { return nonNil(e.Err, e.last) }
 // Format writes the text for every verb.
 func (e *TransportError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation, whether it was sent, and the cause.
+// LogValue returns the operation, whether it was sent, the number of attempts, the cause and Written.
 func (e *TransportError) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("operation", e.Operation), slog.Bool("sent", e.Sent), slog.Int("attempts", len(e.Attempts)),
-		slog.Any("cause", e.Err)}
+	attrs := []slog.Attr{slog.String("operation", e.Operation), slog.Bool("sent", e.Sent),
+		slog.Int("attempts", len(e.Attempts)), slog.Any("cause", e.Err)}
 	if e.Written > 0 {
 		attrs = append(attrs, slog.Int64("written", e.Written))
 	}
 	return logGroup(attrs...)
 }
 
-// DecodeError is JSON that does not fit: broken, of another shape, or a record without an id. If the target of
-// [Client.Do] or [ListOf] has a map, Path may hold keys of it, which may be personal data. Texts and logs then leave it
-// out.
+// DecodeError is JSON that cannot be decoded: it is broken or has the wrong shape, or a record has no id. If the target
+// of [Client.Do] or [ListOf] contains a map, Path may contain keys of that map, which may be personal data. The text
+// and the log value then omit Path.
 type DecodeError struct {
-	Operation string // such as "conversations.get"; of a webhook the type of its event
-	Path      string // JSON pointer into the data, such as "/id" or, in a list, "/3/id"; "" for the whole
+	Operation string // such as "conversations.get"; for a webhook, the event's type
+	Path      string // JSON pointer into the data, such as "/id" or, in a list, "/3/id"; "" for all the data
 	Err       error  // quotes nothing of the body
 
-	hidden bool // Path is not for texts and logs
+	hidden bool // the text and the log value omit Path
 }
 
 func (e *DecodeError) Error() string {
-	return withCause("drift: "+joinNonEmpty(": ", e.Operation, joinNonEmpty(" at ", "cannot decode the JSON", e.printablePath())), e.Err)
+	text := joinNonEmpty(" at ", "cannot decode the JSON", e.printablePath())
+	return withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
 }
 
-// printablePath is Path fit for a log, "" if it is none.
+// printablePath returns Path as printable text, or "" if it is hidden.
 func (e *DecodeError) printablePath() string {
 	if e.hidden {
 		return ""
@@ -339,21 +343,22 @@ func (e *DecodeError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // LogValue returns the operation, the path and the cause.
 func (e *DecodeError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()), slog.Any("cause", e.Err))
+	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()),
+		slog.Any("cause", e.Err))
 }
 
-// RecordError is the error of one record of a page that does not decode. The other records of the page are not
-// affected: All yields the error in the record's place and goes on, and List returns the page together with the error.
-// It matches what it wraps.
+// RecordError is one record of a page that does not decode. The other records of the page are not affected: All yields
+// the error in the record's place and continues, and List returns the page together with the error. A RecordError
+// matches the error that it wraps.
 type RecordError struct {
 	Operation string // such as "conversations.list"
-	Index     int    // position within its page, from 0
+	Index     int    // position in its page, from 0
 	Err       error  // a *DecodeError, whose Path begins at the record
 
 	raw *json.RawMessage // behind a pointer, so that no verb of fmt prints it
 }
 
-// Raw returns the record as the service sent it. It is personal data: do not log it.
+// Raw returns the record as the service sent it. It may contain personal data: do not log it.
 func (e *RecordError) Raw() json.RawMessage {
 	if e.raw == nil {
 		return nil
@@ -380,8 +385,8 @@ func (e *RecordError) LogValue() slog.Value {
 	return logGroup(slog.String("operation", e.Operation), slog.Int("index", e.Index), slog.Any("cause", e.Err))
 }
 
-// RecordErrors splits up the error that List and [ListOf] return together with a page: it returns one error for each
-// record that does not decode. It returns nil if err is nil or if anything else went wrong. So after
+// RecordErrors splits the error that List and [ListOf] return together with a page: it returns one error for each
+// record that does not decode. It returns nil if err is nil or contains any other error. So after
 //
 //	page, err := client.Contacts.List(ctx, options)
 //	odd := drift.RecordErrors(err)
@@ -446,13 +451,14 @@ func (e *recordErrors) LogValue() slog.Value {
 }
 
 // PageError ends a sequence of All or [Paginate] when a page cannot be read. All items before that page were yielded.
-// To resume, call All again with Cursor in the options, or Paginate with Cursor. It matches what it wraps.
+// To resume, call All again with Cursor in the options, or Paginate with Cursor. A PageError matches the error that it
+// wraps.
 type PageError struct {
 	Cursor string // of the page that failed; "": the first one
 	Err    error
 }
 
-// The cursor stays out of the text: it is the service's, and may say more than it should.
+// Error omits the cursor: the service chose it, and it may contain anything.
 func (e *PageError) Error() string {
 	if e.Cursor == "" {
 		return withCause("drift: cannot read the first page", e.Err)
@@ -471,9 +477,9 @@ func (e *PageError) LogValue() slog.Value { return logGroup(slog.Any("cause", e.
 // Attempt is one try of a call, as errors and [Response] list them.
 type Attempt struct {
 	StatusCode int           // 0: no answer
-	Sent       bool          // may have reached the service, which did not say that it ignored the request
-	Duration   time.Duration // from sending to the end of the answer, waiting not included
-	Err        error         // why there is no usable answer; nil with a status
+	Sent       bool          // the request may have reached the service, and the service did not report ignoring it
+	Duration   time.Duration // from sending the request to the end of the answer, without waits
+	Err        error         // why there is no usable answer; nil if there is one
 }
 
 // Reasons that several checks share.
@@ -485,7 +491,7 @@ const (
 
 var errNotConnected = errors.New("drift: this client was not made by NewClient")
 
-// formatError is there because the verbs that are not for text print the fields of an error.
+// formatError writes an error's text for every verb. By default, fmt prints the fields of an error for some verbs.
 func formatError(f fmt.State, verb rune, err error) {
 	text := err.Error()
 	if verb == 'q' {
@@ -521,7 +527,7 @@ func joinNonEmpty(separator string, parts ...string) string {
 	return strings.Join(kept, separator)
 }
 
-// logGroup leaves out what is empty.
+// logGroup returns a group without the empty strings in attrs.
 func logGroup(attrs ...slog.Attr) slog.Value {
 	kept := attrs[:0]
 	for _, attr := range attrs {

@@ -252,8 +252,8 @@ func TestErrorsAreLoggedByKey(t *testing.T) {
 		{undecodable, `{"operation":"tags.get","path":"/id","cause":"the record has no id greater than 0"}`},
 		{page, `{"cause":{"operation":"contacts.list","status":404,"request_id":"req-1","attempts":1}}`},
 		{odd, `{"records":2,"first":{"operation":"contacts.list","index":1,"cause":{"operation":"contacts.list","path":"/id","cause":"the record has no id greater than 0"}}}`},
-		{drift.RecordErrors(odd)[1], `{"operation":"contacts.list","index":2,"cause":{"operation":"contacts.list","cause":"null where an object is due"}}`},
-		{transport, `{"ambiguous":true,"cause":{"operation":"tags.delete","sent":true,"attempts":1,"cause":"the connection broke off"}}`},
+		{drift.RecordErrors(odd)[1], `{"operation":"contacts.list","index":2,"cause":{"operation":"contacts.list","cause":"null instead of an object"}}`},
+		{transport, `{"ambiguous":true,"cause":{"operation":"tags.delete","sent":true,"attempts":1,"cause":"the connection closed unexpectedly"}}`},
 		{&drift.QuotaError{Operation: "o", Usage: drift.Usage{Used: 2, Limit: 3, ResetsAt: time.Unix(0, 0).UTC()}}, `{"operation":"o","used":2,"limit":3,"resets_at":"1970-01-01T00:00:00Z"}`},
 	} {
 		var log bytes.Buffer

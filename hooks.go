@@ -5,33 +5,34 @@ import (
 	"time"
 )
 
-// Hooks are called as a call goes on, for metrics and tracing. Each may be nil. They run on the caller's goroutine (with
-// [WithPrefetch], of the page that is fetched ahead, on another) and hold it up, so they must be quick, and several calls may
-// run them at the same time. They must not make calls with the same client: a call that waits holds its place in the rate
-// limit. A panic in a hook reaches the caller, after the call has given back what it held.
+// Hooks are functions that a client calls in the course of a call, for metrics and tracing. Each may be nil. They run
+// on the caller's goroutine and delay the call, so they must return quickly. For a page that [WithPrefetch] fetches
+// ahead, they run on another goroutine. Concurrent calls run them concurrently. A hook must not make calls with the
+// same client, because the call that runs it may hold a slot of the rate limit. If a hook panics, the call releases its
+// slot, and the panic reaches the caller.
 //
-// What is told at the end of a call, an attempt or a wait has the caller's Context, in which the span of a trace is found, and
-// how long it took, so that a span of its own can be made then. With [WithPrefetch] it may be one that is derived from the
-// caller's.
+// AttemptInfo, WaitInfo and ResponseInfo have a duration and a Context method, which returns the caller's context. With
+// them, a hook can create a child span of the caller's span after the fact. With [WithPrefetch], the context may be
+// derived from the caller's.
 type Hooks struct {
 	Request  func(RequestInfo)  // before the first attempt
 	Attempt  func(AttemptInfo)  // after each attempt
-	Wait     func(WaitInfo)     // after each wait that was not over at once
+	Wait     func(WaitInfo)     // after each backoff, and after other waits of a millisecond or more
 	Response func(ResponseInfo) // at the end of the call
 	Quota    func(Usage)        // when an attempt reaches 80, 90 or 100 % of the month's calls
 }
 
-// RequestInfo names a call. Method and Route are labels of few values: Route is the path's template.
+// RequestInfo identifies a call. Its fields have few distinct values, so they can be labels of metrics.
 type RequestInfo struct {
 	Operation string // such as "conversations.get"
 	Method    string
-	Route     string // such as "v2/conversations/{conversationId}"
+	Route     string // the path's template, such as "v2/conversations/{conversationId}"
 }
 
-// callContext is behind a pointer, so that no verb of fmt prints what the caller has put into it.
+// callContext holds the context behind a pointer, so that no verb of fmt prints its values.
 type callContext struct{ context *context.Context }
 
-// Context returns the context of the caller, or the empty one where there is none.
+// Context returns the caller's context, or context.Background if there is none.
 func (c callContext) Context() context.Context {
 	if c.context == nil {
 		return context.Background()
@@ -39,16 +40,16 @@ func (c callContext) Context() context.Context {
 	return *c.context
 }
 
-// AttemptInfo tells about one attempt.
+// AttemptInfo describes an attempt.
 type AttemptInfo struct {
 	RequestInfo
 	Attempt
 	callContext
 	Number    int    // 1 for the first
-	RequestID string // of the answer; "" where it has none
+	RequestID string // X-Request-Id of the answer; "": none
 }
 
-// WaitReason is what a call waited for.
+// WaitReason is the reason for a wait.
 type WaitReason string
 
 // The reasons for waiting.
@@ -58,7 +59,7 @@ const (
 	WaitToken     WaitReason = "token"      // the token source
 )
 
-// WaitInfo tells about one wait.
+// WaitInfo describes a wait.
 type WaitInfo struct {
 	RequestInfo
 	callContext
@@ -66,11 +67,11 @@ type WaitInfo struct {
 	Duration time.Duration
 }
 
-// ResponseInfo tells how a call ended.
+// ResponseInfo describes how a call ended.
 type ResponseInfo struct {
 	RequestInfo
 	callContext
-	StatusCode int // of the last answer; 0: there was none
+	StatusCode int // of the last answer; 0: no answer
 	Attempts   int
 	Duration   time.Duration // of the whole call
 	Waited     Waits

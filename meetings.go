@@ -15,15 +15,15 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type MeetingsService interface {
-	// Get returns one meeting: GET v2/meetings/{meetingId}. No such meeting is [ErrNotFound].
+	// Get returns a meeting: GET v2/meetings/{meetingId}. If it does not exist, the error matches [ErrNotFound].
 	Get(ctx context.Context, id MeetingID, opts ...CallOption) (*Meeting, error)
 
-	// Create books a meeting: POST v2/meetings. A duration that is negative or not whole minutes is a
-	// [*ValidationError]; 0 is not sent.
+	// Create books a meeting: POST v2/meetings. A duration that is negative or not a whole number of minutes is a
+	// [*ValidationError].
 	Create(ctx context.Context, req MeetingCreateRequest, opts ...CallOption) (*Meeting, error)
 
-	// Update changes the fields that are set and leaves the others alone: PATCH v2/meetings/{meetingId}. A request that sets
-	// nothing, or a duration that is not a positive number of whole minutes, is a [*ValidationError].
+	// Update changes the fields that are set: PATCH v2/meetings/{meetingId}. A request that sets no field, or a
+	// duration that is not a positive whole number of minutes, is a [*ValidationError].
 	Update(ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption) (*Meeting, error)
 
 	// Delete cancels a meeting: DELETE v2/meetings/{meetingId}.
@@ -36,9 +36,11 @@ type MeetingsService interface {
 	// [RecordError].
 	All(ctx context.Context, options MeetingListOptions, opts ...CallOption) iter.Seq2[*Meeting, error]
 
-	// AddParticipant adds a person to a meeting: POST v2/meetings/{meetingId}/participants. An address without "@" is a
-	// [*ValidationError].
-	AddParticipant(ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption) (*Participant, error)
+	// AddParticipant adds a participant to a meeting: POST v2/meetings/{meetingId}/participants. An address without "@"
+	// is a [*ValidationError].
+	AddParticipant(
+		ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption,
+	) (*Participant, error)
 }
 
 // Meeting is an appointment.
@@ -61,23 +63,23 @@ type Meeting struct {
 	CreatedAt      time.Time       `json:"created_at,omitzero"`
 	UpdatedAt      time.Time       `json:"updated_at,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// Participant is a person who takes part in a meeting.
+// Participant is a participant of a meeting.
 type Participant struct {
-	ID        ParticipantID `json:"id,omitzero" wire:"id"` // 0 where a meeting lists its participants without ids
+	ID        ParticipantID `json:"id,omitzero" wire:"id"` // 0 in a Meeting that lists its participants without ids
 	MeetingID MeetingID     `json:"meeting_id,omitzero"`
 	Email     string        `json:"email,omitzero"`
 	FirstName string        `json:"first_name,omitzero"`
 	LastName  string        `json:"last_name,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// MeetingCreateRequest is the body of POST v2/meetings. What is left zero is not sent.
+// MeetingCreateRequest is the body of POST v2/meetings. Zero fields are not sent.
 type MeetingCreateRequest struct {
 	ConversationID ConversationID `json:"conversation_id,omitzero"`
 	CreatedBy      UserID         `json:"created_by,omitzero"`
@@ -86,10 +88,10 @@ type MeetingCreateRequest struct {
 	UpdatedBy      UserID         `json:"updated_by,omitzero"`
 }
 
-// meetingCreateBody has no methods, so that the checks of requests see its fields.
+// meetingCreateBody has no MarshalJSON, so that the encoder checks its fields.
 type meetingCreateBody MeetingCreateRequest
 
-// MeetingUpdateRequest is the body of PATCH v2/meetings/{meetingId}.
+// MeetingUpdateRequest is the body of PATCH v2/meetings/{meetingId}. Zero fields stay unchanged.
 type MeetingUpdateRequest struct {
 	ConversationID Optional[ConversationID]  `json:"conversation_id,omitzero"`
 	Duration       Optional[time.Duration]   `json:"duration,omitzero"` // whole minutes
@@ -102,14 +104,15 @@ type MeetingUpdateRequest struct {
 	UpdatedBy      Optional[UserID]          `json:"updated_by,omitzero"`
 }
 
-// MeetingAddParticipantRequest is the body of POST v2/meetings/{meetingId}/participants. Email is required.
+// MeetingAddParticipantRequest is the body of POST v2/meetings/{meetingId}/participants. Email is required. Other zero
+// fields are not sent.
 type MeetingAddParticipantRequest struct {
 	Email     string `json:"email,omitzero"`
 	FirstName string `json:"first_name,omitzero"`
 	LastName  string `json:"last_name,omitzero"`
 }
 
-// MeetingListOptions filter GET v2/meetings. Zero values do not filter.
+// MeetingListOptions are the options of GET v2/meetings. Zero fields do not filter.
 type MeetingListOptions struct {
 	CreatedAfter      time.Time       `query:"created_after"`
 	CreatedBefore     time.Time       `query:"created_before"`
@@ -157,8 +160,11 @@ func (s meetings) Create(ctx context.Context, req MeetingCreateRequest, opts ...
 	return rest.One[Meeting](ctx, s.caller, &meetingsCreate, rest.Input{Body: (*meetingCreateBody)(&req)}, opts)
 }
 
-func (s meetings) Update(ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption) (*Meeting, error) {
-	return rest.One[Meeting](ctx, s.caller, &meetingsUpdate, rest.Input{Path: rest.Path{rest.OwnID(id)}, Body: &req}, opts)
+func (s meetings) Update(
+	ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption,
+) (*Meeting, error) {
+	return rest.One[Meeting](ctx, s.caller, &meetingsUpdate,
+		rest.Input{Path: rest.Path{rest.OwnID(id)}, Body: &req}, opts)
 }
 
 func (s meetings) Delete(ctx context.Context, id MeetingID, opts ...CallOption) error {
@@ -173,11 +179,14 @@ func (s meetings) All(ctx context.Context, options MeetingListOptions, opts ...C
 	return all[Meeting](ctx, s.caller, &meetingsList, rest.Input{Query: options}, opts)
 }
 
-func (s meetings) AddParticipant(ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption) (*Participant, error) {
-	return rest.One[Participant](ctx, s.caller, &meetingsAddParticipant, rest.Input{Path: rest.Path{rest.ID(id)}, Body: &req, Err: checkEmail(req.Email)}, opts)
+func (s meetings) AddParticipant(
+	ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption,
+) (*Participant, error) {
+	return rest.One[Participant](ctx, s.caller, &meetingsAddParticipant,
+		rest.Input{Path: rest.Path{rest.ID(id)}, Body: &req, Err: checkEmail(req.Email)}, opts)
 }
 
-// UnmarshalJSON decodes a meeting as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a meeting as sent by the API or encoded by MarshalJSON.
 func (m *Meeting) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, m) }
 
 // MarshalJSON encodes the meeting with the API's names and units, Extra included.
@@ -186,7 +195,7 @@ func (m Meeting) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(m))
 }
 
-// UnmarshalJSON decodes a participant as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a participant as sent by the API or encoded by MarshalJSON.
 func (p *Participant) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, p) }
 
 // MarshalJSON encodes the participant with the API's names, Extra included.
@@ -195,7 +204,7 @@ func (p Participant) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(p))
 }
 
-// UnmarshalJSON decodes a request as MarshalJSON wrote it.
+// UnmarshalJSON decodes a request encoded by MarshalJSON.
 func (r *MeetingCreateRequest) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the request with the API's names and units.

@@ -11,21 +11,26 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// MessagesService reads and writes the messages of a conversation. The API has no operation that lists them.
+// MessagesService reads and writes the messages of a conversation. The API cannot list them.
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type MessagesService interface {
-	// Get returns one message: GET v2/conversations/{conversationId}/messages/{messageId}. No such message is [ErrNotFound].
+	// Get returns a message: GET v2/conversations/{conversationId}/messages/{messageId}. If it does not exist, the
+	// error matches [ErrNotFound].
 	Get(ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption) (*Message, error)
 
-	// Create writes a message into a conversation: POST v2/conversations/{conversationId}/messages. After an
-	// [*AmbiguousError] its ClientID is the client_message_id with which the message may have been written; no operation
-	// finds a message by it.
-	Create(ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption) (*Message, error)
+	// Create posts a message to a conversation: POST v2/conversations/{conversationId}/messages. The ClientID of an
+	// [*AmbiguousError] is the client_message_id of the message that may have been created. No operation finds a
+	// message by it.
+	Create(
+		ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption,
+	) (*Message, error)
 
-	// Update changes the fields that are set and leaves the others alone: PATCH
-	// v2/conversations/{conversationId}/messages/{messageId}. A request that sets nothing is a [*ValidationError].
-	Update(ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption) (*Message, error)
+	// Update changes the fields that are set: PATCH v2/conversations/{conversationId}/messages/{messageId}. A request
+	// that sets no field is a [*ValidationError].
+	Update(
+		ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption,
+	) (*Message, error)
 }
 
 // Message is one message of a conversation.
@@ -33,9 +38,9 @@ type Message struct {
 	ID              MessageID       `json:"id" wire:"id"`
 	ConversationID  ConversationID  `json:"conversation_id,omitzero"`
 	OrgID           OrgID           `json:"org_id,omitzero"`
-	ClientMessageID string          `json:"client_message_id,omitzero"` // the writer's own key
+	ClientMessageID string          `json:"client_message_id,omitzero"` // a key that the writer chose
 	Type            MessageType     `json:"type,omitzero"`
-	Body            string          `json:"body,omitzero"` // HTML, written by strangers: sanitize it before showing it
+	Body            string          `json:"body,omitzero"` // untrusted HTML: sanitize it before you show it
 	Author          *Author         `json:"author,omitzero"`
 	Labels          []string        `json:"labels,omitzero"`
 	Reply           bool            `json:"reply,omitzero"`
@@ -47,7 +52,7 @@ type Message struct {
 	CreatedAt       time.Time       `json:"created_at,omitzero"`
 	UpdatedAt       time.Time       `json:"updated_at,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
@@ -63,13 +68,13 @@ const (
 // IsKnown reports whether this package has a constant for the type.
 func (t MessageType) IsKnown() bool { return t == MessageTypeChat || t == MessageTypePrivateNote }
 
-// Author is who wrote a message: ID is a [ContactID] or a [UserID], as Type says.
+// Author is the author of a message. ID is a [ContactID] or a [UserID], depending on Type.
 type Author struct {
 	ID   int64      `json:"id,omitzero"`
 	Type AuthorType `json:"type,omitzero"`
 	Bot  bool       `json:"bot,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
@@ -85,7 +90,7 @@ const (
 // IsKnown reports whether this package has a constant for the type.
 func (t AuthorType) IsKnown() bool { return t == AuthorTypeContact || t == AuthorTypeUser }
 
-// Button is a button of a message. Its kinds are open: the service has known reply, compose and action.
+// Button is a button of a message. Known types are reply, compose and action; there may be others.
 type Button struct {
 	Label    string          `json:"label,omitzero"`
 	Value    string          `json:"value,omitzero"`
@@ -93,55 +98,56 @@ type Button struct {
 	Style    string          `json:"style,omitzero"`
 	Reaction *ButtonReaction `json:"reaction,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// ButtonReaction is what happens to a message when its button is pressed.
+// ButtonReaction is the change to a message when its button is pressed.
 type ButtonReaction struct {
 	Type    string `json:"type,omitzero"`
 	Message string `json:"message,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// Attachment is a file of a message. The URL needs the account's token; no method of this package fetches it.
+// Attachment is a file of a message. Fetching the URL requires the account's token; this package has no method for it.
 type Attachment struct {
 	ID       int64  `json:"id,omitzero"`
 	FileName string `json:"file_name,omitzero"`
 	MIMEType string `json:"mime_type,omitzero"`
 	URL      string `json:"url,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// MessageContext tells from where a contact wrote.
+// MessageContext is the origin of a contact's message.
 type MessageContext struct {
 	IP        string `json:"ip,omitzero"`
 	UserAgent string `json:"user_agent,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// MessageCreateRequest is the body of POST v2/conversations/{conversationId}/messages, but for the id of the conversation,
-// which is taken from the path. What is left zero is not sent.
+// MessageCreateRequest is the body of POST v2/conversations/{conversationId}/messages. Zero fields are not sent. The
+// client adds the conversation's id.
 type MessageCreateRequest struct {
 	Body            string   `json:"body,omitzero"`              // HTML
-	ClientMessageID string   `json:"client_message_id,omitzero"` // your own key; "": a random UUID, the same on every attempt
+	ClientMessageID string   `json:"client_message_id,omitzero"` // your key; "": a random UUID, the same in every attempt
 	Labels          []string `json:"labels,omitempty"`
 	UseCustomAvatar *bool    `json:"use_custom_avatar,omitzero"`
 }
 
-// messageCreateBody repeats the id of the path, as the catalogue wants it.
+// messageCreateBody adds the id in the path, which the catalogue also requires in the body.
 type messageCreateBody struct {
 	MessageCreateRequest
 	ConversationID ConversationID `json:"conversation_id"`
 }
 
-// MessageUpdateRequest is the body of PATCH v2/conversations/{conversationId}/messages/{messageId}.
+// MessageUpdateRequest is the body of PATCH v2/conversations/{conversationId}/messages/{messageId}. Zero fields stay
+// unchanged.
 type MessageUpdateRequest struct {
 	Body   Optional[string]      `json:"body,omitzero"` // HTML
 	Labels Optional[[]string]    `json:"labels,omitzero"`
@@ -157,23 +163,37 @@ var (
 
 type messages struct{ *caller }
 
-func (s messages) Get(ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption) (*Message, error) {
-	return rest.One[Message](ctx, s.caller, &messagesGet, rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}}, opts)
+func (s messages) Get(
+	ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption,
+) (*Message, error) {
+	return rest.One[Message](ctx, s.caller, &messagesGet,
+		rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}}, opts)
 }
 
-func (s messages) Create(ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption) (*Message, error) {
+func (s messages) Create(
+	ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption,
+) (*Message, error) {
 	req.ClientMessageID = cmp.Or(req.ClientMessageID, newKey())
 	body := messageCreateBody{req, conversationID}
-	return rest.One[Message](ctx, s.caller, &messagesCreate, rest.Input{Path: rest.Path{rest.ID(conversationID)}, Body: &body,
-		Key:    req.ClientMessageID,
-		Echoes: []rest.Field{{Name: "conversation_id", Value: conversationID.String()}, {Name: "client_message_id", Value: req.ClientMessageID}}}, opts)
+	return rest.One[Message](ctx, s.caller, &messagesCreate, rest.Input{
+		Path: rest.Path{rest.ID(conversationID)},
+		Body: &body,
+		Key:  req.ClientMessageID,
+		Echoes: []rest.Field{
+			{Name: "conversation_id", Value: conversationID.String()},
+			{Name: "client_message_id", Value: req.ClientMessageID},
+		},
+	}, opts)
 }
 
-func (s messages) Update(ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption) (*Message, error) {
-	return rest.One[Message](ctx, s.caller, &messagesUpdate, rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}, Body: &req}, opts)
+func (s messages) Update(
+	ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption,
+) (*Message, error) {
+	return rest.One[Message](ctx, s.caller, &messagesUpdate,
+		rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}, Body: &req}, opts)
 }
 
-// UnmarshalJSON decodes a message as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a message as sent by the API or encoded by MarshalJSON.
 func (m *Message) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, m) }
 
 // MarshalJSON encodes the message with the API's names and units, Extra included.
@@ -182,7 +202,7 @@ func (m Message) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(m))
 }
 
-// UnmarshalJSON decodes an author as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes an author as sent by the API or encoded by MarshalJSON.
 func (a *Author) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, a) }
 
 // MarshalJSON encodes the author with the API's names, Extra included.
@@ -191,7 +211,7 @@ func (a Author) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(a))
 }
 
-// UnmarshalJSON decodes a button as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a button as sent by the API or encoded by MarshalJSON.
 func (b *Button) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, b) }
 
 // MarshalJSON encodes the button with the API's names, Extra included.
@@ -200,7 +220,7 @@ func (b Button) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(b))
 }
 
-// UnmarshalJSON decodes a reaction as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a reaction as sent by the API or encoded by MarshalJSON.
 func (r *ButtonReaction) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the reaction with the API's names, Extra included.
@@ -209,7 +229,7 @@ func (r ButtonReaction) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(r))
 }
 
-// UnmarshalJSON decodes an attachment as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes an attachment as sent by the API or encoded by MarshalJSON.
 func (a *Attachment) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, a) }
 
 // MarshalJSON encodes the attachment with the API's names, Extra included.
@@ -218,7 +238,7 @@ func (a Attachment) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(a))
 }
 
-// UnmarshalJSON decodes a context as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a context as sent by the API or encoded by MarshalJSON.
 func (c *MessageContext) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, c) }
 
 // MarshalJSON encodes the context with the API's names, Extra included.

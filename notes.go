@@ -11,28 +11,30 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// NotesService reads and writes the notes on a conversation's timeline. The API has no operation that lists them.
+// NotesService reads and writes the notes on a conversation's timeline. The API cannot list them.
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type NotesService interface {
-	// Get returns one note: GET v2/conversations/{conversationId}/timeline/notes/{noteId}. No such note is [ErrNotFound].
+	// Get returns a note: GET v2/conversations/{conversationId}/timeline/notes/{noteId}. If it does not exist, the
+	// error matches [ErrNotFound].
 	Get(ctx context.Context, conversationID ConversationID, id NoteID, opts ...CallOption) (*Note, error)
 
-	// Create writes a note on a conversation: POST v2/conversations/{conversationId}/timeline/notes. After an
-	// [*AmbiguousError] its ClientID is the client_id with which the note may have been written; no operation finds a note
-	// by it.
+	// Create adds a note to a conversation: POST v2/conversations/{conversationId}/timeline/notes. The ClientID of an
+	// [*AmbiguousError] is the client_id of the note that may have been created. No operation finds a note by it.
 	Create(ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption) (*Note, error)
 
-	// Update changes the fields that are set and leaves the others alone: PATCH
-	// v2/conversations/{conversationId}/timeline/notes/{noteId}. A request that sets nothing is a [*ValidationError].
-	Update(ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption) (*Note, error)
+	// Update changes the fields that are set: PATCH v2/conversations/{conversationId}/timeline/notes/{noteId}. A
+	// request that sets no field is a [*ValidationError].
+	Update(
+		ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption,
+	) (*Note, error)
 }
 
-// Note is a remark on a conversation that its contact does not see.
+// Note is an internal comment on a conversation, hidden from the contact.
 type Note struct {
 	ID              NoteID         `json:"id" wire:"id"`
 	ConversationID  ConversationID `json:"conversation_id,omitzero"`
-	ClientID        string         `json:"client_id,omitzero"` // the writer's own key
+	ClientID        string         `json:"client_id,omitzero"` // a key that the writer chose
 	ClientCreatedAt time.Time      `json:"client_created_at,omitzero"`
 	Body            string         `json:"body,omitzero"`
 	Type            string         `json:"type,omitzero"`
@@ -43,25 +45,26 @@ type Note struct {
 	CreatedAt       time.Time      `json:"created_at,omitzero"`
 	UpdatedAt       time.Time      `json:"updated_at,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// NoteCreateRequest is the body of POST v2/conversations/{conversationId}/timeline/notes. What is left zero is not sent.
+// NoteCreateRequest is the body of POST v2/conversations/{conversationId}/timeline/notes. Zero fields are not sent.
 type NoteCreateRequest struct {
 	Body            string    `json:"body,omitzero"`
 	ClientCreatedAt time.Time `json:"client_created_at,omitzero"`
-	ClientID        string    `json:"client_id,omitzero"` // your own key; "": a random UUID, the same on every attempt
+	ClientID        string    `json:"client_id,omitzero"` // your key; "": a random UUID, the same in every attempt
 	CreatedAt       time.Time `json:"created_at,omitzero"`
 	Tags            []string  `json:"tags,omitempty"`
 	Type            string    `json:"type,omitzero"`
 	User            UserID    `json:"user,omitzero"`
 }
 
-// noteCreateBody has no methods, so that the checks of requests see its fields.
+// noteCreateBody has no MarshalJSON, so that the encoder checks its fields.
 type noteCreateBody NoteCreateRequest
 
-// NoteUpdateRequest is the body of PATCH v2/conversations/{conversationId}/timeline/notes/{noteId}.
+// NoteUpdateRequest is the body of PATCH v2/conversations/{conversationId}/timeline/notes/{noteId}. Zero fields stay
+// unchanged.
 type NoteUpdateRequest struct {
 	Body      Optional[string]    `json:"body,omitzero"`
 	Closed    Optional[bool]      `json:"closed,omitzero"`
@@ -80,20 +83,29 @@ var (
 type notes struct{ *caller }
 
 func (s notes) Get(ctx context.Context, conversationID ConversationID, id NoteID, opts ...CallOption) (*Note, error) {
-	return rest.One[Note](ctx, s.caller, &notesGet, rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}}, opts)
+	return rest.One[Note](ctx, s.caller, &notesGet,
+		rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}}, opts)
 }
 
-func (s notes) Create(ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption) (*Note, error) {
+func (s notes) Create(
+	ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption,
+) (*Note, error) {
 	req.ClientID = cmp.Or(req.ClientID, newKey())
-	return rest.One[Note](ctx, s.caller, &notesCreate, rest.Input{Path: rest.Path{rest.ID(conversationID)},
-		Body: (*noteCreateBody)(&req), Key: req.ClientID}, opts)
+	return rest.One[Note](ctx, s.caller, &notesCreate, rest.Input{
+		Path: rest.Path{rest.ID(conversationID)},
+		Body: (*noteCreateBody)(&req),
+		Key:  req.ClientID,
+	}, opts)
 }
 
-func (s notes) Update(ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption) (*Note, error) {
-	return rest.One[Note](ctx, s.caller, &notesUpdate, rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}, Body: &req}, opts)
+func (s notes) Update(
+	ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption,
+) (*Note, error) {
+	return rest.One[Note](ctx, s.caller, &notesUpdate,
+		rest.Input{Path: rest.Path{rest.ID(conversationID), rest.OwnID(id)}, Body: &req}, opts)
 }
 
-// UnmarshalJSON decodes a note as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a note as sent by the API or encoded by MarshalJSON.
 func (n *Note) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, n) }
 
 // MarshalJSON encodes the note with the API's names and units, Extra included.
@@ -102,7 +114,7 @@ func (n Note) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(n))
 }
 
-// UnmarshalJSON decodes a request as MarshalJSON wrote it.
+// UnmarshalJSON decodes a request encoded by MarshalJSON.
 func (r *NoteCreateRequest) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, r) }
 
 // MarshalJSON encodes the request with the API's names and units.

@@ -19,17 +19,17 @@ import (
 	"github.com/driftsdk/drift/internal/rest"
 )
 
-// Option configures a client; see [NewClient]. The order of options does not matter, but the last of two that say the same
-// counts. Options print as functions: no verb of fmt shows what they hold.
+// Option configures a client; see [NewClient]. The order of options does not matter, except that the last one wins if
+// an option is repeated. Printing an option never shows its values.
 type Option interface{ applyClient(*config) error }
 
-// CallOption configures one call. Given to [NewClient] or [Client.With] it is the default for every call.
+// CallOption configures one call. An option passed to [NewClient] or [Client.With] applies to every call.
 type CallOption interface {
 	Option
 	applyCall(*callOptions) error
 }
 
-// config is what the options of NewClient gather.
+// config collects the options of NewClient.
 type config struct {
 	tokens       []oauth2.TokenSource
 	baseURL      string
@@ -50,17 +50,17 @@ type option func(*config) error
 
 func (o option) applyClient(c *config) error { return o(c) }
 
-// callOptions is what the options of one call gather.
+// callOptions collects the options of one call.
 type callOptions struct {
 	response   *Response
-	header     http.Header // never changed in place: views and calls share it
+	header     http.Header // never modified in place: views and calls share it
 	timeout    time.Duration
 	noRetry    bool
 	idempotent bool
 	bulk       bool
 	maxBody    int64 // 0: the default
 	prefetch   bool
-	err        error // of the first option that is wrong
+	err        error // of the first invalid option
 }
 
 type callOption func(*callOptions) error
@@ -68,8 +68,8 @@ type callOption func(*callOptions) error
 func (o callOption) applyCall(c *callOptions) error { return o(c) }
 func (o callOption) applyClient(c *config) error    { return o(&c.call) }
 
-// WithToken authorizes every call with one access token, for example that of a private app. A client has exactly one source
-// of tokens: a second is an error.
+// WithToken authorizes every call with an access token, for example of a private app. A client has exactly one token
+// source; with a second one, NewClient returns an error.
 func WithToken(token string) Option {
 	return option(func(c *config) error {
 		if err := checkToken(token); err != nil {
@@ -80,10 +80,10 @@ func WithToken(token string) Option {
 	})
 }
 
-// WithTokenSource takes the token of every attempt from a source. After a 401 the source is asked again, and the call goes
-// out once more if the token is another one. A [RefreshingTokenSource] also gets the caller's context, and is told which
-// token was refused. A source without a context is asked on a goroutine of its own, so that a slow one cannot outlast the
-// caller's context; it must be safe for concurrent use.
+// WithTokenSource takes the token of every attempt from source, which must be safe for concurrent use. After a 401, the
+// client asks source again, and retries the call if the token has changed. A [RefreshingTokenSource] also gets the
+// caller's context and the rejected token. The client calls any other source on a separate goroutine, so that the call
+// can end with its context.
 func WithTokenSource(source oauth2.TokenSource) Option {
 	return option(func(c *config) error {
 		if source == nil {
@@ -94,11 +94,11 @@ func WithTokenSource(source oauth2.TokenSource) Option {
 	})
 }
 
-// DefaultBaseURL is where calls go without [WithBaseURL].
+// DefaultBaseURL is the base URL of a client without [WithBaseURL].
 const DefaultBaseURL = "https://driftapi.com/"
 
-// WithBaseURL sets where the API is. The URL may have a path of its own, and must not have user info, a query or a
-// fragment. Plain http is for loopback addresses; see [WithInsecureHTTP].
+// WithBaseURL sets the base URL of the API. It may have a path, but no user info, query or fragment. It must use https,
+// except on loopback addresses; see [WithInsecureHTTP].
 func WithBaseURL(baseURL string) Option {
 	return option(func(c *config) error {
 		c.baseURL = baseURL
@@ -106,7 +106,7 @@ func WithBaseURL(baseURL string) Option {
 	})
 }
 
-// WithInsecureHTTP allows a base URL with http that is not on loopback. Everybody on the way can then read the token.
+// WithInsecureHTTP allows http for a base URL that is not on loopback. The token then crosses the network unencrypted.
 func WithInsecureHTTP() Option {
 	return option(func(c *config) error {
 		c.insecureHTTP = true
@@ -114,13 +114,13 @@ func WithInsecureHTTP() Option {
 	})
 }
 
-// WithHTTPClient sends through the Transport of an http.Client, for example through a proxy. The client is copied,
-// never changed or closed: its Timeout becomes the timeout of an attempt (0: one minute, as without this option), and
-// its cookie jar and redirect policy are not used. When [Client.Do] writes into an io.Writer, the timeout limits how
-// long the answer may be silent, not how long it may take. If the Transport is about to send a request a second time,
-// the client ends the attempt: only the client repeats requests, where that is safe. Requests carry the caller's
-// context, so a tracing Transport finds the caller's span. Without this option a client has a connection pool of its
-// own.
+// WithHTTPClient sends requests through client.Transport, for example through a proxy. Without this option, a client
+// has its own connection pool. The client neither modifies nor closes the http.Client. Its Timeout becomes the timeout
+// of each attempt (0: one minute, the default); its cookie jar and redirect policy are not used.
+//
+// When [Client.Do] writes to an io.Writer, the timeout limits each pause in the answer, not the whole answer. If the
+// Transport is about to send a request a second time, the client ends the attempt, because the client itself decides
+// whether a retry is safe. Requests carry the caller's context, so a tracing Transport finds the caller's span.
 func WithHTTPClient(client *http.Client) Option {
 	return option(func(c *config) error {
 		if client == nil {
@@ -131,9 +131,9 @@ func WithHTTPClient(client *http.Client) Option {
 	})
 }
 
-// WithPlan counts the calls of each month in memory and refuses further ones, with a [*QuotaError], when the plan's number
-// is reached. Without it calls are counted and never refused. It has no effect beside [WithQuotaStore], whose store has a limit
-// of its own ([WithLogger] is told so).
+// WithPlan limits the calls of each month to the plan's number. The client counts in memory, and rejects further calls
+// with a [*QuotaError]. Without WithPlan, it counts calls but rejects none. With [WithQuotaStore], WithPlan has no
+// effect and logs a warning, because the store sets the limit.
 func WithPlan(plan Plan) Option {
 	return option(func(c *config) error {
 		if plan <= 0 {
@@ -144,8 +144,8 @@ func WithPlan(plan Plan) Option {
 	})
 }
 
-// WithRateLimit sets how many calls go out in any 60 seconds, 100 by default, which is what the product allows per user.
-// It has no effect beside [WithLimiter].
+// WithRateLimit sets how many attempts may go out in any 60 seconds. The default is 100, the product's limit per user.
+// WithRateLimit has no effect with [WithLimiter].
 func WithRateLimit(perMinute int) Option {
 	return option(func(c *config) error {
 		if perMinute <= 0 {
@@ -156,8 +156,8 @@ func WithRateLimit(perMinute int) Option {
 	})
 }
 
-// WithLimiter takes the place of the client's own limiter. Clients that act for the same user should share one: otherwise
-// each uses the whole allowance, and the service refuses what is too much.
+// WithLimiter replaces the client's own limiter. Clients that act for the same user should share one limiter. Otherwise
+// each client uses the full limit, and the service answers 429.
 func WithLimiter(limiter Limiter) Option {
 	return option(func(c *config) error {
 		if limiter == nil {
@@ -168,7 +168,8 @@ func WithLimiter(limiter Limiter) Option {
 	})
 }
 
-// WithQuotaStore takes the place of the counter in memory, so that the count outlives the process. The limit is the store's.
+// WithQuotaStore replaces the in-memory count of the month's calls, so that the count outlives the process. The store
+// sets the limit.
 func WithQuotaStore(store QuotaStore) Option {
 	return option(func(c *config) error {
 		if store == nil {
@@ -179,7 +180,7 @@ func WithQuotaStore(store QuotaStore) Option {
 	})
 }
 
-// WithRetryPolicy changes when calls are sent again. Zero fields keep their defaults.
+// WithRetryPolicy changes how often and how fast the client retries. Zero fields keep their defaults.
 func WithRetryPolicy(policy RetryPolicy) Option {
 	return option(func(c *config) error {
 		if err := policy.check(); err != nil {
@@ -190,9 +191,9 @@ func WithRetryPolicy(policy RetryPolicy) Option {
 	})
 }
 
-// WithLogger logs attempts at debug level, further attempts at info, and pauses and the quota at warn. Of an answer's headers
-// only Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* are logged; nothing of a token, query,
-// path value, other header or body is. nil, the default, logs nothing.
+// WithLogger logs attempts at debug level, retries at info level, and pauses and quota warnings at warn level. The log
+// contains the headers Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* of answers. It
+// contains no token, query, path value, body or other header. With nil, the default, nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
 		c.logger = logger
@@ -200,7 +201,7 @@ func WithLogger(logger *slog.Logger) Option {
 	})
 }
 
-// WithHooks calls functions as calls go on; see [Hooks].
+// WithHooks sets functions that the client calls in the course of each call; see [Hooks].
 func WithHooks(hooks Hooks) Option {
 	return option(func(c *config) error {
 		c.hooks = hooks
@@ -219,8 +220,8 @@ func WithUserAgent(userAgent string) Option {
 	})
 }
 
-// FromEnv takes the token from DRIFT_TOKEN, the base URL from DRIFT_BASE_URL, and the plan (starter, professional,
-// enterprise, or a number of calls) from DRIFT_PLAN. Variables that are empty or not set are passed over.
+// FromEnv reads the token from DRIFT_TOKEN, the base URL from DRIFT_BASE_URL, and the plan (starter, professional,
+// enterprise, or a number of calls) from DRIFT_PLAN. It ignores empty and unset variables.
 func FromEnv() Option {
 	return option(func(c *config) error {
 		if token := os.Getenv("DRIFT_TOKEN"); token != "" {
@@ -258,9 +259,8 @@ func parsePlan(name string) (Plan, error) {
 	return Plan(n), nil
 }
 
-// WithResponse fills r at the end of the call, even if the call fails. All fills it for each page. Do not share r among
-// calls that run at the same time. With [WithPrefetch], All fills r only between two items, just before it yields the
-// first item of a page.
+// WithResponse fills r at the end of the call, even if the call fails. All fills it for each page. Concurrent calls
+// must not share r. With [WithPrefetch], All fills r just before it yields the first item of a page.
 func WithResponse(r *Response) CallOption {
 	return callOption(func(c *callOptions) error {
 		c.response = r
@@ -268,25 +268,26 @@ func WithResponse(r *Response) CallOption {
 	})
 }
 
-// DefaultMaxResponseBytes limits an answer that is read into memory, unless [WithMaxResponseBytes] sets another limit.
+// DefaultMaxResponseBytes is the largest answer that a client reads into memory without [WithMaxResponseBytes].
 const DefaultMaxResponseBytes = 10 << 20
 
 // WithMaxResponseBytes limits an answer to n bytes after decompression. The default is 10 MiB, or no limit when
-// [Client.Do] writes into an io.Writer. A longer answer is a [*TransportError] that matches [ErrTooLarge].
+// [Client.Do] writes to an io.Writer. A larger answer is a [*TransportError] that matches [ErrTooLarge].
 func WithMaxResponseBytes(n int64) CallOption {
 	return callOption(func(c *callOptions) error {
 		if n <= 0 {
 			return invalidOption("WithMaxResponseBytes", rest.ErrNotPositive)
 		}
-		c.maxBody = min(n, math.MaxInt64-1) // one more byte tells whether there are more
+		c.maxBody = min(n, math.MaxInt64-1) // room for one more byte, which shows that the answer is too large
 		return nil
 	})
 }
 
-// WithHeader sends a header and replaces one of the same name, such as Accept or User-Agent. Headers that the client or
-// net/http sets itself (Authorization, Content-Type, Host and the like) are refused. Range requests a part of a file. A
-// service answers 206 with that part, or ignores Range and answers 200 with the whole file, so look at the status with
-// [WithResponse].
+// WithHeader adds a header to the request, or replaces one of the client's, such as Accept or User-Agent. It rejects
+// headers that the client or net/http controls, such as Authorization, Content-Type and Host.
+//
+// To request a part of a file, use Range. The service may answer 206 with the part, or 200 with the whole file, so
+// check the status with [WithResponse].
 func WithHeader(name, value string) CallOption {
 	return callOption(func(c *callOptions) error {
 		name := textproto.CanonicalMIMEHeaderKey(name)
@@ -306,13 +307,14 @@ func WithHeader(name, value string) CallOption {
 	})
 }
 
-// Idempotency-Key is here because net/http takes it for a promise, and sends a POST again without telling anybody.
+// reservedHeaders includes Idempotency-Key because net/http may resend a POST that has it.
 var reservedHeaders = []string{
 	"Accept-Encoding", "Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie",
-	"Expect", "Host", "Idempotency-Key", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Idempotency-Key",
+	"Expect", "Host", "Idempotency-Key", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"X-Idempotency-Key",
 }
 
-// WithTimeout bounds the whole call: every wait, every attempt and, of All, each page.
+// WithTimeout limits the duration of a call, including its waits and retries. For All, it limits each page.
 func WithTimeout(d time.Duration) CallOption {
 	return callOption(func(c *callOptions) error {
 		if d <= 0 {
@@ -323,7 +325,7 @@ func WithTimeout(d time.Duration) CallOption {
 	})
 }
 
-// WithoutRetry sends a call once, whatever happens.
+// WithoutRetry makes a call send at most one attempt, even after a 401 or a 429.
 func WithoutRetry() CallOption {
 	return callOption(func(c *callOptions) error {
 		c.noRetry = true
@@ -331,8 +333,8 @@ func WithoutRetry() CallOption {
 	})
 }
 
-// WithIdempotent allows a write to be sent again after it may have been applied, as a read is. Use it where doing it twice
-// does no harm.
+// WithIdempotent allows the client to retry a write that may already have been applied. Use it if applying the write
+// twice does no harm.
 func WithIdempotent() CallOption {
 	return callOption(func(c *callOptions) error {
 		c.idempotent = true
@@ -340,8 +342,8 @@ func WithIdempotent() CallOption {
 	})
 }
 
-// WithBulk marks the calls of a long job. They leave some of the rate limit free, so that an interactive call beside them
-// does not wait for a place.
+// WithBulk marks a call as part of a long job. Bulk calls leave a part of the rate limit to other calls, so that an
+// interactive call need not wait for the job.
 func WithBulk() CallOption {
 	return callOption(func(c *callOptions) error {
 		c.bulk = true
@@ -349,10 +351,10 @@ func WithBulk() CallOption {
 	})
 }
 
-// WithPrefetch makes All and [Paginate] fetch the next page while the items of this one are worked on. A page may then
-// be fetched in vain, and two pages are held at a time. Hooks for that page run on another goroutine. If a hook ends
-// that goroutine with runtime.Goexit, as FailNow of a test does, the sequence fails with a [*PageError]. Other calls
-// are not affected.
+// WithPrefetch makes All and [Paginate] fetch the next page while the loop works on the current one. They then hold up
+// to two pages in memory, and fetch a page for nothing if the loop ends early. Hooks for the next page run on another
+// goroutine. If a hook calls runtime.Goexit there, as FailNow of a test does, the sequence ends with a [*PageError].
+// WithPrefetch does not affect other calls.
 func WithPrefetch() CallOption {
 	return callOption(func(c *callOptions) error {
 		c.prefetch = true
@@ -362,7 +364,7 @@ func WithPrefetch() CallOption {
 
 var (
 	errNil         = errors.New("must not be nil")
-	errHeaderName  = errors.New("must name a header, and none that the client sets itself")
+	errHeaderName  = errors.New("must name a header that the client does not set itself")
 	errHeaderValue = errors.New("must be printable ASCII")
 	errTokenText   = errors.New("must be printable ASCII without spaces, and not empty")
 )
@@ -371,7 +373,7 @@ func invalidOption(name string, reason error) error {
 	return &ValidationError{Argument: name, Reason: reason.Error()}
 }
 
-// checkToken keeps out what would end the header or be changed on the way. The error must not quote it.
+// checkToken rejects characters that could end the header or be altered in transit. Its error must not quote the token.
 func checkToken(token string) error {
 	if token == "" || !printableASCII(token) || strings.Contains(token, " ") {
 		return errTokenText
@@ -393,7 +395,7 @@ func parseBaseURL(text string, insecure bool) (*url.URL, error) {
 	base, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return nil, errors.New("is not a URL") // the error of net/url would quote it, and with it a password
+		return nil, errors.New("is not a URL") // the error of net/url would quote the URL, which may have a password
 	case base.Scheme != "https" && base.Scheme != "http" || base.Host == "" || base.Hostname() == "":
 		return nil, errors.New("must be absolute, with https or http and a host")
 	case base.User != nil:
@@ -401,7 +403,7 @@ func parseBaseURL(text string, insecure bool) (*url.URL, error) {
 	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "" || strings.HasSuffix(text, "#"):
 		return nil, errors.New("must not have a query or a fragment")
 	case base.Scheme == "http" && !insecure && !loopback(base.Hostname()):
-		return nil, errors.New("must use https: http is for loopback, or for WithInsecureHTTP")
+		return nil, errors.New("must use https: http is only for loopback or with WithInsecureHTTP")
 	}
 	for part := range strings.SplitSeq(base.Path, "/") {
 		if part == "." || part == ".." {

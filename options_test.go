@@ -23,16 +23,17 @@ import (
 
 func TestNewClientRefuses(t *testing.T) {
 	const (
-		tokenText   = "must be printable ASCII without spaces, and not empty"
-		headerText  = "must name a header, and none that the client sets itself"
-		positive    = "must be greater than 0"
-		notNil      = "must not be nil"
-		onlyOne     = "and the other sources of tokens exclude each other: give one"
+		tokenText  = "must be printable ASCII without spaces, and not empty"
+		headerText = "must name a header that the client does not set itself"
+		positive   = "must be greater than 0"
+		notNil     = "must not be nil"
+		onlyOne    = "cannot be combined with another token source: " +
+			"use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN"
 		absolute    = "must be absolute, with https or http and a host"
 		noQuery     = "must not have a query or a fragment"
-		onlyHTTPS   = "must use https: http is for loopback, or for WithInsecureHTTP"
+		onlyHTTPS   = "must use https: http is only for loopback or with WithInsecureHTTP"
 		noDots      = `must not be "." or ".."`
-		noneAtAll   = "or another source of tokens is required"
+		noneAtAll   = "or another token source is required: WithTokenSource, or FromEnv with DRIFT_TOKEN"
 		ascii       = "must be printable ASCII"
 		notNegative = "must not be negative"
 	)

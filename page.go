@@ -15,32 +15,32 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// maxPage is the most items that a page can have. List and All ask for that many unless the options say otherwise.
+// maxPage is the largest page size, and the default of List and All.
 const maxPage = 100
 
 // Page is one page of a list.
 type Page[T any] struct {
 	Items []*T
-	Next  string // cursor of the next page, for the options' Cursor; "": this is the last one
+	Next  string // cursor of the next page, for Cursor in the options; "": this is the last page
 }
 
 // ListOf reads one page from an endpoint that has no method. [Paginate] turns such pages into a sequence.
 //
 // T is any JSON type, decoded by the rules of [Client.Do], or a record of this package. A record must have its id. If
-// elements do not decode, ListOf returns the page together with an error that holds a [*RecordError] for each of them;
-// see [RecordErrors]. The answer is a list under "data" or a bare list. The next cursor is pagination.next, or is taken
-// from the query of links.next; ListOf never follows links. Put the cursor and the number of items into req.Query,
-// under the names that the endpoint uses.
+// elements do not decode, ListOf returns the page together with an error that has a [*RecordError] for each of them;
+// see [RecordErrors]. The answer is a list under "data" or a bare list. The next cursor is pagination.next, or the
+// cursor in the query of links.next; ListOf never follows links. Put the cursor and the page size into req.Query, under
+// the names that the endpoint uses.
 //
-// With Raw, the answer must be a bare list, and it is the only page. If c was not made by [NewClient], ListOf returns
-// an error, as Do does.
+// With Raw, the answer must be a bare list, which is the only page. If c was not made by [NewClient], ListOf returns an
+// error, as Do does.
 func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOption) (*Page[T], error) {
 	page, err := rest.List[T](ctx, c.connection(), req.route(), req.input(new(Page[T])), opts)
 	return (*Page[T])(page), err
 }
 
-// Paginate returns a sequence like that of All. It gets each page from read, a func that calls [ListOf] with the cursor
-// in the query, for example:
+// Paginate returns a sequence like that of All. It gets each page from read, which can call [ListOf] with the cursor in
+// the query, for example:
 //
 //	drift.Paginate(ctx, "", func(ctx context.Context, cursor string) (*drift.Page[Deal], error) {
 //		query := url.Values{"limit": {"100"}}
@@ -50,15 +50,15 @@ func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOpti
 //		return drift.ListOf[Deal](ctx, client, drift.Request{Path: "deals", Query: query})
 //	})
 //
-// Paginate calls read with cursor, where "" is the first page, and then with the Next of each page until that is "". It
-// reads nothing before the range begins or after the loop ends. Ranging over the sequence again starts at cursor again.
-// An error of read ends the sequence with a [*PageError], as do a repeated cursor ([ErrCursorLoop]) and a read that
-// returns neither a page nor an error. If read returns a page together with [*RecordError] values and no other error,
-// as List and ListOf do, the sequence yields each of them in its record's place and goes on.
+// Paginate calls read first with cursor, where "" means the first page, and then with the Next of each page until that
+// is "". It reads nothing before the loop starts or after it ends. Ranging over the sequence again starts at cursor
+// again. An error of read ends the sequence with a [*PageError], as do a repeated cursor ([ErrCursorLoop]) and a read
+// that returns neither a page nor an error. If read returns a page together with [*RecordError] values and no other
+// error, as List and ListOf do, the sequence yields each of them in its record's place and continues.
 //
-// Only [WithPrefetch] has an effect in opts. read may then run on another goroutine, for one page at a time, while the
-// loop works on the items of the previous page. Pass all other options to the calls that read makes. With WithPrefetch,
-// the loop must not look at a [Response] that read passes to [WithResponse].
+// Only [WithPrefetch] has an effect in opts; pass other options to the calls that read makes. With WithPrefetch, read
+// may run on another goroutine, for one page at a time, while the loop works on the previous page. The loop must then
+// not access a [Response] that read passes to [WithResponse].
 func Paginate[T any](
 	ctx context.Context, cursor string,
 	read func(ctx context.Context, cursor string) (*Page[T], error), opts ...CallOption,
@@ -84,10 +84,9 @@ func failingRead[T any](err error) func(context.Context, string) (*Page[T], erro
 	return func(context.Context, string) (*Page[T], error) { return nil, err }
 }
 
-// Collect reads at most max items of a sequence of All or [Paginate] into a slice; 0 or less means all of them. It
-// stops at the first error, even at a [*RecordError], and returns the items before it together with the error. A
-// [*PageError] says where to resume. To go on past records that do not decode, wrap the sequence with
-// [SkipRecordErrors].
+// Collect reads at most max items of a sequence of All or [Paginate] into a slice, or all items if max is 0 or less. It
+// stops at the first error, even at a [*RecordError], and returns the items before it together with the error. The
+// Cursor of a [*PageError] resumes the list. To skip records that do not decode, wrap seq with [SkipRecordErrors].
 func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
 	if seq == nil {
 		return nil, nil
@@ -105,8 +104,8 @@ func Collect[T any](seq iter.Seq2[*T, error], max int) ([]*T, error) {
 	return items, nil
 }
 
-// SkipRecordErrors returns the sequence without its [*RecordError] values. It calls report with each of them, on the
-// goroutine that ranges, or drops them if report is nil. Other errors stay in the sequence.
+// SkipRecordErrors returns seq without its [*RecordError] values. It passes each of them to report, on the goroutine of
+// the loop, or drops them if report is nil. Other errors stay in the sequence.
 func SkipRecordErrors[T any](seq iter.Seq2[*T, error], report func(*RecordError)) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		if seq == nil {
@@ -126,7 +125,7 @@ func SkipRecordErrors[T any](seq iter.Seq2[*T, error], report func(*RecordError)
 	}
 }
 
-// paging is what the options of every list have.
+// paging is the part that the options of all lists share.
 type paging struct {
 	limit  int
 	cursor string
@@ -167,7 +166,7 @@ func readPage[T any](
 	return (*Page[T])(page), err
 }
 
-// all ranges over the items of every page. What a range needs is copied when it starts, so that it can be repeated.
+// all ranges over the items of every page. Each range works on copies, so that it can be repeated.
 func all[T any](
 	ctx context.Context, c *caller, route *rest.Route, in rest.Input, opts []CallOption,
 ) iter.Seq2[*T, error] {
@@ -195,16 +194,16 @@ func all[T any](
 // pager is the state of one range over a list.
 type pager[T any] struct {
 	read     pageReader[T]
-	response *Response // the caller's, which must not change while the caller looks at it
+	response *Response // the caller's, unchanged while the loop body runs
 	ahead    *prefetched[T]
-	fetches  bool // ahead of the caller
+	fetches  bool // read one page ahead of the loop
 
-	cursor string // of the page that is read next
+	cursor string // of the page to read next
 	seen   map[uint64]struct{}
 	seed   maphash.Seed
 }
 
-// pageReader reads the page at a cursor and fills response, if there is one.
+// pageReader reads the page at a cursor and fills response unless that is nil.
 type pageReader[T any] func(ctx context.Context, cursor string, response *Response) (*Page[T], error)
 
 func newPager[T any](cursor string, options callOptions, read pageReader[T]) *pager[T] {
@@ -227,7 +226,7 @@ func (p *pager[T]) run(ctx context.Context, yield func(*T, error) bool) {
 	}
 }
 
-// next returns the page at the cursor and the errors of its records, or the error of the page itself.
+// next returns the page at the cursor and the errors of its records, or an error of the whole page.
 func (p *pager[T]) next(ctx context.Context) (*Page[T], []*RecordError, error) {
 	page, err := p.fetch(ctx)
 	odd := RecordErrors(err)
@@ -242,7 +241,7 @@ func (p *pager[T]) next(ctx context.Context) (*Page[T], []*RecordError, error) {
 
 var errNoPage = errors.New("drift: read returned neither a page nor an error")
 
-// fetch reads the page at the cursor. A repeated cursor would begin an endless loop.
+// fetch reads the page at the cursor. It rejects a repeated cursor, which would start an endless loop.
 func (p *pager[T]) fetch(ctx context.Context) (*Page[T], error) {
 	key := p.key(p.cursor)
 	if _, again := p.seen[key]; again {
@@ -255,15 +254,15 @@ func (p *pager[T]) fetch(ctx context.Context) (*Page[T], error) {
 	return p.read(ctx, p.cursor, p.response)
 }
 
-// key stands for a cursor: a long range should not keep them all.
+// key returns a hash of a cursor, which takes less memory than the cursor in a long range.
 func (p *pager[T]) key(cursor string) uint64 { return maphash.String(p.seed, cursor) }
 
-// yieldPage yields the items of a page, and each error in the place of its record.
+// yieldPage yields the items of a page, and each error in its record's place.
 func (p *pager[T]) yieldPage(ctx context.Context, page *Page[T], odd []*RecordError, yield func(*T, error) bool) bool {
 	slices.SortStableFunc(odd, func(a, b *RecordError) int { return cmp.Compare(a.Index, b.Index) })
 	items := page.Items
 	for index := 0; len(items)+len(odd) > 0; index++ {
-		if index == 1 { // the caller has come back for more; a first item may be all that it wants
+		if index == 1 { // not earlier, because a loop may end after its first item
 			p.prefetch(ctx, page.Next)
 		}
 		var item *T
@@ -285,7 +284,7 @@ func (p *pager[T]) yieldPage(ctx context.Context, page *Page[T], odd []*RecordEr
 
 const errNilItem = wire.Reason("the item is nil")
 
-// prefetched is a page that is fetched while the one before it is worked on.
+// prefetched is a page that is fetched while the loop works on the one before it.
 type prefetched[T any] struct {
 	cancel   context.CancelFunc
 	done     chan struct{}
@@ -313,7 +312,7 @@ func (p *pager[T]) prefetch(ctx context.Context, cursor string) {
 	}()
 }
 
-// join returns the page that was fetched ahead.
+// join waits for the prefetched page and returns it.
 func (p *pager[T]) join() (*Page[T], error) {
 	ahead := p.ahead
 	p.ahead = nil
@@ -324,7 +323,7 @@ func (p *pager[T]) join() (*Page[T], error) {
 	return ahead.page, ahead.err
 }
 
-// stop ends what the range has begun.
+// stop ends a prefetch that is in progress.
 func (p *pager[T]) stop() {
 	if p.ahead != nil {
 		p.ahead.cancel()
@@ -332,7 +331,8 @@ func (p *pager[T]) stop() {
 	}
 }
 
-// wait returns when the goroutine has ended. A panic there becomes a panic here, just as without prefetching.
+// wait returns when the goroutine has ended. It repeats a panic of the goroutine, so that the panic reaches the caller
+// as it would without prefetching.
 func (a *prefetched[T]) wait() {
 	<-a.done
 	a.cancel()

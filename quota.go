@@ -16,14 +16,14 @@ const (
 	PlanEnterprise   Plan = 50_000
 )
 
-// Usage is how many of a month's calls have been used.
+// Usage is the number of a month's calls that have been used.
 type Usage struct {
 	Used     int
-	Limit    int       // 0: the limit is not known, and calls are counted but never refused
+	Limit    int       // 0: unknown; calls are then counted but never rejected
 	ResetsAt time.Time // the start of the next month
 }
 
-// Remaining returns how many calls are left, never less than 0. It returns 0 without a limit too, so check Limit first.
+// Remaining returns how many calls are left, at least 0. If there is no limit it returns 0, so check Limit first.
 func (u Usage) Remaining() int { return max(0, u.Limit-u.Used) }
 
 func (u Usage) exhausted() bool { return u.Limit > 0 && u.Used >= u.Limit }
@@ -41,27 +41,27 @@ func (u Usage) crossed() bool {
 	return false
 }
 
-// QuotaStore counts the calls of a month; see [WithQuotaStore]. Without one, a client counts in memory, and the count
-// starts over in each process. Implementations must be safe for concurrent use.
+// QuotaStore counts the calls of a month; see [WithQuotaStore]. Without a store, a client counts in memory, and the
+// count starts over in each process. Implementations must be safe for concurrent use.
 type QuotaStore interface {
-	// Reserve counts one call at the given time, just before an attempt goes out, and returns the usage with that call
-	// included. If the month is used up, it counts nothing and returns a *QuotaError.
+	// Reserve counts one call at the given time, just before an attempt goes out, and returns the usage including that
+	// call. If the month's calls are used up, it counts nothing and returns a *QuotaError.
 	Reserve(ctx context.Context, at time.Time) (Usage, error)
 
-	// Refund takes back the call that was reserved at the given time: it was provably not sent. The context outlives the
-	// caller's and ends after a second.
+	// Refund uncounts the call that was reserved at the given time, because it was provably not sent. Its context
+	// ignores the end of the caller's context, and ends after a second.
 	Refund(ctx context.Context, at time.Time) error
 
-	// Usage returns the usage at the given time and counts nothing. A client asks for it before every call.
+	// Usage returns the usage at the given time and counts nothing. A client calls it before every call.
 	Usage(ctx context.Context, at time.Time) (Usage, error)
 }
 
-// memoryQuota is the QuotaStore of a client that was given none. Its months are those of UTC.
+// memoryQuota is the default QuotaStore. It counts by calendar month in UTC.
 type memoryQuota struct {
 	limit int
 
 	mu           sync.Mutex
-	used         int // between begins and ends
+	used         int // from begins to ends
 	begins, ends time.Time
 }
 
@@ -92,7 +92,8 @@ func (q *memoryQuota) Usage(_ context.Context, at time.Time) (Usage, error) {
 	return q.usage(at), nil
 }
 
-// usage starts the month of this time if it is a later one. A clock that was set back does not reopen an earlier month.
+// usage returns the usage at a time, and starts a new month if the current one is over. It does not go back to an
+// earlier month when the clock is set back.
 func (q *memoryQuota) usage(at time.Time) Usage {
 	if !at.Before(q.ends) {
 		q.used, q.begins = 0, monthOf(at)
@@ -101,12 +102,12 @@ func (q *memoryQuota) usage(at time.Time) Usage {
 	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.ends}
 }
 
-// serviceQuota remembers that the service has refused a call because the month is used up. Until the month ends or a
-// call succeeds, the client refuses further calls itself, except for one every quarter of an hour that tries again.
+// serviceQuota remembers that the service has rejected a call because the month's calls are used up. Until the month
+// ends or a call succeeds, the client rejects further calls itself, except for one call every 15 minutes.
 type serviceQuota struct {
 	mu    sync.Mutex
-	ends  time.Time // of the month that is used up; zero: none is
-	retry time.Time // when the next call tries again
+	ends  time.Time // end of the month that is used up; zero: calls are left
+	retry time.Time // when the next call may go out
 }
 
 const quotaCooldown = 15 * time.Minute
@@ -123,7 +124,7 @@ func (q *serviceQuota) succeeded() {
 	q.ends = time.Time{}
 }
 
-// refuses reports whether the service would refuse a call at this time.
+// refuses reports whether the client should reject a call at this time.
 func (q *serviceQuota) refuses(at time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"github.com/driftsdk/drift/internal/window"
 )
 
-// DefaultRateLimit is how many calls a minute the product allows each user.
+// DefaultRateLimit is the number of calls a minute that the product allows each user.
 const DefaultRateLimit = 100
 
-// defaultReserve is how many slots bulk calls leave free if the limit is 100 or more.
+// defaultReserve is the number of slots that bulk calls leave free if the limit is 100 or more.
 const defaultReserve = 10
 
 // Class is the priority of a call.
@@ -28,50 +28,50 @@ type Outcome int
 
 // The outcomes of an attempt.
 const (
-	OutcomeNotSent  Outcome = iota // provably not sent, so the service has not counted it
-	OutcomeAnswered                // the headers of the answer have arrived
+	OutcomeNotSent  Outcome = iota // provably not sent, so not counted by the service
+	OutcomeAnswered                // the headers of the answer arrived
 	OutcomeUnknown                 // possibly sent, but no answer arrived
 )
 
-// Limiter decides when an attempt may go out; see [WithLimiter]. Without one, a client has a [WindowLimiter].
-// Implementations must be safe for concurrent use.
+// Limiter decides when an attempt may go out; see [WithLimiter]. The default is a [WindowLimiter]. Implementations must
+// be safe for concurrent use.
 type Limiter interface {
-	// Acquire waits for the right to make one attempt. If the wait would outlast the context's deadline, it returns a
+	// Acquire waits until an attempt may go out. If the wait would outlast the context's deadline, it returns a
 	// *RateLimitError at once. If the context ends, it returns the context's error.
 	Acquire(ctx context.Context, class Class) (Slot, error)
 
-	// Pause holds back every attempt until the given time, because the service has asked for it.
+	// Pause holds back every attempt until the given time. A client calls it when the service asks for a pause.
 	Pause(until time.Time)
 }
 
 // Slot is the right to make one attempt.
 type Slot interface {
-	// Done gives the slot back. A client calls it once, as soon as it knows the outcome.
+	// Done returns the slot. A client calls it once, as soon as it knows the outcome.
 	Done(Outcome)
 }
 
-// WindowLimiter allows a number of calls in any 60 seconds, as the service sees them. It serves interactive callers
+// WindowLimiter allows a number of calls in any 60 seconds, as the service counts them. It serves interactive callers
 // before bulk callers, and each class in order of arrival. Its first call goes out alone, because an earlier process
-// may have used up the minute. [NewLimiter] makes one.
+// may have used up the minute. Create one with [NewLimiter].
 type WindowLimiter struct{ window *window.Window }
 
 // LimiterOption configures a [WindowLimiter].
 type LimiterOption struct{ apply func(*window.Config) }
 
-// WithBurst sets how many calls may go out at once, by default as many as in a minute. A smaller number gives a
-// smoother pace. A number outside 1 to perMinute becomes the nearest one inside.
+// WithBurst sets how many calls may go out at once. The default is perMinute. A smaller number spreads the calls more
+// evenly. Numbers are clamped to the range 1 to perMinute.
 func WithBurst(calls int) LimiterOption {
 	return LimiterOption{func(c *window.Config) { c.Burst = min(max(calls, 1), c.Limit) }}
 }
 
-// WithReserve sets how many of a minute's calls [WithBulk] leaves to interactive callers, by default a tenth of
-// perMinute, but at most 10. A number outside 0 to perMinute-1 becomes the nearest one inside.
+// WithReserve sets how many of a minute's calls bulk calls leave to interactive calls; see [WithBulk]. The default is a
+// tenth of perMinute, but at most 10. Numbers are clamped to the range 0 to perMinute-1.
 func WithReserve(calls int) LimiterOption {
 	return LimiterOption{func(c *window.Config) { c.Reserve = min(max(calls, 0), c.Limit-1) }}
 }
 
-// NewLimiter returns a limiter that allows perMinute calls a minute, at least 1. All clients that act for the same user
-// should share one: pass it to each with [WithLimiter].
+// NewLimiter returns a limiter that allows perMinute calls in any 60 seconds; less than 1 means 1. All clients that act
+// for the same user should share a limiter: pass it to each of them with [WithLimiter].
 func NewLimiter(perMinute int, opts ...LimiterOption) *WindowLimiter {
 	perMinute = max(perMinute, 1)
 	c := window.Config{Limit: perMinute, Burst: perMinute, Reserve: min(perMinute/10, defaultReserve)}

@@ -49,7 +49,8 @@ func (c *call) outcome(ctx context.Context) error {
 	return c.decoded(c.decode(c.last.body()))
 }
 
-// deletedBefore is the result of a DELETE that an earlier attempt has carried out. The answer to that one is lost.
+// deletedBefore returns the result of a DELETE that an earlier attempt of the call applied. The answer to that attempt
+// is lost.
 func (c *call) deletedBefore() error {
 	if !c.in.Required {
 		return nil
@@ -58,8 +59,8 @@ func (c *call) deletedBefore() error {
 	return &DecodeError{Operation: c.route.Name, Err: rest.ErrNoData}
 }
 
-// named gives an error that was made elsewhere the operation. What is not one of this package's types becomes a
-// TransportError: a store, a limiter or a token source of the caller's failed.
+// named adds the operation to an error from another part of the package. An error of another type becomes a
+// TransportError: the caller's store, limiter or token source failed.
 func (c *call) named(err error) error {
 	var argument *wire.ArgumentError
 	var invalid *ValidationError
@@ -71,7 +72,9 @@ func (c *call) named(err error) error {
 	case errors.As(err, &invalid):
 		return &ValidationError{Operation: c.route.Name, Argument: invalid.Argument, Reason: invalid.Reason}
 	case errors.As(err, &limited):
-		e := &RateLimitError{Operation: c.route.Name, RetryAfter: limited.RetryAfter, Local: limited.Local, Err: limited.Err}
+		e := &RateLimitError{
+			Operation: c.route.Name, RetryAfter: limited.RetryAfter, Local: limited.Local, Err: limited.Err,
+		}
 		switch {
 		case c.previous != nil && e.Err != nil:
 			e.Err = &causedError{e.Err, c.previous}
@@ -112,7 +115,7 @@ func (c *call) quotaError(ctx context.Context) error {
 	return &QuotaError{Operation: c.route.Name, Usage: usage, Err: c.apiError()}
 }
 
-// apiError makes the last answer an error.
+// apiError returns the last answer as an error.
 func (c *call) apiError() *APIError {
 	reported := c.last.reported()
 	body := c.last.masked()
@@ -133,7 +136,8 @@ func (c *call) apiError() *APIError {
 	}
 }
 
-// success: a record may come with any status of success; without one, only those count that say that all is done.
+// success reports whether a status is a success. A call that decodes its answer accepts every 2xx. Other calls accept
+// only statuses that mean that the request was applied as a whole.
 func (c *call) success(status int) bool {
 	if c.decode != nil {
 		return status >= 200 && status < 300
@@ -141,7 +145,7 @@ func (c *call) success(status int) bool {
 	return status == http.StatusOK || status == http.StatusAccepted || status == http.StatusNoContent
 }
 
-// decoded types the error of decoding an answer. The service has applied a write by now.
+// decoded converts an error of decoding an answer. By then, the service has applied a write.
 func (c *call) decoded(err error) error {
 	if err == nil {
 		return nil
@@ -149,7 +153,7 @@ func (c *call) decoded(err error) error {
 	var notFit *wire.Error
 	var odd rest.Odd
 	switch {
-	case errors.As(err, &odd): // the page itself is there
+	case errors.As(err, &odd): // the rest of the page is usable
 		c.applied = false
 		return newRecordErrors(c.route.Name, odd)
 	case errors.Is(err, rest.ErrReported):
@@ -161,7 +165,7 @@ func (c *call) decoded(err error) error {
 	case errors.As(err, &notFit):
 		c.applied = true
 		if notFit.Reason == rest.ErrForeign {
-			c.closeConnections() // its connection is out of step
+			c.closeConnections() // answers and requests no longer match on one of them
 		}
 		return newDecodeError(c.route.Name, notFit)
 	default:
@@ -170,24 +174,25 @@ func (c *call) decoded(err error) error {
 	}
 }
 
-// info labels the call for hooks.
+// info identifies the call to hooks.
 func (c *call) info() RequestInfo {
 	return RequestInfo{Operation: c.route.Name, Method: c.route.Method, Route: c.route.Path}
 }
 
-// report fills the caller's Response and tells hooks about the end of the call.
+// report fills the caller's Response and calls the Response hook.
 func (c *call) report(err error) {
 	if r := c.options.response; r != nil {
 		*r = Response{StatusCode: c.received.status, Header: c.received.header, RequestID: c.received.requestID,
 			Body: c.received.body, Attempts: c.attempts, Waited: c.waited}
 	}
 	if c.hooks.Response != nil {
-		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), callContext: callContext{&c.caller}, StatusCode: c.received.status,
-			Attempts: len(c.attempts), Duration: time.Since(c.start), Waited: c.waited, Err: err})
+		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), callContext: callContext{&c.caller},
+			StatusCode: c.received.status, Attempts: len(c.attempts), Duration: time.Since(c.start),
+			Waited: c.waited, Err: err})
 	}
 }
 
-// received is the last answer that arrived. Later attempts may get none.
+// received is the last answer that arrived. Later attempts may have got no answer.
 type received struct {
 	status    int
 	header    http.Header
@@ -195,7 +200,7 @@ type received struct {
 	body      []byte
 }
 
-// keepAnswer is for [Response] and hooks.
+// keepAnswer keeps the answer of the last attempt for [Response] and hooks.
 func (c *call) keepAnswer() {
 	if c.last.status == 0 {
 		return
@@ -206,12 +211,12 @@ func (c *call) keepAnswer() {
 	}
 }
 
-// Response describes how a call went; see [WithResponse]. It is filled on errors too.
+// Response describes the course of a call; see [WithResponse]. It is filled even if the call fails.
 type Response struct {
-	StatusCode int         // of the last answer that arrived, even if later attempts got none; 0: none arrived
+	StatusCode int         // of the last answer that arrived, even if a later attempt got none; 0: no answer
 	Header     http.Header // of that answer
 	RequestID  string      // X-Request-Id of that answer
-	Body       []byte      // of that answer, up to the limit; it may hold personal data. nil if an io.Writer got it
-	Attempts   []Attempt   // in order; an attempt that never went out is not listed
+	Body       []byte      // of that answer, up to the limit; may be personal data. nil if an io.Writer got it
+	Attempts   []Attempt   // in order, without attempts that failed before they were sent
 	Waited     Waits
 }

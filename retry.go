@@ -14,22 +14,23 @@ import (
 	"github.com/driftsdk/drift/internal/trace"
 )
 
-// RetryPolicy says how often and how fast a call is sent again. The zero value of a field is its default.
+// RetryPolicy sets how often and how fast a client retries a call. A zero field means its default.
 //
-// The rules are fixed. A GET, a DELETE or a call with [WithIdempotent] is repeated if the answer is missing or broken,
-// and after 408, 500, 502, 503 and 504. Every call is repeated after 429, and if nothing was sent: there was no
-// connection, HTTP/2 refused the stream, or a limiter, a store or a token source failed with an error whose Temporary
-// or Timeout method returns true. After a 401, every call is sent once more if the token source has another token.
-// Nothing below the client repeats a request. The schedule is not part of the compatibility promise.
+// Which calls it retries is fixed. It retries a GET, a DELETE or a call with [WithIdempotent] if the answer is missing
+// or broken, and after 408, 500, 502, 503 and 504. It retries every call after 429, and if nothing was sent: there was
+// no connection, HTTP/2 refused the stream, or a limiter, a store or a token source failed with an error whose
+// Temporary or Timeout method returns true. After a 401, it retries every call once if the token source has another
+// token. No lower layer, such as net/http, repeats requests. The schedule is not part of the compatibility promise.
 type RetryPolicy struct {
-	MaxAttempts   int           // per call, 3 by default; an attempt with a new token is not counted
-	MinBackoff    time.Duration // 500 ms: the first delay is random between 0 and this, each further bound is twice as long
-	MaxBackoff    time.Duration // 20 s: the longest bound
-	MaxRetryAfter time.Duration // 60 s: a longer Retry-After is handed to the caller as a *RateLimitError
+	MaxAttempts   int           // per call, not counting one with a new token; default 3
+	MinBackoff    time.Duration // upper bound of the first, random delay; it doubles with each retry; default 500 ms
+	MaxBackoff    time.Duration // the largest upper bound of a delay; default 20 s
+	MaxRetryAfter time.Duration // a call with a longer Retry-After fails at once; default 60 s
 
-	// Budget is how many retries a client may spend, 10 by default, so that retries do not triple the load of a service
-	// that fails. Five successes earn one back. Retries are free after 429, with a new token, after a kept connection
-	// turned out to be closed, and after HTTP/2 refused a request. Negative: no bound.
+	// Budget is the number of retries that a client may spend, so that retries do not multiply the load of a failing
+	// service. The default is 10. Five successes earn one retry back. A retry costs nothing after 429, with a new
+	// token, after a kept connection turned out to be closed, and after HTTP/2 refused a request. A negative Budget is
+	// unlimited.
 	Budget int
 }
 
@@ -39,8 +40,8 @@ const (
 	defaultMaxBackoff    = 20 * time.Second
 	defaultMaxRetryAfter = time.Minute
 	defaultBudget        = 10
-	maxPause             = 5 * time.Minute // so that an absurd Retry-After cannot stop a client for good
-	throttleBackoff      = time.Second     // the first bound after a 429 without Retry-After
+	maxPause             = 5 * time.Minute // an absurd Retry-After must not stop a client for good
+	throttleBackoff      = time.Second     // upper bound of the first delay after a 429 without Retry-After
 )
 
 func (p RetryPolicy) check() error {
@@ -59,7 +60,7 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	return p
 }
 
-// bound is the longest delay before the attempt after this many.
+// bound returns the upper bound of the delay after a number of attempts.
 func (p RetryPolicy) bound(first time.Duration, attempts int) time.Duration {
 	bound := first
 	for range attempts - 1 {
@@ -71,18 +72,18 @@ func (p RetryPolicy) bound(first time.Duration, attempts int) time.Duration {
 	return min(bound, p.MaxBackoff)
 }
 
-// verdict is what to do after an attempt.
+// verdict is the step that follows an attempt.
 type verdict int
 
 const (
-	finish          verdict = iota // with the answer, good or bad
-	again                          // after a backoff, and charged to the budget
-	afterPause                     // when the service allows
-	withNewToken                   // at once, if there is one
-	onNewConnection                // at once
+	finish          verdict = iota // end the call with this result, success or failure
+	again                          // retry after a backoff, at the cost of the budget
+	afterPause                     // retry when the service allows it
+	withNewToken                   // retry at once if there is a new token
+	onNewConnection                // retry at once
 )
 
-// judge is the retry policy: a function of the answer, and of whether the request may be sent twice.
+// judge decides how to continue after an attempt. A repeatable request may be sent twice.
 func judge(a *attempt, repeatable bool) verdict {
 	switch {
 	case a.stopped != nil && temporary(a.stopped):
@@ -112,19 +113,19 @@ func judge(a *attempt, repeatable bool) verdict {
 
 func transient(status int) bool {
 	switch status {
-	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
-		http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
 	return false
 }
 
-// temporary reports whether a limiter, a store or a token source says that its error will pass. An exhausted limit does
-// not recover within a call.
+// temporary reports whether an error of a limiter, a store or a token source says that it will pass. An exhausted limit
+// does not recover within a call.
 func temporary(err error) bool {
 	var limited *RateLimitError
 	var quota *QuotaError
-	var refresh *refreshError // of an OAuthTokenSource, which has tried again itself
+	var refresh *refreshError // from an OAuthTokenSource, which has already retried
 	if errors.As(err, &limited) || errors.As(err, &quota) || errors.As(err, &refresh) {
 		return false
 	}
@@ -132,7 +133,7 @@ func temporary(err error) bool {
 	return errors.As(err, &passing) && passing.Temporary() || trace.IsTimeout(err)
 }
 
-// checkRetry decides whether the call goes on, and after which delay.
+// checkRetry decides whether the call retries, and sets the delay.
 func (c *call) checkRetry(ctx context.Context) (bool, error) {
 	a := &c.last
 	if a.err != nil || !c.success(a.status) {
@@ -165,16 +166,16 @@ func (c *call) checkRetry(ctx context.Context) (bool, error) {
 	if a.err == nil {
 		c.previous = c.apiError()
 	}
-	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: sending again", slog.String("operation", c.route.Name),
+	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: retrying", slog.String("operation", c.route.Name),
 		slog.Int("attempts", len(c.attempts)), slog.Int("status", a.status), slog.Duration("delay", c.delay))
 	return true, nil
 }
 
-// maxStale is how many kept connections that turn out to be closed a call may meet. A restart of the service leaves a pool
-// full of them.
+// maxStale is how many closed connections from the pool a call may try. A restart of the service leaves a pool full of
+// them.
 const maxStale = 10
 
-// leaveConnection does not count an attempt that met a closed connection, and sees to it that the next one meets none.
+// leaveConnection excludes an attempt on a closed connection from the count, and empties the pool for the next one.
 func (c *call) leaveConnection() verdict {
 	if c.stale == maxStale {
 		return again
@@ -212,7 +213,7 @@ func (c *call) getNewToken(ctx context.Context) verdict {
 	return withNewToken
 }
 
-// schedule sets the delay before the next attempt, and reports whether the call should wait for it.
+// schedule sets the delay before the next attempt and reports whether the delay is acceptable.
 func (c *call) schedule(ctx context.Context, decision verdict) bool {
 	asked := c.last.retryAfter()
 	switch {
@@ -220,10 +221,11 @@ func (c *call) schedule(ctx context.Context, decision verdict) bool {
 		return false
 	case decision == onNewConnection:
 		c.delay = 0
-	case asked > 0: // never earlier, and not all at the same time
+	case asked > 0: // never earlier, with jitter to spread the callers
 		c.delay = asked + jitter(min(time.Second, asked/10, math.MaxInt64-asked))
 	case decision == afterPause:
-		c.delay = c.retry.MinBackoff + jitter(min(c.retry.bound(throttleBackoff, len(c.attempts)), math.MaxInt64-c.retry.MinBackoff))
+		bound := c.retry.bound(throttleBackoff, len(c.attempts))
+		c.delay = c.retry.MinBackoff + jitter(min(bound, math.MaxInt64-c.retry.MinBackoff))
 	default:
 		c.delay = jitter(c.retry.bound(c.retry.MinBackoff, len(c.attempts)))
 	}
@@ -241,13 +243,13 @@ func jitter(bound time.Duration) time.Duration {
 	return rand.N(bound)
 }
 
-// backoff returns the delay before the next attempt, which begins now.
+// backoff returns the delay before the next attempt and notes its start.
 func (c *call) backoff() time.Duration {
 	c.backoffFrom = time.Now()
 	return c.delay
 }
 
-// endBackoff notes how long the delay before this attempt was.
+// endBackoff records how long the delay before this attempt took.
 func (c *call) endBackoff() {
 	if from := c.backoffFrom; !from.IsZero() {
 		c.backoffFrom = time.Time{}
@@ -255,19 +257,19 @@ func (c *call) endBackoff() {
 	}
 }
 
-// budget bounds the retries of a client while the service fails.
+// budget limits the retries of a client while the service is failing.
 type budget struct {
-	retries int // negative: no bound
+	retries int // negative: unlimited
 
 	mu    sync.Mutex
-	spent int // in successes that earn them back
+	spent int // the number of successes that earn the spent retries back
 }
 
-const retryCost = 5 // successes
+const retryCost = 5 // successes that earn one retry back
 
 func newBudget(retries int) *budget { return &budget{retries: retries} }
 
-// spend takes a retry, and reports whether one was left.
+// spend takes a retry from the budget and reports whether one was left.
 func (b *budget) spend() bool {
 	if b.retries < 0 {
 		return true

@@ -188,7 +188,7 @@ func TestFurtherAttemptsAreLogged(t *testing.T) {
 		client := testkit.Through(t, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(503), testkit.Answer(200)}}).Serve, drift.WithLogger(logger))
 		require.NoError(t, testkit.Get(t.Context(), client))
 	})
-	assert.Equal(t, 1, strings.Count(log.String(), "sending again"))
+	assert.Equal(t, 1, strings.Count(log.String(), "drift: retrying"))
 }
 
 // Only a call that needed one attempt, and that the service answered without failing, is worth a fifth of a further attempt.

@@ -10,25 +10,25 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// TagsService reads and writes the account's tags. The API has no operation that lists them.
+// TagsService reads and writes the account's tags. The API cannot list them.
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type TagsService interface {
-	// Get returns one tag: GET v2/tags/{tagId}. No such tag is [ErrNotFound].
+	// Get returns a tag: GET v2/tags/{tagId}. If it does not exist, the error matches [ErrNotFound].
 	Get(ctx context.Context, id TagID, opts ...CallOption) (*Tag, error)
 
-	// Create makes a tag: POST v2/tags.
+	// Create creates a tag: POST v2/tags.
 	Create(ctx context.Context, req TagCreateRequest, opts ...CallOption) (*Tag, error)
 
-	// Update changes the fields that are set and leaves the others alone: PATCH v2/tags/{tagId}. A request that sets nothing
-	// is a [*ValidationError].
+	// Update changes the fields that are set: PATCH v2/tags/{tagId}. A request that sets no field is a
+	// [*ValidationError].
 	Update(ctx context.Context, id TagID, req TagUpdateRequest, opts ...CallOption) (*Tag, error)
 
 	// Delete removes a tag: DELETE v2/tags/{tagId}.
 	Delete(ctx context.Context, id TagID, opts ...CallOption) error
 }
 
-// Tag is a tag of the account. Records carry tags as a [TagRef].
+// Tag is a tag of the account. Other records refer to tags as [TagRef].
 type Tag struct {
 	ID             TagID     `json:"id" wire:"id"`
 	Name           string    `json:"name,omitzero"`
@@ -39,23 +39,23 @@ type Tag struct {
 	CreatedAt      time.Time `json:"created_at,omitzero"`
 	UpdatedAt      time.Time `json:"updated_at,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// TagCreateRequest is the body of POST v2/tags. What is left zero is not sent.
+// TagCreateRequest is the body of POST v2/tags. Zero fields are not sent.
 type TagCreateRequest struct {
 	BackgroundMode *bool  `json:"background_mode,omitzero"`
-	Color          string `json:"color,omitzero"` // hex, sent as it is
+	Color          string `json:"color,omitzero"` // hex, sent unchanged
 	Description    string `json:"description,omitzero"`
 	Enabled        *bool  `json:"enabled,omitzero"`
 	Name           string `json:"name,omitzero"`
 }
 
-// TagUpdateRequest is the body of PATCH v2/tags/{tagId}.
+// TagUpdateRequest is the body of PATCH v2/tags/{tagId}. Zero fields stay unchanged.
 type TagUpdateRequest struct {
 	BackgroundMode Optional[bool]   `json:"background_mode,omitzero"`
-	Color          Optional[string] `json:"color,omitzero"` // hex, sent as it is
+	Color          Optional[string] `json:"color,omitzero"` // hex, sent unchanged
 	Description    Optional[string] `json:"description,omitzero"`
 	Enabled        Optional[bool]   `json:"enabled,omitzero"`
 	Name           Optional[string] `json:"name,omitzero"`
@@ -86,7 +86,7 @@ func (s tags) Delete(ctx context.Context, id TagID, opts ...CallOption) error {
 	return rest.None(ctx, s.caller, &tagsDelete, rest.Input{Path: rest.Path{rest.ID(id)}}, opts)
 }
 
-// UnmarshalJSON decodes a tag as the API sends it, or as MarshalJSON wrote it.
+// UnmarshalJSON decodes a tag as sent by the API or encoded by MarshalJSON.
 func (t *Tag) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
 // MarshalJSON encodes the tag with the API's names and units, Extra included.

@@ -12,8 +12,9 @@ import (
 
 const defaultAttemptTimeout = time.Minute
 
-// newTransport has the timeouts and the connections for one busy host that http.DefaultTransport lacks: two idle
-// connections a host, as there, cost a new connection on most calls under load.
+// newTransport returns a transport for one busy host. Unlike http.DefaultTransport, it has a timeout for response
+// headers and keeps 100 idle connections per host: with the default of two, most calls under load need a new
+// connection.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -34,7 +35,8 @@ func newTransport() *http.Transport {
 	}
 }
 
-// proxyAnswer says why a proxy does not connect: net/http's own error is the status line, which may say anything.
+// proxyAnswer returns an error if the proxy refuses to connect. It replaces the error of net/http, which quotes the
+// proxy's status line.
 func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
 		return unusable(errProxy, "status "+strconv.Itoa(resp.StatusCode))
@@ -42,10 +44,10 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return nil
 }
 
-// refuseRedirect is a second lock: RoundTrip turns redirects into errors before net/http sees them.
+// refuseRedirect is a second safeguard: RoundTrip turns redirects into errors before net/http sees them.
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// roundTrip defends against transports that break the contract of http.RoundTripper.
+// roundTrip calls the transport, and corrects results that violate the contract of http.RoundTripper.
 func roundTrip(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
 	resp, err := transport.RoundTrip(req)
 	switch {

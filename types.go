@@ -18,11 +18,11 @@ import (
 )
 
 // ID is the id of a record of type R. It decodes from a JSON number or a numeric string without losing a digit; null
-// and "" are 0, which means "none". Ids of the API are greater than 0, and any other argument is refused.
+// and "" decode to 0, which means "none". As an argument, an id must be greater than 0.
 type ID[R any] int64
 
-// Ids have a type for each kind of record, so that the compiler tells them apart. Users, workflows, inboxes, playbooks and
-// organizations have ids only: no operation returns one.
+// Each kind of record has its own id type, so that the compiler catches mix-ups. No operation returns a user, a
+// workflow, an inbox, a playbook or an organization; this package has only their ids.
 type (
 	ConversationID = ID[Conversation]
 	MessageID      = ID[Message]
@@ -40,7 +40,7 @@ type (
 	OrgID          = ID[orgRecord]
 )
 
-// The catalogue names the ids of these records, but has no operation that returns one.
+// These records only have ids: no operation returns one.
 type (
 	userRecord     struct{}
 	workflowRecord struct{}
@@ -52,7 +52,7 @@ type (
 // String returns the id in decimal.
 func (id ID[R]) String() string { return strconv.FormatInt(int64(id), 10) }
 
-// UnmarshalJSON accepts an integer, a string that holds one, null or "". An integer may be written as 5.0 or 5e0.
+// UnmarshalJSON accepts an integer, a string that contains one, null or "". An integer may be written as 5.0 or 5e0.
 func (id *ID[R]) UnmarshalJSON(data []byte) error {
 	n, err := wire.ParseInt(data)
 	if err != nil {
@@ -72,17 +72,18 @@ func (id ID[R]) positive() (int64, error) {
 // CompanyID is the id of a company, a string such as "123458_domain.com".
 type CompanyID string
 
-// String returns the id as it is.
+// String returns the id unchanged.
 func (id CompanyID) String() string { return string(id) }
 
-// UnmarshalJSON accepts a string, a number, whose digits are kept, a boolean or null.
+// UnmarshalJSON accepts a string, a number, a boolean or null. It keeps the text of a number or boolean.
 func (id *CompanyID) UnmarshalJSON(data []byte) error {
 	text, err := wire.ParseScalar(data)
 	*id = CompanyID(text)
 	return err
 }
 
-// Optional is a field of a PATCH request. Its zero value leaves the field alone, [Null] clears it, [Set] gives it a value.
+// Optional is a field of a PATCH request. The zero value leaves the field unchanged, [Null] clears it, and [Set] sets
+// it.
 type Optional[T any] struct {
 	value T
 	state optionalState
@@ -96,25 +97,25 @@ const (
 	optionalSet
 )
 
-// Set returns an Optional that gives the field this value. A nil list is sent as the empty list.
+// Set returns an Optional that sets the field to value. A nil slice is sent as an empty list.
 func Set[T any](value T) Optional[T] { return Optional[T]{value: value, state: optionalSet} }
 
 // Null returns an Optional that clears the field.
 func Null[T any]() Optional[T] { return Optional[T]{state: optionalNull} }
 
-// Get returns the value and true, or the zero value and false where there is none.
+// Get returns the value and true, or the zero value and false if there is none.
 func (o Optional[T]) Get() (T, bool) { return o.value, o.state == optionalSet }
 
 // IsSet reports whether there is a value.
 func (o Optional[T]) IsSet() bool { return o.state == optionalSet }
 
-// IsNull reports whether the field is to be cleared.
+// IsNull reports whether the Optional clears the field.
 func (o Optional[T]) IsNull() bool { return o.state == optionalNull }
 
-// IsZero reports whether the field is left alone; encoders leave it out then.
+// IsZero reports whether the Optional leaves the field unchanged. Encoders then omit the field.
 func (o Optional[T]) IsZero() bool { return o.state == optionalAbsent }
 
-// MarshalJSON encodes the value, or null.
+// MarshalJSON encodes the value, or null if there is none.
 func (o Optional[T]) MarshalJSON() ([]byte, error) {
 	if o.state != optionalSet {
 		return []byte("null"), nil
@@ -122,7 +123,7 @@ func (o Optional[T]) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(o.value)
 }
 
-// UnmarshalJSON decodes a value, or null, which gives [Null].
+// UnmarshalJSON decodes a value; null decodes to [Null].
 func (o *Optional[T]) UnmarshalJSON(data []byte) error {
 	*o = Null[T]()
 	if string(data) == "null" {
@@ -132,14 +133,14 @@ func (o *Optional[T]) UnmarshalJSON(data []byte) error {
 	return wire.Unmarshal(data, &o.value)
 }
 
-// inner gives the encoder of requests the value, so that its checks reach into it.
+// inner returns the value to the encoder of requests, so that its checks apply to the value too.
 func (o Optional[T]) inner() (any, bool) { return &o.value, o.state == optionalSet }
 
-// Attributes is an open set of values. Numbers that come from the API are [json.Number], so that no digit is lost; on the
-// way out any value that encodes to JSON will do, with instants as milliseconds, and nil clears one key.
+// Attributes are custom values by key. Numbers from the API are [json.Number], so that no digit is lost. A request may
+// hold any value that encodes to JSON; instants become milliseconds, and nil clears the key.
 type Attributes map[string]any
 
-// UnmarshalJSON decodes a JSON object; null gives nil.
+// UnmarshalJSON decodes a JSON object; null decodes to nil.
 func (a *Attributes) UnmarshalJSON(data []byte) error {
 	value, err := wire.UnmarshalOpen(data)
 	if err != nil {
@@ -156,16 +157,16 @@ func (a *Attributes) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON encodes a JSON object, with its keys in order and instants as milliseconds.
+// MarshalJSON encodes a JSON object with sorted keys and with instants as milliseconds.
 func (a Attributes) MarshalJSON() ([]byte, error) { return marshalOpen(map[string]any(a)) }
 
-// String returns the string under key, and whether there is one.
+// String returns the string under key and reports whether there is one.
 func (a Attributes) String(key string) (string, bool) {
 	value, ok := a[key].(string)
 	return value, ok
 }
 
-// Int64 returns the integer under key, which may be a number or a numeric string, and whether there is one.
+// Int64 returns the integer under key, a number or a numeric string, and reports whether there is one.
 func (a Attributes) Int64(key string) (int64, bool) {
 	text, ok := a.number(key)
 	if !ok {
@@ -175,7 +176,7 @@ func (a Attributes) Int64(key string) (int64, bool) {
 	return value, err == nil
 }
 
-// Float64 returns the number under key, which may be a number or a numeric string, and whether there is one.
+// Float64 returns the number under key, a number or a numeric string, and reports whether there is one.
 func (a Attributes) Float64(key string) (float64, bool) {
 	text, ok := a.number(key)
 	if !ok {
@@ -185,14 +186,15 @@ func (a Attributes) Float64(key string) (float64, bool) {
 	return value, err == nil
 }
 
-// Bool returns the boolean under key, and whether there is one.
+// Bool returns the boolean under key and reports whether there is one.
 func (a Attributes) Bool(key string) (value, ok bool) {
 	value, ok = a[key].(bool)
 	return value, ok
 }
 
-// Time returns the instant under key in UTC, and whether there is one: milliseconds since the epoch as a number or a
-// numeric string, an RFC 3339 string, or a [time.Time]. The epoch counts as unset, as it does in records.
+// Time returns the instant under key in UTC and reports whether there is one. The value may be milliseconds since the
+// epoch, as a number or a numeric string, an RFC 3339 string or a [time.Time]. The epoch itself counts as unset, as it
+// does in records.
 func (a Attributes) Time(key string) (time.Time, bool) {
 	if value, ok := a[key].(time.Time); ok {
 		return value.UTC(), true
@@ -205,7 +207,7 @@ func (a Attributes) Time(key string) (time.Time, bool) {
 	return value, err == nil && !value.IsZero()
 }
 
-// number returns the decimal text of what stands under key: a number of any Go type, or a string.
+// number returns the decimal text of the value under key, which is a number of any Go type or a string.
 func (a Attributes) number(key string) (string, bool) {
 	switch value := a[key].(type) {
 	case json.Number:
@@ -215,27 +217,27 @@ func (a Attributes) number(key string) (string, bool) {
 	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64:
 		return fmt.Sprint(value), true
 	case float32:
-		return strconv.FormatFloat(float64(value), 'f', -1, 32), true // no exponent, which no integer has
+		return strconv.FormatFloat(float64(value), 'f', -1, 32), true // 'f': an integer must not have an exponent
 	case float64:
 		return strconv.FormatFloat(value, 'f', -1, 64), true
 	}
 	return "", false
 }
 
-// TagRef is a tag as a record carries it: always a name, and with some answers an id and a color.
+// TagRef is a tag of a record. It always has a name; some answers add an id and a color.
 type TagRef struct {
 	ID    TagID  `json:"id,omitzero"`
 	Name  string `json:"name,omitzero" wire:"bare"`
 	Color string `json:"color,omitzero"`
 
-	// Extra holds the fields that this type does not have; nil when there are none.
+	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
 // UnmarshalJSON accepts a name or an object.
 func (t *TagRef) UnmarshalJSON(data []byte) error { return wire.UnmarshalObject(data, t) }
 
-// MarshalJSON writes a tag that has only a name as that name.
+// MarshalJSON encodes a tag that has only a name as a string.
 func (t TagRef) MarshalJSON() ([]byte, error) {
 	if t.ID == 0 && t.Color == "" && len(t.Extra) == 0 {
 		return wire.Marshal(t.Name)
@@ -244,7 +246,7 @@ func (t TagRef) MarshalJSON() ([]byte, error) {
 	return wire.Marshal(fields(t))
 }
 
-// Direction tells which side began a conversation or a meeting. The API may know more values than this package.
+// Direction is the side that started a conversation or a meeting. The API may know more values than this package.
 type Direction string
 
 // The known directions.
@@ -279,7 +281,7 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 // LogValue returns REDACTED.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText returns REDACTED, also for JSON.
+// MarshalText returns REDACTED. JSON encoders use it too.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // MarshalBinary returns an error: what encoding/gob and other binary encoders write is meant to be read again.
@@ -290,14 +292,13 @@ var errSecretEncoded = errors.New("drift: a Secret is not encoded")
 // newKey returns a random UUID of version 4 in lower case.
 func newKey() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails: it crashes the program where the system has no randomness
+	_, _ = rand.Read(b[:]) // never returns an error
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// requests are the options for bodies of requests. They add checks to the encoder: ids and durations must be positive wherever
-// they stand.
+// requests are the options for encoding request bodies. They add checks: all ids and durations must be positive.
 var requests = wire.Strict(jsonv2.JoinMarshalers(
 	jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, id interface{ positive() (int64, error) }) error {
 		n, err := id.positive()
@@ -323,7 +324,8 @@ var requests = wire.Strict(jsonv2.JoinMarshalers(
 	}),
 ))
 
-// marshalOpen encodes what the API has no type for. The error says what is wrong, but not where: the place is the caller's.
+// marshalOpen encodes a value whose type the API does not define. The error has the reason but no path, because the
+// path may contain keys of the caller.
 func marshalOpen(value any) (jsontext.Value, error) {
 	data, err := wire.MarshalOpen(value)
 	var e *wire.Error

@@ -1,5 +1,5 @@
-// Package answer reads what an answer says beside its data: the error in a body, how long to wait, and whether it is JSON
-// at all.
+// Package answer reads the parts of an answer other than its data: the error in a body, the time to wait, and the
+// content type.
 package answer
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Bounds of what an error takes over from an answer. Texts are in bytes.
+// Limits on the parts of an answer that an error contains, in bytes and numbers.
 const (
 	MaxMessage = 512
 	MaxName    = 128
@@ -20,10 +20,10 @@ const (
 	maxFieldDepth = 8
 )
 
-// Redacted stands in place of a secret.
+// Redacted replaces a secret.
 const Redacted = "REDACTED"
 
-// Error is what an answer says of an error, in one of the shapes that the service uses:
+// Error is the error in an answer, in one of the shapes that the service uses:
 //
 //	{"error": {"type": "…", "message": "…"}}
 //	{"errors": [{"type": "…", "message": "…", "param": "…"}]}
@@ -31,16 +31,16 @@ const Redacted = "REDACTED"
 //	{"code": "CONTACT-6", "message": "…"}
 //	{"error": "text"}
 //
-// A body of another shape says nothing.
+// For a body of any other shape, Error is empty.
 type Error struct {
 	Type, Message, Code string
 	Fields              map[string][]string // messages by parameter
 
 	kept   int    // messages in Fields
-	secret string // never repeated, if not empty
+	secret string // replaced by Redacted; "": none
 }
 
-// detail is an error as an object. Its members may be of any type, so that one odd member does not hide the others.
+// detail is an error as an object. Its members accept any type, so that one malformed member does not hide the others.
 type detail struct {
 	Type    wire.Value `json:"type"`
 	Message wire.Value `json:"message"`
@@ -50,7 +50,7 @@ type detail struct {
 	Errors  wire.Value `json:"errors"`
 }
 
-// ParseError reads the error in an answer. If the service repeats the secret, its place is taken by Redacted.
+// ParseError reads the error in an answer. Redacted replaces the secret.
 func ParseError(header http.Header, body []byte, secret string) *Error {
 	e := parseBody(body, secret)
 	e.takeChallenge(header)
@@ -70,7 +70,7 @@ func parseBody(body []byte, secret string) *Error {
 	return e
 }
 
-// takeRaw takes over an error that is an object or a text, and returns the object.
+// takeRaw adds an error that is an object or a text, and returns the object.
 func (e *Error) takeRaw(value wire.Value) (d detail) {
 	if value.Kind() == '{' && value.Decode(&d) == nil {
 		e.take(d)
@@ -80,7 +80,7 @@ func (e *Error) takeRaw(value wire.Value) (d detail) {
 	return d
 }
 
-// takeErrors takes over a list of errors, one error, or messages by field.
+// takeErrors adds a list of errors, one error, or messages by field.
 func (e *Error) takeErrors(value wire.Value) {
 	switch value.Kind() {
 	case '[':
@@ -102,8 +102,8 @@ func (e *Error) takeErrors(value wire.Value) {
 	}
 }
 
-// takeFields takes over messages by field: a text, several, or those of fields inside the field, whose names are joined
-// by dots. The field's name is masked already.
+// takeFields adds the messages of a field: a text, a list of texts, or the messages of nested fields, whose names it
+// joins with dots. The name of the field is already masked.
 func (e *Error) takeFields(field string, value wire.Value, depth int) {
 	switch kind := value.Kind(); {
 	case depth == 0 || kind == 'n':
@@ -133,7 +133,7 @@ func join(field, name string) string {
 	return field + "." + name
 }
 
-// take takes over what is not yet known.
+// take fills the fields that are still empty.
 func (e *Error) take(d detail) {
 	e.setIfEmpty(&e.Type, d.Type, MaxName)
 	e.setIfEmpty(&e.Code, d.Code, MaxName)
@@ -143,7 +143,7 @@ func (e *Error) take(d detail) {
 	}
 }
 
-// full reports whether no more messages by field are kept. The rest need not be read.
+// full reports whether Fields has the maximum number of messages. The rest need not be read.
 func (e *Error) full() bool { return e.kept >= maxFields }
 
 func (e *Error) addField(name, message string) {
@@ -172,14 +172,14 @@ func (e *Error) text(value wire.Value, limit int) string {
 	return Mask(text, e.secret, limit)
 }
 
-// Mask makes a text of the service fit to be shown. It looks for the secret once the text is as it will be shown, because
-// escapes and control characters can hide one, and before it is cut.
+// Mask returns a text of the service as printable text without the secret. It looks for the secret after it has removed
+// control characters, which could hide the secret, and before it shortens the text.
 func Mask(text, secret string, limit int) string {
 	text = Printable(text, len(text))
 	return Printable(redact(text, secret), limit)
 }
 
-// Printable bounds a text and takes out what could deceive the reader of a log.
+// Printable shortens a text to limit bytes and removes characters that could mislead the reader of a log.
 func Printable(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -205,10 +205,11 @@ func Hide(body []byte, secret string) []byte {
 	return body
 }
 
-// InsufficientScope is the error of RFC 6750 for a token that is good and does not allow the call. A new one would not either.
+// InsufficientScope is the error code of RFC 6750 for a valid token that does not allow the call. A new token would not
+// help.
 const InsufficientScope = "insufficient_scope"
 
-// takeChallenge takes over what a WWW-Authenticate header says of a scope.
+// takeChallenge adds the required scope from WWW-Authenticate headers.
 func (e *Error) takeChallenge(header http.Header) {
 	for _, challenge := range header.Values("Www-Authenticate") {
 		if challengeParameter(challenge, "error") == InsufficientScope {

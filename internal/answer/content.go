@@ -8,8 +8,8 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// CheckJSON refuses a body that is certainly not JSON in UTF-8. A wrong Content-Type alone is forgiven, unless it says
-// HTML. The reason may be empty.
+// CheckJSON rejects a body that is certainly not JSON in UTF-8. It tolerates a wrong Content-Type, unless that is HTML.
+// The text of the error may be empty.
 func CheckJSON(header http.Header, body []byte) error {
 	first := firstByte(body)
 	media, params, err := mediaType(header.Get("Content-Type"))
@@ -27,7 +27,7 @@ func CheckJSON(header http.Header, body []byte) error {
 	return nil
 }
 
-// CheckEncoding refuses what net/http has not decoded.
+// CheckEncoding rejects an encoding that net/http has not decoded.
 func CheckEncoding(header http.Header) error {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return wire.Reason("unknown Content-Encoding")
@@ -35,7 +35,7 @@ func CheckEncoding(header http.Header) error {
 	return nil
 }
 
-// firstByte returns the first byte of a body that is not white space, or a space.
+// firstByte returns the first byte of a body that is not white space, or a space if there is none.
 func firstByte(body []byte) byte {
 	for _, b := range body {
 		if b != ' ' && b != '\t' && b != '\r' && b != '\n' {
@@ -45,7 +45,7 @@ func firstByte(body []byte) byte {
 	return ' '
 }
 
-// mediaType has the most common one ready.
+// mediaType parses a Content-Type, with a shortcut for the most common one.
 func mediaType(contentType string) (media string, params map[string]string, err error) {
 	if contentType == "application/json" {
 		return contentType, nil, nil

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// RetryAfter reads a Retry-After header: seconds, with fractions rounded up, or a date. Of several lines, the
-// largest counts. A value that makes no sense counts as absent, and one that is too large becomes the largest Duration.
+// RetryAfter reads the Retry-After header: seconds, with fractions rounded up, or a date. If the header is repeated,
+// the longest delay counts. An invalid value counts as absent, and a value that is too large becomes the longest
+// Duration in whole seconds.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	now = serverTime(header, now)
 	var longest time.Duration
@@ -43,7 +44,7 @@ func digits(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 }
 
-// serverTime is the answer's own Date, because the local clock may be wrong.
+// serverTime returns the Date of the answer, because the local clock may be wrong, or now if there is none.
 func serverTime(header http.Header, now time.Time) time.Time {
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
 		return date
@@ -51,12 +52,12 @@ func serverTime(header http.Header, now time.Time) time.Time {
 	return now
 }
 
-// limitHeaders are the two spellings of the headers that describe a limit.
+// limitHeaders are the two spellings of the headers that describe a rate limit.
 var limitHeaders = [...]struct{ remaining, reset string }{
 	{"Ratelimit-Remaining", "Ratelimit-Reset"}, {"X-Ratelimit-Remaining", "X-Ratelimit-Reset"},
 }
 
-// LimitReset returns the time until the limit is reset; 0: the answer does not say.
+// LimitReset returns the time until the limit resets, or 0 if the answer does not say.
 func LimitReset(header http.Header, now time.Time) time.Duration {
 	for _, names := range limitHeaders {
 		if reset := header.Get(names.reset); reset != "" {
@@ -77,7 +78,7 @@ func UsedUp(header http.Header) bool {
 	return false
 }
 
-// firstItem is the first item of a list, without its parameters: a limit may be followed by those of other windows.
+// firstItem returns the first item of a list without its parameters. Further items describe other windows of the limit.
 func firstItem(text string) string {
 	if text == "" {
 		return ""
@@ -86,7 +87,8 @@ func firstItem(text string) string {
 	return strings.TrimSpace(text[:end])
 }
 
-// From so many on a reset is a time since the epoch, in this unit: services use any. Below, it is seconds from now.
+// epochs are the smallest numbers that count as a time since the epoch, by unit. Services use any unit. A smaller
+// number is a delay in seconds.
 var epochs = [...]struct {
 	from int64
 	unit time.Duration
@@ -106,7 +108,7 @@ func parseReset(text string, now time.Time) time.Duration {
 		return parseDelay(text, now)
 	}
 	if strings.Trim(fraction, "0") != "" {
-		n++ // rather late than early
+		n++ // rounded up: late is better than early
 	}
 	for _, epoch := range epochs {
 		if n >= epoch.from {

@@ -1,6 +1,5 @@
-// Package door is how other packages of this module call through a client of package drift, which does not export its
-// engine.
+// Package door gives other packages of this module access to the engine of package drift, which does not export it.
 package door
 
-// Caller returns what calls through a *drift.Client: a rest.Caller[drift.CallOption]. Package drift sets it.
+// Caller returns the rest.Caller[drift.CallOption] of a *drift.Client. Package drift sets it.
 var Caller func(client any) any

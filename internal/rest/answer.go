@@ -17,7 +17,7 @@ func openOne[T any](body []byte, in *Input, decode func(*wire.Decoder, *Input) (
 		mark := dec.Mark()
 		rec, odd = decode(dec, in)
 		data = dec.Past(mark, odd)
-		return nil // what follows may report an error
+		return nil // read on: the answer may report an error later
 	})
 	if envelope.Failed && empty(data) {
 		envelope.Data = false
@@ -33,7 +33,7 @@ func empty(value []byte) bool {
 	return len(value) > 1 && (value[0] == '[' || value[0] == '{') && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
 }
 
-// CheckEnvelope returns the error of an answer that was opened with this error and should have data.
+// CheckEnvelope returns err, the error of opening the answer, or an error if the answer has no data.
 func CheckEnvelope(envelope wire.Envelope, err error) error {
 	switch {
 	case err != nil:
@@ -47,7 +47,7 @@ func CheckEnvelope(envelope wire.Envelope, err error) error {
 	}
 }
 
-// Reported returns ErrReported if an answer that is otherwise passed over reports an error. It need not be JSON.
+// Reported returns ErrReported if an answer without a target reports an error. The answer need not be JSON.
 func Reported(body []byte) error {
 	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
 		dec.Value()
@@ -59,7 +59,7 @@ func Reported(body []byte) error {
 	return nil
 }
 
-// decodeFirst decodes the first record of a list, or the only one in place of a list. It ignores the rest.
+// decodeFirst decodes the first record of a list, or a record that is not in a list. It ignores further records.
 func decodeFirst[T any](dec *wire.Decoder, _ *Input) (*T, error) {
 	if dec.Kind() != '[' {
 		return decodeRecord[T](dec)
@@ -87,8 +87,8 @@ func decodeRecord[T any](dec *wire.Decoder) (*T, error) {
 	return rec, nil
 }
 
-// decodeEcho decodes a record that must repeat values of the request. A record with other values answers another call: a
-// proxy sent one answer too many.
+// decodeEcho decodes a record that must repeat values of the request. A record with other values belongs to another
+// call, which happens if a proxy sends an extra answer.
 func decodeEcho[T any](dec *wire.Decoder, in *Input) (*T, error) {
 	dec.Kind()
 	mark := dec.Mark()

@@ -12,7 +12,7 @@ import (
 // Page is one page of a list.
 type Page[T any] struct {
 	Items []*T
-	Next  string // cursor of the next page; "": this is the last one
+	Next  string // cursor of the next page; "": this is the last page
 }
 
 // Odd are the elements of a page that do not decode.
@@ -35,7 +35,7 @@ const errManyOdd = wire.Reason("too many records of the page do not decode")
 // usualPage is how many items a page has room for before it grows.
 const usualPage = 16
 
-// openBarePage reads an answer that must be a list, and is the only page.
+// openBarePage reads an answer that must be a bare list, which is the only page.
 func openBarePage[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
 	if err := wire.Unmarshal(body, new([]json.RawMessage)); err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func openBarePage[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*
 	return openPage(body, decode)
 }
 
-// openPage reads an answer that is a page. Elements that decode refuses become an Odd that comes with the page. If the
-// answer also reports an error, an empty list counts as no data.
+// openPage reads an answer that is a page. It returns elements that do not decode as an Odd, together with the page. If
+// the answer also reports an error, an empty list counts as no data.
 func openPage[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
 	page := new(Page[T])
 	var odd Odd
@@ -99,7 +99,8 @@ func newOdd(index int, value []byte, err error) OddElement {
 	return OddElement{index, bytes.Clone(value), e}
 }
 
-// decodeValue decodes an element of a type that need not be a record. Null in place of a value would leave it empty.
+// decodeValue decodes an element of a type that need not be a record. It rejects null if that would leave the value
+// empty.
 func decodeValue[T any](dec *wire.Decoder) (*T, error) {
 	if kind := dec.Kind(); kind == 'n' && !takesNull[T]() {
 		return nil, wire.Misplaced(kind, "a value")

@@ -1,5 +1,5 @@
-// Package rest is what the resources of this module are written in: a route, the values that a method hands over, and how
-// the answer becomes what the method returns.
+// Package rest defines how methods of resources make calls: they pass a route and an Input to One, First, None or List,
+// which returns the decoded answer.
 package rest
 
 import (
@@ -11,24 +11,24 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Input is what a method hands over.
+// Input is the input of a call.
 type Input struct {
-	Path  Path // values for the parameters of the route, in their order
-	Query any  // url.Values, or a struct with query tags; nil: none
-	Body  any  // encoded as JSON, unless it is of type JSON; nil: none
-	Err   error
+	Path  Path  // values for the parameters of the route, in their order
+	Query any   // url.Values, or a struct with query tags; nil: none
+	Body  any   // encoded as JSON, unless it is of type JSON; nil: none
+	Err   error // the call fails with it before anything is sent; nil: the input is valid
 
-	Key    string  // of the write, chosen by its caller; for an ambiguous error
-	Echoes []Field // that the answer must repeat, if it has them
+	Key    string  // the caller's key of a write, for an AmbiguousError
+	Echoes []Field // the answer must repeat these, unless it omits them
 
-	Required   bool      // the call fails without an answer that decodes
+	Required   bool      // the call fails unless the answer decodes
 	Bare       bool      // the answer has no envelope
 	AnyContent bool      // the answer need not be JSON
 	Accept     string    // header; "": JSON
 	Writer     io.Writer // gets the body as it arrives; nil: decode gets it
 }
 
-// JSON is a body that is encoded already.
+// JSON is a body that is already encoded.
 type JSON []byte
 
 // Field is a member of an answer.
@@ -36,21 +36,20 @@ type Field struct{ Name, Value string }
 
 // Caller calls routes. O is the type of its options.
 //
-// Call sends a request and decodes the answer. If the input says that an answer is required, Call returns nil only if decode
-// has returned nil, and may otherwise return an error in place of one of decode's. If decode is nil, the answer's body does
-// not matter.
+// Call sends a request and passes the answer's body to decode. If in.Required is set, Call returns nil only if decode
+// did. It may replace an error of decode with another one. If decode is nil, Call ignores the body.
 type Caller[O any] interface {
 	Call(ctx context.Context, route *Route, in *Input, opts []O, decode func(body []byte) error) error
 }
 
-// Ways in which an answer with a status of success fails. Call turns them into errors with a type.
+// Errors in an answer whose status is a success. Call converts them into exported types.
 var (
 	ErrReported = errors.New("the answer reports an error")
-	ErrNoRecord = errors.New("there is no such record")
+	ErrNoRecord = errors.New("the record does not exist")
 	ErrNoData   = errors.New("the answer has no data")
 )
 
-// ErrForeign is the reason of the error of a record that another call asked for.
+// ErrForeign is the reason for rejecting a record that belongs to another call.
 const ErrForeign = wire.Reason("the answer belongs to another request")
 
 // One calls a route that answers with one record.
@@ -58,8 +57,8 @@ func One[T, O any](ctx context.Context, c Caller[O], route *Route, in Input, opt
 	return receive(ctx, c, route, &in, opts, func(body []byte) (*T, error) { return openOne(body, &in, decodeEcho[T]) })
 }
 
-// First calls a route that answers with a record or a list of them, of which only the first counts. If there is none, the
-// error is ErrNoRecord.
+// First calls a route that answers with a record or a list of records, and returns the first record. If there is none,
+// the error is ErrNoRecord.
 func First[T, O any](ctx context.Context, c Caller[O], route *Route, in Input, opts []O) (*T, error) {
 	return receive(ctx, c, route, &in, opts, func(body []byte) (*T, error) {
 		rec, err := openOne(body, &in, decodeFirst[T])
@@ -70,13 +69,13 @@ func First[T, O any](ctx context.Context, c Caller[O], route *Route, in Input, o
 	})
 }
 
-// None calls a route whose answer says nothing.
+// None calls a route and ignores the body of the answer.
 func None[O any](ctx context.Context, c Caller[O], route *Route, in Input, opts []O) error {
 	return c.Call(ctx, route, &in, opts, nil)
 }
 
-// List calls a route that answers with a page. A *Page comes together with an error if some of its elements do not decode:
-// then Call has turned the Odd that decoding returned into that error.
+// List calls a route that answers with a page. If some elements do not decode, List returns the page together with the
+// error into which Call converted their Odd.
 func List[T, O any](ctx context.Context, c Caller[O], route *Route, in Input, opts []O) (*Page[T], error) {
 	decode := decodeValue[T]
 	if wire.IsRecord(reflect.TypeFor[T]()) {
@@ -90,8 +89,8 @@ func List[T, O any](ctx context.Context, c Caller[O], route *Route, in Input, op
 	})
 }
 
-// receive calls a route and returns the value that open makes of the answer. All methods that return a value go through it,
-// so that none returns nil without an error.
+// receive calls a route and returns the value that open reads from the answer. All methods that return a value use it,
+// so that none of them returns nil without an error.
 func receive[V, O any](
 	ctx context.Context, c Caller[O], route *Route, in *Input, opts []O, open func(body []byte) (*V, error),
 ) (*V, error) {

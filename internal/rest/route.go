@@ -10,7 +10,7 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Route is how an operation is called. Errors, logs and hooks show its name and template, and never the URL.
+// Route identifies an operation. Errors, logs and hooks show its name and template, but never the URL.
 type Route struct {
 	Name   string // such as "conversations.get"
 	Method string
@@ -35,7 +35,7 @@ func ID[N ~int64](id N) Segment {
 	return Segment{text: strconv.FormatInt(int64(id), 10)}
 }
 
-// OwnID is the segment of the id of the record that the call is about. The answer must repeat it.
+// OwnID is the segment of the id of the record that the call returns. The answer must repeat it.
 func OwnID[N ~int64](id N) Segment {
 	s := ID(id)
 	s.own = true
@@ -56,10 +56,10 @@ const (
 	errTooLong     = wire.Reason("must be at most 1024 bytes long")
 )
 
-// maxText is in bytes. Servers refuse URLs of more than about 8 KiB, with an answer that costs a call of the month.
+// maxText is in bytes. Servers reject URLs longer than about 8 KiB, and that answer would cost a call of the quota.
 const maxText = 1024
 
-// CheckText refuses what would change the path: "." and ".." survive escaping and are then resolved by URL code.
+// CheckText rejects a text that would change the path. Escaping does not protect "." and "..", which URL code resolves.
 func CheckText(text string) error {
 	switch {
 	case text == "":
@@ -76,8 +76,8 @@ func CheckText(text string) error {
 	return nil
 }
 
-// Expand appends the template with its parameters filled in to an escaped path. Its errors are of type
-// *wire.ArgumentError.
+// Expand returns base, an escaped path, followed by the template with values in place of its parameters. Its errors are
+// of type *wire.ArgumentError.
 func (r *Route) Expand(base string, values Path) (string, error) {
 	var path strings.Builder
 	path.Grow(len(base) + len(r.Path) + len("9223372036854775807"))

@@ -14,7 +14,7 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// Text says what is known to be harmless about an error. The error itself may quote a URL, a token or a body.
+// Text describes an error without quoting it, because its own text may contain a URL, a token or a body.
 func Text(err error) string {
 	for _, known := range []error{ErrBroken, fs.ErrClosed, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, known) {
@@ -22,7 +22,7 @@ func Text(err error) string {
 		}
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "the connection broke off"
+		return "the connection closed unexpectedly"
 	}
 	var reason wire.Reason
 	var errno syscall.Errno
@@ -47,7 +47,7 @@ func Text(err error) string {
 	}
 }
 
-// typeName names the type of an error, if that says anything.
+// typeName returns the name of an error's type, or "" if the type is too general to say anything.
 func typeName(err error) string {
 	name := fmt.Sprintf("%T", err)
 	if err == nil || strings.HasPrefix(name, "*errors.") || strings.HasPrefix(name, "*fmt.") {
@@ -56,14 +56,13 @@ func typeName(err error) string {
 	return name
 }
 
-// IsTimeout reports whether an error says that it is a timeout.
+// IsTimeout reports whether an error is a timeout.
 func IsTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// IsPermanent reports whether an error comes back however often one tries: a name that does not exist, a certificate that
-// does not fit.
+// IsPermanent reports whether retries cannot help, because the host does not exist or its certificate is not valid.
 func IsPermanent(err error) bool {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError

@@ -1,5 +1,5 @@
-// Package trace follows a request through net/http: it determines whether the request can have reached the service, keeps
-// it from being written twice, and says what went wrong without quoting an error of the network.
+// Package trace follows a request through net/http. It determines whether the request can have reached the service,
+// prevents the request from being written twice, and describes network errors without quoting them.
 package trace
 
 import (
@@ -18,15 +18,16 @@ import (
 	"sync"
 )
 
-// Request follows one request through net/http, which may still be busy with it after the attempt has ended.
+// Request follows one request through net/http, which may still be working on it after the attempt has ended.
 //
-// By itself net/http repeats a request over HTTP/1 when a kept connection breaks, and over HTTP/2 after REFUSED_STREAM,
-// GOAWAY and PROTOCOL_ERROR; a transport of the caller's may repeat it after an answer. Request allows a repetition only
-// while not a byte was written. In all other cases it ends the attempt, and the client may start another one, with a new
-// slot.
+// By default, net/http repeats a request over HTTP/1 when a kept connection breaks, and over HTTP/2 after
+// REFUSED_STREAM, GOAWAY and PROTOCOL_ERROR. The caller's transport may repeat it after an answer. Request allows a
+// repetition only if nothing was written. Otherwise it ends the attempt, and the client may start another attempt with
+// a new slot.
 //
-// A transport of the caller's may also make requests of its own with the same context, for a token perhaps. They go to
-// another host, or have other headers and follow an answer. Dumping a request writes it, but not to a network.
+// The caller's transport may also make its own requests with the same context, for example for a token. They go to
+// another host, or have other headers and follow an answer. A transport may also dump the request, which writes it, but
+// not to a network.
 type Request struct {
 	client        httptrace.ClientTrace
 	body          []byte
@@ -35,33 +36,33 @@ type Request struct {
 	end           context.CancelCauseFunc // ends the attempt
 
 	mu        sync.Mutex // hooks run on goroutines of net/http
-	traced    bool       // the transport reports to httptrace at all
-	host      string     // for which the last connection was asked
-	conn      net.Conn   // the last one that there was
-	dumped    bool       // what is written goes to no network
+	traced    bool       // the transport reports to httptrace
+	host      string     // of the last connection that was requested
+	conn      net.Conn   // the last connection that was obtained
+	dumped    bool       // the connection is a dump, not a network
 	connected bool
-	fields    fields // that are being written
+	fields    fields // of the request that is being written
 	last      write  // the last request that was written
-	written   *write // the last one that had the headers of this request; nil: none
+	written   *write // the last one with the headers of this request; nil: none
 	repeated  bool   // the request was about to be written a second time
 }
 
 // write is a request whose headers were written, over HTTP/1 perhaps only into a buffer.
 type write struct {
 	fields
-	host       string // for which its connection was asked
+	host       string // of its connection
 	unanswered bool
 }
 
-// fields are what is known of a request by its headers.
+// fields are the properties of a request that its headers show.
 type fields struct {
 	authority    string
-	own, foreign bool // some field has the request's own value, or another one
+	own, foreign bool // a field has the value of this request, or another value
 	http2, keyed bool
 }
 
-// Follow returns a context for a request, and what follows it. The context ends with ErrBroken if the request is about to
-// be written a second time, and with cancel.
+// Follow returns a context for a request, and the Request that follows it. The context ends with ErrBroken if the
+// request is about to be written a second time, or when cancel is called.
 func Follow(ctx context.Context) (traced context.Context, r *Request, cancel context.CancelCauseFunc) {
 	r = new(Request)
 	ctx, r.end = context.WithCancelCause(ctx)
@@ -84,7 +85,8 @@ func (r *Request) hooks() *httptrace.ClientTrace {
 	return &r.client
 }
 
-// getConn ends the attempt if net/http asks for a connection because there was no answer on the one before.
+// getConn ends the attempt if net/http asks for a second connection to the host before there was an answer on the
+// first.
 func (r *Request) getConn(host string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,8 +96,9 @@ func (r *Request) getConn(host string) {
 	}
 }
 
-// gotConn also ends the attempt over HTTP/2 if an answer has come: the headers, which tell a repetition from a request of
-// the transport's own, are known too late there. HTTP/2 looks at the context once more before it writes.
+// gotConn checks again when net/http has a connection. Over HTTP/2 it ends the attempt even after an answer: the
+// headers, which distinguish a repetition from another request of the transport, are known too late there. HTTP/2
+// checks the context again before it writes.
 func (r *Request) gotConn(info httptrace.GotConnInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,7 +114,7 @@ func (r *Request) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-// mayBeFor reports whether a connection, which may lead through a proxy, may be for a host.
+// mayBeFor reports whether a connection, possibly through a proxy, may be to a host.
 func (r *Request) mayBeFor(conn net.Conn, authority string) bool {
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
@@ -153,8 +156,8 @@ func (f *fields) compare(values []string, own string) {
 	}
 }
 
-// wroteHeaders runs before HTTP/1, which does not look at the context, flushes them: on a closed connection they stay in the
-// buffer.
+// wroteHeaders runs before HTTP/1 flushes the headers. HTTP/1 does not check the context again. To stop a repetition,
+// wroteHeaders closes the connection, and the headers stay in the buffer.
 func (r *Request) wroteHeaders() {
 	r.mu.Lock()
 	w := write{fields: r.fields, host: r.host, unanswered: true}
@@ -179,12 +182,12 @@ func (r *Request) wroteHeaders() {
 	}
 }
 
-// Prepare takes the headers by which the request is known, and gives it its body, nil for none.
+// Prepare sets the body of the request, nil for none, and remembers the headers that identify the request.
 //
-// Over HTTP/1 net/http needs GetBody to move an unwritten request to another connection. Over HTTP/2 it would use GetBody
-// to send a request again that the service may have applied; without GetBody it returns the error that tells the two apart.
-// It repeats a read that has GetBody after it was written. The protocol is the major version of HTTP that the service
-// speaks; 0: it is not known.
+// It sets GetBody only for writes over HTTP/1, where net/http needs it to move an unwritten request to another
+// connection. Over HTTP/2, net/http would use GetBody to repeat a request that the service may have applied; without
+// GetBody, it returns an error that shows whether it has. For a read, net/http would use GetBody to repeat the request
+// after it was written. The protocol is the service's major HTTP version; 0: unknown.
 func (r *Request) Prepare(req *http.Request, body []byte, protocol int) {
 	r.userAgent, r.authorization = req.Header.Get("User-Agent"), req.Header.Get("Authorization")
 	if body == nil {
@@ -201,7 +204,7 @@ func isRead(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-// newBody returns a type that net/http knows to be in memory, so that it writes headers and body at once.
+// newBody returns the body in a type that net/http knows to be in memory, so that it writes headers and body together.
 func (r *Request) newBody() io.ReadCloser { return io.NopCloser(bytes.NewReader(r.body)) }
 
 func (r *Request) getBody() (io.ReadCloser, error) {
@@ -217,10 +220,10 @@ func (r *Request) getBody() (io.ReadCloser, error) {
 	return r.newBody(), nil
 }
 
-// movesUnwritten reports whether GetBody was called by the part of net/http that moves a request over HTTP/1 to another
-// connection. Unless the request has an idempotency key, that happens only if not a byte was written. No hook of httptrace
-// can tell: WroteHeaders runs when the headers are in a buffer. If a later net/http renames the function, the request is not
-// moved, and the error is ambiguous.
+// movesUnwritten reports whether the caller of GetBody is the function of net/http that moves a request over HTTP/1 to
+// another connection. Unless the request has an idempotency key, net/http does that only if nothing was written.
+// httptrace cannot show that, because WroteHeaders runs when the headers are still in a buffer. If a later net/http
+// renames the function, the request is not moved, and the error is ambiguous.
 func movesUnwritten() bool {
 	var callers [1]uintptr
 	runtime.Callers(3, callers[:]) // past runtime.Callers, this function and getBody
@@ -228,9 +231,9 @@ func movesUnwritten() bool {
 	return frame.Function == "net/http.rewindBody"
 }
 
-// Sent reports whether the request may have been sent, given the error with which it failed. By then its context has ended.
-// It errs on the side of yes: a transport that does not report may have sent the request, and a request that has its
-// connection may be about to be written.
+// Sent reports whether the request may have been sent, given the error with which it failed. The context must have
+// ended. In doubt, the answer is yes: a transport that does not report to httptrace may have sent the request, and a
+// request with a connection may be about to be written.
 func (r *Request) Sent(err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -242,7 +245,7 @@ func (r *Request) Sent(err error) bool {
 		return false
 	case r.written != nil || r.last.unanswered:
 		return true
-	case closedIdle(err): // net/http returns this only after writing has ended
+	case closedIdle(err): // net/http returns this error only after writing has ended
 		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return false
@@ -261,8 +264,8 @@ const (
 	aboveLastOf1  = "http2: Transport received GOAWAY from server ErrCode:"
 )
 
-// Refused reports whether the service said over HTTP/2 that it has not looked at the request: it refused the stream, or its
-// GOAWAY names a lower one. A text that is not known counts as sent.
+// Refused reports whether the service declared over HTTP/2 that it has not processed the request: it refused the
+// stream, or its GOAWAY names a lower stream. It does not recognize errors with other texts.
 func Refused(err error) bool {
 	text := innermost(err)
 	if reason, found := strings.CutPrefix(text, cannotRetry); found {
@@ -272,13 +275,14 @@ func Refused(err error) bool {
 	return strings.HasPrefix(text, aboveLastOf1)
 }
 
-// Stale reports whether an error of net/http says that a kept connection turned out to be closed before anything was
+// Stale reports whether an error of net/http means that a kept connection turned out to be closed before anything was
 // written to it.
 func Stale(err error) bool { return closedIdle(err) || nothingWritten(err) }
 
 func closedIdle(err error) bool { return innermost(err) == serverClosedIdle }
 
-// nothingWritten reports whether net/http found that not a byte was written. Its type for that is not exported.
+// nothingWritten reports whether an error has the unexported type of net/http for a request of which nothing was
+// written.
 func nothingWritten(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if isTypeOf(err, "net/http", "nothingWrittenError") {
@@ -288,7 +292,7 @@ func nothingWritten(err error) bool {
 	return false
 }
 
-// isTypeOf reports whether a value has a type, or is a pointer to one, that its package does not export.
+// isTypeOf reports whether a value has a type, or is a pointer to it. It also recognizes types that are not exported.
 func isTypeOf(value any, path, name string) bool {
 	of := reflect.TypeOf(value)
 	if of != nil && of.Kind() == reflect.Pointer {
@@ -297,7 +301,7 @@ func isTypeOf(value any, path, name string) bool {
 	return of != nil && of.PkgPath() == path && of.Name() == name
 }
 
-// innermost is the text of the error that all others wrap.
+// innermost returns the text of the error that all others wrap.
 func innermost(err error) string {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner

@@ -1,9 +1,9 @@
-// Package window limits how many calls a server sees in any rolling minute, whatever the network delays.
+// Package window limits how many calls a server sees in any rolling minute, regardless of network delays.
 //
-// A call takes a slot before it is sent, and the slot comes back a minute after the call was answered. The server
-// counts the call between the two, so two calls on the same slot are at least a minute apart on its clock. A token
-// bucket alone cannot promise that. One stands before the window all the same: it spreads the calls evenly after a
-// pause, or always if its burst is small.
+// A call takes a slot before it is sent, and the slot is free again a minute after the call was answered. The server
+// counts the call between the two, so two calls in the same slot are at least a minute apart on its clock. A token
+// bucket alone cannot guarantee that. The window has one in addition, which spreads the calls evenly after a pause, or
+// always if its burst is small.
 package window
 
 import (
@@ -23,7 +23,7 @@ type Config struct {
 	Limit   int  // calls in any minute, at least 1
 	Burst   int  // size of the token bucket, from 1 to Limit
 	Reserve int  // slots that bulk calls leave free, less than Limit
-	Kept    bool // the calls of earlier processes are known, so the first call need not go out alone
+	Kept    bool // no earlier process made calls that this window does not know; the first call need not go out alone
 }
 
 // Window is the limiter. Interactive callers go before bulk callers, and each class is served in order of arrival. No
@@ -34,14 +34,14 @@ type Window struct {
 
 	mu          sync.Mutex // guards everything below
 	bucket      *rate.Limiter
-	paused      time.Time   // no call goes out before
+	paused      time.Time   // no call goes out before this time
 	interactive list.List   // of *waiter, in order of arrival
 	bulk        list.List   // of *waiter, in order of arrival
 	timer       *time.Timer // admits the next waiter
-	taken       int         // slots
-	returns     []time.Time // when the taken slots of answered calls come back, in order
+	taken       int         // slots in use, including those of answered calls
+	returns     []time.Time // when the slots of answered calls become free, in order
 	probeNext   bool        // the next call goes out alone
-	probing     bool        // that call is under way
+	probing     bool        // a call that goes out alone is in progress
 }
 
 // waiter is a caller in a queue. Its channel is closed once it has a slot or an error.
@@ -55,7 +55,7 @@ type waiter struct {
 // LateError reports a wait that would outlast the caller's deadline.
 type LateError struct{ Wait time.Duration }
 
-func (e *LateError) Error() string { return "the deadline comes before the wait is over" }
+func (e *LateError) Error() string { return "the wait would outlast the deadline" }
 
 // New returns a Window. Its first call goes out alone unless c.Kept is set, because a process does not know how many
 // calls its predecessor made.
@@ -66,7 +66,7 @@ func New(c Config) *Window {
 	return w
 }
 
-// lock locks the window, takes back the slots whose minute is over, and returns the time.
+// lock locks the window, frees the slots whose minute is over, and returns the time.
 func (w *Window) lock() (now time.Time) {
 	w.mu.Lock()
 	now = time.Now()
@@ -97,7 +97,7 @@ func (w *Window) Acquire(ctx context.Context, bulk bool) (*Slot, error) {
 	}
 }
 
-// enter returns a slot if one is free, an error if the caller would be late, and else the caller's place in the queue.
+// enter returns a slot if one is free, an error if the caller would be late, or else the caller's place in the queue.
 func (w *Window) enter(ctx context.Context, bulk bool) (*Slot, *list.Element, error) {
 	now := w.lock()
 	defer w.mu.Unlock()
@@ -116,11 +116,12 @@ func (w *Window) enter(ctx context.Context, bulk bool) (*Slot, *list.Element, er
 	return nil, place, nil
 }
 
-// leave takes a caller whose context has ended out of the queue, or frees the slot that it was given at that moment.
+// leave removes a caller whose context has ended from the queue. It frees the slot that the caller may have got at the
+// same moment.
 func (w *Window) leave(bulk bool, place *list.Element) {
 	now := w.lock()
 	defer w.mu.Unlock()
-	w.queue(bulk).Remove(place) // does nothing if the caller has been served
+	w.queue(bulk).Remove(place) // does nothing if the caller has a slot
 	if slot := place.Value.(*waiter).slot; slot != nil {
 		slot.free(now)
 	}
@@ -132,10 +133,10 @@ type Slot struct {
 	window *Window
 	bucket *rate.Limiter // the bucket that its token came from; nil: it has no token
 	probe  bool          // its call goes out alone
-	done   bool          // it has been given back
+	done   bool          // it was returned
 }
 
-// Free gives the slot back at once: the call was not sent. Only the first Free or Used counts.
+// Free returns the slot at once, because the call was not sent. Only the first Free or Used has an effect.
 func (s *Slot) Free() {
 	w := s.window
 	now := w.lock()
@@ -144,8 +145,8 @@ func (s *Slot) Free() {
 	w.advance(now)
 }
 
-// free refunds the token to the bucket that it came from, which a pause may have replaced. A probe that was not sent
-// leaves the probing to the next call.
+// free returns the token to the bucket that it came from, which a pause may have replaced since. If a probe was not
+// sent, the next call becomes the probe.
 func (s *Slot) free(now time.Time) {
 	if s.done {
 		return
@@ -160,8 +161,8 @@ func (s *Slot) free(now time.Time) {
 	}
 }
 
-// Used gives the slot back in a minute: the server has counted the call by now, or may have. Only the first Free or
-// Used counts.
+// Used returns the slot in a minute, because the server may have counted the call. Only the first Free or Used has an
+// effect.
 func (s *Slot) Used() {
 	w := s.window
 	now := w.lock()
@@ -177,7 +178,8 @@ func (s *Slot) Used() {
 	w.advance(now)
 }
 
-// Pause lets no call out before until. Then one call goes out alone, and the others follow at the bucket's pace.
+// Pause holds back every call until the given time. Then one call goes out alone, and the others follow at the bucket's
+// pace.
 func (w *Window) Pause(until time.Time) {
 	now := w.lock()
 	defer w.mu.Unlock()
@@ -186,13 +188,13 @@ func (w *Window) Pause(until time.Time) {
 	}
 	w.paused, w.probeNext = until, true
 	w.bucket = rate.NewLimiter(w.rate, w.burst)
-	w.bucket.AllowN(until, w.burst) // it is empty when the pause ends
+	w.bucket.AllowN(until, w.burst) // empty when the pause ends
 	w.refuseLate(false, now)
 	w.refuseLate(true, now)
 	w.advance(now)
 }
 
-// refuseLate refuses the waiters whom a new pause makes late.
+// refuseLate rejects the waiters that a new pause makes late.
 func (w *Window) refuseLate(bulk bool, now time.Time) {
 	ahead := w.ahead(bulk) - w.queue(bulk).Len()
 	for place := w.queue(bulk).Front(); place != nil; {
@@ -248,8 +250,8 @@ func (w *Window) wake() {
 	w.advance(now)
 }
 
-// admit returns a slot if a caller of this class can go out now, and otherwise nil. A probe goes out without a token if
-// a pause has emptied the bucket.
+// admit returns a slot if a call of this class can go out now, else nil. A probe goes out without a token if a pause
+// has emptied the bucket.
 func (w *Window) admit(bulk bool, now time.Time) *Slot {
 	if w.open(bulk) <= 0 || w.probing || now.Before(w.paused) {
 		return nil
@@ -282,7 +284,7 @@ func (w *Window) ahead(bulk bool) int {
 	return w.interactive.Len()
 }
 
-// open returns how many slots a caller of this class can choose from.
+// open returns the number of free slots for a class.
 func (w *Window) open(bulk bool) int {
 	if bulk {
 		return w.limit - w.reserve - w.taken
@@ -290,7 +292,7 @@ func (w *Window) open(bulk bool) int {
 	return w.limit - w.taken
 }
 
-// late returns a *LateError if a caller with this many waiters ahead cannot go out before its deadline.
+// late returns a *LateError if a caller with ahead waiters before it cannot go out before its deadline.
 func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 	if deadline.IsZero() {
 		return nil
@@ -301,8 +303,9 @@ func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 	return nil
 }
 
-// earliest returns when a caller with this many waiters ahead can go out at the soonest, unless a waiter leaves or a
-// slot is freed. It is known only if it does not depend on a call that is under way.
+// earliest returns the earliest time at which a caller with ahead waiters before it can go out, unless a waiter leaves
+// or a slot is freed. The time is known exactly if it does not depend on a call in progress; otherwise it is a lower
+// bound.
 func (w *Window) earliest(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
 	at, known = w.slotAt(bulk, ahead, now)
 	if pace := w.tokenAt(ahead, now); pace.After(at) {
@@ -311,16 +314,16 @@ func (w *Window) earliest(bulk bool, ahead int, now time.Time) (at time.Time, kn
 	return at, known
 }
 
-// slotAt returns when the caller gets a slot at the soonest. The slot of a call under way comes back in a minute or
-// later, and so does each slot that the waiters ahead use.
+// slotAt returns the earliest time at which the caller can get a slot. The slot of a call in progress is free in a
+// minute at the earliest, and so is each slot that the waiters before it use.
 func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
-	rounds := time.Duration(ahead / w.limit) // a lower bound: the waiters ahead may be of the other class
+	rounds := time.Duration(ahead / w.limit) // a lower bound: waiters of the other class may have fewer slots
 	missing := ahead%w.limit + 1 - w.open(bulk)
 	switch {
 	case missing <= 0:
 		at, known = now, true
 	case missing <= len(w.returns):
-		// From now, because the wall clock, which some deadlines go by, may have been set since the slot was given back.
+		// Computed from now, because the wall clock, on which a deadline may depend, may have been set since.
 		at, known = now.Add(w.returns[missing-1].Sub(now)), true
 	default:
 		at = now.Add(Length)
@@ -328,7 +331,7 @@ func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, know
 	return at.Add(rounds * Length), known
 }
 
-// tokenAt returns when the pause is over and the bucket has a token, which a probe can do without.
+// tokenAt returns the time at which the pause is over and the bucket has a token. A probe needs no token.
 func (w *Window) tokenAt(ahead int, now time.Time) time.Time {
 	if w.paused.After(now) {
 		now = w.paused

@@ -11,8 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decoder walks a JSON value whose grammar the JSON package has checked before. So it can rely on the grammar and looks
-// at no more than it needs: commas and colons, for example, are where they must be. It never leaves this module.
+// Decoder reads a JSON value whose grammar the JSON package has already checked. It relies on that check and does not
+// look for, say, missing commas and colons.
 type Decoder struct {
 	scanner
 	keeps   bool // values that do not fit their fields
@@ -21,24 +21,24 @@ type Decoder struct {
 	input   bytes.Buffer // of the checker
 }
 
-// scanner finds where values begin and end.
+// scanner finds the beginning and the end of values.
 type scanner struct {
 	data  []byte
 	at    int
 	plain bool // no string has an escape or invalid UTF-8
 }
 
-// decoders are kept because each owns buffers that are worth more than the value it reads.
+// decoders are reused, because the buffers of a new one cost more than decoding a typical value.
 var decoders = sync.Pool{New: func() any { return new(Decoder) }}
 
-// newDecoder returns a decoder for data that are one JSON value. Free it in any case.
+// newDecoder returns a decoder for data, which must be one JSON value. Free the decoder even after an error.
 func newDecoder(data []byte) (*Decoder, error) {
 	d := decoders.Get().(*Decoder)
 	d.data = data
 	return d, d.check()
 }
 
-// free lets go of the data.
+// free releases the data and returns the decoder to the pool.
 func (d *Decoder) free() {
 	d.data, d.at, d.keeps, d.input = nil, 0, false, bytes.Buffer{}
 	d.checker.Reset(&d.input)
@@ -58,8 +58,8 @@ func (d *Decoder) check() error {
 	return nil
 }
 
-// Kind goes past white space, commas and colons, and returns the kind of what comes next, a closing bracket included.
-// Do not call it after the last value.
+// Kind skips white space, commas and colons, and returns the kind of the next value or closing bracket. Do not call it
+// after the last value.
 func (s *scanner) Kind() jsontext.Kind {
 	for {
 		switch b := s.data[s.at]; {
@@ -73,13 +73,13 @@ func (s *scanner) Kind() jsontext.Kind {
 	}
 }
 
-// enter goes into the list or object that comes next.
+// enter enters the next value, a list or an object.
 func (s *scanner) enter() {
 	s.Kind()
 	s.at++
 }
 
-// more reports whether the list or object has a further member. If not, it goes past its end.
+// more reports whether the list or object has another member. If not, it leaves the list or object.
 func (s *scanner) more() bool {
 	kind := s.Kind()
 	if kind == '}' || kind == ']' {
@@ -89,7 +89,7 @@ func (s *scanner) more() bool {
 	return true
 }
 
-// Value goes past the next value and returns it.
+// Value skips the next value and returns it.
 func (s *scanner) Value() jsontext.Value {
 	kind := s.Kind()
 	start := s.at
@@ -144,7 +144,7 @@ func (s *scanner) skipNested() {
 
 func endsNumber(b byte) bool { return b <= ' ' || b == ',' || b == ']' || b == '}' }
 
-// integer is ParseInt of the next value. Almost all integers are short ones without a sign.
+// integer is ParseInt of the next value, with a shortcut for short integers without a sign.
 func (d *Decoder) integer() (int64, error) {
 	if d.Kind() != '0' {
 		return ParseInt(d.Value())
@@ -169,7 +169,7 @@ func (s *scanner) comesEmpty() bool { return bytes.HasPrefix(s.data[s.at:], empt
 
 var emptyString = []byte(`""`)
 
-// string goes past a string and returns its text, which may be a part of the data.
+// string skips a string and returns its text, which may be a part of the data.
 func (s *scanner) string() []byte {
 	s.Kind()
 	start := s.at
@@ -183,8 +183,8 @@ func (s *scanner) string() []byte {
 
 func (d *Decoder) text() string { return d.texts.of(d.string()) }
 
-// open returns the next value in types that hold any: objects become map[string]any, lists []any, and every number
-// stays a json.Number, so that no digit is lost.
+// open returns the next value as an any: objects become map[string]any, lists []any, and numbers json.Number, so that
+// no digit is lost.
 func (d *Decoder) open() any {
 	switch kind := d.Kind(); kind {
 	case '{':
@@ -221,13 +221,13 @@ func (d *Decoder) openList() []any {
 	return list
 }
 
-// Mark is where the decoder stands.
+// Mark returns the decoder's position.
 func (d *Decoder) Mark() int { return d.at }
 
-// Decode decodes the next value into out, as Unmarshal does, which checks its grammar once more.
+// Decode decodes the next value into out with Unmarshal, which checks the grammar again.
 func Decode(dec *Decoder, out any) error { return Unmarshal(dec.Value(), out) }
 
-// DecodeList calls item for every element of the list that comes next, which it must go past.
+// DecodeList calls item for every element of the next value, a list. Each call must skip the element.
 func DecodeList(dec *Decoder, item func(*Decoder) error) error {
 	if kind := dec.Kind(); kind != '[' {
 		return Misplaced(kind, "a list")
@@ -241,8 +241,8 @@ func DecodeList(dec *Decoder, item func(*Decoder) error) error {
 	return nil
 }
 
-// Past goes past the value at a mark, unless decoding it has done so without an error. It returns the value, which is a part
-// of the data.
+// Past returns the value at a mark, which is a part of the data. If decoding the value failed, Past also moves the
+// decoder behind it.
 func (d *Decoder) Past(mark int, decoding error) jsontext.Value {
 	if decoding != nil {
 		d.at = mark
@@ -251,13 +251,14 @@ func (d *Decoder) Past(mark int, decoding error) jsontext.Value {
 	return d.data[mark:d.at:d.at]
 }
 
-// texts are strings that were read lately, by hash.
+// texts are recently read strings by hash.
 type texts [256]string
 
-// maxShort is the length up to which a text is worth looking up: names, statuses, labels and tags come again and again.
+// maxShort is the length of the longest text that is looked up. Names, statuses, labels and tags recur often.
 const maxShort = 32
 
-// of returns a string, the same one for a short text that was read lately.
+// of returns a text as a string. For a short text that was read recently, it returns the same string without
+// allocating.
 func (t *texts) of(text []byte) string {
 	if len(text) > maxShort {
 		return string(text)
@@ -269,5 +270,5 @@ func (t *texts) of(text []byte) string {
 	return *known
 }
 
-// castagnoli is a hash of a few nanoseconds. An answer that makes texts collide makes them be copied, and nothing more.
+// castagnoli is a fast hash. If an answer provokes collisions, its texts are copied, and nothing worse happens.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -8,11 +8,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Envelope is what an answer says beside its data.
+// Envelope is the part of an answer around its data.
 type Envelope struct {
-	Data   bool // there are data, and they are not null
+	Data   bool // the answer has data other than null
 	Null   bool // the data are null
-	Failed bool // a top-level "error" or "errors" says something
+	Failed bool // the answer has a top-level "error" or "errors" that is not empty
 
 	pagination, links part
 }
@@ -39,10 +39,10 @@ var envelopeNames, pageNames, linkNames = func() (envelope, page, link names) {
 }()
 
 // Open reads an answer: {"data": …, "pagination": …, "links": …}, or the data without an envelope. It calls data with
-// the decoder at the data, and data must go past them. It makes no call if there are no data, or null. An object
-// without "data" counts as the data itself unless it reports an error. Names match as those of a record do. If "data"
-// comes more than once, there may be several calls. The last one counts, unless its data are null. Paths of errors
-// begin at the data. The envelope may hold parts of the body.
+// the decoder at the data, and data must skip them. If the data are missing or null, it does not call data. An object
+// without "data" counts as the data unless it reports an error. Names match like those of a record. If "data" is
+// repeated, Open may call data several times; the last call counts, except that null does not replace other data. Paths
+// of errors begin at the data. The envelope may refer to parts of the body.
 func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 	dec, err := newDecoder(body)
 	defer dec.free()
@@ -61,10 +61,10 @@ func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 	return e, Explain(err)
 }
 
-// openEnvelope reads each member where it stands, which is right as long as none comes twice.
+// openEnvelope reads the members in order. If a member is repeated, it starts over with reopenEnvelope.
 func openEnvelope(dec *Decoder, data func(*Decoder) error) (e Envelope, err error) {
 	start, seen := dec.at, 0
-	read := -1 // where the data begin that were read
+	read := -1 // the position of the data that were read
 	for dec.enter(); dec.more(); {
 		name := dec.at
 		member := envelopeNames.read(&dec.scanner, memberData)
@@ -82,7 +82,7 @@ func openEnvelope(dec *Decoder, data func(*Decoder) error) (e Envelope, err erro
 			read = value
 			if err = e.readData(dec, data); err != nil {
 				dec.at = value
-				dec.Value() // further data may count instead
+				dec.Value() // a repeated "data" may count instead
 			}
 			continue
 		}
@@ -91,7 +91,7 @@ func openEnvelope(dec *Decoder, data func(*Decoder) error) (e Envelope, err erro
 	return e, err
 }
 
-// reopenEnvelope reads the members that count. The data at one place were read before, with an error or without.
+// reopenEnvelope reads only the members that count. The data at read were already read, with the result readErr.
 func reopenEnvelope(dec *Decoder, start int, data func(*Decoder) error, read int, readErr error) (
 	e Envelope, err error,
 ) {
@@ -132,24 +132,23 @@ func (e *Envelope) take(dec *Decoder, c candidate) {
 	}
 }
 
-// part is a member of the answer, or of a member of it.
+// part is a member of the answer or of one of its members.
 type part struct {
-	parent string // its path
+	parent string // path of the object that has the member
 	name   []byte
 	value  jsontext.Value
 }
 
-// path has the body's own spelling.
+// path returns the path of the part as the body spells it.
 func (p part) path() string { return p.parent + pointer(p.name) }
 
-// part returns a member of the object that is read, and goes past it.
+// part returns a member of an object and skips it.
 func (s *scanner) part(c candidate) part {
 	s.at = c.name
 	return part{name: s.string(), value: s.Value()}
 }
 
-// members returns the members of a part that is an object. A part that is absent or says nothing has none. Like an
-// envelope's, they are read where they stand as long as none comes twice.
+// members returns the members of a part, which must be an object. An absent or empty part has no members.
 func (p part) members(n *names) (found [2]part, err error) {
 	switch kind := p.value.Kind(); {
 	case len(p.value) == 0 || saysNothing(p.value):
@@ -192,7 +191,7 @@ func (p part) present(n *names, found [2]part) [2]part {
 	return found
 }
 
-// saysNothing reports whether a value is an empty placeholder: null, false, "", [] or {}.
+// saysNothing reports whether a value is empty: null, false, "", [] or {}.
 func saysNothing(value jsontext.Value) bool {
 	switch value.Kind() {
 	case '"':
@@ -205,10 +204,10 @@ func saysNothing(value jsontext.Value) bool {
 	return true
 }
 
-const errNoCursor = Reason("further pages are announced without a usable cursor")
+const errNoCursor = Reason("the answer announces a next page without a usable cursor")
 
-// Next returns the cursor of the next page, "" on the last one: pagination.next, else the cursor in the query of
-// links.next. The link itself may name any host and is never followed.
+// Next returns the cursor of the next page, or "" for the last page. It is pagination.next, or else the cursor in the
+// query of links.next. The link itself may name any host and is never followed.
 func (e Envelope) Next() (string, error) {
 	page, err := e.pagination.members(&pageNames)
 	if err != nil {
@@ -247,7 +246,7 @@ func (e Envelope) linkCursor() (string, error) {
 	}
 	_, query, _ := strings.Cut(link, "?")
 	query, _, _ = strings.Cut(query, "#")
-	values, _ := url.ParseQuery(query) // returns the parts that it can parse
+	values, _ := url.ParseQuery(query) // on an error, values has the valid parts
 	for _, key := range []string{"next", "page_token", "cursor"} {
 		if cursor := values.Get(key); cursor != "" {
 			return cursor, nil
@@ -256,7 +255,7 @@ func (e Envelope) linkCursor() (string, error) {
 	return "", &Error{Path: links[0].path(), Reason: errNoCursor}
 }
 
-// Fold returns a name without case, underscores and dashes, as names are compared.
+// Fold returns the form of a name that is compared: in lower case, without underscores and dashes.
 func Fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

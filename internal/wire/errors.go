@@ -9,12 +9,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Error says where in a JSON value something does not fit, and why. It quotes no value and no name that the type being
-// decoded does not have (those that it has, in the body's spelling), so that it can be logged, unless Keys is set.
+// Error says where and why a JSON value does not fit. It is fit for logs, unless Keys is set: it quotes no value, and
+// only names that the target type has, as the body spells them.
 type Error struct {
 	Path   string // JSON pointer, "" for the whole value
 	Reason error
-	Keys   bool // the path may have keys of a map
+	Keys   bool // the path may contain keys of a map
 }
 
 func (e *Error) Error() string { return e.Reason.Error() }
@@ -32,7 +32,7 @@ func asError(err error) *Error {
 	var own *Error
 	var semantic *json.SemanticError
 	switch {
-	case errors.As(err, &semantic) && errors.As(semantic.Err, &own): // of an UnmarshalJSON, which does not know where it is
+	case errors.As(err, &semantic) && errors.As(semantic.Err, &own): // from an UnmarshalJSON, whose path is relative
 		return &Error{string(semantic.JSONPointer) + own.Path, own.Reason, own.Keys}
 	case errors.As(err, &semantic):
 		return &Error{Path: string(semantic.JSONPointer), Reason: semanticReason(semantic)}
@@ -51,7 +51,7 @@ func asError(err error) *Error {
 
 const errEnd = Reason("the JSON ends too early")
 
-// syntaxReason leaves out the pointer, whose names may come from the body, and the offending text.
+// syntaxReason omits the invalid text, and the pointer, because its names may come from the body.
 func syntaxReason(err *jsontext.SyntacticError) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return errEnd
@@ -89,12 +89,12 @@ func kindName(kind jsontext.Kind) string {
 	return "a " + kind.String()
 }
 
-// Misplaced is the error for a value of the wrong kind.
+// Misplaced returns the error for a value of the wrong kind.
 func Misplaced(kind jsontext.Kind, want string) error {
-	return &Error{Reason: Reason(fmt.Sprintf("%s where %s is due", kindName(kind), want))}
+	return &Error{Reason: Reason(fmt.Sprintf("%s instead of %s", kindName(kind), want))}
 }
 
-// pointer is the part of a path that a name makes.
+// pointer returns a name as a part of a path.
 func pointer(name []byte) string {
 	return string(jsontext.Pointer("").AppendToken(string(name)))
 }

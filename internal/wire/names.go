@@ -7,13 +7,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// names are the members that an object can have. A member has a name of its own, is also found under other spellings of
-// that name, and may have a second name.
+// names are the members that an object can have. A member has a name, which also matches in other spellings, and may
+// have a second name.
 type names struct {
 	members []named
-	own     map[string]int // into members, by name
-	folded  map[string]int // by name as folded returns it
-	also    map[string]int // by second name as folded returns it
+	own     map[string]int // index of members by name
+	folded  map[string]int // index by the folded name
+	also    map[string]int // index by the folded second name
 }
 
 type named struct {
@@ -42,7 +42,7 @@ func (n *names) add(name, also string, absent func(jsontext.Value) bool) {
 	n.members = append(n.members, named{strconv.AppendQuote(nil, name), absent})
 }
 
-// read goes past a name and returns the index of its member, or -1. It tries the guess first.
+// read skips a name and returns the index of its member, or -1. It tries guess first.
 func (n *names) read(s *scanner, guess int) int {
 	if guess < len(n.members) && bytes.HasPrefix(s.data[s.at:], n.members[guess].quoted) {
 		s.at += len(n.members[guess].quoted)
@@ -71,8 +71,8 @@ func (n *names) find(name []byte) (int, rank) {
 	return -1, 0
 }
 
-// folded appends a name without case and underscores. A name with an underscore at an edge, or with a dash, has no such
-// form.
+// folded appends a name in lower case and without underscores. It fails for a name with a dash, or with an underscore
+// at the beginning or end.
 func folded(dst, name []byte) ([]byte, bool) {
 	if len(name) == 0 || name[0] == '_' || name[len(name)-1] == '_' {
 		return nil, false
@@ -95,8 +95,8 @@ func folded(dst, name []byte) ([]byte, bool) {
 type candidate struct {
 	member int
 	rank   rank
-	name   int // where its name stands
-	value  int
+	name   int // position of its name
+	value  int // position of its value
 	absent bool
 }
 
@@ -113,12 +113,12 @@ func (c candidate) beats(other candidate) bool {
 	}
 }
 
-// choose walks the object that comes next and returns the value that counts for each member, in the body's order. Of a
-// name that comes twice in one spelling only the last value is considered. Choose calls foreign behind the name of
-// every other member, with the place of that name; foreign must go past the value.
+// choose reads the next value, an object, and returns the value that counts for each member, in the body's order. If a
+// name is repeated in the same spelling, only its last value is considered. For every other member, choose calls
+// foreign with the position of the name; foreign must skip the value.
 func (n *names) choose(s *scanner, foreign func(name int)) []candidate {
 	var all []candidate
-	last := map[string]int{} // into all
+	last := map[string]int{} // index of all by name
 	for s.enter(); s.more(); {
 		c := candidate{name: s.at}
 		name := s.string()
@@ -151,8 +151,8 @@ func (n *names) choose(s *scanner, foreign func(name int)) []candidate {
 	return chosen
 }
 
-// isNull reports whether a value counts as absent where every text is a value.
+// isNull reports whether a value counts as absent in a field that accepts every text.
 func isNull(value jsontext.Value) bool { return value.Kind() == 'n' }
 
-// isBlank reports whether a value counts as absent where an empty text is not a value.
+// isBlank reports whether a value counts as absent in a field for which "" is not a value.
 func isBlank(value jsontext.Value) bool { return isNull(value) || string(value) == `""` }

@@ -13,21 +13,19 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DecodeObject decodes the object that comes next into the struct that out points to, which must be zero. How to set
-// each field is found out once for a type, and the kinds of fields that records have are set directly. Null is the zero
-// value.
+// DecodeObject decodes the next value, an object or null, into the struct that out points to, which must be zero. Null
+// leaves it zero.
 //
-// A member belongs to the field whose name it has. Names match in snake_case and camelCase and in any case, and a field
-// with the tag also:"name" has a second name. If a field comes more than once, a value wins over null; then its own
-// name wins over another spelling, which wins over the second name; and then the last one wins. The winner replaces the
-// other values entirely, and errors in those do not count. A field with the option embed of the tag json takes the
-// members that no other field has.
+// A member belongs to the field with its name. Names match in snake_case and camelCase and in any case, and a field
+// with the tag also:"name" has a second name. If an object has several values for a field, a value wins over null. Then
+// the field's name wins over other spellings, and those over the second name. Then the last value wins. The winner
+// replaces the other values entirely, and errors in those do not matter. A field with the option embed in its json tag
+// gets the members that belong to no other field.
 //
-// DecodeObject does not call methods of the struct, nor of fields that are integers, free maps or records. A field with
-// the tag wire:"bare" takes a string that stands in place of the object, and one with wire:"null" keeps a null. A struct cannot hold itself. An error leaves
-// the decoder behind the object too.
-//
-// The tag wire:"id" marks the id of a record, an integer or a string; see [DecodeRecord].
+// A field with the tag wire:"bare" gets a string in place of the object, and one with the tag wire:"null" keeps null. The
+// tag wire:"id" marks the id of a record, an integer or a string; see [DecodeRecord]. DecodeObject does not call
+// UnmarshalJSON of the struct, nor of fields that are integers, free maps or records. A struct cannot contain itself.
+// After an error, too, the decoder is behind the object.
 func DecodeObject(dec *Decoder, out any) error {
 	v := reflect.ValueOf(out).Elem()
 	return layoutOf(v.Type()).set(dec, v)
@@ -35,8 +33,8 @@ func DecodeObject(dec *Decoder, out any) error {
 
 const errNoID = Reason("the record has no id greater than 0")
 
-// DecodeRecord is DecodeObject for a whole record: it must be an object, and its id, if its type has one, must be greater
-// than 0 or not empty.
+// DecodeRecord is DecodeObject for a whole record. The value must be an object. If the type has an id, it must be
+// greater than 0 or not empty.
 func DecodeRecord(dec *Decoder, out any) error {
 	if kind := dec.Kind(); kind != '{' {
 		dec.Value()
@@ -74,9 +72,9 @@ func UnmarshalObject(data []byte, out any) error {
 	return DecodeObject(dec, out)
 }
 
-// Expect returns an error at a field, in the spelling of the object that began at a mark of the decoder, if the field of
-// the struct that out points to has another value than the one expected. Texts are compared in any case. A field that is
-// zero, or that the type does not have, is as expected.
+// Expect returns an error with the reason otherwise if a field of the struct that out points to differs from value. It
+// ignores case, and accepts a field that is zero or that the type lacks. Mark is the position of the object, in whose
+// spelling the error names the field.
 func Expect(dec *Decoder, mark int, out any, name, value string, otherwise Reason) error {
 	v := reflect.ValueOf(out).Elem()
 	l := layoutOf(v.Type())
@@ -98,7 +96,7 @@ func textOf(field reflect.Value) string {
 	return field.String()
 }
 
-// spelled returns the path of a member of the object that began at a mark of the decoder, in the object's own spelling.
+// spelled returns the path of a member of the object at mark, in the object's spelling.
 func (l *layout) spelled(dec *Decoder, mark, member int) string {
 	s := scanner{data: dec.data, at: mark, plain: dec.plain}
 	for _, c := range l.names.choose(&s, func(int) { s.Value() }) {
@@ -111,13 +109,13 @@ func (l *layout) spelled(dec *Decoder, mark, member int) string {
 	return pointer([]byte(name))
 }
 
-// layout is how the members of an object become the fields of a struct.
+// layout maps the members of an object to the fields of a struct.
 type layout struct {
 	names  names
 	fields []field // by member
-	id     int     // the member that is the record's id; -1: none
-	bare   int     // the field for a string in place of the object; -1: none
-	rest   int     // the field for other members; -1: none
+	id     int     // index of the record's id in fields; -1: none
+	bare   int     // index of the struct's field for a string in place of the object; -1: none
+	rest   int     // index of the struct's field for other members; -1: none
 }
 
 type field struct {
@@ -125,10 +123,10 @@ type field struct {
 	set   setter
 }
 
-// setter decodes the next value into a field that is zero. The path of its error begins at that value.
+// setter decodes the next value into a zero field. The path of its error begins at that value.
 type setter func(dec *Decoder, field reflect.Value) error
 
-// layouts holds each type's *layout, as the JSON package holds what it knows of types.
+// layouts caches the *layout of each type.
 var layouts sync.Map
 
 func layoutOf(t reflect.Type) *layout {
@@ -205,17 +203,18 @@ func (l *layout) set(dec *Decoder, v reflect.Value) error {
 	}
 }
 
-// maxSeen is how many members setMembers can tell apart.
+// maxSeen is the number of members that setMembers can track.
 const maxSeen = 64
 
-// setMembers decodes each value where it stands, which is right as long as no member comes twice and every value fits.
+// setMembers decodes the values in order. If a member is repeated or a value does not fit, it starts over with
+// setChosen.
 func (l *layout) setMembers(dec *Decoder, v reflect.Value) error {
 	start := dec.at
 	if len(l.fields) > maxSeen {
 		return l.setChosen(dec, v, start)
 	}
 	seen := uint64(0)
-	guess := 0 // members mostly come in the order of the fields
+	guess := 0 // members are mostly in the order of the fields
 	for dec.enter(); dec.more(); {
 		name := dec.at
 		i := l.names.read(&dec.scanner, guess)
@@ -233,7 +232,7 @@ func (l *layout) setMembers(dec *Decoder, v reflect.Value) error {
 	return nil
 }
 
-// setChosen decodes the object that begins at start once more, and only the values that count.
+// setChosen decodes the object at start again, but only the values that count.
 func (l *layout) setChosen(dec *Decoder, v reflect.Value, start int) error {
 	v.SetZero()
 	dec.at = start
@@ -255,7 +254,7 @@ func (l *layout) setChosen(dec *Decoder, v reflect.Value, start int) error {
 	return nil
 }
 
-// keep puts a member that has no field, and whose name stands there, with the others of its kind.
+// keep stores a member without a field in the rest field. Name is the position of its name.
 func (l *layout) keep(dec *Decoder, v reflect.Value, name int) {
 	if l.rest < 0 {
 		dec.Value()
@@ -320,7 +319,7 @@ func setAny(dec *Decoder, field reflect.Value) error {
 	return Unmarshal(dec.Value(), field.Addr().Interface())
 }
 
-// setNull accepts null, for which a field stays zero. Any other value is out of place.
+// setNull accepts null, which leaves the field zero, and rejects any other value.
 func setNull(dec *Decoder, _ reflect.Value, want string) error {
 	if kind := dec.Value().Kind(); kind != 'n' {
 		return Misplaced(kind, want)
@@ -338,7 +337,7 @@ func pointerSetter(set setter) setter {
 	}
 }
 
-// usualList is how many elements most lists of a record have room for.
+// usualList is the initial capacity of a list in a record.
 const usualList = 4
 
 // listSetter accepts one element in place of a list.
@@ -381,7 +380,7 @@ func setOpen(dec *Decoder, field reflect.Value) error {
 	return nil
 }
 
-// setRaw keeps a value as it came. Null counts as absent.
+// setRaw keeps a value unchanged. Null counts as absent.
 func setRaw(dec *Decoder, field reflect.Value) error {
 	if value := dec.Value(); !isNull(value) {
 		field.SetBytes(bytes.Clone(value))

@@ -3,7 +3,6 @@ package wire
 import (
 	stdjson "encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/url"
 	"reflect"
@@ -16,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ArgumentError names the query parameter that cannot be sent.
+// ArgumentError is an error of one parameter of a path or a query.
 type ArgumentError struct {
 	Argument string
 	Reason   error
@@ -32,12 +31,13 @@ var (
 	errEmptyKey    = errors.New("has an empty key")
 	errKey         = errors.New("has a key with a bracket, a control character or invalid UTF-8")
 	errEmptyText   = errors.New("must not hold an empty string")
-	errQueryKind   = errors.New("only strings, numbers and booleans can be sent in a query")
+	errQueryKind   = errors.New("must be a string, a number or a boolean")
+	errNotFinite   = errors.New("must be a finite number")
 	errDuration    = errors.New("must be a positive whole number of minutes")
 )
 
-// Query encodes the fields of a struct that have a `query:"name"` tag. Zero values and nil pointers are not sent; a list
-// repeats its key; a map becomes name[key]=value; instants are milliseconds, durations whole minutes.
+// Query encodes the fields of a struct that have a `query:"name"` tag. It omits zero values and nil pointers. A list
+// repeats its key, and a map becomes name[key]=value. Instants are milliseconds, durations whole minutes.
 func Query(options any) (url.Values, error) {
 	values := url.Values{}
 	v := reflect.ValueOf(options)
@@ -71,7 +71,7 @@ func addField(values url.Values, name string, v reflect.Value) error {
 	return add(values, name, v)
 }
 
-// isZeroTime finds the zero time in whatever location.
+// isZeroTime reports whether a value is the zero time in any location.
 func isZeroTime(v reflect.Value) bool {
 	t, ok := v.Interface().(time.Time)
 	return ok && t.IsZero()
@@ -115,7 +115,7 @@ func addMap(values url.Values, name string, v reflect.Value) error {
 	return nil
 }
 
-// checkKey refuses keys that would become another parameter.
+// checkKey rejects a key that could be read as another parameter.
 func checkKey(key string) error {
 	switch {
 	case key == "":
@@ -128,7 +128,7 @@ func checkKey(key string) error {
 
 func isEmptyText(v reflect.Value) bool { return v.Kind() == reflect.String && v.Len() == 0 }
 
-// isTimed finds values that have a unit where a parameter has a type, and none in a free map.
+// isTimed reports whether a value is an instant or a duration, whose unit is unknown in a free map.
 func isTimed(v reflect.Value) bool {
 	return v.Type() == reflect.TypeFor[time.Time]() || v.Type() == reflect.TypeFor[time.Duration]()
 }
@@ -179,7 +179,7 @@ func queryText(v reflect.Value) (string, error) {
 
 func floatText(f float64, bits int) (string, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return "", fmt.Errorf("%w, and NaN and infinity are no numbers", errQueryKind)
+		return "", errNotFinite
 	}
 	return strconv.FormatFloat(f, 'f', -1, bits), nil
 }

@@ -10,8 +10,8 @@ import (
 // span is a part of the data.
 type span struct{ from, to int }
 
-// withoutRepeats returns a JSON value in which no name comes twice in one object: of those that do, the last one stays.
-// The JSON package would merge their values. It returns data itself if no name comes twice, or if it is not JSON.
+// withoutRepeats returns a JSON value without repeated names: it keeps only the last member of each name, whereas the
+// JSON package would merge their values. It returns data itself if no object repeats a name, or if data is not JSON.
 func withoutRepeats(data []byte) []byte {
 	if jsontext.Value(data).IsValid(jsontext.AllowInvalidUTF8(true)) || !jsontext.Value(data).IsValid(lenient) {
 		return data
@@ -29,8 +29,8 @@ func withoutRepeats(data []byte) []byte {
 	return append(kept, data[at:]...)
 }
 
-// repeats goes past the next value and appends the members in it that come again later, each up to the member behind
-// it.
+// repeats skips the next value and appends the spans of the members in it that are repeated later. Each span ends at
+// the next member.
 func (s *scanner) repeats(found []span) []span {
 	switch s.Kind() {
 	case '{':
@@ -48,7 +48,7 @@ func (s *scanner) repeats(found []span) []span {
 
 func (s *scanner) repeatedMembers(found []span) []span {
 	var starts []int
-	last := map[string]int{} // into starts
+	last := map[string]int{} // index of starts by name
 	for s.enter(); s.more(); {
 		starts = append(starts, s.at)
 		name := string(s.string())

@@ -6,14 +6,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Value is a part of a decoded value as it stands in the data. A field of this type keeps a value of any kind, null
-// included, without a copy. Its grammar was checked before and is not checked again.
+// Value is a part of the data whose grammar has already been checked. A field of this type refers to a value of any
+// kind, including null, without a copy.
 type Value []byte
 
-// Kind returns the kind of the value, and 0 if there is none.
+// Kind returns the kind of the value, or 0 if there is none.
 func (v Value) Kind() jsontext.Kind { return jsontext.Value(v).Kind() }
 
-// Decode is DecodeObject for an object.
+// Decode is DecodeObject for a Value.
 func (v Value) Decode(out any) error {
 	d := decoders.Get().(*Decoder)
 	defer d.free()
@@ -21,7 +21,7 @@ func (v Value) Decode(out any) error {
 	return DecodeObject(d, out)
 }
 
-// Members ranges over the members of an object, in the body's order. A name that comes twice is there twice.
+// Members ranges over the members of an object, in the body's order. It yields repeated names each time.
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		s := scanner{data: v}

@@ -1,10 +1,10 @@
 // Package wire reads and writes the JSON and the query strings of the Drift API.
 //
-// Reading is tolerant, because the service is: names match in snake_case or camelCase and in any case, instants come as
-// milliseconds or RFC 3339, integers as numbers or numeric strings, and a body may carry invalid UTF-8 or a name twice.
-// Writing is strict: there is one form for everything. docs/wire-format.md has the rules.
+// Reading is tolerant, because answers vary: names match in snake_case or camelCase and in any case, instants are
+// milliseconds or RFC 3339, integers are numbers or numeric strings, and a body may contain invalid UTF-8 or repeated
+// names. Writing is strict: every value has one form. The rules are in docs/wire-format.md.
 //
-// The package knows no type of package drift.
+// The package does not depend on the types of package drift.
 package wire
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// lenient are the options for the grammar of answers, and of what comes from them.
+// lenient are the options for the grammar of answers and of data from them.
 var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // reading are the options for answers of the API.
@@ -39,14 +39,14 @@ var reading = json.JoinOptions(
 	)),
 )
 
-// writing are the options for requests. Maps are sorted, so that a request has one text.
+// writing are the options for requests. Keys are sorted, so that equal requests have equal bodies.
 var writing = json.JoinOptions(
 	json.Deterministic(true),
 	json.WithMarshalers(marshalers),
 )
 
-// rewriting are the options for encoding data of an answer: the fields that no type has stay as they came, and may hold
-// invalid UTF-8 or a name twice.
+// rewriting are the options for encoding data from an answer. Unknown fields stay unchanged, so they may contain
+// invalid UTF-8 or repeated names.
 var rewriting = json.JoinOptions(writing, lenient)
 
 var (
@@ -56,10 +56,9 @@ var (
 	openWriting = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(openMarshalers))
 )
 
-// Unmarshal decodes one JSON value tolerantly into a target of any type. Anything after it is an error. Of a name that
-// comes twice in one object the last value counts, whole; two spellings of one name are decoded into the same field in
-// turn.
-// Its errors are of type *Error.
+// Unmarshal decodes one JSON value tolerantly into a target of any type. Anything after the value is an error. If an
+// object repeats a name, the last value replaces the others. Values under two spellings of a name are decoded into the
+// same field one after the other. Its errors are of type *Error.
 func Unmarshal(data []byte, out any) error {
 	err := json.Unmarshal(withoutRepeats(data), out, reading)
 	if err == nil {
@@ -70,8 +69,8 @@ func Unmarshal(data []byte, out any) error {
 	return &e
 }
 
-// hasMap reports whether the path of an error in a value of the type may lead through a map. It ends at a type that
-// decodes itself.
+// hasMap reports whether the path of an error in a value of type t may lead through a map. It ignores the inside of
+// types that implement json.Unmarshaler.
 func hasMap(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if t == nil || seen[t] || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return false
@@ -92,26 +91,26 @@ func hasMap(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// Marshal encodes v in the API's form. Whatever Unmarshal accepted can be encoded again.
+// Marshal encodes v in the API's form. It can encode everything that Unmarshal accepts.
 func Marshal(v any) ([]byte, error) {
 	return json.Marshal(v, rewriting)
 }
 
-// Strict are the options of MarshalStrict, with further marshalers that take precedence.
+// Strict returns options for MarshalStrict with additional marshalers, which take precedence.
 func Strict(first *json.Marshalers) json.Options {
 	return json.JoinOptions(writing, json.WithMarshalers(json.JoinMarshalers(first, marshalers)))
 }
 
-// MarshalStrict is Marshal for requests: invalid UTF-8 and a name that comes twice are errors.
+// MarshalStrict is Marshal for requests: invalid UTF-8 and repeated names are errors.
 func MarshalStrict(v any, strict json.Options) ([]byte, error) { return json.Marshal(v, strict) }
 
-// MarshalOpen encodes a value for which the API has no type. Only instants have a special form. A duration is refused,
-// because its unit is unknown.
+// MarshalOpen encodes a value whose type the API does not define. Only instants have a special form. A duration is an
+// error, because its unit is unknown.
 func MarshalOpen(v any) ([]byte, error) {
 	return json.Marshal(v, openWriting)
 }
 
-// WriteOpen is MarshalOpen for an object inside a value that is being encoded. Its keys come in order.
+// WriteOpen is MarshalOpen for an object inside a value that is being encoded. It sorts the keys.
 func WriteOpen(enc *jsontext.Encoder, object map[string]any) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
 		return err
@@ -132,7 +131,7 @@ func WriteOpen(enc *jsontext.Encoder, object map[string]any) error {
 	return enc.WriteToken(jsontext.EndObject)
 }
 
-// writeOpenValue has the most common values ready.
+// writeOpenValue encodes a value, with shortcuts for the most common types.
 func writeOpenValue(enc *jsontext.Encoder, v any) error {
 	switch v := v.(type) {
 	case nil:
@@ -148,7 +147,7 @@ func writeOpenValue(enc *jsontext.Encoder, v any) error {
 	}
 }
 
-// Reason says why a value does not fit, in words that quote nothing of it.
+// Reason is the reason why a value does not fit. It quotes nothing of the value.
 type Reason string
 
 func (r Reason) Error() string { return string(r) }
@@ -163,8 +162,8 @@ const (
 	ErrZeroTime = Reason("the zero time cannot be sent")
 )
 
-// ParseInt reads a JSON integer, which may have a fraction or an exponent as long as its value is whole, a JSON string
-// that holds one, or null or an empty string (0).
+// ParseInt reads a JSON integer, a JSON string that contains one, or null or an empty string (0). The integer may have
+// a fraction or an exponent if its value is whole.
 func ParseInt(value []byte) (int64, error) {
 	text, err := scalar(value)
 	if err != nil || len(text) == 0 {
@@ -176,7 +175,7 @@ func ParseInt(value []byte) (int64, error) {
 // ParseIntText is ParseInt for the text of a string.
 func ParseIntText(text string) (int64, error) { return parseInteger([]byte(text)) }
 
-// parseInteger takes no plus sign, which strconv accepts and JSON does not.
+// parseInteger rejects a plus sign, which strconv accepts and JSON does not.
 func parseInteger(text []byte) (int64, error) {
 	n, err := strconv.ParseInt(string(text[:min(len(text), maxShort)]), 10, 64)
 	if err != nil || len(text) > maxShort {
@@ -188,10 +187,10 @@ func parseInteger(text []byte) (int64, error) {
 	return n, nil
 }
 
-// maxDigits is how many digits a 64-bit integer can have.
+// maxDigits is the number of digits of the longest 64-bit integer.
 const maxDigits = 19
 
-// parseWhole reads a decimal number whose value is whole, without ever writing out its exponent.
+// parseWhole reads a decimal number whose value is whole. It does not expand a large exponent.
 func parseWhole(text []byte) (int64, error) {
 	number, negative := bytes.CutPrefix(text, []byte("-"))
 	whole, rest := leadingDigits(number)
@@ -234,10 +233,10 @@ func leadingDigits(text []byte) (digits, rest []byte) {
 	return text[:n], text[n:]
 }
 
-// farOff stands for every exponent that no text is long enough to offset.
+// farOff replaces every larger exponent. No text has enough digits to compensate for it.
 const farOff = 1 << 27
 
-// parseExponent reads the exponent of a number; no text is 0.
+// parseExponent reads the exponent of a number, or returns 0 for an empty text.
 func parseExponent(text []byte) (exponent int, ok bool) {
 	if len(text) == 0 {
 		return 0, true
@@ -260,7 +259,7 @@ func parseExponent(text []byte) (exponent int, ok bool) {
 	return sign * exponent, len(digits) > 0 && len(rest) == 0
 }
 
-// ParseText reads a JSON string, a number, whose digits are kept, or null ("").
+// ParseText reads a JSON string, a number as its text, or null ("").
 func ParseText(value []byte) (string, error) {
 	text, err := scalar(value)
 	if err != nil {
@@ -269,7 +268,7 @@ func ParseText(value []byte) (string, error) {
 	return string(text), nil
 }
 
-// ParseScalar is ParseText that also takes a boolean for its text.
+// ParseScalar is ParseText that also accepts a boolean as its text.
 func ParseScalar(value []byte) (string, error) {
 	switch text := string(value); text {
 	case "true", "false":
@@ -278,7 +277,7 @@ func ParseScalar(value []byte) (string, error) {
 	return ParseText(value)
 }
 
-// ParseBool reads a JSON boolean, a JSON string that holds one, or null or an empty string (false).
+// ParseBool reads a JSON boolean, a JSON string that contains one, or null or an empty string (false).
 func ParseBool(value []byte) (bool, error) {
 	kind := jsontext.Value(value).Kind()
 	switch kind {
@@ -297,7 +296,7 @@ func ParseBool(value []byte) (bool, error) {
 	return false, Misplaced(kind, "a boolean")
 }
 
-// scalar returns the text of a number or of a string; null gives none. Other kinds are errors. What it returns may be a
+// scalar returns the text of a number or of a string, or no text for null. Other kinds are errors. The text may be a
 // part of value.
 func scalar(value []byte) ([]byte, error) {
 	switch kind := jsontext.Value(value).Kind(); kind {
@@ -307,7 +306,7 @@ func scalar(value []byte) ([]byte, error) {
 		return value, nil
 	case '"':
 		if len(value) < len(emptyString) || value[len(value)-1] != '"' {
-			return nil, ErrInteger // an UnmarshalJSON may be called with anything
+			return nil, ErrInteger // not JSON: anyone may call UnmarshalJSON
 		}
 		text, err := unquoted(value)
 		if err != nil {
@@ -328,7 +327,8 @@ func unquoted(value []byte) ([]byte, error) {
 	return unescaped(value)
 }
 
-// unescaped is for strings that are not their own text. AppendUnquote is fast, but takes invalid UTF-8 for an error.
+// unescaped returns the text of a JSON string with escapes or invalid UTF-8. AppendUnquote is fast, but rejects invalid
+// UTF-8.
 func unescaped(value []byte) ([]byte, error) {
 	if text, err := jsontext.AppendUnquote(nil, value); err == nil {
 		return text, nil
@@ -338,7 +338,7 @@ func unescaped(value []byte) ([]byte, error) {
 	return []byte(text), err
 }
 
-// readInteger is for counts, and for ids of objects that have no type for their id.
+// readInteger decodes an integer, such as a count or an id without its own type.
 func readInteger[N int | int64](dec *jsontext.Decoder, n *N) error {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -360,8 +360,8 @@ func readBool(dec *jsontext.Decoder, yes *bool) error {
 	return err
 }
 
-// readNumber decodes into json.Number, a string type that would not take a number by itself. null and an empty string
-// are "".
+// readNumber decodes a number into a json.Number, which the JSON package treats as a string. Null and an empty string
+// become "".
 func readNumber(dec *jsontext.Decoder, n *stdjson.Number) error {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -387,9 +387,9 @@ func readInstant(dec *jsontext.Decoder, t *time.Time) error {
 	return err
 }
 
-// ParseInstant reads an instant: integer milliseconds since the epoch, the same in a string, an RFC 3339 string, or
-// null or an empty string (the zero time). The epoch itself is the zero time too: it stands for an instant that was
-// never set. The result is in UTC and has whole milliseconds.
+// ParseInstant reads an instant: integer milliseconds since the epoch, as a number or in a string, an RFC 3339 string,
+// or null or an empty string (the zero time). The epoch becomes the zero time too, because it means that an instant was
+// never set. The result is in UTC and in whole milliseconds.
 func ParseInstant(value []byte) (time.Time, error) {
 	text, err := scalar(value)
 	if err != nil {
@@ -424,8 +424,7 @@ func instant(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// isRFC3339 reports whether a text has the form of an RFC 3339 time with a zone. Package time accepts a few other
-// forms.
+// isRFC3339 reports whether a text has the form of an RFC 3339 time with a zone. Package time also accepts other forms.
 func isRFC3339(text string) bool {
 	const date, zone = "0000-00-00T00:00:00", "00:00"
 	if len(text) <= len(date) || !hasForm(text[:len(date)], date) {
@@ -447,7 +446,7 @@ func isRFC3339(text string) bool {
 	return rest[1:3] < "24" && rest[4:6] < "60"
 }
 
-// hasForm compares texts of one length. A 0 in the form is any digit, and a T may be in lower case.
+// hasForm reports whether a text has a form of the same length. A 0 in the form matches any digit, and a T also t.
 func hasForm(text, form string) bool {
 	for i := range len(form) {
 		b := text[i]
@@ -469,7 +468,7 @@ func readMinutes(dec *jsontext.Decoder, d *time.Duration) error {
 	return err
 }
 
-// ParseMinutes reads a duration, which is whole minutes.
+// ParseMinutes reads a duration in whole minutes.
 func ParseMinutes(value []byte) (time.Duration, error) {
 	minutes, err := ParseInt(value)
 	if err != nil || minutes > math.MaxInt64/int64(time.Minute) || minutes < math.MinInt64/int64(time.Minute) {
@@ -492,7 +491,7 @@ func writeMinutes(enc *jsontext.Encoder, d time.Duration) error {
 	return enc.WriteToken(jsontext.Int(int64(d / time.Minute)))
 }
 
-// writeNumber is there because json.Number is a string type, and would be quoted.
+// writeNumber encodes a json.Number as a number. By default, the JSON package quotes it, because it is a string type.
 func writeNumber(enc *jsontext.Encoder, n stdjson.Number) error {
 	if jsontext.Value(n).Kind() != '0' {
 		return ErrNumber
@@ -500,7 +499,7 @@ func writeNumber(enc *jsontext.Encoder, n stdjson.Number) error {
 	return enc.WriteValue(jsontext.Value(n))
 }
 
-// UnmarshalOpen decodes any JSON value for which there is no type.
+// UnmarshalOpen decodes any JSON value: objects become map[string]any, lists []any, and numbers json.Number.
 func UnmarshalOpen(data []byte) (any, error) {
 	dec, err := newDecoder(data)
 	defer dec.free()
