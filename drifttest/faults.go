@@ -114,7 +114,7 @@ func (f Fault) check() error {
 	case f.Drop < 0 || f.Drop > DropInBody:
 		return fmt.Errorf("there is no stage %d", f.Drop)
 	case f.Delay < 0 || f.Truncate < 0 || f.Pad < 0:
-		return errors.New("Delay, Truncate and Pad must not be negative")
+		return errors.New("negative Delay, Truncate or Pad")
 	}
 	return nil
 }

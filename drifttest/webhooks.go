@@ -53,7 +53,7 @@ func (h Webhook) check() error {
 		return errors.New("URL: must be an absolute http or https URL")
 	}
 	if h.Attempts < 0 || h.Backoff < 0 || h.Timeout < 0 || h.Duplicates < 0 || h.Reverse < 0 {
-		return errors.New("Attempts, Backoff, Timeout, Duplicates and Reverse must not be negative")
+		return errors.New("negative Attempts, Backoff, Timeout, Duplicates or Reverse")
 	}
 	return nil
 }
