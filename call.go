@@ -120,7 +120,7 @@ func (c *call) encode() error {
 		return err
 	}
 	if _, open := c.in.Body.(rest.JSON); !open && c.route.Method == http.MethodPatch && string(c.payload) == "{}" {
-		return &ValidationError{Argument: "req", Reason: "sets nothing"}
+		return &ValidationError{Argument: "req", Reason: "sets no field"}
 	}
 	unescaped, _ := url.PathUnescape(path) // cannot fail: all its parts are escaped
 	c.target = url.URL{

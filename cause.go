@@ -100,7 +100,7 @@ func transportCause(caller, attempt context.Context, err error) error {
 	switch {
 	case caller.Err() != nil:
 		return contextError(caller)
-	case errors.As(err, new(*cause)): // it came first: the client ended the attempt afterwards, to stop reading
+	case errors.As(err, new(*cause)): // the client ended the attempt only afterwards, to stop reading
 		return &cause{err: err}
 	case attempt.Err() != nil:
 		return context.Cause(attempt)

@@ -259,8 +259,8 @@ const (
 func (d Direction) IsKnown() bool { return d == DirectionInbound || d == DirectionOutbound }
 
 // Secret is a string whose value is not printed: fmt, slog and encoders that use encoding.TextMarshaler write REDACTED.
-// [Secret.Reveal] returns the value. Three places do show it: fmt prints it in unexported fields, encoding/json encodes
-// it as a map key, and fmt prints it under the verbs %p and %w, which go vet rejects for it.
+// [Secret.Reveal] returns the value. There are three exceptions, in which the value shows: unexported fields that fmt
+// prints, map keys that encoding/json encodes, and the verbs %p and %w, which go vet rejects for a Secret.
 type Secret string
 
 const redacted = answer.Redacted
