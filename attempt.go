@@ -220,7 +220,7 @@ func (a *attempt) pauseIfAsked() {
 	a.limiter.Pause(time.Now().Add(a.pause))
 }
 
-// warnOfPause logs a pause. It runs after the slot is free, because a log handler may make calls too.
+// warnOfPause logs a pause. It runs after the slot is free, because a log handler may make calls itself.
 func (a *attempt) warnOfPause(ctx context.Context) {
 	if a.pause == 0 {
 		return

@@ -126,7 +126,7 @@ func redirects(status int) bool {
 	return false
 }
 
-// checkContent rejects an answer that is certainly not decodable.
+// checkContent rejects an answer that cannot be decoded.
 func (a *attempt) checkContent(header http.Header) error {
 	err := answer.CheckEncoding(header)
 	if err == nil && !a.in.AnyContent {

@@ -3,6 +3,7 @@ package drift
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -120,7 +121,7 @@ func (c *call) encode() error {
 		return err
 	}
 	if _, open := c.in.Body.(rest.JSON); !open && c.route.Method == http.MethodPatch && string(c.payload) == "{}" {
-		return &ValidationError{Argument: "req", Reason: "sets nothing"}
+		return &ValidationError{Argument: "req", Reason: "sets no field"}
 	}
 	unescaped, _ := url.PathUnescape(path) // cannot fail: all its parts are escaped
 	c.target = url.URL{
@@ -130,10 +131,10 @@ func (c *call) encode() error {
 }
 
 // newLoop returns the retry loop for all calls of a client. It finds each call in the context of the request.
-func newLoop(maxAttempts int) *retryablehttp.Client {
+func newLoop() *retryablehttp.Client {
 	return &retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
 		HTTPClient: &http.Client{Transport: attempts{}, CheckRedirect: refuseRedirect},
-		RetryMax:   maxAttempts + maxStale + maxNewTokens, // only an upper bound: checkRetry counts
+		RetryMax:   math.MaxInt, // checkRetry counts
 		CheckRetry: func(ctx context.Context, _ *http.Response, err error) (bool, error) {
 			return callOf(ctx).checkRetry(ctx)
 		},

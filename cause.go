@@ -40,7 +40,11 @@ var (
 func unusable(reason error, detail string) *cause { return &cause{err: reason, detail: detail} }
 
 func (c *cause) Error() string {
-	text := cmp.Or(joinNonEmpty(": ", c.text, causeText(c.err)), "the connection failed")
+	inner := causeText(c.err)
+	if c.timeout { // the error inside may name a deadline that is not the caller's
+		inner = ""
+	}
+	text := cmp.Or(joinNonEmpty(": ", c.text, inner), "the connection failed")
 	if c.detail != "" {
 		text += " (" + c.detail + ")"
 	}
@@ -100,7 +104,7 @@ func transportCause(caller, attempt context.Context, err error) error {
 	switch {
 	case caller.Err() != nil:
 		return contextError(caller)
-	case errors.As(err, new(*cause)): // it came first: the client ended the attempt afterwards, to stop reading
+	case errors.As(err, new(*cause)): // the client ended the attempt only afterwards, to stop reading
 		return &cause{err: err}
 	case attempt.Err() != nil:
 		return context.Cause(attempt)

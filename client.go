@@ -108,7 +108,7 @@ func newCore(c config, base *url.URL) *core {
 		hooks:     c.hooks,
 		logger:    cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
 	}
-	s.loop, s.budget = newLoop(s.retry.MaxAttempts), newBudget(s.retry.Budget)
+	s.loop, s.budget = newLoop(), newBudget(s.retry.Budget)
 	if s.limiter == nil {
 		s.limiter = NewLimiter(c.perMinute)
 	}

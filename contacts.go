@@ -45,7 +45,7 @@ type ContactsService interface {
 	MatchEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error)
 }
 
-// Contact is a person in the account's address book.
+// Contact is a person known to the account.
 type Contact struct {
 	ID               ContactID  `json:"id" wire:"id"`
 	Email            string     `json:"email,omitzero"`

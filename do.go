@@ -34,7 +34,7 @@ type Request struct {
 
 // Do sends a request and decodes the answer into out, a pointer to a JSON target. An *[]byte or an io.Writer gets the
 // body unchanged, and nil discards it. Do returns the same errors as every other call. If it fails before it decodes
-// the answer, a JSON target is unchanged.
+// the answer, it leaves a JSON target unchanged.
 //
 // An io.Writer receives the body as it arrives. Its size is unlimited unless [WithMaxResponseBytes] sets a limit. Do
 // does not retry after the first byte. If the connection fails, or nothing arrives for a minute (the timeout of an

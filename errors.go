@@ -477,7 +477,7 @@ func (e *PageError) LogValue() slog.Value { return logGroup(slog.Any("cause", e.
 // Attempt is one try of a call, as errors and [Response] list them.
 type Attempt struct {
 	StatusCode int           // 0: no answer
-	Sent       bool          // the request may have reached the service, and the service did not report ignoring it
+	Sent       bool          // may have reached the service; false if the service reported that it ignored the request
 	Duration   time.Duration // from sending the request to the end of the answer, without waits
 	Err        error         // why there is no usable answer; nil if there is one
 }

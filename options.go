@@ -286,7 +286,7 @@ func WithMaxResponseBytes(n int64) CallOption {
 // WithHeader adds a header to the request, or replaces one of the client's, such as Accept or User-Agent. It rejects
 // headers that the client or net/http controls, such as Authorization, Content-Type and Host.
 //
-// To request a part of a file, use Range. The service may answer 206 with the part, or 200 with the whole file, so
+// To request a part of a file, set Range. The service may answer 206 with the part, or 200 with the whole file, so
 // check the status with [WithResponse].
 func WithHeader(name, value string) CallOption {
 	return callOption(func(c *callOptions) error {

@@ -224,10 +224,10 @@ func (c *call) schedule(ctx context.Context, decision verdict) bool {
 	case asked > 0: // never earlier, with jitter to spread the callers
 		c.delay = asked + jitter(min(time.Second, asked/10, math.MaxInt64-asked))
 	case decision == afterPause:
-		bound := c.retry.bound(throttleBackoff, len(c.attempts))
+		bound := c.retry.bound(throttleBackoff, c.countedAttempts())
 		c.delay = c.retry.MinBackoff + jitter(min(bound, math.MaxInt64-c.retry.MinBackoff))
 	default:
-		c.delay = jitter(c.retry.bound(c.retry.MinBackoff, len(c.attempts)))
+		c.delay = jitter(c.retry.bound(c.retry.MinBackoff, c.countedAttempts()))
 	}
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Add(c.delay).Before(deadline) {
 		c.late = true

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -643,4 +644,19 @@ func (s *refreshedSource) Refresh(ctx context.Context, _ *oauth2.Token) (*oauth2
 		s.refreshes++
 	}
 	return s.TokenContext(ctx)
+}
+
+// Attempts that do not count make the backoff no longer, and no number of attempts is too large.
+func TestBackoffAfterFreeAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stale := func(*http.Request) (*http.Response, error) {
+			return nil, errors.New("http: server closed idle connection")
+		}
+		network := &testkit.Network{Answers: append(slices.Repeat([]testkit.Responder{stale}, 10), testkit.Answer(503), testkit.Answer(200))}
+		client := testkit.Through(t, network.Serve, drift.WithRetryPolicy(drift.RetryPolicy{MaxAttempts: math.MaxInt}))
+		start := time.Now()
+		require.NoError(t, testkit.Get(t.Context(), client))
+		assert.Less(t, time.Since(start), time.Second)
+		assert.Len(t, network.Requests(), 12)
+	})
 }

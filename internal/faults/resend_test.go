@@ -88,6 +88,9 @@ func resetWrites(t *testing.T) {
 	t.Run("a write without a body", checkWritesWithoutBody)
 	t.Run("a transport that dumps requests", checkDumpingTransport)
 	t.Run("a transport that changes all headers", checkGateway)
+	t.Run("a dump of a request that is not traced", checkDumpsOfUntracedRequests)
+	t.Run("a gateway that repeats", checkGatewayThatRepeats)
+	t.Run("a nonce that fails", checkNonceThatFails)
 	t.Run("refused together", checkRefusedTogether)
 	t.Run("storm", func(t *testing.T) {
 		for name, start := range speakers {
@@ -436,6 +439,58 @@ func checkRefusedTogether(t *testing.T) {
 			assert.NoError(t, errors.Join(errs...), protocol)
 		}
 	}
+}
+
+// checkDumpsOfUntracedRequests: a dump says nothing about a request that does not report to httptrace.
+func checkDumpsOfUntracedRequests(t *testing.T) {
+	server := speakers["HTTP/1"](t)
+	server.Answer((*raw.Conn).Reset)
+	inner := server.HTTPClient().Transport
+	client := newFaultClient(t, server.URL, drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(
+		func(r *http.Request) (*http.Response, error) {
+			_, _ = httputil.DumpRequestOut(r, true)
+			return inner.RoundTrip(r.Clone(context.Background()))
+		})}))
+	require.ErrorIs(t, client.post(t.Context()), drift.ErrAmbiguous)
+	assert.Len(t, server.Requests(), 1)
+}
+
+// checkGatewayThatRepeats: the first request counts as sent, however the transport's own repetition of it ends.
+func checkGatewayThatRepeats(t *testing.T) {
+	server := speakers["HTTP/1"](t)
+	server.Answer(whole)
+	inner := gateway{server.HTTPClient().Transport}
+	client := newFaultClient(t, server.URL, drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(
+		func(r *http.Request) (*http.Response, error) {
+			again := r.Clone(r.Context())
+			again.URL.Host = "127.0.0.1:1"
+			again.Body = http.NoBody
+			resp, err := inner.RoundTrip(r)
+			if err != nil {
+				return nil, err
+			}
+			_ = resp.Body.Close()
+			return inner.RoundTrip(again)
+		})}))
+	require.ErrorIs(t, client.post(t.Context()), drift.ErrAmbiguous)
+	assert.Len(t, server.Requests(), 1)
+}
+
+// checkNonceThatFails: a request of the transport's own that gets no answer is not the call's.
+func checkNonceThatFails(t *testing.T) {
+	server := speakers["HTTP/1"](t)
+	server.Answer((*raw.Conn).Close, whole)
+	inner := server.HTTPClient().Transport
+	client := newFaultClient(t, server.URL, drift.WithHTTPClient(&http.Client{Transport: testkit.Responder(
+		func(r *http.Request) (*http.Response, error) {
+			nonce := testkit.Must(http.NewRequestWithContext(r.Context(), http.MethodGet, server.URL+"/nonce", nil))
+			if resp, err := inner.RoundTrip(nonce); err == nil {
+				_ = resp.Body.Close()
+			}
+			return inner.RoundTrip(r)
+		})}))
+	require.NoError(t, client.post(t.Context()))
+	assert.Len(t, server.Requests(), 2)
 }
 
 // requireArrived: so many requests were on the wire, those of others included.

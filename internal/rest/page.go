@@ -112,7 +112,7 @@ func decodeValue[T any](dec *wire.Decoder) (*T, error) {
 	return item, nil
 }
 
-// takesNull reports whether null is a value of the type, or may be one to the type's own decoder.
+// takesNull reports whether null is a value of the type, or may be one for the type's own UnmarshalJSON.
 func takesNull[T any]() bool {
 	switch reflect.TypeFor[T]().Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:

@@ -19,7 +19,7 @@ type Input struct {
 	Err   error // the call fails with it before anything is sent; nil: the input is valid
 
 	Key    string  // the caller's key of a write, for an AmbiguousError
-	Echoes []Field // the answer must repeat these, unless it omits them
+	Echoes []Field // members that must have these values if the answer has them
 
 	Required   bool      // the call fails unless the answer decodes
 	Bare       bool      // the answer has no envelope

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -26,38 +27,48 @@ import (
 // a new slot.
 //
 // The caller's transport may also make its own requests with the same context, for example for a token. They go to
-// another host, or have other headers and follow an answer. A transport may also dump the request, which writes it, but
-// not to a network.
+// another host, or have other headers and another method, path or length. A transport may also dump the request, which
+// writes it, but not to a network.
 type Request struct {
 	client        httptrace.ClientTrace
 	body          []byte
+	method, path  string
 	userAgent     string
 	authorization string
 	end           context.CancelCauseFunc // ends the attempt
 
-	mu        sync.Mutex // hooks run on goroutines of net/http
-	traced    bool       // the transport reports to httptrace
-	host      string     // of the last connection that was requested
-	conn      net.Conn   // the last connection that was obtained
-	dumped    bool       // the connection is a dump, not a network
+	mu sync.Mutex // hooks run on goroutines of net/http
+	connection
+	before   connection // the one before; a dump does not replace it
+	dumped   bool       // the connection is a dump, not a network
+	fields   fields     // of the request that is being written
+	written  *write     // the last request with the headers of this one; nil: none
+	changed  *write     // the last request that may be this one with other headers; nil: none
+	current  *write     // the last request of any kind
+	repeated bool       // the request was about to be written a second time
+}
+
+// connection is the last one that net/http asked for.
+type connection struct {
+	traced    bool // the transport reports to httptrace
+	host      string
+	conn      net.Conn
 	connected bool
-	fields    fields // of the request that is being written
-	last      write  // the last request that was written
-	written   *write // the last one with the headers of this request; nil: none
-	repeated  bool   // the request was about to be written a second time
 }
 
 // write is a request whose headers were written, over HTTP/1 perhaps only into a buffer.
 type write struct {
 	fields
-	host       string // of its connection
-	unanswered bool
+	host     string // of its connection
+	answered bool
 }
 
 // fields are the properties of a request that its headers show.
 type fields struct {
 	authority    string
 	own, foreign bool // a field has the value of this request, or another value
+	other        bool // the method, the path or the length is not that of this request
+	sized        bool // the request has a body, or says that it has none
 	http2, keyed bool
 }
 
@@ -78,7 +89,9 @@ func (r *Request) hooks() *httptrace.ClientTrace {
 	r.client.GotFirstResponseByte = func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.last.unanswered = false
+		if r.current != nil && !r.dumped {
+			r.current.answered = true
+		}
 	}
 	r.client.WroteHeaderField = r.wroteHeaderField
 	r.client.WroteHeaders = r.wroteHeaders
@@ -86,12 +99,15 @@ func (r *Request) hooks() *httptrace.ClientTrace {
 }
 
 // getConn ends the attempt if net/http asks for a second connection to the host before there was an answer on the
-// first.
+// first, so that no connection is made in vain.
 func (r *Request) getConn(host string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.traced, r.host, r.connected = true, host, false
-	if r.last.unanswered && r.last.host == host {
+	if !r.dumped {
+		r.before = r.connection
+	}
+	r.connection, r.dumped = connection{traced: true, host: host}, false
+	if r.written.waits(host) || r.changed.waits(host) {
 		r.endAsRepeated()
 	}
 }
@@ -102,20 +118,23 @@ func (r *Request) getConn(host string) {
 func (r *Request) gotConn(info httptrace.GotConnInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.dumped = isTypeOf(info.Conn, "net/http/httputil", "dumpConn")
-	if r.dumped {
+	if isTypeOf(info.Conn, "net/http/httputil", "dumpConn") {
+		r.connection, r.dumped = r.before, true
 		return
 	}
-	again := r.last.unanswered && r.last.host == r.host ||
-		r.written != nil && r.written.http2 && r.written.host == r.host && r.mayBeFor(info.Conn, r.written.authority)
 	r.connected, r.conn = true, info.Conn
-	if again {
+	w := r.written
+	if w.waits(r.host) || r.changed.waits(r.host) ||
+		w != nil && w.host == r.host && w.http2 && mayBeFor(info.Conn, w.authority) {
 		r.endAsRepeated()
 	}
 }
 
+// waits reports whether a request to a host was written and has no answer yet.
+func (w *write) waits(host string) bool { return w != nil && !w.answered && w.host == host }
+
 // mayBeFor reports whether a connection, possibly through a proxy, may be to a host.
-func (r *Request) mayBeFor(conn net.Conn, authority string) bool {
+func mayBeFor(conn net.Conn, authority string) bool {
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
 		return true
@@ -137,8 +156,16 @@ func (r *Request) wroteHeaderField(name string, values []string) {
 	case strings.EqualFold(name, "Host"), name == ":authority":
 		r.fields.authority = strings.Join(values, "")
 		r.fields.http2 = r.fields.http2 || name[0] == ':'
-	case strings.HasPrefix(name, ":"):
+	case name == ":method":
 		r.fields.http2 = true
+		r.fields.differ(values, r.method)
+	case name == ":path":
+		r.fields.differ(values, r.path)
+	case strings.EqualFold(name, "Content-Length"):
+		r.fields.sized = true
+		r.fields.differ(values, strconv.Itoa(len(r.body)))
+	case strings.EqualFold(name, "Transfer-Encoding"):
+		r.fields.sized = true
 	case strings.EqualFold(name, "User-Agent"):
 		r.fields.compare(values, r.userAgent)
 	case strings.EqualFold(name, "Authorization"):
@@ -156,25 +183,33 @@ func (f *fields) compare(values []string, own string) {
 	}
 }
 
+func (f *fields) differ(values []string, own string) {
+	f.other = f.other || len(values) != 1 || values[0] != own
+}
+
 // wroteHeaders runs before HTTP/1 flushes the headers. HTTP/1 does not check the context again. To stop a repetition,
 // wroteHeaders closes the connection, and the headers stay in the buffer.
 func (r *Request) wroteHeaders() {
 	r.mu.Lock()
-	w := write{fields: r.fields, host: r.host, unanswered: true}
+	w := &write{fields: r.fields, host: r.host}
+	w.other = w.other || !w.http2 && !w.sized && len(r.body) > 0
 	r.fields = fields{}
-	conn := r.conn
 	if r.dumped {
 		r.mu.Unlock()
 		return
 	}
-	own := w.own || !w.foreign
-	again := r.repeated || own && r.written != nil
+	conn, again := r.conn, false
+	r.current = w
+	switch {
+	case w.own || !w.foreign:
+		again = r.repeated || r.written != nil || r.changed.waits(w.host)
+		r.written = w
+	case !w.other:
+		again = r.repeated || r.written.waits(w.host) || r.changed.waits(w.host)
+		r.changed = w
+	}
 	if again && !r.repeated {
 		r.endAsRepeated()
-	}
-	r.last = w
-	if own {
-		r.written = &w
 	}
 	r.mu.Unlock()
 	if again && !w.http2 && conn != nil {
@@ -189,6 +224,7 @@ func (r *Request) wroteHeaders() {
 // GetBody, it returns an error that shows whether it has. For a read, net/http would use GetBody to repeat the request
 // after it was written. The protocol is the service's major HTTP version; 0: unknown.
 func (r *Request) Prepare(req *http.Request, body []byte, protocol int) {
+	r.method, r.path = req.Method, req.URL.RequestURI()
 	r.userAgent, r.authorization = req.Header.Get("User-Agent"), req.Header.Get("Authorization")
 	if body == nil {
 		return
@@ -212,9 +248,9 @@ func (r *Request) getBody() (io.ReadCloser, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case moves && !r.last.keyed:
-		r.last, r.written, r.connected = write{}, nil, false
-	case r.last.unanswered || r.written != nil:
+	case moves && (r.current == nil || !r.current.keyed):
+		r.written, r.changed, r.connected = nil, nil, false
+	case r.written != nil || r.changed != nil:
 		return nil, ErrBroken
 	}
 	return r.newBody(), nil
@@ -243,7 +279,7 @@ func (r *Request) Sent(err error) bool {
 		return true
 	case Refused(err), nothingWritten(err):
 		return false
-	case r.written != nil || r.last.unanswered:
+	case r.written != nil || r.changed != nil:
 		return true
 	case closedIdle(err): // net/http returns this error only after writing has ended
 		return false

@@ -128,7 +128,7 @@ func (w *Window) leave(bulk bool, place *list.Element) {
 	w.advance(now)
 }
 
-// Slot is the right to one call.
+// Slot is the right to make one call.
 type Slot struct {
 	window *Window
 	bucket *rate.Limiter // the bucket that its token came from; nil: it has no token
@@ -292,7 +292,7 @@ func (w *Window) open(bulk bool) int {
 	return w.limit - w.taken
 }
 
-// late returns a *LateError if a caller with ahead waiters before it cannot go out before its deadline.
+// late returns a *LateError if a caller behind this many waiters cannot go out before its deadline.
 func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 	if deadline.IsZero() {
 		return nil
@@ -303,9 +303,8 @@ func (w *Window) late(bulk bool, ahead int, deadline, now time.Time) error {
 	return nil
 }
 
-// earliest returns the earliest time at which a caller with ahead waiters before it can go out, unless a waiter leaves
-// or a slot is freed. The time is known exactly if it does not depend on a call in progress; otherwise it is a lower
-// bound.
+// earliest returns the earliest time at which a caller behind this many waiters can go out, unless a waiter leaves or a
+// slot is freed. If the time depends on a call in progress, it is not known, and the result is a lower bound.
 func (w *Window) earliest(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
 	at, known = w.slotAt(bulk, ahead, now)
 	if pace := w.tokenAt(ahead, now); pace.After(at) {
@@ -314,8 +313,8 @@ func (w *Window) earliest(bulk bool, ahead int, now time.Time) (at time.Time, kn
 	return at, known
 }
 
-// slotAt returns the earliest time at which the caller can get a slot. The slot of a call in progress is free in a
-// minute at the earliest, and so is each slot that the waiters before it use.
+// slotAt returns the earliest time at which the caller can get a slot. The slot of a call in progress becomes free
+// in a minute at the earliest, and so does each slot that the waiters ahead use.
 func (w *Window) slotAt(bulk bool, ahead int, now time.Time) (at time.Time, known bool) {
 	rounds := time.Duration(ahead / w.limit) // a lower bound: waiters of the other class may have fewer slots
 	missing := ahead%w.limit + 1 - w.open(bulk)

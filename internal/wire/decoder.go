@@ -52,7 +52,7 @@ func (d *Decoder) check() error {
 		return err
 	}
 	if rest := d.data[d.checker.InputOffset():]; len(bytes.TrimLeft(rest, " \t\r\n")) > 0 {
-		return Reason("something follows the JSON value")
+		return Reason("unexpected data after the JSON value")
 	}
 	d.plain = bytes.IndexByte(d.data, '\\') < 0 && utf8.Valid(d.data)
 	return nil

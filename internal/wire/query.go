@@ -30,7 +30,7 @@ var (
 	errNotPositive = errors.New("must be greater than 0")
 	errEmptyKey    = errors.New("has an empty key")
 	errKey         = errors.New("has a key with a bracket, a control character or invalid UTF-8")
-	errEmptyText   = errors.New("must not hold an empty string")
+	errEmptyText   = errors.New("must not contain an empty string")
 	errQueryKind   = errors.New("must be a string, a number or a boolean")
 	errNotFinite   = errors.New("must be a finite number")
 	errDuration    = errors.New("must be a positive whole number of minutes")
