@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/driftsdk/drift/internal/answer"
 	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
@@ -56,7 +57,8 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 }
 
 func (r Request) route() *rest.Route {
-	return &rest.Route{Name: cmp.Or(r.Name, r.Path), Method: cmp.Or(r.Method, http.MethodGet), Path: r.Path}
+	name := answer.Printable(cmp.Or(r.Name, r.Path), answer.MaxName)
+	return &rest.Route{Name: name, Method: cmp.Or(r.Method, http.MethodGet), Path: r.Path}
 }
 
 // input checks and encodes a request whose answer is decoded into out.

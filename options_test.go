@@ -130,7 +130,7 @@ func TestNewClientRefuses(t *testing.T) {
 func TestReservedHeadersAreRefused(t *testing.T) {
 	for _, name := range []string{
 		"Accept-Encoding", "Authorization", "Connection", "Content-Length", "Content-Type", "Cookie", "Expect", "Host",
-		"Idempotency-Key", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "X-Idempotency-Key",
+		"Idempotency-Key", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "X-Idempotency-Key",
 	} {
 		for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
 			_, err := drift.NewClient(drift.WithToken("a"), drift.WithHeader(spelled, "x"))

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -211,12 +213,31 @@ func (c *call) keepAnswer() {
 	}
 }
 
-// Response describes the course of a call; see [WithResponse]. It is filled even if the call fails.
+// Response describes the course of a call; see [WithResponse]. It is filled even if the call fails. fmt, slog and
+// encoding/json show neither Header nor Body, which may hold secrets and personal data.
 type Response struct {
 	StatusCode int         // of the last answer that arrived, even if a later attempt got none; 0: no answer
-	Header     http.Header // of that answer
+	Header     http.Header `json:"-"` // of that answer
 	RequestID  string      // X-Request-Id of that answer
-	Body       []byte      // of that answer, up to the limit; may be personal data. nil if an io.Writer got it
+	Body       []byte      `json:"-"` // of that answer, up to the limit. nil if an io.Writer got it
 	Attempts   []Attempt   // in order, without attempts that failed before they were sent
 	Waited     Waits
+}
+
+// String returns the status, the number of attempts and the request id.
+func (r Response) String() string {
+	text := fmt.Sprintf("drift.Response(status %d, attempts %d", r.StatusCode, len(r.Attempts))
+	if r.RequestID != "" {
+		text += ", request " + r.RequestID
+	}
+	return text + ")"
+}
+
+// Format writes String for every verb.
+func (r Response) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
+
+// LogValue returns the status, the number of attempts, the request id and the time spent waiting.
+func (r Response) LogValue() slog.Value {
+	return logGroup(slog.Int("status", r.StatusCode), slog.Int("attempts", len(r.Attempts)),
+		slog.String("request_id", r.RequestID), slog.Duration("waited", r.Waited.Total()))
 }

@@ -273,3 +273,36 @@ func TestErrorsShowNothingUnderOddVerbs(t *testing.T) {
 		assert.NotContains(t, text, "[77 65 82 75", string(verb))
 	}
 }
+
+// A Response has what the service sent, which no verb, log or encoder shows.
+func TestResponseShowsNoSecret(t *testing.T) {
+	watch, answered := new(testkit.SecretWatch), map[bool]int{}
+	for _, respond := range markedAnswers() {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Set-Cookie", "session="+testkit.MarkedAnswer)
+			respond(w, r)
+		}))
+		client, err := drift.NewClient(drift.WithBaseURL(server.URL), drift.WithToken(testkit.MarkedToken), drift.WithoutRetry())
+		require.NoError(t, err)
+		var response drift.Response
+		_ = client.Do(t.Context(), drift.Request{Path: "x"}, nil, drift.WithResponse(&response))
+		answered[response.StatusCode != 0]++
+		watch.Show(response)
+		watch.Show(&response)
+		watch.Show(struct{ R drift.Response }{response})
+		server.Close()
+	}
+	watch.Check(t)
+	assert.Greater(t, answered[true], 10)
+	assert.Equal(t, "drift.Response(status 200, attempts 1, request r1)",
+		fmt.Sprintf("%v", drift.Response{StatusCode: 200, RequestID: "r1", Attempts: make([]drift.Attempt, 1)}))
+}
+
+// A path with line breaks must not forge a line of a log.
+func TestPathOfARequestIsPrintable(t *testing.T) {
+	for _, req := range []drift.Request{{Path: "a\r\nFAKE b"}, {Name: "a\r\nFAKE b", Path: "{"}} {
+		err := testkit.AnsweringClient(t, http.StatusOK, `{}`).Do(t.Context(), req, nil)
+		require.ErrorIs(t, err, drift.ErrInvalid)
+		assert.NotContains(t, err.Error(), "\n")
+	}
+}
