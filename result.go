@@ -214,7 +214,7 @@ func (c *call) keepAnswer() {
 }
 
 // Response describes the course of a call; see [WithResponse]. It is filled even if the call fails. fmt, slog and
-// encoding/json show neither Header nor Body, which may hold secrets and personal data.
+// encoding/json show neither Header nor Body, which may hold secrets and personal data; encoding/gob refuses it.
 type Response struct {
 	StatusCode int         // of the last answer that arrived, even if a later attempt got none; 0: no answer
 	Header     http.Header `json:"-"` // of that answer
@@ -241,3 +241,8 @@ func (r Response) LogValue() slog.Value {
 	return logGroup(slog.Int("status", r.StatusCode), slog.Int("attempts", len(r.Attempts)),
 		slog.String("request_id", r.RequestID), slog.Duration("waited", r.Waited.Total()))
 }
+
+// GobEncode returns an error: gob would show the header and the body.
+func (r Response) GobEncode() ([]byte, error) { return nil, errResponseEncoded }
+
+var errResponseEncoded = errors.New("drift: a Response is not encoded")
