@@ -36,7 +36,7 @@ func TestBrowser(t *testing.T) {
 		example, b := startExample(t, program), startBrowser(t, chromium)
 		b.decide(example.authURL, "#allow", "Access granted")
 		assert.Equal(t, "/granted", b.address().RequestURI(), "what the address bar shows")
-		assert.Contains(t, b.text(), "go back to the program")
+		assert.Contains(t, b.text(), "return to the program")
 
 		code := b.callback().Query().Get("code")
 		require.NotEmpty(t, code)
@@ -49,14 +49,14 @@ func TestBrowser(t *testing.T) {
 	})
 	t.Run("deny", func(t *testing.T) {
 		example, b := startExample(t, program), startBrowser(t, chromium)
-		b.decide(example.authURL, "#deny", "No access")
+		b.decide(example.authURL, "#deny", "Access refused")
 		assert.Equal(t, "/refused", b.address().RequestURI())
-		assert.Contains(t, b.text(), "Start it again if you did not mean that.")
+		assert.Contains(t, b.text(), "start the program again")
 		assert.Equal(t, "access_denied", b.callback().Query().Get("error"))
 		b.checkHistory("access_denied", b.callback().Query().Get("state"))
 
 		assert.Error(t, example.wait())
-		assert.Contains(t, example.output(), `the access was not granted: "access_denied"`)
+		assert.Contains(t, example.output(), `access was not granted: "access_denied"`)
 	})
 }
 
