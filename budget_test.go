@@ -23,7 +23,7 @@ const (
 	budgetCreate  = 58
 	budgetUpdate  = 65
 	budgetDelete  = 35
-	budgetList    = 1098 // 100 conversations
+	budgetList    = 1099 // 100 conversations
 	budgetAll     = 1120 // the same, in a sequence
 	budgetDo      = 41
 	budgetError   = 53

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	stdjson "encoding/json"
-	"hash/crc32"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -251,24 +250,22 @@ func (d *Decoder) Past(mark int, decoding error) jsontext.Value {
 	return d.data[mark:d.at:d.at]
 }
 
-// texts are recently read strings by hash.
+// texts are recently read strings, by place.
 type texts [256]string
 
 // maxShort is the length of the longest text that is looked up. Names, statuses, labels and tags recur often.
 const maxShort = 32
 
 // of returns a text as a string. For a short text that was read recently, it returns the same string without
-// allocating.
+// allocating. Texts that share a place replace each other.
 func (t *texts) of(text []byte) string {
-	if len(text) > maxShort {
+	n := len(text)
+	if n == 0 || n > maxShort {
 		return string(text)
 	}
-	known := &t[crc32.Checksum(text, castagnoli)%uint32(len(t))]
+	known := &t[(uint(n)+7*uint(text[0])+31*uint(text[n/2])+131*uint(text[n-1]))%uint(len(t))]
 	if *known != string(text) {
 		*known = string(text)
 	}
 	return *known
 }
-
-// castagnoli is a fast hash. If an answer provokes collisions, its texts are copied, and nothing worse happens.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
