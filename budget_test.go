@@ -23,8 +23,8 @@ const (
 	budgetCreate  = 58
 	budgetUpdate  = 65
 	budgetDelete  = 35
-	budgetList    = 1099 // 100 conversations
-	budgetAll     = 1120 // the same, in a sequence
+	budgetList    = 1100 // 100 conversations
+	budgetAll     = 1122 // the same, in a sequence
 	budgetDo      = 41
 	budgetError   = 53
 	budgetLimiter = 1 // of each of the calls above
