@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -141,11 +142,11 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 	defer timer.Stop()
 	resp, err := a.send(req.WithContext(ctx), request, slot)
 	if err != nil {
-		a.err, a.broken = transportCause(req.Context(), ctx, err), err != errForeignOrigin
+		a.err, a.broken = transportCause(req.Context(), ctx, err), true
 		a.stale = a.err == trace.ErrBroken && a.protocol.Load() == 1 || trace.Stale(err)
 		a.refused = a.err == trace.ErrBroken || trace.Refused(err)
 		cancel(nil) // ends a dial that may continue in the background
-		if a.sent = err != errForeignOrigin && request.Sent(err); !a.sent {
+		if a.sent = request.Sent(err); !a.sent {
 			slot.outcome = OutcomeNotSent
 		}
 		slot.free()
@@ -165,13 +166,12 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 	}
 }
 
-// send completes a copy of the request and sends it. A copy, because an abandoned attempt may still be using its own.
+// send completes a copy of the request and sends it to the origin of the base URL, whatever the path. A copy, because an
+// abandoned attempt may still be using its own.
 func (a *attempt) send(out *http.Request, request *trace.Request, slot *heldSlot) (*http.Response, error) {
-	target := *out.URL
-	out.URL, out.Host = &target, a.base.Host
-	if !sameOrigin(out.URL, a.base) {
-		return nil, errForeignOrigin
-	}
+	unescaped, _ := url.PathUnescape(a.path) // cannot fail: all its parts were escaped
+	out.URL = &url.URL{Scheme: a.base.Scheme, Host: a.base.Host, Path: unescaped, RawPath: a.path, RawQuery: a.query}
+	out.Host = a.base.Host
 	slot.outcome = OutcomeUnknown
 	out.Header = a.requestHeader()
 	request.Prepare(out, a.payload, int(a.protocol.Load()))

@@ -26,7 +26,8 @@ type call struct {
 	decode  func(body []byte) error // nil: the body of the answer does not matter
 	caller  context.Context         // the caller's own, for hooks
 	start   time.Time
-	target  url.URL
+	path    string // escaped
+	query   string
 	payload []byte // nil: none
 
 	last     attempt
@@ -123,10 +124,7 @@ func (c *call) encode() error {
 	if _, open := c.in.Body.(rest.JSON); !open && c.route.Method == http.MethodPatch && string(c.payload) == "{}" {
 		return &ValidationError{Argument: "req", Reason: "sets no field"}
 	}
-	unescaped, _ := url.PathUnescape(path) // cannot fail: all its parts are escaped
-	c.target = url.URL{
-		Scheme: c.base.Scheme, Host: c.base.Host, Path: unescaped, RawPath: path, RawQuery: query.Encode(),
-	}
+	c.path, c.query = path, query.Encode()
 	return nil
 }
 
@@ -161,7 +159,7 @@ func (attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 // repeat makes attempts until the retry policy ends the call.
 func (c *call) repeat(ctx context.Context) {
 	req := &http.Request{
-		Method: c.route.Method, URL: &c.target, Header: http.Header{},
+		Method: c.route.Method, URL: c.base, Header: http.Header{},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	req = req.WithContext(context.WithValue(ctx, callKey{}, c))

@@ -63,5 +63,3 @@ func roundTrip(transport http.RoundTripper, req *http.Request) (*http.Response, 
 	}
 	return resp, err
 }
-
-func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }

@@ -263,7 +263,8 @@ func (t *texts) of(text []byte) string {
 	if n == 0 || n > maxShort {
 		return string(text)
 	}
-	known := &t[(uint(n)+7*uint(text[0])+31*uint(text[n/2])+131*uint(text[n-1]))%uint(len(t))]
+	mixed := (uint32(n)<<24 | uint32(text[0])<<16 | uint32(text[n/2])<<8 | uint32(text[n-1])) * 0x9e3779b1
+	known := &t[mixed>>24]
 	if *known != string(text) {
 		*known = string(text)
 	}
