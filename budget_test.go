@@ -19,9 +19,9 @@ import (
 // here. The race detector empties pools at random, and the JSON package of the experiment allocates otherwise, so neither
 // is held to them.
 const (
-	budgetGet     = 49
-	budgetCreate  = 58
-	budgetUpdate  = 65
+	budgetGet     = 48
+	budgetCreate  = 55
+	budgetUpdate  = 62
 	budgetDelete  = 35
 	budgetList    = 1100 // 100 conversations
 	budgetAll     = 1122 // the same, in a sequence

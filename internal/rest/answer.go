@@ -2,9 +2,20 @@ package rest
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/driftsdk/drift/internal/wire"
 )
+
+func openRecord[T any](body []byte, in *Input) (*T, error) { return openOne(body, in, decodeEcho[T]) }
+
+func openFirst[T any](body []byte, in *Input) (*T, error) {
+	rec, err := openOne(body, in, decodeFirst[T])
+	if errors.Is(err, ErrNoData) {
+		err = ErrNoRecord
+	}
+	return rec, err
+}
 
 // openOne reads an answer whose data decode turns into a record. If the answer also reports an error, an empty list or
 // object counts as no data.

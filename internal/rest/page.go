@@ -35,6 +35,17 @@ const errManyOdd = wire.Reason("too many records of the page do not decode")
 // usualPage is how many items a page has room for before it grows.
 const usualPage = 16
 
+func openList[T any](body []byte, in *Input) (*Page[T], error) {
+	decode := decodeValue[T]
+	if wire.IsRecord(reflect.TypeFor[T]()) {
+		decode = decodeRecord[T]
+	}
+	if in.Bare {
+		return openBarePage(body, decode)
+	}
+	return openPage(body, decode)
+}
+
 // openBarePage reads an answer that must be a bare list, which is the only page.
 func openBarePage[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
 	if err := wire.Unmarshal(body, new([]json.RawMessage)); err != nil {

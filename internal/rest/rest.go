@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"reflect"
 
 	"github.com/driftsdk/drift/internal/wire"
 )
@@ -54,19 +53,13 @@ const ErrForeign = wire.Reason("the answer belongs to another request")
 
 // One calls a route that answers with one record.
 func One[T, O any](ctx context.Context, c Caller[O], route *Route, in Input, opts []O) (*T, error) {
-	return receive(ctx, c, route, &in, opts, func(body []byte) (*T, error) { return openOne(body, &in, decodeEcho[T]) })
+	return receive(ctx, c, route, opts, &reply[T]{Input: in, open: openRecord[T]})
 }
 
 // First calls a route that answers with a record or a list of records, and returns the first record. If there is none,
 // the error is ErrNoRecord.
 func First[T, O any](ctx context.Context, c Caller[O], route *Route, in Input, opts []O) (*T, error) {
-	return receive(ctx, c, route, &in, opts, func(body []byte) (*T, error) {
-		rec, err := openOne(body, &in, decodeFirst[T])
-		if errors.Is(err, ErrNoData) {
-			err = ErrNoRecord
-		}
-		return rec, err
-	})
+	return receive(ctx, c, route, opts, &reply[T]{Input: in, open: openFirst[T]})
 }
 
 // None calls a route and ignores the body of the answer.
@@ -77,31 +70,28 @@ func None[O any](ctx context.Context, c Caller[O], route *Route, in Input, opts 
 // List calls a route that answers with a page. If some elements do not decode, List returns the page together with the
 // error into which Call converted their Odd.
 func List[T, O any](ctx context.Context, c Caller[O], route *Route, in Input, opts []O) (*Page[T], error) {
-	decode := decodeValue[T]
-	if wire.IsRecord(reflect.TypeFor[T]()) {
-		decode = decodeRecord[T]
-	}
-	return receive(ctx, c, route, &in, opts, func(body []byte) (*Page[T], error) {
-		if in.Bare {
-			return openBarePage(body, decode)
-		}
-		return openPage(body, decode)
-	})
+	return receive(ctx, c, route, opts, &reply[Page[T]]{Input: in, open: openList[T]})
 }
 
-// receive calls a route and returns the value that open reads from the answer. All methods that return a value use it,
-// so that none of them returns nil without an error.
-func receive[V, O any](
-	ctx context.Context, c Caller[O], route *Route, in *Input, opts []O, open func(body []byte) (*V, error),
-) (*V, error) {
-	var value *V
-	in.Required = true
-	err := c.Call(ctx, route, in, opts, func(body []byte) (err error) {
-		value, err = open(body)
-		if value == nil && err == nil {
-			err = ErrNoData
-		}
-		return err
-	})
-	return value, err
+// reply is an input and the value that open reads from its answer.
+type reply[V any] struct {
+	Input
+	open  func(body []byte, in *Input) (*V, error)
+	value *V
+}
+
+func (r *reply[V]) decode(body []byte) (err error) {
+	r.value, err = r.open(body, &r.Input)
+	if r.value == nil && err == nil {
+		err = ErrNoData
+	}
+	return err
+}
+
+// receive calls a route and returns the value of the reply. All methods that return a value use it, so that none of them
+// returns nil without an error.
+func receive[V, O any](ctx context.Context, c Caller[O], route *Route, opts []O, r *reply[V]) (*V, error) {
+	r.Required = true
+	err := c.Call(ctx, route, &r.Input, opts, r.decode)
+	return r.value, err
 }

@@ -83,17 +83,18 @@ func Expect(dec *Decoder, mark int, out any, name, value string, otherwise Reaso
 		return nil
 	}
 	field := v.Field(l.fields[member].index)
-	if field.IsZero() || strings.EqualFold(textOf(field), value) {
+	if field.IsZero() || equals(field, value) {
 		return nil
 	}
 	return &Error{Path: l.spelled(dec, mark, member), Reason: otherwise}
 }
 
-func textOf(field reflect.Value) string {
-	if field.CanInt() {
-		return strconv.FormatInt(field.Int(), 10)
+func equals(field reflect.Value, value string) bool {
+	if !field.CanInt() {
+		return strings.EqualFold(field.String(), value)
 	}
-	return field.String()
+	n, err := strconv.ParseInt(value, 10, 64)
+	return err == nil && n == field.Int()
 }
 
 // spelled returns the path of a member of the object at mark, in the object's spelling.
