@@ -104,7 +104,7 @@ func (c OAuthConfig) Exchange(ctx context.Context, code string, opts ...oauth2.A
 	return endpoint.request(ctx, exchangeOperation, form, nil)
 }
 
-// parametersOf returns what the options set, which package oauth2 tells only by a URL.
+// parametersOf returns the parameters that the options set. Package oauth2 shows them only in a URL.
 func parametersOf(opts []oauth2.AuthCodeOption) url.Values {
 	_, query, _ := strings.Cut(new(oauth2.Config).AuthCodeURL("", opts...), "?")
 	parameters, _ := url.ParseQuery(query) // cannot fail: package oauth2 has encoded it

@@ -177,7 +177,7 @@ type tokenAnswer struct {
 	status int
 	header http.Header
 	body   []byte
-	err    error // there is no usable answer
+	err    error // why there is no usable answer
 	broken bool  // because the connection failed
 	sent   bool
 }
@@ -225,7 +225,7 @@ func (a *tokenAnswer) read(resp *http.Response, end func()) (err error) {
 	a.body, err = readObject(resp.Body, end)
 	success := resp.StatusCode/100 == 2
 	switch {
-	case !success: // the status tells enough, however the body ends
+	case !success: // the status is enough, even if the body breaks off
 		return nil
 	case len(a.body) > maxTokenBody:
 		return ErrTooLarge
@@ -286,7 +286,7 @@ func (r *tokenRequest) decodeError(path string, err error) error {
 	return &DecodeError{Operation: r.operation, Path: path, Err: err}
 }
 
-// apiError tells the code and the description. It keeps nothing of the body, which may hold tokens.
+// apiError has the code and the description. It keeps nothing of the body, which may hold tokens.
 func (r *tokenRequest) apiError(a *tokenAnswer, kind, description string) error {
 	id := a.header.Get("X-Request-Id")
 	for _, secret := range r.secrets {

@@ -23,7 +23,7 @@ type Dedup interface {
 	// Done marks a delivery as handled, for as long as keep, whether or not its lease is over.
 	Done(ctx context.Context, key string, keep time.Duration) error
 
-	// Abandon forgets a delivery, so that the next Claim takes it. A key that is not there is no error.
+	// Abandon forgets a delivery, so that the next Claim takes it. An unknown key is not an error.
 	Abandon(ctx context.Context, key string) error
 }
 

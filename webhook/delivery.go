@@ -23,8 +23,8 @@ var ErrShutdown = errors.New("webhook: shut down before the delivery was handled
 var ErrInFlight = errors.New("webhook: an equal delivery is being handled")
 
 var (
-	errExited = errors.New("webhook: the handler ended its goroutine")
-	errUntold = errors.New("the data do not fit, and nobody is told")
+	errExited    = errors.New("webhook: the handler ended its goroutine")
+	errUnhandled = errors.New("the data do not fit, and no function handles that")
 )
 
 // PanicError is a handler, or a [Dedup] store, that panicked. The value may hold anything, so no text shows it.
@@ -138,7 +138,7 @@ func (h *Handler) misfit(ctx context.Context, e Event, functions []function) err
 	case !ok || unknown.Err == nil || anyTakes(functions, e):
 		return nil
 	case h.onError == nil && anyTakes(functions, newEvent[unknown.Type]()):
-		return errUntold
+		return errUnhandled
 	}
 	h.report(ctx, e, unknown.Err)
 	return nil

@@ -225,13 +225,13 @@ func (e UnknownEvent) MarshalJSON() ([]byte, error) {
 	return e.Raw, nil
 }
 
-// ContactIdentified tells that a visitor became known, for instance by leaving an e-mail address.
+// ContactIdentified is sent when a visitor becomes known, for instance by leaving an e-mail address.
 type ContactIdentified struct{ Delivery[Contact] }
 
 // OccurredAt returns the zero time: the contact's CreatedAt is when it was first seen.
 func (e *ContactIdentified) OccurredAt() time.Time { return time.Time{} }
 
-// ContactUpdated tells which attributes of a contact changed.
+// ContactUpdated lists the attributes of a contact that changed.
 type ContactUpdated struct{ Delivery[ContactChange] }
 
 // OccurredAt returns the Timestamp.
@@ -255,7 +255,7 @@ type NewConversation struct{ Delivery[Conversation] }
 // OccurredAt returns the conversation's CreatedAt.
 func (e *NewConversation) OccurredAt() time.Time { return e.Data.CreatedAt }
 
-// ConversationPush tells that a conversation is ready to be copied elsewhere, since nobody wrote for a while or a
+// ConversationPush is sent when a conversation is ready to be copied elsewhere, because it has been idle for a while or a
 // user asked for it.
 type ConversationPush struct {
 	Delivery[ConversationReference]
@@ -264,13 +264,13 @@ type ConversationPush struct {
 // OccurredAt returns the zero time.
 func (e *ConversationPush) OccurredAt() time.Time { return time.Time{} }
 
-// ConversationInactive tells that nobody wrote for a while, how long being a setting of Drift.
+// ConversationInactive is sent when a conversation has been idle for a time that is set in Drift.
 type ConversationInactive struct{ Delivery[Inactivity] }
 
-// OccurredAt returns LastUpdated, the time since when nobody wrote.
+// OccurredAt returns LastUpdated, when the conversation became idle.
 func (e *ConversationInactive) OccurredAt() time.Time { return e.Data.LastUpdated }
 
-// ConversationManualPush tells that a user asked for a conversation to be copied elsewhere.
+// ConversationManualPush is sent when a user asks for a conversation to be copied elsewhere.
 type ConversationManualPush struct {
 	Delivery[ConversationReference]
 }
@@ -278,19 +278,19 @@ type ConversationManualPush struct {
 // OccurredAt returns the zero time.
 func (e *ConversationManualPush) OccurredAt() time.Time { return time.Time{} }
 
-// ConversationParticipantAdded tells that users joined a conversation.
+// ConversationParticipantAdded is sent when users join a conversation.
 type ConversationParticipantAdded struct{ Delivery[ParticipantsAdded] }
 
 // OccurredAt returns ChangedAt.
 func (e *ConversationParticipantAdded) OccurredAt() time.Time { return e.Data.ChangedAt }
 
-// ConversationParticipantRemoved tells that users left a conversation.
+// ConversationParticipantRemoved is sent when users leave a conversation.
 type ConversationParticipantRemoved struct{ Delivery[ParticipantsRemoved] }
 
 // OccurredAt returns ChangedAt.
 func (e *ConversationParticipantRemoved) OccurredAt() time.Time { return e.Data.ChangedAt }
 
-// ConversationStatusUpdated tells the new status of a conversation. Drift phases it out in favour of
+// ConversationStatusUpdated has the new status of a conversation. Drift phases it out in favour of
 // [ConversationInactive] and [ConversationPush]. It comes under either of two types.
 type ConversationStatusUpdated struct{ Delivery[StatusChange] }
 
@@ -328,13 +328,13 @@ type MeetingUpdated struct{ Delivery[Meeting] }
 // OccurredAt returns UpdatedAt, which not every delivery has.
 func (e *MeetingUpdated) OccurredAt() time.Time { return e.Data.UpdatedAt }
 
-// PlaybookGoalMet tells that a contact who is known met the goal of a playbook.
+// PlaybookGoalMet is sent when a known contact meets the goal of a playbook.
 type PlaybookGoalMet struct{ Delivery[Goal] }
 
 // OccurredAt returns the zero time.
 func (e *PlaybookGoalMet) OccurredAt() time.Time { return time.Time{} }
 
-// UserAvailabilityUpdated tells that a user came, left or went on a call.
+// UserAvailabilityUpdated is sent when a user comes, leaves or goes on a call.
 type UserAvailabilityUpdated struct{ Delivery[UserAvailability] }
 
 // OccurredAt returns UpdatedAt.
@@ -352,13 +352,13 @@ type ChatToCall struct{ Delivery[Call] }
 // OccurredAt returns the zero time.
 func (e *ChatToCall) OccurredAt() time.Time { return time.Time{} }
 
-// GDPRDeleteRequested tells that somebody's data must be deleted, in your systems too.
+// GDPRDeleteRequested is sent when a person's data must be deleted, in your systems too.
 type GDPRDeleteRequested struct{ Delivery[DeletionRequest] }
 
 // OccurredAt returns the zero time.
 func (e *GDPRDeleteRequested) OccurredAt() time.Time { return time.Time{} }
 
-// AppDisconnected tells that an organization disconnected the app: its tokens are of no use any more.
+// AppDisconnected is sent when an organization disconnects the app. Its tokens are then invalid.
 type AppDisconnected struct{ Delivery[Disconnection] }
 
 // OccurredAt returns the zero time.

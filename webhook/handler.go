@@ -172,8 +172,8 @@ func (h *Handler) answerTo(d *delivery) answer {
 	h.track(d)
 	defer h.untrack(d)
 	switch err := h.handle(d); {
-	case errors.Is(err, errUntold):
-		return answer{status: http.StatusInternalServerError, reason: errUntold.Error()}
+	case errors.Is(err, errUnhandled):
+		return answer{status: http.StatusInternalServerError, reason: errUnhandled.Error()}
 	case err != nil:
 		return answer{status: http.StatusInternalServerError, reason: "the handler failed"}
 	}

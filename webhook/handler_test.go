@@ -288,7 +288,7 @@ func TestMisfitThatNobodySees(t *testing.T) {
 	for range 2 {
 		assert.Equal(t, 500, status(h, misfit))
 	}
-	assert.Contains(t, log.String(), `status=500 event=new_message reason="the data do not fit, and nobody is told"`)
+	assert.Contains(t, log.String(), `status=500 event=new_message reason="the data do not fit, and no function handles that"`)
 	assert.NotContains(t, log.String(), "mark-")
 	assert.Equal(t, 200, status(h, `{"type":"something_new"}`), "there is nothing that would not fit")
 	assert.Equal(t, 200, status(h, `{"type":"new_conversation","data":"x"}`), "no function misses it")

@@ -77,7 +77,7 @@ type Attachment struct {
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// MessageContext is what the writer's browser told. All of it but IP and UserAgent is assumed.
+// MessageContext describes the writer's browser. All fields but IP and UserAgent are assumed.
 type MessageContext struct {
 	IP        string    `json:"ip,omitzero"`
 	UserAgent string    `json:"userAgent,omitzero"`
@@ -130,7 +130,7 @@ type ConversationReference struct {
 	Extra map[string]json.RawMessage `json:",embed,inline"`
 }
 
-// Inactivity says since when nobody wrote.
+// Inactivity says when a conversation became idle.
 type Inactivity struct {
 	ConversationID drift.ConversationID `json:"conversationId,omitzero"`
 	LastUpdated    time.Time            `json:"lastUpdated,omitzero"`
