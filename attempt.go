@@ -166,8 +166,8 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 	}
 }
 
-// send completes a copy of the request and sends it to the origin of the base URL, whatever the path. A copy, because an
-// abandoned attempt may still be using its own.
+// send completes a copy of the request and sends it to the origin of the base URL, whatever the path. A copy, because
+// an abandoned attempt may still be using its own.
 func (a *attempt) send(out *http.Request, request *trace.Request, slot *heldSlot) (*http.Response, error) {
 	unescaped, _ := url.PathUnescape(a.path) // cannot fail: all its parts were escaped
 	out.URL = &url.URL{Scheme: a.base.Scheme, Host: a.base.Host, Path: unescaped, RawPath: a.path, RawQuery: a.query}

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Benchmarks of whole calls, without a network, and of the steps that they are made of. benchmarks compares calls with the
-// same by hand.
+// Benchmarks of whole calls, without a network, and of the steps that they are made of. benchmarks compares calls with
+// the same by hand.
 
 // benchRecord is a conversation with every field, of a usual size.
 const benchRecord = `{"id":42,"title":"Hello, we are a team of forty, and would like to know what a contract would cost us","status":"open",` +

@@ -273,8 +273,8 @@ func TestManyCallersShareFewConnections(t *testing.T) {
 		})
 	}
 	group.Wait()
-	// net/http dials beside waiting for a connection to become free, so there are some more than callers. With the two idle
-	// connections of the standard library there would be more than 500.
+	// net/http dials beside waiting for a connection to become free, so there are some more than callers. With the two
+	// idle connections of the standard library there would be more than 500.
 	assert.LessOrEqual(t, connections.Load(), int32(128))
 	usage, err := client.Quota(t.Context())
 	require.NoError(t, err)

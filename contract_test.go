@@ -227,8 +227,8 @@ func TestEveryOperationTruncatedJSON(t *testing.T) {
 	}
 }
 
-// checkUndecodable: an answer of success that does not hold what is due is an error, except where nothing is due. It is no
-// reason to send a request again.
+// checkUndecodable: an answer of success that does not hold what is due is an error, except where nothing is due. It is
+// no reason to send a request again.
 func checkUndecodable(t *testing.T, call testkit.Invocation, body string) {
 	t.Helper()
 	network := &testkit.MemoryNetwork{Status: http.StatusOK, ContentType: "application/json", Body: body}
@@ -397,8 +397,8 @@ func badArguments(t reflect.Type) (bad []reflect.Value) {
 	return bad
 }
 
-// spoil gives a field of a request a value that cannot be sent: a negative id or duration, or text that is not UTF-8. Some
-// requests have no field for which there is one.
+// spoil gives a field of a request a value that cannot be sent: a negative id or duration, or text that is not UTF-8.
+// Some requests have no field for which there is one.
 func spoil(request reflect.Value) bool {
 	for i := range request.NumField() {
 		field := request.Field(i)
@@ -467,8 +467,8 @@ func method(t testing.TB, call testkit.GoCall) reflect.Method {
 	return found
 }
 
-// spoken lists the parameters of an operation that no request or options type names: they are arguments of their own, or
-// repeat one.
+// spoken lists the parameters of an operation that no request or options type names: they are arguments of their own,
+// or repeat one.
 var spoken = map[string][]string{
 	"conversations.listByStatus": {"status"},
 	"messages.create":            {"conversation_id"},
@@ -539,7 +539,8 @@ func TestRequestsAreNoRecords(t *testing.T) {
 
 var update = flag.Bool("update", false, "rewrite the golden requests and records in testdata")
 
-// goldenCall is a call of one operation with every parameter set. It returns the record, or the page's items and cursor.
+// goldenCall is a call of one operation with every parameter set. It returns the record, or the page's items and
+// cursor.
 type goldenCall func(ctx context.Context, c *drift.Client) (any, error)
 
 func instant(seconds int64) time.Time { return time.UnixMilli(1767225600123 + 1000*seconds) }
@@ -613,7 +614,8 @@ func assertEveryField(t *testing.T, record reflect.Value) {
 	}
 }
 
-// goldenExchange makes a call that is answered in one of the accepted forms, and returns the record or the page's items.
+// goldenExchange makes a call that is answered in one of the accepted forms, and returns the record or the page's
+// items.
 func goldenExchange(t *testing.T, op testkit.Operation, form string, call goldenCall) any {
 	t.Helper()
 	var request []byte
@@ -664,7 +666,8 @@ func redactedHeader(name, value string) string {
 
 var mapKey = regexp.MustCompile(`\[.*\]$`)
 
-// assertParameters holds the names that a request sent against the catalogue: all of them, and no others but for paging.
+// assertParameters holds the names that a request sent against the catalogue: all of them, and no others but for
+// paging.
 func assertParameters(t *testing.T, op testkit.Operation, request []byte) {
 	t.Helper()
 	head, body, _ := bytes.Cut(request, []byte("\n\n"))

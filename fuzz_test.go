@@ -67,8 +67,8 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// An answer gives a record with an id, or an error of this package: never both, neither or a panic. That holds for every
-// operation.
+// An answer gives a record with an id, or an error of this package: never both, neither or a panic. That holds for
+// every operation.
 func FuzzAnswer(f *testing.F) {
 	calls := testkit.Invocations(f)
 	for i := range calls {

@@ -34,7 +34,8 @@ var messageCalls = map[string]goldenCall{
 
 var uuid4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-// A key that the SDK makes up is a random UUID in lower case, the same on every attempt of a call and another for each call.
+// A key that the SDK makes up is a random UUID in lower case, the same on every attempt of a call and another for each
+// call.
 func TestMadeUpKeys(t *testing.T) {
 	calls := map[string]goldenCall{
 		"client_message_id": func(ctx context.Context, c *drift.Client) (any, error) {

@@ -21,8 +21,8 @@ const (
 	DefaultTokenURL = "https://driftapi.com/oauth2/token"
 )
 
-// OAuthConfig is an application that other organizations authorize, as registered at https://dev.drift.com. It leads through
-// the authorization code flow:
+// OAuthConfig is an application that other organizations authorize, as registered at https://dev.drift.com. It leads
+// through the authorization code flow:
 //
 //   - [OAuthConfig.AuthCodeURL] is where the browser of the person who authorizes goes,
 //   - [OAuthConfig.Exchange] trades the code with which it comes back for a token,
@@ -36,23 +36,24 @@ type OAuthConfig struct {
 	AuthURL      string // "": DefaultAuthURL
 	TokenURL     string // "": DefaultTokenURL. No user info, no fragment; plain http is for loopback, see InsecureHTTP
 
-	// HTTPClient sends the requests to the token endpoint. Of a given one the Transport and the Timeout (of one attempt) are
-	// used; it is never changed or closed, redirects are never followed, and its cookie jar is left out. nil: connections
-	// that are closed after each request.
+	// HTTPClient sends the requests to the token endpoint. Of a given one the Transport and the Timeout (of one
+	// attempt) are used; it is never changed or closed, redirects are never followed, and its cookie jar is left out.
+	// nil: connections that are closed after each request.
 	HTTPClient *http.Client `json:"-"`
 
-	// InsecureHTTP allows a TokenURL with http that is not on loopback. Every machine on the way can then read the secrets.
+	// InsecureHTTP allows a TokenURL with http that is not on loopback. Every machine on the way can then read the
+	// secrets.
 	InsecureHTTP bool
 
-	// SaveFailed is called when a token source cannot store a new token. The source goes on with the token in memory and tries
-	// again; until that succeeds, a program that starts with the stored token has a refresh token that is used up. The error
-	// matches what the store returned, but does not quote it. SaveFailed runs on the goroutine of the refresh: it must be
-	// quick, and must not call the token source.
+	// SaveFailed is called when a token source cannot store a new token. The source goes on with the token in memory
+	// and tries again; until that succeeds, a program that starts with the stored token has a refresh token that is
+	// used up. The error matches what the store returned, but does not quote it. SaveFailed runs on the goroutine of
+	// the refresh: it must be quick, and must not call the token source.
 	SaveFailed func(error) `json:"-"`
 
-	// RefreshFailed is called when a token source cannot refresh its token, even while calls go on with the old one: it says
-	// early that they will fail. The error is the one that calls get once the token has expired. It runs on the goroutine of
-	// the refresh: it must be quick, and must not call the token source.
+	// RefreshFailed is called when a token source cannot refresh its token, even while calls go on with the old one: it
+	// says early that they will fail. The error is the one that calls get once the token has expired. It runs on the
+	// goroutine of the refresh: it must be quick, and must not call the token source.
 	RefreshFailed func(error) `json:"-"`
 
 	// Logger gets a warning when a token cannot be refreshed or stored. nil: nothing is logged.
@@ -71,21 +72,23 @@ const (
 	tokenRoute        = "oauth2/token"
 )
 
-// AuthCodeURL returns the URL to which the person who authorizes the application is sent. State comes back with the code: make
-// it with crypto/rand.Text, keep it in the session of that browser, and refuse a callback that does not bring the same one,
-// once. To bind the code to this program, add oauth2.S256ChallengeOption(verifier), and give oauth2.VerifierOption(verifier)
-// to [OAuthConfig.Exchange]; the verifier is oauth2.GenerateVerifier(), a new one each time.
+// AuthCodeURL returns the URL to which the person who authorizes the application is sent. State comes back with the
+// code: make it with crypto/rand.Text, keep it in the session of that browser, and refuse a callback that does not
+// bring the same one, once. To bind the code to this program, add oauth2.S256ChallengeOption(verifier), and give
+// oauth2.VerifierOption(verifier) to [OAuthConfig.Exchange]; the verifier is oauth2.GenerateVerifier(), a new one each
+// time.
 func (c OAuthConfig) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string {
 	config := oauth2.Config{ClientID: c.ClientID, RedirectURL: c.RedirectURL,
 		Endpoint: oauth2.Endpoint{AuthURL: cmp.Or(c.AuthURL, DefaultAuthURL)}}
 	return config.AuthCodeURL(state, opts...)
 }
 
-// Exchange returns the token for the code of a callback. Check the callback's state first. Exchange does not store the token:
-// give it to [TokenStore.Save]. [OrgIDFromToken] returns its organization.
+// Exchange returns the token for the code of a callback. Check the callback's state first. Exchange does not store the
+// token: give it to [TokenStore.Save]. [OrgIDFromToken] returns its organization.
 //
-// A code that is not accepted is an [*APIError] with a Type, for example "invalid_grant". Without a usable answer the error is a
-// [*TransportError] or a [*DecodeError]; the code may then be used up, and the person has to authorize again.
+// A code that is not accepted is an [*APIError] with a Type, for example "invalid_grant". Without a usable answer the
+// error is a [*TransportError] or a [*DecodeError]; the code may then be used up, and the person has to authorize
+// again.
 func (c OAuthConfig) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	endpoint, err := c.endpoint(exchangeOperation)
 	switch {
@@ -113,9 +116,10 @@ func parametersOf(opts []oauth2.AuthCodeOption) url.Values {
 	return parameters
 }
 
-// OrgIDFromToken returns the organization that has authorized a token, and whether the token names it: it is the extra field "orgId".
-// A token that was encoded as JSON and decoded again has lost it. The stores of this module keep it; another one has to store
-// it beside the token and to restore it with token.WithExtra(map[string]any{"orgId": int64(id)}).
+// OrgIDFromToken returns the organization that has authorized a token, and whether the token names it: it is the extra
+// field "orgId". A token that was encoded as JSON and decoded again has lost it. The stores of this module keep it;
+// another one has to store it beside the token and to restore it with token.WithExtra(map[string]any{"orgId":
+// int64(id)}).
 func OrgIDFromToken(token *oauth2.Token) (OrgID, bool) {
 	if token == nil {
 		return 0, false

@@ -21,8 +21,8 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// tokenModel is a service, a store and some processes to which things happen at random. What must hold is checked whenever
-// something comes back.
+// tokenModel is a service, a store and some processes to which things happen at random. What must hold is checked
+// whenever something comes back.
 type tokenModel struct {
 	t         *testing.T
 	rand      *rand.Rand
@@ -116,8 +116,8 @@ func (m *tokenModel) kill() {
 	m.sources[m.rand.IntN(len(m.sources))] = testkit.NewSource(m.t, m.config, m.store)
 }
 
-// putBack restores the token before the newest from a backup. Of a store in memory, only the process that has used it up can
-// see that.
+// putBack restores the token before the newest from a backup. Of a store in memory, only the process that has used it
+// up can see that.
 func (m *tokenModel) putBack() {
 	m.callers.Wait()
 	if _, ended := m.state(); len(m.sources) > 1 || ended || !m.storedIsNewest() {
@@ -351,8 +351,8 @@ func (m *stateMachine) goOn() {
 	m.requireAlive()
 }
 
-// TestTokenStateMachine walks through the table of states in docs/oauth.md: when all is well, with a full disk, and with a
-// service that is down.
+// TestTokenStateMachine walks through the table of states in docs/oauth.md: when all is well, with a full disk, and
+// with a service that is down.
 func TestTokenStateMachine(t *testing.T) {
 	for _, state := range tokenStates {
 		t.Run(state.name, func(t *testing.T) {
@@ -388,8 +388,8 @@ func TestTokenStateMachine(t *testing.T) {
 	}
 }
 
-// Whatever happens in whatever order: one request at a time, no caller waits longer than it wants to, no refresh token is used
-// twice, only the service's word ends an authorization, and when all is well again so are all processes.
+// Whatever happens in whatever order: one request at a time, no caller waits longer than it wants to, no refresh token
+// is used twice, only the service's word ends an authorization, and when all is well again so are all processes.
 func TestTokensWhateverHappens(t *testing.T) {
 	for seed := range uint64(150) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

@@ -348,7 +348,8 @@ func TestResponseOutlivesTheCall(t *testing.T) {
 	}
 }
 
-// The state of a call is used for another one. What callers keep of the first is not, and the second gets nothing of it.
+// The state of a call is used for another one. What callers keep of the first is not, and the second gets nothing of
+// it.
 func TestACallLeavesNothingToTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		unavailable := testkit.Answer(http.StatusServiceUnavailable, "Retry-After", "5", "X-Request-Id", "first")

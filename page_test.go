@@ -240,7 +240,8 @@ func TestAllTellsWhereItFailed(t *testing.T) {
 	}
 }
 
-// What was read can be collected while the range goes on. Stopped timers may keep a few pages for a while, hence the margin.
+// What was read can be collected while the range goes on. Stopped timers may keep a few pages for a while, hence the
+// margin.
 func TestAllLetsGoOfPages(t *testing.T) {
 	const count, margin = 60, 20
 	pages := &testkit.PagedContacts{Pages: map[string]testkit.ContactPage{}}

@@ -48,8 +48,8 @@ type QuotaStore interface {
 	// call. If the month's calls are used up, it counts nothing and returns a *QuotaError.
 	Reserve(ctx context.Context, at time.Time) (Usage, error)
 
-	// Refund takes back the count of the call that was reserved at the given time, because it was provably not sent. The
-	// context does not end with the caller's context, but after a second.
+	// Refund takes back the count of the call that was reserved at the given time, because it was provably not sent.
+	// The context does not end with the caller's context, but after a second.
 	Refund(ctx context.Context, at time.Time) error
 
 	// Usage returns the usage at the given time and counts nothing. A client calls it before every call.

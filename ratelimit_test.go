@@ -295,7 +295,8 @@ func TestDialThatOutlastsItsTimeoutIsNotSent(t *testing.T) {
 	})
 }
 
-// counting is how a server counts calls. How the service counts is not documented, so the limiter must suit all of them.
+// counting is how a server counts calls. How the service counts is not documented, so the limiter must suit all of
+// them.
 type counting struct {
 	name     string
 	calendar bool // by the minutes of the clock, and not by any 60 seconds
@@ -477,8 +478,8 @@ func (c *cell) run(t *testing.T, seed uint64) {
 	}
 }
 
-// assertMakespan checks the time that calls take which have to wait a minute so many times. A slot makes one trip more than
-// that. The limiter cannot know when the minutes of a server's clock begin, so the bound is the same there.
+// assertMakespan checks the time that calls take which have to wait a minute so many times. A slot makes one trip more
+// than that. The limiter cannot know when the minutes of a server's clock begin, so the bound is the same there.
 func assertMakespan(t *testing.T, waits int, took time.Duration, server *oracle) {
 	t.Helper()
 	least := time.Duration(waits) * time.Minute

@@ -23,8 +23,8 @@ import (
 	"github.com/driftsdk/drift/internal/testkit"
 )
 
-// This file decodes records a second time: slowly, over the members of an object in their order, and only by what "Accepted"
-// and "Refused" in docs/wire-format.md say. It shares no code with internal/wire.
+// This file decodes records a second time: slowly, over the members of an object in their order, and only by what
+// "Accepted" and "Refused" in docs/wire-format.md say. It shares no code with internal/wire.
 
 var errRefused = errors.New("refused")
 
@@ -225,8 +225,8 @@ func membersOf(raw json.RawMessage) (members []jsonMember) {
 	return members
 }
 
-// referObject: "of one name that comes twice the last value; the field's own name before another spelling before the other
-// name; a value before null; then the last".
+// referObject: "of one name that comes twice the last value; the field's own name before another spelling before the
+// other name; a value before null; then the last".
 func referObject(raw json.RawMessage, v reflect.Value) error {
 	if v.Type() == reflect.TypeFor[drift.TagRef]() && raw[0] != '{' { // "tags: names or objects"
 		return referText(raw, v.FieldByName("Name"))

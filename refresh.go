@@ -92,9 +92,9 @@ func (s *OAuthTokenSource) prepare(ctx context.Context, store PreparingTokenStor
 	return store.Prepare(ctx)
 }
 
-// refresh asks the service for a new token, while this process has the lock. Afterwards it looks into the store again, whether
-// the request succeeded or not: a process that ignores the lock may have been faster, or a person may have authorized again or
-// signed out.
+// refresh asks the service for a new token, while this process has the lock. Afterwards it looks into the store again,
+// whether the request succeeded or not: a process that ignores the lock may have been faster, or a person may have
+// authorized again or signed out.
 func (s *OAuthTokenSource) refresh(open context.Context, refused string) (*oauth2.Token, error) {
 	for again := false; open.Err() == nil; again = true {
 		tried, start := s.held, time.Now()
@@ -129,8 +129,8 @@ func (s *OAuthTokenSource) loggedOut(why error) error {
 	return &refreshError{reauth: true, err: why}
 }
 
-// fail keeps why the held token was not refreshed. Unless the store was seen after it, nothing is final: there may be another
-// token in it. A refusal of the client may come from a service that is being changed, so it passes too.
+// fail keeps why the held token was not refreshed. Unless the store was seen after it, nothing is final: there may be
+// another token in it. A refusal of the client may come from a service that is being changed, so it passes too.
 func (s *OAuthTokenSource) fail(err, seen error, took time.Duration, refused string) (*oauth2.Token, error) {
 	s.failures++
 	code := refusalCode(err)
@@ -281,8 +281,9 @@ var (
 	errNoRefreshToken = errors.New("the token has no refresh token")
 )
 
-// look adopts the token in the store, if that has changed: another process has refreshed it, or a person has authorized again.
-// A token that is known to be used up comes from a store that lags behind, or from a backup: the held one goes in its place.
+// look adopts the token in the store, if that has changed: another process has refreshed it, or a person has authorized
+// again. A token that is known to be used up comes from a store that lags behind, or from a backup: the held one goes
+// in its place.
 func (s *OAuthTokenSource) look(ctx context.Context) error {
 	loaded, err := s.store.Load(ctx)
 	switch {
@@ -332,8 +333,8 @@ func (s *OAuthTokenSource) good(refused string) bool {
 	return t.Valid() && t.AccessToken != refused && !s.failure.refused && t.Type() == "Bearer" && checkToken(t.AccessToken) == nil
 }
 
-// publish lets calls use the held token until it has to be looked after: at the given time, or else when it is time to refresh
-// it.
+// publish lets calls use the held token until it has to be looked after: at the given time, or else when it is time to
+// refresh it.
 func (s *OAuthTokenSource) publish(next time.Time) *oauth2.Token {
 	s.lookAt = next
 	if next.IsZero() {
@@ -379,8 +380,8 @@ func (e *refreshError) Error() string {
 	return e.err.Error()
 }
 
-// Is keeps the status of the token endpoint apart from that of the call that needed the token: a token endpoint that is not
-// found must not look like a record that is not found.
+// Is keeps the status of the token endpoint apart from that of the call that needed the token: a token endpoint that is
+// not found must not look like a record that is not found.
 func (e *refreshError) Is(target error) bool {
 	var answer *APIError
 	switch {

@@ -326,8 +326,8 @@ func TestRefusedByCode(t *testing.T) {
 	}
 }
 
-// Where the service refuses both, the access token is not handed out any more. Where only a refresh ahead of time was refused,
-// it is good up to its end.
+// Where the service refuses both, the access token is not handed out any more. Where only a refresh ahead of time was
+// refused, it is good up to its end.
 func TestRefusedForGoodBeforeTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority := testkit.NewAuthority()

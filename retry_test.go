@@ -192,7 +192,8 @@ func TestFurtherAttemptsAreLogged(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(log.String(), "drift: retrying"))
 }
 
-// Only a call that needed one attempt, and that the service answered without failing, is worth a fifth of a further attempt.
+// Only a call that needed one attempt, and that the service answered without failing, is worth a fifth of a further
+// attempt.
 func TestWhatEarnsBudgetBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		method  string
@@ -243,8 +244,8 @@ const (
 	newToken          // at once, with another token, if the source has one and the call has not had one yet
 )
 
-// attemptRow is one outcome of an attempt with its documented consequences: what a read, a write that may be sent twice and
-// any other write do next, and the error if the call ends there.
+// attemptRow is one outcome of an attempt with its documented consequences: what a read, a write that may be sent twice
+// and any other write do next, and the error if the call ends there.
 type attemptRow struct {
 	name    string
 	respond testkit.Responder
@@ -326,8 +327,8 @@ type sequenceCall struct {
 	opts         []drift.CallOption
 	next         func(attemptRow) nextStep
 
-	// How many sequences there are, so that none gets lost: with a source that has one token only, and, of those in which the
-	// token is refused, with one that has another, in all and of at most three attempts.
+	// How many sequences there are, so that none gets lost: with a source that has one token only, and, of those in
+	// which the token is refused, with one that has another, in all and of at most three attempts.
 	oneToken, twoTokens, ofThree int
 }
 
@@ -592,8 +593,8 @@ func attemptsOfError(err error) []drift.Attempt {
 	return nil
 }
 
-// sequenceNetwork answers with the attempts of one sequence after the other. What is sent after the last attempt of a sequence
-// finds a teapot.
+// sequenceNetwork answers with the attempts of one sequence after the other. What is sent after the last attempt of a
+// sequence finds a teapot.
 type sequenceNetwork struct {
 	attempts []attemptRow
 	sent     []testkit.SentRequest

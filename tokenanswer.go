@@ -40,8 +40,8 @@ func (r *tokenRequest) result() (*oauth2.Token, error) {
 	return r.token(fields, a.asked)
 }
 
-// tokenFields returns the members of an answer by their folded names, so that access_token and accessToken are one. Members
-// that are null are left out.
+// tokenFields returns the members of an answer by their folded names, so that access_token and accessToken are one.
+// Members that are null are left out.
 func tokenFields(body []byte) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := wire.Unmarshal(body, &members); err != nil {
@@ -56,7 +56,8 @@ func tokenFields(body []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// refusal returns the error that an answer reports: in the members of RFC 6749, or in the object that the rest of the API uses.
+// refusal returns the error that an answer reports: in the members of RFC 6749, or in the object that the rest of the
+// API uses.
 func (r *tokenRequest) refusal(fields map[string]json.RawMessage) (kind, message string) {
 	if object, err := tokenFields(fields["error"]); err == nil {
 		return r.show(object, "type", answer.MaxName), r.show(object, "message", answer.MaxMessage)
@@ -113,9 +114,9 @@ func (r *tokenRequest) rotated(refresh string) *oauth2.Token {
 	return token
 }
 
-// tokenLife returns how long a token is good, by the answer's number of seconds; 0: no end is known. The service documents 0
-// for tokens that do not expire. Without a number that makes sense, a token that can be refreshed is taken to live an hour,
-// which costs a refresh if it is too short, and a 401 if it is too long.
+// tokenLife returns how long a token is good, by the answer's number of seconds; 0: no end is known. The service
+// documents 0 for tokens that do not expire. Without a number that makes sense, a token that can be refreshed is taken
+// to live an hour, which costs a refresh if it is too short, and a 401 if it is too long.
 func tokenLife(value json.RawMessage, refreshable bool) time.Duration {
 	text, _ := wire.ParseText(value)
 	seconds, err := strconv.ParseFloat(text, 64)

@@ -84,8 +84,8 @@ func checkTokenURL(text string, insecure bool) error {
 	return nil
 }
 
-// refresh asks for a token in place of the previous one. What the answer leaves out is kept. If it is of no use but for a new
-// refresh token, there are both an error and a token: the previous one with that refresh token.
+// refresh asks for a token in place of the previous one. What the answer leaves out is kept. If it is of no use but for
+// a new refresh token, there are both an error and a token: the previous one with that refresh token.
 func (e *tokenEndpoint) refresh(ctx context.Context, previous *oauth2.Token) (*oauth2.Token, error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {previous.RefreshToken}}
 	return e.request(ctx, refreshOperation, form, previous)
@@ -147,8 +147,8 @@ func (r *tokenRequest) repeatUntilDone(ctx context.Context) error {
 	return nil
 }
 
-// again reports whether to send the request once more, and sets the delay before that. A refresh token that was sent may be
-// used up, answered or not, so a second attempt loses nothing. The same goes for a code.
+// again reports whether to send the request once more, and sets the delay before that. A refresh token that was sent
+// may be used up, answered or not, so a second attempt loses nothing. The same goes for a code.
 func (r *tokenRequest) again(ctx context.Context, policy RetryPolicy) bool {
 	a := r.last
 	const repeatable = true
@@ -216,8 +216,8 @@ func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
 	}
 }
 
-// read reads the answer, which is small: one that is not is none. A JSON object that is complete counts however the connection
-// ends after it, because the refresh token in it is the only one that is good from then on.
+// read reads the answer, which is small: one that is not is none. A JSON object that is complete counts however the
+// connection ends after it, because the refresh token in it is the only one that is good from then on.
 func (a *tokenAnswer) read(resp *http.Response, end func()) (err error) {
 	if resp.StatusCode/100 == 1 || redirects(resp.StatusCode) {
 		return unusable(errRedirect, "status "+strconv.Itoa(resp.StatusCode))
@@ -236,7 +236,8 @@ func (a *tokenAnswer) read(resp *http.Response, end func()) (err error) {
 	return a.checkContent()
 }
 
-// readObject reads to the end of the body. Once it has a complete object it gives the rest a moment, and then calls end.
+// readObject reads to the end of the body. Once it has a complete object it gives the rest a moment, and then calls
+// end.
 func readObject(body io.Reader, end func()) ([]byte, error) {
 	var text bytes.Buffer
 	body = io.LimitReader(body, maxTokenBody+1)

@@ -17,8 +17,8 @@ type RefreshingTokenSource interface {
 	// TokenContext returns a token that is good for now.
 	TokenContext(ctx context.Context) (*oauth2.Token, error)
 
-	// Refresh returns a token in place of one that the service refused. Where stale is no longer the newest, the newest is
-	// enough. Returning the same access token means that there is no other.
+	// Refresh returns a token in place of one that the service refused. Where stale is no longer the newest, the newest
+	// is enough. Returning the same access token means that there is no other.
 	Refresh(ctx context.Context, stale *oauth2.Token) (*oauth2.Token, error)
 }
 
@@ -26,8 +26,8 @@ type RefreshingTokenSource interface {
 type tokens interface {
 	token(ctx context.Context) (*oauth2.Token, error)
 
-	// refresh returns a token in place of one that was refused to the call. The same token means that a call with another one
-	// would not fare better.
+	// refresh returns a token in place of one that was refused to the call. The same token means that a call with
+	// another one would not fare better.
 	refresh(ctx context.Context, stale *oauth2.Token, use tokenUse) (*oauth2.Token, error)
 
 	// served notes that a call succeeded with the token.
@@ -95,8 +95,8 @@ func (s *refreshingTokens) served(token *oauth2.Token, use tokenUse) {
 	s.refusals.serve(token.AccessToken, use)
 }
 
-// plainTokens asks a source that takes no context, without letting it outlast the caller's. One goroutine asks for all who
-// wait, and ends with the source's answer.
+// plainTokens asks a source that takes no context, without letting it outlast the caller's. One goroutine asks for all
+// who wait, and ends with the source's answer.
 type plainTokens struct {
 	source   oauth2.TokenSource
 	refusals refusals

@@ -23,15 +23,17 @@ const (
 )
 
 // OAuthTokenSource keeps the token of one authorization good. Make it with [OAuthConfig.TokenSource], one for each
-// authorization in a process, and give it to [WithTokenSource] of as many clients as you like. It is safe for concurrent use.
+// authorization in a process, and give it to [WithTokenSource] of as many clients as you like. It is safe for
+// concurrent use.
 //
-// At most one refresh runs at a time; concurrent callers share its result. It runs apart from its callers, each of whom leaves
-// when its own context ends. A token that is about to expire is refreshed ahead of time while callers go on with it.
+// At most one refresh runs at a time; concurrent callers share its result. It runs apart from its callers, each of whom
+// leaves when its own context ends. A token that is about to expire is refreshed ahead of time while callers go on with
+// it.
 //
-// A failing service or the page of a firewall logs no one out: the token stays as it is, and the next request waits for 1 s,
-// growing to 30 s. You get [ErrReauthRequired] only when the service rejects the refresh token; no further request goes out
-// then until the store has another token. Errors of the service are an [*APIError], a [*TransportError] or a [*DecodeError]
-// whose Operation is "oauth.refresh", for errors.As.
+// A failing service or the page of a firewall logs no one out: the token stays as it is, and the next request waits for
+// 1 s, growing to 30 s. You get [ErrReauthRequired] only when the service rejects the refresh token; no further request
+// goes out then until the store has another token. Errors of the service are an [*APIError], a [*TransportError] or a
+// [*DecodeError] whose Operation is "oauth.refresh", for errors.As.
 type OAuthTokenSource struct {
 	current  atomic.Pointer[currentToken] // nil: callers have to wait for a renewal
 	refusals refusals
@@ -68,7 +70,8 @@ type currentToken struct {
 	until int64 // by the wall clock in ns: from then on it is to be looked after
 }
 
-// failure is why a token was not refreshed. It is kept so that the next caller need not ask the service to learn the same.
+// failure is why a token was not refreshed. It is kept so that the next caller need not ask the service to learn the
+// same.
 type failure struct {
 	err     error
 	until   time.Time // of a passing one
@@ -76,8 +79,8 @@ type failure struct {
 	refused bool      // the service refuses the access token too
 }
 
-// TokenSource keeps the stored token good. Nothing is read or sent before the first call; a configuration that is wrong is a
-// [*ValidationError] then.
+// TokenSource keeps the stored token good. Nothing is read or sent before the first call; a configuration that is wrong
+// is a [*ValidationError] then.
 func (c OAuthConfig) TokenSource(store TokenStore) *OAuthTokenSource {
 	s := &OAuthTokenSource{store: store, config: c}
 	s.endpoint, s.invalid = c.endpoint(refreshOperation)
@@ -92,8 +95,8 @@ func (s *OAuthTokenSource) Format(f fmt.State, _ rune) {
 	_, _ = f.Write([]byte("drift OAuth token source"))
 }
 
-// Token is TokenContext without a context: it waits for as long as a refresh takes, at most about 30 seconds with each of the
-// store and the service.
+// Token is TokenContext without a context: it waits for as long as a refresh takes, at most about 30 seconds with each
+// of the store and the service.
 func (s *OAuthTokenSource) Token() (*oauth2.Token, error) {
 	return s.TokenContext(context.Background())
 }
@@ -106,8 +109,8 @@ func (s *OAuthTokenSource) TokenContext(ctx context.Context) (*oauth2.Token, err
 	return s.renewed(ctx, wanted{})
 }
 
-// Refresh returns a token in place of one that the service refused: the newest, where that is another one already, and else
-// one from a refresh that all who were refused the same token share.
+// Refresh returns a token in place of one that the service refused: the newest, where that is another one already, and
+// else one from a refresh that all who were refused the same token share.
 func (s *OAuthTokenSource) Refresh(ctx context.Context, stale *oauth2.Token) (*oauth2.Token, error) {
 	if stale == nil {
 		return s.TokenContext(ctx)
@@ -141,12 +144,13 @@ type wanted struct {
 	asStored bool   // one that is there already, even the refused one: a refresh would not help
 }
 
-// Close refuses further calls with [ErrClosed], and waits for a refresh that is under way: its answer may hold the only refresh
-// token that is good from then on. Programs that end should call it for that reason. A token that could not be stored is stored
-// now; the error is that of the store, if it fails again.
+// Close refuses further calls with [ErrClosed], and waits for a refresh that is under way: its answer may hold the only
+// refresh token that is good from then on. Programs that end should call it for that reason. A token that could not be
+// stored is stored now; the error is that of the store, if it fails again.
 //
-// Callers that still wait for the store or its lock get ErrClosed at once. A request that is under way has 30 s, and the store 20 s
-// after that, 40 s if it fails: with a store that obeys its contexts, and a quick SaveFailed, Close takes 70 s at most.
+// Callers that still wait for the store or its lock get ErrClosed at once. A request that is under way has 30 s, and
+// the store 20 s after that, 40 s if it fails: with a store that obeys its contexts, and a quick SaveFailed, Close
+// takes 70 s at most.
 func (s *OAuthTokenSource) Close() error {
 	s.mu.Lock()
 	first, last := !s.closed, s.renewal

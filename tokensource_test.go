@@ -82,8 +82,8 @@ func TestRefreshOfAnOlderToken(t *testing.T) {
 	})
 }
 
-// The refusal of a token that is being refreshed anyway costs no second refresh, and that of a token that was just looked up
-// is not answered with the same one.
+// The refusal of a token that is being refreshed anyway costs no second refresh, and that of a token that was just
+// looked up is not answered with the same one.
 func TestRefreshMeetsAnotherRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority := testkit.NewAuthority()

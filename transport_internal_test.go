@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the fault matrix shows with short timeouts must hold for the Transport that clients make themselves: nothing waits for
-// ever, and nothing grows for ever.
+// What the fault matrix shows with short timeouts must hold for the Transport that clients make themselves: nothing
+// waits for ever, and nothing grows for ever.
 func TestOwnTransport(t *testing.T) {
 	transport := newTransport()
 	for name, timeout := range map[string]time.Duration{

@@ -23,8 +23,8 @@ import (
 	"github.com/driftsdk/drift/internal/testkit"
 )
 
-// A transport may keep, change or go on with what it was handed, even where it should not: no other attempt and no other call
-// gets anything of it.
+// A transport may keep, change or go on with what it was handed, even where it should not: no other attempt and no
+// other call gets anything of it.
 
 type readFunc func(p []byte) (int, error)
 
@@ -85,8 +85,8 @@ func TestTransportThatChangesItsRequest(t *testing.T) {
 	})
 }
 
-// reporting is a network that takes a while to connect, and then to write, and tells httptrace what it does. As with net/http,
-// the end of the context keeps it from connecting, and not from writing.
+// reporting is a network that takes a while to connect, and then to write, and tells httptrace what it does. As with
+// net/http, the end of the context keeps it from connecting, and not from writing.
 func reporting(sent *int, answer testkit.Responder) testkit.Responder {
 	return func(req *http.Request) (*http.Response, error) {
 		trace := httptrace.ContextClientTrace(req.Context())
@@ -123,8 +123,8 @@ type slowSlots struct{ testkit.Slots }
 func (s *slowSlots) Acquire(context.Context, drift.Class) (drift.Slot, error) { return s, nil }
 func (s *slowSlots) Done(drift.Outcome)                                       { time.Sleep(20 * time.Millisecond) }
 
-// A transport that does not wait for the one inside: what was not sent when it gave up is not sent any more, and what may have
-// been is not sent again.
+// A transport that does not wait for the one inside: what was not sent when it gave up is not sent any more, and what
+// may have been is not sent again.
 func TestTransportThatGivesUpEarly(t *testing.T) {
 	const dialling, connected = 5 * time.Millisecond, 20 * time.Millisecond
 	post := func(t *testing.T, after time.Duration) (sent int, attempts []drift.Attempt, err error) {

@@ -259,9 +259,9 @@ const (
 func (d Direction) IsKnown() bool { return d == DirectionInbound || d == DirectionOutbound }
 
 // Secret is a string whose value is never printed: fmt, slog and every encoder that asks for text write REDACTED, and
-// encoding/gob refuses it. [Secret.Reveal] returns the value. It cannot protect itself where its methods are not called: in
-// unexported fields (fmt), as a key of a map (encoding/json), and where the verb does not fit what holds it, as in
-// fmt.Sprintf("%s", []any{&structWithSecret}).
+// encoding/gob refuses it. [Secret.Reveal] returns the value. It cannot protect itself where its methods are not
+// called: in unexported fields (fmt), as a key of a map (encoding/json), and where the verb does not fit what holds it,
+// as in fmt.Sprintf("%s", []any{&structWithSecret}).
 type Secret string
 
 const redacted = answer.Redacted

@@ -22,9 +22,10 @@ var (
 	// ErrVersion: a later version of this package wrote the file.
 	ErrVersion error = wire.Reason("the file is of an unknown version")
 
-	// ErrUnsafe: the path is a symbolic link, a directory or anything else but a regular file, or others than the file's owner
-	// may read or write it. A file of tokens must also belong to the user of the process, and lie in a directory where no other
-	// user may replace files; see [WithSharedOwnership]. Owners and permissions are not checked on Windows.
+	// ErrUnsafe: the path is a symbolic link, a directory or anything else but a regular file, or others than the
+	// file's owner may read or write it. A file of tokens must also belong to the user of the process, and lie in a
+	// directory where no other user may replace files; see [WithSharedOwnership]. Owners and permissions are not
+	// checked on Windows.
 	ErrUnsafe error = wire.Reason("the file is not safe to use")
 )
 

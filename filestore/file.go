@@ -114,8 +114,8 @@ func create(path string, contents []byte) error {
 // successorOf returns the name of the file that is to take the place of another.
 func successorOf(path string) string { return path + ".new" }
 
-// writeSuccessor makes the successor of a file complete and durable, in the place of an earlier one if that is there. What
-// could not be written completely is removed.
+// writeSuccessor makes the successor of a file complete and durable, in the place of an earlier one if that is there.
+// What could not be written completely is removed.
 func writeSuccessor(path string, contents []byte) error {
 	file, err := openSuccessor(successorOf(path))
 	if err != nil {

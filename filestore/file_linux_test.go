@@ -25,8 +25,8 @@ func init() {
 
 const nobody = 65534
 
-// unprivileged calls fn as a user who may not do everything. A root's own thread becomes nobody, to the file system, for that
-// time.
+// unprivileged calls fn as a user who may not do everything. A root's own thread becomes nobody, to the file system,
+// for that time.
 func unprivileged(t *testing.T, fn func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {

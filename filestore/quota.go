@@ -82,9 +82,9 @@ func WithAccount(name string) Option {
 	return func(c *config) { c.account = name }
 }
 
-// WithSharedOwnership lets [OpenTokens] use a file that belongs to another user, and a directory in which its group or another
-// user may replace files. Use it only if you trust all of them with the tokens: who can replace the file can read what is
-// stored in it next.
+// WithSharedOwnership lets [OpenTokens] use a file that belongs to another user, and a directory in which its group or
+// another user may replace files. Use it only if you trust all of them with the tokens: who can replace the file can
+// read what is stored in it next.
 func WithSharedOwnership() Option {
 	return func(c *config) { c.sharedOwnership = true }
 }

@@ -84,8 +84,8 @@ func TestCountAgainstCountingByHand(t *testing.T) {
 	}
 }
 
-// Whatever the clock does, no call is forgotten while its month lasts: a month that begins has the calls made in doubt, and
-// one that goes on has all.
+// Whatever the clock does, no call is forgotten while its month lasts: a month that begins has the calls made in doubt,
+// and one that goes on has all.
 func TestNoClockMakesTheCountSmaller(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))

@@ -47,17 +47,17 @@ type Tokens struct {
 
 var _ drift.PreparingTokenStore = (*Tokens)(nil)
 
-// OpenTokens returns the store at path. The first Save creates the file; its directory must exist. Beside it lies its lock, a
-// file of the same name with ".lock" at the end, and for the time of a refresh its successor, with ".new". Of the options,
-// [WithAccount] and [WithSharedOwnership] apply: the first binds the file to an account, by any name for it, for example the
-// client id. An error is an [*Error].
+// OpenTokens returns the store at path. The first Save creates the file; its directory must exist. Beside it lies its
+// lock, a file of the same name with ".lock" at the end, and for the time of a refresh its successor, with ".new". Of
+// the options, [WithAccount] and [WithSharedOwnership] apply: the first binds the file to an account, by any name for
+// it, for example the client id. An error is an [*Error].
 //
-// A process that died while it replaced the file may have left a complete successor. If that is newer, it takes the file's
-// place: its refresh token is the only one that is good.
+// A process that died while it replaced the file may have left a complete successor. If that is newer, it takes the
+// file's place: its refresh token is the only one that is good.
 //
-// The file holds the tokens in plain text. It must be a regular file that belongs to the user of the process and that only its
-// owner may read and write; that is how it is created (mode 0600). Anything else is rejected, and so is a directory in which
-// other users may replace files.
+// The file holds the tokens in plain text. It must be a regular file that belongs to the user of the process and that
+// only its owner may read and write; that is how it is created (mode 0600). Anything else is rejected, and so is a
+// directory in which other users may replace files.
 func OpenTokens(path string, opts ...Option) (*Tokens, error) {
 	var c config
 	for _, o := range opts {
@@ -120,11 +120,12 @@ func (t *Tokens) lookAt(path string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// Load returns the stored token, with the id of its organization for [drift.OrgIDFromToken], or nil where nothing is stored. It takes
-// no lock: a token is replaced all at once. A file that cannot be used is an [*Error].
+// Load returns the stored token, with the id of its organization for [drift.OrgIDFromToken], or nil where nothing is
+// stored. It takes no lock: a token is replaced all at once. A file that cannot be used is an [*Error].
 //
-// A file that is older than what this store has seen there was put back from a backup, and its refresh token is used up. Load
-// then returns the token that it has seen, and the next Lock restores that. To go back to an older token, Save it.
+// A file that is older than what this store has seen there was put back from a backup, and its refresh token is used
+// up. Load then returns the token that it has seen, and the next Lock restores that. To go back to an older token, Save
+// it.
 func (t *Tokens) Load(ctx context.Context) (*oauth2.Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -136,12 +137,13 @@ func (t *Tokens) Load(ctx context.Context) (*oauth2.Token, error) {
 	return stored.token(), nil
 }
 
-// Save stores a token, and returns when it would survive a crash of the machine. If it fails, or is interrupted, what was
-// stored before is still there, unless the new token is already complete beside it: then that is found when the store is next
-// opened or locked. nil removes the file. What Load rejects is not replaced: delete it.
+// Save stores a token, and returns when it would survive a crash of the machine. If it fails, or is interrupted, what
+// was stored before is still there, unless the new token is already complete beside it: then that is found when the
+// store is next opened or locked. nil removes the file. What Load rejects is not replaced: delete it.
 //
-// Save waits for a refresh that is under way, in this process or another, so that nothing that is saved is undone by it. Only
-// while a program itself has called Lock of this store, every Save of the store is taken for that of the program.
+// Save waits for a refresh that is under way, in this process or another, so that nothing that is saved is undone by
+// it. Only while a program itself has called Lock of this store, every Save of the store is taken for that of the
+// program.
 func (t *Tokens) Save(ctx context.Context, token *oauth2.Token) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -153,8 +155,8 @@ func (t *Tokens) Save(ctx context.Context, token *oauth2.Token) error {
 	return t.exclusively(ctx, func() error { return t.replace(next) })
 }
 
-// Prepare makes sure that the next token can be stored: its file is there beside the old one, at its full size and flushed. A
-// token source calls it before each refresh. An error is an [*Error], for example for a disk without room.
+// Prepare makes sure that the next token can be stored: its file is there beside the old one, at its full size and
+// flushed. A token source calls it before each refresh. An error is an [*Error], for example for a disk without room.
 func (t *Tokens) Prepare(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -162,8 +164,8 @@ func (t *Tokens) Prepare(ctx context.Context) error {
 	return t.exclusively(ctx, t.reserve)
 }
 
-// Lock keeps other processes, and other users of this store, from refreshing the token. It waits until they are done, or the
-// context ends. The lock of a process that dies is free.
+// Lock keeps other processes, and other users of this store, from refreshing the token. It waits until they are done,
+// or the context ends. The lock of a process that dies is free.
 func (t *Tokens) Lock(ctx context.Context) (unlock func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -278,8 +280,8 @@ func (t *Tokens) remove() error {
 	return syncDir(filepath.Dir(t.path))
 }
 
-// restore puts the newest token in its place: one that a process completed before it died, or the last that was seen where the
-// file is older than that. A file that cannot be read is left alone, as Load reports it.
+// restore puts the newest token in its place: one that a process completed before it died, or the last that was seen
+// where the file is older than that. A file that cannot be read is left alone, as Load reports it.
 func (t *Tokens) restore() error {
 	stored, err := t.read(t.path)
 	if err != nil {

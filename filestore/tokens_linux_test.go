@@ -286,8 +286,8 @@ func (a *strictAuthority) kill(p *process) {
 	}
 }
 
-// TestTokensOfKilledProcesses has eight processes refresh one token, and kills them when they have just been given a new one.
-// Meanwhile connections break, the service fails, and the disk is full now and then.
+// TestTokensOfKilledProcesses has eight processes refresh one token, and kills them when they have just been given a
+// new one. Meanwhile connections break, the service fails, and the disk is full now and then.
 func TestTokensOfKilledProcesses(t *testing.T) {
 	path := tokensPath(t)
 	authority := &strictAuthority{t: t, path: path, killed: map[string]bool{}, onDisk: map[int]bool{}, answered: make(chan string, 1)}

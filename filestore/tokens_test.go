@@ -127,8 +127,8 @@ func TestTokensFileIsPrivate(t *testing.T) {
 	}
 }
 
-// refusedTokens opens a file that must not be used: not when it is opened, and not when it became so later. It must be left as
-// it is.
+// refusedTokens opens a file that must not be used: not when it is opened, and not when it became so later. It must be
+// left as it is.
 func refusedTokens(t *testing.T, spoil func(path string), reason error, opts ...filestore.Option) {
 	t.Helper()
 	path := tokensPath(t)
@@ -706,8 +706,8 @@ func TestProcessesRefreshOnce(t *testing.T) {
 	}
 }
 
-// refreshAsOneOfMany says that it is ready, waits for the end of its input, and then says which token it has, from several
-// goroutines.
+// refreshAsOneOfMany says that it is ready, waits for the end of its input, and then says which token it has, from
+// several goroutines.
 func refreshAsOneOfMany(path string) error {
 	address, err := os.ReadFile(path + ".url")
 	if err != nil {

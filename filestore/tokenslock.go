@@ -8,8 +8,9 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// tokensLock is the lock of a file of tokens, between processes: a file beside it and, where locks do not keep others from
-// reading, the file of tokens itself. The second keeps processes apart when someone removes the first during a refresh.
+// tokensLock is the lock of a file of tokens, between processes: a file beside it and, where locks do not keep others
+// from reading, the file of tokens itself. The second keeps processes apart when someone removes the first during a
+// refresh.
 type tokensLock struct {
 	beside *flock.Flock
 	itself *flock.Flock

@@ -255,8 +255,8 @@ type NewConversation struct{ Delivery[Conversation] }
 // OccurredAt returns the conversation's CreatedAt.
 func (e *NewConversation) OccurredAt() time.Time { return e.Data.CreatedAt }
 
-// ConversationPush is sent when a conversation is ready to be copied elsewhere, because it has been idle for a while or a
-// user asked for it.
+// ConversationPush is sent when a conversation is ready to be copied elsewhere, because it has been idle for a while or
+// a user asked for it.
 type ConversationPush struct {
 	Delivery[ConversationReference]
 }

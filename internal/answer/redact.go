@@ -9,15 +9,16 @@ import (
 )
 
 const (
-	// shortestEncoded is how long a secret must be to be looked for in other encodings: those of a few bytes are in any text.
+	// shortestEncoded is how long a secret must be to be looked for in other encodings: those of a few bytes are in any
+	// text.
 	shortestEncoded = 8
 
 	// escapeDepth is how often a text may have been escaped.
 	escapeDepth = 2
 )
 
-// redact takes a secret out of a text that repeats it: as it is, in hex or in base64, and with any of its characters escaped as
-// in URLs, in JSON or in HTML.
+// redact takes a secret out of a text that repeats it: as it is, in hex or in base64, and with any of its characters
+// escaped as in URLs, in JSON or in HTML.
 func redact(text, secret string) string {
 	if secret == "" || longestWord(text) < len(secret) {
 		return text
@@ -38,7 +39,8 @@ func redact(text, secret string) string {
 	}
 }
 
-// longestWord returns the length of the longest part without a space: no form of a secret has one, or is shorter than it.
+// longestWord returns the length of the longest part without a space: no form of a secret has one, or is shorter than
+// it.
 func longestWord(text string) int {
 	longest := 0
 	for word := range strings.SplitSeq(text, " ") {

@@ -418,7 +418,8 @@ func (d decodedRecord) fields(t *testing.T) (fields map[string]json.RawMessage) 
 	return fields
 }
 
-// decodedRecords lists the operations that answer with records. Those that range over a list read its pages in the same way.
+// decodedRecords lists the operations that answer with records. Those that range over a list read its pages in the same
+// way.
 func decodedRecords(t *testing.T) (found []decodedRecord) {
 	t.Helper()
 	client := reflect.ValueOf(testkit.NewClient(t, "https://drift.test")).Elem()

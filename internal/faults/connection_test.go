@@ -179,8 +179,8 @@ func checkUnsent(t *testing.T, w *wired, err error, attempts int) {
 	w.requireSpent(0, 0)
 }
 
-// checkBrokenAnswer: the request was sent, and of its answer no more came than perhaps a status. A read goes out again; a
-// write does not, because it may have been applied. start starts the server.
+// checkBrokenAnswer: the request was sent, and of its answer no more came than perhaps a status. A read goes out again;
+// a write does not, because it may have been applied. start starts the server.
 func checkBrokenAnswer(t *testing.T, start func(*testing.T) *wired, broken raw.Answer, status int) {
 	t.Helper()
 	t.Run("read once more", func(t *testing.T) {
@@ -590,8 +590,8 @@ func refusedStream(t *testing.T) {
 	assert.Equal(t, 1, w.raw.Connections())
 }
 
-// checkNotLookedAt: a write that the service has not looked at is another attempt, and the first costs nothing. Of a read
-// net/http does not tell why it failed, so it counts as sent.
+// checkNotLookedAt: a write that the service has not looked at is another attempt, and the first costs nothing. Of a
+// read net/http does not tell why it failed, so it counts as sent.
 func checkNotLookedAt(t *testing.T, answer raw.Answer) (write *wired) {
 	t.Helper()
 	read := wireHTTP2(t)
@@ -696,7 +696,8 @@ func informationalAnswers(t *testing.T) {
 	})
 }
 
-// Whether the client learns of the end of its connection before or after it sends is a matter of luck, so this is tried often.
+// Whether the client learns of the end of its connection before or after it sends is a matter of luck, so this is tried
+// often.
 func restartBetweenCalls(t *testing.T) {
 	closing := func(c *raw.Conn) {
 		whole(c)
@@ -878,7 +879,8 @@ func (n nameServer) serve(conn net.Conn) {
 	}
 }
 
-// answer speaks just enough DNS: it repeats the id and the question, and adds an address if it has one of the kind asked for.
+// answer speaks just enough DNS: it repeats the id and the question, and adds an address if it has one of the kind
+// asked for.
 func (n nameServer) answer(question []byte) []byte {
 	const headerSize, a, aaaa = 12, 1, 28
 	end := headerSize + bytes.IndexByte(question[headerSize:], 0) + 1 // of the name; type and class follow

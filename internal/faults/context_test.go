@@ -308,8 +308,8 @@ func checkDeadlineBeforeRetry(t *testing.T) {
 	}
 }
 
-// promptly repeats what a machine under load may hold up: the best of five tries must be within 50 ms. try reports how long it
-// took.
+// promptly repeats what a machine under load may hold up: the best of five tries must be within 50 ms. try reports how
+// long it took.
 func promptly(t *testing.T, try func() time.Duration) {
 	t.Helper()
 	const bound = 50 * time.Millisecond

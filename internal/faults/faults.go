@@ -1,5 +1,5 @@
-// Package faults is the fault matrix: faults.tsv lists what can go wrong and what must happen then, and [Run] ties each line
-// to its check. The checks of the client are the tests of this package; other packages have checks of their own.
+// Package faults is the fault matrix: faults.tsv lists what can go wrong and what must happen then, and [Run] ties each
+// line to its check. The checks of the client are the tests of this package; other packages have checks of their own.
 //
 // Only the tests of this module import it.
 package faults
@@ -21,8 +21,8 @@ import (
 type Cases map[int]func(t *testing.T)
 
 // Run runs the checks of one package as subtests, in the order of the rows and named after them, such as
-// "041_expired_token". pkg is the package's directory relative to the module's root. It fails for a row without a check, for a
-// check without a row, and for a check that leaves a goroutine behind.
+// "041_expired_token". pkg is the package's directory relative to the module's root. It fails for a row without a
+// check, for a check without a row, and for a check that leaves a goroutine behind.
 func Run(t *testing.T, pkg string, cases ...Cases) {
 	t.Helper()
 	rows, err := Rows()

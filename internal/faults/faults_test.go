@@ -67,8 +67,8 @@ var (
 	heldBy  = regexp.MustCompile(`(\.ci/\w+) \(([^)]+)\)`)
 )
 
-// A row without a check says which tests show the same, or what else holds it; or that it is for later. What any row refers to
-// is there.
+// A row without a check says which tests show the same, or what else holds it; or that it is for later. What any row
+// refers to is there.
 func TestRowsReferToWhatIsThere(t *testing.T) {
 	for _, row := range rowsOf(t) {
 		tests := shownBy.FindAllStringSubmatch(row.Expected, -1)

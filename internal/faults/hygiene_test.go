@@ -240,8 +240,8 @@ func interrupting(do func()) map[string]drift.Option {
 	return options
 }
 
-// oddHook is a client with a hook or a logger that does something once it is armed. The next call is one in which it is called:
-// its attempts are the seventh to the ninth of ten in the month.
+// oddHook is a client with a hook or a logger that does something once it is armed. The next call is one in which it is
+// called: its attempts are the seventh to the ninth of ten in the month.
 func oddHook(t *testing.T, name string, do func()) (c *faultClient, armed *atomic.Bool) {
 	t.Helper()
 	const before = 6

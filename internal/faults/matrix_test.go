@@ -25,9 +25,9 @@ func TestFault(t *testing.T) {
 		resendFaults(), valueFaults(), listFaults(), fileFaults())
 }
 
-// faultClient is a client for one row of the matrix. Everything that must not be seen is marked: its token, a header, the
-// base URL's path and, with call, path, query and body of the requests. It logs at debug level and has every hook. When the
-// test ends it is closed, and then no mark may have shown, no slot may be taken, and no body may be open.
+// faultClient is a client for one row of the matrix. Everything that must not be seen is marked: its token, a header,
+// the base URL's path and, with call, path, query and body of the requests. It logs at debug level and has every hook.
+// When the test ends it is closed, and then no mark may have shown, no slot may be taken, and no body may be open.
 type faultClient struct {
 	*drift.Client
 	t       testing.TB
@@ -36,8 +36,8 @@ type faultClient struct {
 	bodies  *openBodies
 }
 
-// newFaultClient returns a client of the API at baseURL, with retries without delays. Options come after its own, so that
-// they take their place, except WithLimiter: set limiter.Limiter instead.
+// newFaultClient returns a client of the API at baseURL, with retries without delays. Options come after its own, so
+// that they take their place, except WithLimiter: set limiter.Limiter instead.
 func newFaultClient(t testing.TB, baseURL string, opts ...drift.Option) *faultClient {
 	t.Helper()
 	return newFaultClientAs(t, drift.WithToken(testkit.MarkedToken), baseURL, opts...)
@@ -64,7 +64,8 @@ func serveFault(t testing.TB, handler http.HandlerFunc, opts ...drift.Option) *f
 	return newFaultClient(t, server.URL, opts...)
 }
 
-// throughFault returns a client with a network in memory, for virtual time, and with the delays that retries have by default.
+// throughFault returns a client with a network in memory, for virtual time, and with the delays that retries have by
+// default.
 func throughFault(t testing.TB, transport testkit.Responder, opts ...drift.Option) *faultClient {
 	t.Helper()
 	return throughFaultAs(t, drift.WithToken(testkit.MarkedToken), transport, opts...)

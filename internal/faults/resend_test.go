@@ -116,7 +116,8 @@ func checkResetsOnce(t *testing.T, start func() *wired) {
 	}
 }
 
-// checkRefusedThrice: a write that the service has not looked at is repeated by the client, with a slot for each attempt.
+// checkRefusedThrice: a write that the service has not looked at is repeated by the client, with a slot for each
+// attempt.
 func checkRefusedThrice(t *testing.T, start func() *wired) {
 	for name, answer := range map[string]raw.Answer{
 		"refused": resets(raw.HTTP2RefusedStream), "going away": goesAway(1, raw.HTTP2NoError),
@@ -328,8 +329,8 @@ func checkKeyedTransport(t *testing.T) {
 	}
 }
 
-// checkWritesWithoutBody: net/http says nothing of why a write without a body failed, so it may have been applied. It has
-// the length 0, as strict servers want it.
+// checkWritesWithoutBody: net/http says nothing of why a write without a body failed, so it may have been applied. It
+// has the length 0, as strict servers want it.
 func checkWritesWithoutBody(t *testing.T) {
 	forHTTP2(t, func(t *testing.T, start func() *wired) {
 		archive := drift.Request{Name: "tests.fault", Method: http.MethodPost, Path: "archive"}
@@ -515,7 +516,8 @@ func (s *switching) RoundTrip(req *http.Request) (*http.Response, error) {
 	return now.RoundTrip(req)
 }
 
-// checkProtocolThatChanges: a request that was made for HTTP/1 meets HTTP/2, which has the means to send it again, and does not.
+// checkProtocolThatChanges: a request that was made for HTTP/1 meets HTTP/2, which has the means to send it again, and
+// does not.
 func checkProtocolThatChanges(t *testing.T) {
 	before, after := speakers["HTTP/1"](t), speakers["h2c"](t)
 	before.Answer(whole)
@@ -530,7 +532,8 @@ func checkProtocolThatChanges(t *testing.T) {
 	assert.Len(t, after.Requests(), 1)
 }
 
-// storm is a server that applies writes, or does not, and answers, or does not. It counts by the key that a request carries.
+// storm is a server that applies writes, or does not, and answers, or does not. It counts by the key that a request
+// carries.
 type storm struct {
 	http2 bool
 
@@ -891,8 +894,8 @@ func readsWithABody(t *testing.T) {
 	}
 }
 
-// keptConnectionsAside: the next connection is ready when the first one breaks, and gets nothing. The transport takes it, or
-// not, by chance, so this is tried often.
+// keptConnectionsAside: the next connection is ready when the first one breaks, and gets nothing. The transport takes
+// it, or not, by chance, so this is tried often.
 func keptConnectionsAside(t *testing.T) {
 	const kept = 8
 	for range 10 {

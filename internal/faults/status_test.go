@@ -79,8 +79,8 @@ func inBubble(check func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) { synctest.Test(t, check) }
 }
 
-// everyMethod checks what becomes of reads, of writes that may be repeated and of those that must not, when every attempt gets
-// one of these answers.
+// everyMethod checks what becomes of reads, of writes that may be repeated and of those that must not, when every
+// attempt gets one of these answers.
 func everyMethod(want [3]expectation, answers ...testkit.Responder) func(*testing.T) {
 	return inBubble(func(t *testing.T) {
 		for i, respond := range answers {
@@ -561,8 +561,8 @@ func serverHour(seconds int, layout string) string {
 	return time.Date(2000, 1, 1, 1, 0, seconds, 0, time.UTC).Format(layout)
 }
 
-// checkDelays: each value is the Retry-After of a 429, one line each. The delay before the next attempt is at least low, and
-// less than high.
+// checkDelays: each value is the Retry-After of a 429, one line each. The delay before the next attempt is at least
+// low, and less than high.
 func checkDelays(t *testing.T, low, high time.Duration, values ...[]string) {
 	t.Helper()
 	for _, lines := range values {

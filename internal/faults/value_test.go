@@ -478,8 +478,8 @@ func faultLinearDecoding(t *testing.T) {
 	}
 }
 
-// fastest returns the shortest of several times that a call took after each preparation. They take turns, so that a busy
-// machine is busy for all of them.
+// fastest returns the shortest of several times that a call took after each preparation. They take turns, so that a
+// busy machine is busy for all of them.
 func fastest(t *testing.T, rounds int, prepare map[string]func(), call func()) map[string]time.Duration {
 	t.Helper()
 	times := map[string]time.Duration{}

@@ -48,8 +48,8 @@ type Server struct {
 	closers     []func()
 }
 
-// An Answer handles one request or one connection; see [Server.Answer] and [Server.Accept]. It runs on its own goroutine
-// and must return when its connection has ended.
+// An Answer handles one request or one connection; see [Server.Answer] and [Server.Accept]. It runs on its own
+// goroutine and must return when its connection has ended.
 type Answer func(c *Conn)
 
 // A Request is a request that a [Server] received, the client's token included.
@@ -76,8 +76,9 @@ func TLS(c Certificate) Option {
 	return func(set *settings) { set.tls, set.certificate = true, c }
 }
 
-// HTTP2 makes a [Server] speak HTTP/2, and only that, over TLS: it exchanges settings, answers pings and reads requests,
-// and leaves everything else to the answers. It ignores flow control: keep answers below 64 KiB per connection.
+// HTTP2 makes a [Server] speak HTTP/2, and only that, over TLS: it exchanges settings, answers pings and reads
+// requests, and leaves everything else to the answers. It ignores flow control: keep answers below 64 KiB per
+// connection.
 func HTTP2() Option {
 	return func(set *settings) { set.tls, set.http2 = true, true }
 }
@@ -133,12 +134,12 @@ func (s *Server) Close() {
 	})
 }
 
-// Answer queues answers: one for each of the next requests, in the order in which they arrive, on any connection. The last
-// one serves every further request until another call adds to the queue. Before the first call, the server closes the
-// connection of a request without an answer.
+// Answer queues answers: one for each of the next requests, in the order in which they arrive, on any connection. The
+// last one serves every further request until another call adds to the queue. Before the first call, the server closes
+// the connection of a request without an answer.
 //
-// An answer runs once the whole request has arrived. When it returns, the connection is kept for the next request, unless
-// the answer has closed it.
+// An answer runs once the whole request has arrived. When it returns, the connection is kept for the next request,
+// unless the answer has closed it.
 func (s *Server) Answer(answers ...Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,8 +147,8 @@ func (s *Server) Answer(answers ...Answer) {
 }
 
 // Accept queues answers for connections as [Server.Answer] does for requests. They run before anything is read from the
-// connection and before the TLS handshake. nil accepts a connection as usual, and so does an answer that returns without
-// closing it.
+// connection and before the TLS handshake. nil accepts a connection as usual, and so does an answer that returns
+// without closing it.
 //
 //	server.Accept((*raw.Conn).Silence, nil) // the first handshake stalls, the others do not
 func (s *Server) Accept(answers ...Answer) {
@@ -157,7 +158,8 @@ func (s *Server) Accept(answers ...Answer) {
 }
 
 // HTTPClient returns a new http.Client, for the caller to change. Its Transport is an [*http.Transport] that trusts the
-// server's certificate, uses no proxy and speaks the server's version of HTTP. [Server.Close] closes its idle connections.
+// server's certificate, uses no proxy and speaks the server's version of HTTP. [Server.Close] closes its idle
+// connections.
 func (s *Server) HTTPClient() *http.Client {
 	transport := &http.Transport{ForceAttemptHTTP2: s.settings.http2}
 	if s.trusted != nil {

@@ -88,8 +88,8 @@ func (r *reply[V]) decode(body []byte) (err error) {
 	return err
 }
 
-// receive calls a route and returns the value of the reply. All methods that return a value use it, so that none of them
-// returns nil without an error.
+// receive calls a route and returns the value of the reply. All methods that return a value use it, so that none of
+// them returns nil without an error.
 func receive[V, O any](ctx context.Context, c Caller[O], route *Route, opts []O, r *reply[V]) (*V, error) {
 	r.Required = true
 	err := c.Call(ctx, route, &r.Input, opts, r.decode)

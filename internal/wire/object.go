@@ -22,8 +22,8 @@ import (
 // replaces the other values entirely, and errors in those do not matter. A field with the option embed in its json tag
 // gets the members that belong to no other field.
 //
-// A field with the tag wire:"bare" gets a string in place of the object, and one with the tag wire:"null" keeps null. The
-// tag wire:"id" marks the id of a record, an integer or a string; see [DecodeRecord]. DecodeObject does not call
+// A field with the tag wire:"bare" gets a string in place of the object, and one with the tag wire:"null" keeps null.
+// The tag wire:"id" marks the id of a record, an integer or a string; see [DecodeRecord]. DecodeObject does not call
 // UnmarshalJSON of the struct, nor of fields that are integers, free maps or records. A struct cannot contain itself.
 // After an error, too, the decoder is behind the object.
 func DecodeObject(dec *Decoder, out any) error {
