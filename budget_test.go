@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every call may allocate so often, and no more. The numbers are what it takes today: whoever makes a call dearer has
-// to say so here. The race detector empties pools at random, and the JSON package of the experiment allocates
-// otherwise, so neither is held to them.
+// These are the allocations that a call may make, as many as it makes today. A change that makes a call dearer has to
+// change them here. The race detector empties pools at random, and the JSON package of the experiment allocates
+// differently, so neither build is checked.
 const (
 	budgetGet     = 48
 	budgetCreate  = 55
