@@ -21,6 +21,11 @@ import (
 // the whole answer.
 type attempt struct {
 	*call
+	slot    Slot    // nil once it was returned
+	outcome Outcome // of the slot
+
+	reservation Reservation // nil once it was refunded
+
 	token     *oauth2.Token
 	stopped   error // why the attempt ended before it was sent
 	err       error // why there is no usable answer
@@ -57,10 +62,8 @@ func (a *attempt) run(req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var slot heldSlot
-	defer slot.free()
-	reserved, err := a.acquire(ctx, &slot)
-	if err != nil {
+	defer a.release(ctx)
+	if err := a.acquire(ctx); err != nil {
 		return err
 	}
 	if !token.Valid() { // it may have expired during the wait
@@ -68,96 +71,127 @@ func (a *attempt) run(req *http.Request) error {
 			return err
 		}
 	}
-	usage, err := a.quota.Reserve(ctx, reserved)
-	if err != nil {
-		return failed(ctx, "the quota store failed", err)
+	if err := a.reserve(ctx); err != nil {
+		return err
 	}
-	a.token = token
 	if ctx.Err() != nil {
-		slot.free()
-		a.refund(ctx, reserved)
 		return contextError(ctx)
 	}
-	a.exchange(req, &slot)
+	usage := a.reservation.Usage()
+	if usage.exhausted() {
+		a.usedUp.Store(true)
+	}
+	a.token = token
+	start := time.Now()
+	a.exchange(req)
+	duration := time.Since(start)
+	a.release(ctx)
 	a.warnOfPause(ctx)
-	a.refund(ctx, reserved)
-	a.record(ctx, Attempt{StatusCode: a.status, Sent: a.sent, Duration: time.Since(reserved), Err: a.err})
+	a.record(ctx, Attempt{StatusCode: a.status, Sent: a.sent, Duration: duration, Err: a.err})
 	a.warnOfQuota(ctx, usage)
 	return nil
 }
 
-// heldSlot makes sure that a slot is returned exactly once. Its outcome is OutcomeNotSent until something is sent.
-type heldSlot struct {
-	slot    Slot
-	outcome Outcome
-}
-
-func (h *heldSlot) free() {
-	if slot := h.slot; slot != nil {
-		h.slot = nil
-		slot.Done(h.outcome)
-	}
-}
-
-// acquire waits for a slot and returns the time at which it got one.
-func (a *attempt) acquire(ctx context.Context, held *heldSlot) (at time.Time, err error) {
-	class := ClassInteractive
-	if a.options.bulk {
-		class = ClassBulk
-	}
+// acquire waits for a slot.
+func (a *attempt) acquire(ctx context.Context) (err error) {
 	start := time.Now()
-	held.slot, err = a.limiter.Acquire(ctx, class)
-	at = time.Now()
-	a.waitedFor(WaitRateLimit, at.Sub(start))
+	if a.asked.IsZero() {
+		a.asked = start
+	}
+	turn := Turn{Operation: a.route.Name, Timeout: a.timeout, Since: a.asked, Quota: a.quota}
+	if a.options.bulk {
+		turn.Class = ClassBulk
+	}
+	a.slot, err = a.limiter.Acquire(ctx, turn)
+	a.waitedFor(WaitRateLimit, time.Since(start))
 	if ctx.Err() != nil {
-		return at, contextError(ctx)
+		return contextError(ctx)
 	}
 	if err != nil {
-		return at, &cause{text: "the limiter failed", err: err}
+		return &cause{text: "the limiter failed", err: err}
 	}
-	return at, nil
+	if slot, ok := a.slot.(ReservedSlot); ok {
+		a.reservation = slot.Reservation()
+	}
+	return nil
+}
+
+// freeSlot returns the slot, if it has not been returned yet. The outcome is OutcomeNotSent until something is sent.
+func (a *attempt) freeSlot(ctx context.Context) {
+	slot := a.slot
+	if slot == nil {
+		return
+	}
+	a.slot = nil
+	result := Result{Outcome: a.outcome, StatusCode: a.status, Header: a.header}
+	if err := slot.Done(context.WithoutCancel(ctx), result); err != nil {
+		a.warnOfStore(ctx, "drift: the limiter cannot take back a slot")
+	}
+}
+
+func (a *attempt) warnOfStore(ctx context.Context, message string) {
+	a.logger.LogAttrs(ctx, slog.LevelWarn, message, slog.String("operation", a.route.Name))
+}
+
+// reserve counts the attempt in the month's quota, unless the slot includes that.
+func (a *attempt) reserve(ctx context.Context) (err error) {
+	if a.reservation != nil {
+		return nil
+	}
+	start := time.Now()
+	a.reservation, err = a.quota.Reserve(ctx)
+	a.waitedFor(WaitQuota, time.Since(start))
+	if err == nil && a.reservation == nil {
+		err = errNoReservation
+	}
+	if err != nil {
+		a.reservation = nil
+		return failed(ctx, "the quota store failed", err)
+	}
+	return nil
+}
+
+// release returns what the attempt still holds: its slot and, if nothing was sent, its call of the quota.
+func (a *attempt) release(ctx context.Context) {
+	a.freeSlot(ctx)
+	if a.reservation == nil || a.outcome != OutcomeNotSent {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTimeout)
+	defer cancel()
+	if err := a.reservation.Refund(ctx); err != nil {
+		a.warnOfStore(ctx, "drift: the quota store cannot refund a call")
+	}
+	a.reservation = nil
 }
 
 // refundTimeout bounds the time that a refund may delay a caller whose context has ended.
 const refundTimeout = time.Second
 
-// refund returns the quota of an attempt that was not sent.
-func (a *attempt) refund(ctx context.Context, reserved time.Time) {
-	if a.sent {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTimeout)
-	defer cancel()
-	if err := a.quota.Refund(ctx, reserved); err != nil {
-		a.logger.LogAttrs(ctx, slog.LevelWarn, "drift: the quota store cannot refund a call",
-			slog.String("operation", a.route.Name))
-	}
-}
-
 // exchange sends the request once and reads the answer.
-func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
+func (a *attempt) exchange(req *http.Request) {
 	ctx, request, cancel := trace.Follow(req.Context())
 	defer cancel(nil)
 	timer := time.AfterFunc(a.timeout, func() { cancel(errAttemptTimeout) })
 	defer timer.Stop()
-	resp, err := a.send(req.WithContext(ctx), request, slot)
+	resp, err := a.send(req.WithContext(ctx), request)
 	if err != nil {
 		a.err, a.broken = transportCause(req.Context(), ctx, err), true
 		a.stale = a.err == trace.ErrBroken && a.protocol.Load() == 1 || trace.Stale(err)
 		a.refused = a.err == trace.ErrBroken || trace.Refused(err)
 		cancel(nil) // ends a dial that may continue in the background
 		if a.sent = request.Sent(err); !a.sent {
-			slot.outcome = OutcomeNotSent
+			a.outcome = OutcomeNotSent
 		}
-		slot.free()
+		a.freeSlot(ctx)
 		return
 	}
 	defer resp.Body.Close()
 	a.sent, a.status, a.header = true, resp.StatusCode, resp.Header
 	a.noteProtocol(resp)
-	a.pauseIfAsked()
-	slot.outcome = OutcomeAnswered
-	slot.free()
+	a.pauseIfAsked(ctx)
+	a.outcome = OutcomeAnswered
+	a.freeSlot(ctx)
 	if err = a.read(req.Context(), resp, timer, cancel); err != nil {
 		a.err = transportCause(req.Context(), ctx, err)
 		if a.status >= http.StatusBadRequest {
@@ -168,11 +202,11 @@ func (a *attempt) exchange(req *http.Request, slot *heldSlot) {
 
 // send completes a copy of the request and sends it to the origin of the base URL, whatever the path. A copy, because
 // an abandoned attempt may still be using its own.
-func (a *attempt) send(out *http.Request, request *trace.Request, slot *heldSlot) (*http.Response, error) {
+func (a *attempt) send(out *http.Request, request *trace.Request) (*http.Response, error) {
 	unescaped, _ := url.PathUnescape(a.path) // cannot fail: all its parts were escaped
 	out.URL = &url.URL{Scheme: a.base.Scheme, Host: a.base.Host, Path: unescaped, RawPath: a.path, RawQuery: a.query}
 	out.Host = a.base.Host
-	slot.outcome = OutcomeUnknown
+	a.outcome = OutcomeUnknown
 	out.Header = a.requestHeader()
 	request.Prepare(out, a.payload, int(a.protocol.Load()))
 	return roundTrip(a.transport, out)
@@ -203,7 +237,7 @@ func (c *core) noteProtocol(resp *http.Response) {
 }
 
 // pauseIfAsked pauses all callers if the service asked for it.
-func (a *attempt) pauseIfAsked() {
+func (a *attempt) pauseIfAsked(ctx context.Context) {
 	var asked time.Duration
 	switch a.status {
 	case http.StatusTooManyRequests:
@@ -217,7 +251,9 @@ func (a *attempt) pauseIfAsked() {
 		return
 	}
 	a.pause = min(asked, maxPause)
-	a.limiter.Pause(time.Now().Add(a.pause))
+	if err := a.limiter.Pause(context.WithoutCancel(ctx), time.Now().Add(a.pause)); err != nil {
+		a.warnOfStore(ctx, "drift: the limiter cannot pause")
+	}
 }
 
 // warnOfPause logs a pause. It runs after the slot is free, because a log handler may make calls itself.

@@ -57,12 +57,12 @@ type freshLimiter struct {
 	used int
 }
 
-func (l *freshLimiter) Acquire(ctx context.Context, class Class) (Slot, error) {
+func (l *freshLimiter) Acquire(ctx context.Context, turn Turn) (Slot, error) {
 	if l.used%DefaultRateLimit == 0 {
 		l.WindowLimiter = NewLimiter(DefaultRateLimit)
 	}
 	l.used++
-	return l.WindowLimiter.Acquire(ctx, class)
+	return l.WindowLimiter.Acquire(ctx, turn)
 }
 
 // benchmark makes calls that must not fail.
@@ -184,9 +184,9 @@ func BenchmarkStepBody(b *testing.B) {
 func BenchmarkStepLimiter(b *testing.B) {
 	limiter := &freshLimiter{}
 	benchmark(b, func() error {
-		slot, err := limiter.Acquire(b.Context(), ClassInteractive)
+		slot, err := limiter.Acquire(b.Context(), Turn{})
 		if err == nil {
-			slot.Done(OutcomeAnswered)
+			slot.Done(context.Background(), Result{Outcome: OutcomeAnswered})
 		}
 		return err
 	})
@@ -194,12 +194,8 @@ func BenchmarkStepLimiter(b *testing.B) {
 
 func BenchmarkStepQuota(b *testing.B) {
 	quota := newMemoryQuota(0)
-	now := time.Now()
 	benchmark(b, func() error {
-		if _, err := quota.Usage(b.Context(), now); err != nil {
-			return err
-		}
-		_, err := quota.Reserve(b.Context(), now)
+		_, err := quota.Reserve(b.Context())
 		return err
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -90,9 +89,9 @@ func TestAllocationBudgetsOfSteps(t *testing.T) {
 	t.Run("limiter", func(t *testing.T) {
 		limiter := &freshLimiter{}
 		requireBudget(t, budgetLimiter, func() error {
-			slot, err := limiter.Acquire(t.Context(), ClassInteractive)
+			slot, err := limiter.Acquire(t.Context(), Turn{})
 			if err == nil {
-				slot.Done(OutcomeAnswered)
+				slot.Done(context.Background(), Result{Outcome: OutcomeAnswered})
 			}
 			return err
 		})
@@ -100,7 +99,7 @@ func TestAllocationBudgetsOfSteps(t *testing.T) {
 	t.Run("quota", func(t *testing.T) {
 		quota := newMemoryQuota(PlanEnterprise)
 		requireBudget(t, budgetQuota, func() error {
-			_, err := quota.Reserve(t.Context(), time.Now())
+			_, err := quota.Reserve(t.Context())
 			return err
 		})
 	})

@@ -45,6 +45,7 @@ type retryState struct {
 	stale       int           // attempts on a kept connection that turned out to be closed
 	newTokens   int           // attempts with a token in place of a refused one
 	fresh       *oauth2.Token // for the next of them
+	asked       time.Time     // when the call first asked for a slot
 	delay       time.Duration // before the next attempt
 	backoffFrom time.Time     // start of the delay
 	late        bool          // the delay would outlast the deadline
@@ -181,15 +182,22 @@ func (c *call) repeatable() bool {
 	return c.options.idempotent || c.safe() || c.route.Method == http.MethodDelete
 }
 
+// checkQuota fails a call at once if it is known that the month's calls are used up, so that it does not wait for a
+// slot. Otherwise it leaves the question to Reserve.
 func (c *call) checkQuota(ctx context.Context) error {
-	usage, err := c.quota.Usage(ctx, c.start)
+	refused := c.serviceQuota.refuses(c.start)
+	if !refused && !c.usedUp.Load() {
+		return nil
+	}
+	usage, err := c.quota.Usage(ctx)
 	if err != nil && temporary(err) { // let Reserve ask again: its errors are retried
 		usage, err = Usage{}, nil
 	}
 	if err != nil {
 		return c.named(failed(ctx, "the quota store failed", err))
 	}
-	if usage.exhausted() || c.serviceQuota.refuses(c.start) {
+	c.usedUp.Store(usage.exhausted())
+	if refused || usage.exhausted() {
 		return &QuotaError{Operation: c.route.Name, Usage: usage}
 	}
 	return nil

@@ -22,10 +22,11 @@ type cause struct {
 
 // Reasons why an attempt has no usable answer.
 const (
-	errNoResponse = wire.Reason("the transport returned neither an answer nor an error")
-	errStatus     = wire.Reason("the service answered with an informational status")
-	errProxy      = wire.Reason("the proxy refused the connection")
-	errRedirect   = wire.Reason("the service answered with a redirect, which is never followed")
+	errNoResponse    = wire.Reason("the transport returned neither an answer nor an error")
+	errNoReservation = wire.Reason("it returned neither a reservation nor an error")
+	errStatus        = wire.Reason("the service answered with an informational status")
+	errProxy         = wire.Reason("the proxy refused the connection")
+	errRedirect      = wire.Reason("the service answered with a redirect, which is never followed")
 )
 
 // Timeouts of the client. They do not match context.DeadlineExceeded, which means that the caller's deadline has

@@ -54,6 +54,7 @@ type core struct {
 	protocol     atomic.Int32 // major HTTP version of the service's last answer; 0: no answer yet
 	limiter      Limiter
 	quota        QuotaStore
+	usedUp       atomic.Bool // the quota store had no call left at the last attempt
 	serviceQuota serviceQuota
 	loop         *retryablehttp.Client
 	retry        RetryPolicy
@@ -205,7 +206,7 @@ func (c *Client) Quota(ctx context.Context) (Usage, error) {
 	case ctx == nil:
 		return Usage{}, &ValidationError{Argument: "ctx", Reason: "must not be nil"}
 	}
-	return c.caller.quota.Usage(ctx, time.Now())
+	return c.caller.quota.Usage(ctx)
 }
 
 // Close closes the client: later calls return [ErrClosed], and calls in progress continue. Close closes the client's

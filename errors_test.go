@@ -526,9 +526,9 @@ func TestFailuresOfSeamsQuoteNothing(t *testing.T) {
 
 type failingLimiter struct{ err error }
 
-func (l failingLimiter) Acquire(context.Context, drift.Class) (drift.Slot, error) { return nil, l.err }
+func (l failingLimiter) Acquire(context.Context, drift.Turn) (drift.Slot, error) { return nil, l.err }
 
-func (failingLimiter) Pause(time.Time) {}
+func (failingLimiter) Pause(context.Context, time.Time) error { return nil }
 
 // A write whose answer does not fit was applied all the same.
 func TestDecodeErrorOfAWriteIsAmbiguous(t *testing.T) {

@@ -57,6 +57,7 @@ const (
 	WaitRateLimit WaitReason = "rate_limit" // the limiter: its window, its pace, or a pause that the service asked for
 	WaitBackoff   WaitReason = "backoff"    // the delay before the next attempt
 	WaitToken     WaitReason = "token"      // the token source
+	WaitQuota     WaitReason = "quota"      // the quota store
 )
 
 // WaitInfo describes a wait.
@@ -83,10 +84,11 @@ type Waits struct {
 	RateLimit time.Duration
 	Backoff   time.Duration
 	Token     time.Duration
+	Quota     time.Duration
 }
 
 // Total returns the sum.
-func (w Waits) Total() time.Duration { return w.RateLimit + w.Backoff + w.Token }
+func (w Waits) Total() time.Duration { return w.RateLimit + w.Backoff + w.Token + w.Quota }
 
 func (w *Waits) add(reason WaitReason, d time.Duration) {
 	switch reason {
@@ -96,5 +98,7 @@ func (w *Waits) add(reason WaitReason, d time.Duration) {
 		w.Backoff += d
 	case WaitToken:
 		w.Token += d
+	case WaitQuota:
+		w.Quota += d
 	}
 }

@@ -289,12 +289,12 @@ func TestAWrongCallOptionFailsTheCall(t *testing.T) {
 // countingLimiter counts attempts by class.
 type countingLimiter struct{ classes map[drift.Class]int }
 
-func (l countingLimiter) Acquire(_ context.Context, class drift.Class) (drift.Slot, error) {
-	l.classes[class]++
+func (l countingLimiter) Acquire(_ context.Context, turn drift.Turn) (drift.Slot, error) {
+	l.classes[turn.Class]++
 	return testkit.OpenSlot{}, nil
 }
 
-func (countingLimiter) Pause(time.Time) {}
+func (countingLimiter) Pause(context.Context, time.Time) error { return nil }
 
 func TestBulkIsTheCallsClass(t *testing.T) {
 	limiter := countingLimiter{map[drift.Class]int{}}
@@ -425,10 +425,5 @@ func TestQuotaStoreThatFails(t *testing.T) {
 
 type failingStore struct{ err error }
 
-func (s failingStore) Reserve(context.Context, time.Time) (drift.Usage, error) {
-	return drift.Usage{}, s.err
-}
-func (s failingStore) Refund(context.Context, time.Time) error { return s.err }
-func (s failingStore) Usage(context.Context, time.Time) (drift.Usage, error) {
-	return drift.Usage{}, nil
-}
+func (s failingStore) Reserve(context.Context) (drift.Reservation, error) { return nil, s.err }
+func (s failingStore) Usage(context.Context) (drift.Usage, error)         { return drift.Usage{}, nil }

@@ -42,64 +42,88 @@ func (u Usage) crossed() bool {
 }
 
 // QuotaStore counts the calls of a month; see [WithQuotaStore]. Without a store, a client counts in memory, and the
-// count starts over in each process. Implementations must be safe for concurrent use.
+// count starts over in each process. The store's clock decides in which month a call counts. Implementations must be
+// safe for concurrent use.
 type QuotaStore interface {
-	// Reserve counts one call at the given time, just before an attempt goes out, and returns the usage including that
-	// call. If the month's calls are used up, it counts nothing and returns a *QuotaError.
-	Reserve(ctx context.Context, at time.Time) (Usage, error)
+	// Reserve counts one call, just before an attempt goes out. If the month's calls are used up, it counts nothing and
+	// returns a *QuotaError.
+	Reserve(ctx context.Context) (Reservation, error)
 
-	// Refund takes back the count of the call that was reserved at the given time, because it was provably not sent.
-	// The context does not end with the caller's context, but after a second.
-	Refund(ctx context.Context, at time.Time) error
+	// Usage returns the current usage and counts nothing. A client calls it for [Client.Quota], and before a call if
+	// the month's calls were used up at the last attempt.
+	Usage(ctx context.Context) (Usage, error)
+}
 
-	// Usage returns the usage at the given time and counts nothing. A client calls it before every call.
-	Usage(ctx context.Context, at time.Time) (Usage, error)
+// Reservation is a call that a [QuotaStore] has counted.
+type Reservation interface {
+	// Usage returns the usage right after the reservation, including its call.
+	Usage() Usage
+
+	// Refund takes the call back, because it was provably not sent. A client calls it at most once. The context does
+	// not end with the caller's, but after a second.
+	Refund(ctx context.Context) error
 }
 
 // memoryQuota is the default QuotaStore. It counts by calendar month in UTC.
 type memoryQuota struct {
 	limit int
 
-	mu           sync.Mutex
-	used         int // from begins to ends
-	begins, ends time.Time
+	mu   sync.Mutex
+	used int       // until ends
+	ends time.Time // of the month
 }
 
 func newMemoryQuota(plan Plan) *memoryQuota { return &memoryQuota{limit: int(plan)} }
 
-func (q *memoryQuota) Reserve(_ context.Context, at time.Time) (Usage, error) {
+func (q *memoryQuota) Reserve(context.Context) (Reservation, error) {
+	r, err := q.reserve(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+func (q *memoryQuota) reserve(at time.Time) (memoryReservation, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if usage := q.usage(at); usage.exhausted() {
-		return usage, &QuotaError{Usage: usage}
+		return memoryReservation{}, &QuotaError{Usage: usage}
 	}
 	q.used++
-	return q.usage(at), nil
+	return memoryReservation{q, q.usage(at)}, nil
 }
 
-func (q *memoryQuota) Refund(_ context.Context, at time.Time) error {
+func (q *memoryQuota) Usage(context.Context) (Usage, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !at.Before(q.begins) {
-		q.used = max(0, q.used-1)
-	}
-	return nil
-}
-
-func (q *memoryQuota) Usage(_ context.Context, at time.Time) (Usage, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.usage(at), nil
+	return q.usage(time.Now()), nil
 }
 
 // usage returns the usage at a time, and starts a new month if the current one is over. It does not go back to an
 // earlier month when the clock is set back.
 func (q *memoryQuota) usage(at time.Time) Usage {
 	if !at.Before(q.ends) {
-		q.used, q.begins = 0, monthOf(at)
-		q.ends = q.begins.AddDate(0, 1, 0)
+		q.used, q.ends = 0, monthOf(at).AddDate(0, 1, 0)
 	}
 	return Usage{Used: q.used, Limit: q.limit, ResetsAt: q.ends}
+}
+
+// memoryReservation is a Reservation of a memoryQuota.
+type memoryReservation struct {
+	quota *memoryQuota
+	usage Usage
+}
+
+func (r *memoryReservation) Usage() Usage { return r.usage }
+
+// Refund has no effect once the month of the reservation is over.
+func (r *memoryReservation) Refund(context.Context) error {
+	r.quota.mu.Lock()
+	defer r.quota.mu.Unlock()
+	if r.quota.ends.Equal(r.usage.ResetsAt) {
+		r.quota.used = max(0, r.quota.used-1)
+	}
+	return nil
 }
 
 // serviceQuota remembers that the service has rejected a call because the month's calls are used up. Until the month

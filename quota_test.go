@@ -286,31 +286,28 @@ type store struct {
 	reserveErr, refundErr, usageErr  error
 	mu                               sync.Mutex
 	used, reserved, refunded, looked int
-	reservedAt, refundedAt           []time.Time
 }
 
-func (s *store) Reserve(_ context.Context, at time.Time) (drift.Usage, error) {
+func (s *store) Reserve(context.Context) (drift.Reservation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reserved++
-	s.reservedAt = append(s.reservedAt, at)
 	if s.reserveErr != nil {
-		return drift.Usage{}, s.reserveErr
+		return nil, s.reserveErr
 	}
 	s.used++
-	return drift.Usage{Used: s.used, Limit: s.limit}, nil
+	return testkit.Reserved{Used: drift.Usage{Used: s.used, Limit: s.limit}, Refunded: s.refund}, nil
 }
 
-func (s *store) Refund(ctx context.Context, at time.Time) error {
+func (s *store) refund(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refunded++
-	s.refundedAt = append(s.refundedAt, at)
 	s.used--
 	return errors.Join(s.refundErr, ctx.Err())
 }
 
-func (s *store) Usage(context.Context, time.Time) (drift.Usage, error) {
+func (s *store) Usage(context.Context) (drift.Usage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked++
@@ -329,24 +326,28 @@ func TestPlanBesideAStoreIsMentioned(t *testing.T) {
 
 func TestStoreThatFails(t *testing.T) {
 	broken := errors.New("disk sEcReT is full")
-	for name, s := range map[string]*store{"Reserve": {reserveErr: broken}, "Usage": {usageErr: broken}} {
-		t.Run(name, func(t *testing.T) {
-			network, limiter := new(testkit.Network), new(testkit.Slots)
-			err := testkit.Get(t.Context(), testkit.Through(t, network.Serve, drift.WithQuotaStore(s), drift.WithLimiter(limiter)))
-			var failed *drift.TransportError
-			require.ErrorAs(t, err, &failed)
-			assert.ErrorIs(t, err, broken)
-			assert.False(t, failed.Sent)
-			assert.Equal(t, "tests.call", failed.Operation)
-			assert.Empty(t, network.Requests())
-			assert.LessOrEqual(t, s.reserved, 1, "not tried again")
-			assert.Zero(t, s.refunded, "nothing was counted")
-			for _, outcome := range limiter.Outcomes {
-				assert.Equal(t, drift.OutcomeNotSent, outcome)
-			}
-			assert.Zero(t, limiter.Taken)
-		})
+	s, network, limiter := &store{reserveErr: broken}, new(testkit.Network), new(testkit.Slots)
+	client := testkit.Through(t, network.Serve, drift.WithQuotaStore(s), drift.WithLimiter(limiter))
+	requireNotSent := func(err error) {
+		t.Helper()
+		var failed *drift.TransportError
+		require.ErrorAs(t, err, &failed)
+		assert.ErrorIs(t, err, broken)
+		assert.False(t, failed.Sent)
+		assert.Equal(t, "tests.call", failed.Operation)
+		assert.Empty(t, network.Requests())
 	}
+	requireNotSent(testkit.Get(t.Context(), client))
+	assert.Equal(t, 1, s.reserved, "not tried again")
+	assert.Zero(t, s.refunded, "nothing was counted")
+	assert.Equal(t, []drift.Outcome{drift.OutcomeNotSent}, limiter.Outcomes)
+	assert.Zero(t, limiter.Taken)
+
+	s.reserveErr = new(drift.QuotaError)
+	require.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrQuotaExceeded)
+	s.usageErr = broken
+	requireNotSent(testkit.Get(t.Context(), client))
+	assert.Equal(t, 2, s.reserved, "Usage comes first once the month is used up")
 }
 
 func TestStoreThatCannotRefund(t *testing.T) {
@@ -357,13 +358,12 @@ func TestStoreThatCannotRefund(t *testing.T) {
 	assert.Equal(t, 1, s.refunded)
 }
 
-func TestRefundIsMadeOnceAndInTheMonthOfTheReservation(t *testing.T) {
+func TestRefundIsMadeOncePerAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, network := new(store), &testkit.Network{Answers: []testkit.Responder{testkit.NotSent, testkit.NotSent, testkit.Answer(200)}, Delay: time.Second}
 		require.NoError(t, testkit.Get(t.Context(), testkit.Through(t, network.Serve, drift.WithQuotaStore(s))))
 		assert.Equal(t, 1, s.used)
 		assert.Equal(t, 2, s.refunded)
-		assert.Equal(t, s.reservedAt[:2], s.refundedAt)
 	})
 }
 

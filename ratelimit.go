@@ -3,6 +3,7 @@ package drift
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/driftsdk/drift/internal/window"
@@ -35,19 +36,48 @@ const (
 
 // Limiter decides when an attempt may go out; see [WithLimiter]. The default is a [WindowLimiter]. Implementations must
 // be safe for concurrent use.
+//
+// For each attempt a client calls Acquire and, once it knows how the attempt ended, Done of the slot. In between, if
+// the service asked for a pause, it calls Pause.
 type Limiter interface {
 	// Acquire waits until an attempt may go out. If the wait would outlast the context's deadline, it returns a
 	// *RateLimitError at once. If the context ends, it returns the context's error.
-	Acquire(ctx context.Context, class Class) (Slot, error)
+	Acquire(ctx context.Context, turn Turn) (Slot, error)
 
-	// Pause holds back every attempt until the given time. A client calls it when the service asks for a pause.
-	Pause(until time.Time)
+	// Pause holds back every attempt until the given time. A client calls it when the service asks for a pause, before
+	// Done of the slot of the same attempt. An error does not end the call: the client logs it.
+	Pause(ctx context.Context, until time.Time) error
+}
+
+// Turn describes the attempt that asks for a slot.
+type Turn struct {
+	Class     Class
+	Operation string        // such as "conversations.get"
+	Timeout   time.Duration // how long the attempt may take once it has the slot
+	Since     time.Time     // when the call first asked for a slot, so that a retry keeps its place; zero: now
+	Quota     QuotaStore    // the client's; a limiter with the same store may return a ReservedSlot
 }
 
 // Slot is the right to make one attempt.
 type Slot interface {
-	// Done returns the slot. A client calls it once, as soon as it knows the outcome.
-	Done(Outcome)
+	// Done returns the slot. A client calls it once, as soon as it knows the outcome: before it reads the body of the
+	// answer, and perhaps after the caller's context has ended. The context of Done does not end with the caller's. An
+	// error does not end the call: the client logs it.
+	Done(ctx context.Context, result Result) error
+}
+
+// ReservedSlot is a Slot whose limiter has also reserved a call with [Turn.Quota], in the same step. Reservation returns
+// nil if it has not; the client then calls Reserve itself.
+type ReservedSlot interface {
+	Slot
+	Reservation() Reservation
+}
+
+// Result is how an attempt ended.
+type Result struct {
+	Outcome    Outcome
+	StatusCode int         // of the answer; 0: none
+	Header     http.Header // of the answer; nil: none. Done must not keep or change it.
 }
 
 // WindowLimiter allows a number of calls in any 60 seconds, as the service counts them. It serves interactive callers
@@ -84,11 +114,11 @@ func NewLimiter(perMinute int, opts ...LimiterOption) *WindowLimiter {
 }
 
 // Acquire implements [Limiter].
-func (l *WindowLimiter) Acquire(ctx context.Context, class Class) (Slot, error) {
+func (l *WindowLimiter) Acquire(ctx context.Context, turn Turn) (Slot, error) {
 	if l == nil || l.window == nil {
 		return nil, errors.New("drift: the limiter was not made by NewLimiter")
 	}
-	slot, err := l.window.Acquire(ctx, class == ClassBulk)
+	slot, err := l.window.Acquire(ctx, turn.Class == ClassBulk)
 	if err != nil {
 		return nil, limitError(err)
 	}
@@ -104,18 +134,20 @@ func limitError(err error) error {
 }
 
 // Pause implements [Limiter].
-func (l *WindowLimiter) Pause(until time.Time) {
+func (l *WindowLimiter) Pause(_ context.Context, until time.Time) error {
 	if l != nil && l.window != nil {
 		l.window.Pause(until)
 	}
+	return nil
 }
 
 type windowSlot struct{ slot *window.Slot }
 
-func (s windowSlot) Done(o Outcome) {
-	if o == OutcomeNotSent {
+func (s windowSlot) Done(_ context.Context, result Result) error {
+	if result.Outcome == OutcomeNotSent {
 		s.slot.Free()
-		return
+	} else {
+		s.slot.Used()
 	}
-	s.slot.Used()
+	return nil
 }

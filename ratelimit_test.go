@@ -86,12 +86,12 @@ func TestLimiterOptions(t *testing.T) {
 
 // slotsAtOnce returns how many calls can go out at once after the first one was answered.
 func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
-	first, err := limiter.Acquire(t.Context(), class)
+	first, err := limiter.Acquire(t.Context(), drift.Turn{Class: class})
 	require.NoError(t, err)
-	first.Done(drift.OutcomeAnswered)
+	first.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 	for n := 0; ; n++ {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
-		_, err := limiter.Acquire(ctx, class)
+		_, err := limiter.Acquire(ctx, drift.Turn{Class: class})
 		cancel()
 		if err != nil {
 			return n
@@ -103,10 +103,10 @@ func TestOutcomes(t *testing.T) {
 	for outcome, wait := range map[drift.Outcome]time.Duration{drift.OutcomeNotSent: 0, drift.OutcomeAnswered: time.Minute, drift.OutcomeUnknown: time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			limiter, start := drift.NewLimiter(1), time.Now()
-			slot, err := limiter.Acquire(t.Context(), drift.ClassInteractive)
+			slot, err := limiter.Acquire(t.Context(), drift.Turn{})
 			require.NoError(t, err)
-			slot.Done(outcome)
-			_, err = limiter.Acquire(t.Context(), drift.ClassInteractive)
+			slot.Done(t.Context(), drift.Result{Outcome: outcome})
+			_, err = limiter.Acquire(t.Context(), drift.Turn{})
 			require.NoError(t, err)
 			testkit.AssertTook(t, wait, start)
 		})
@@ -416,13 +416,13 @@ type bucket struct{ *rate.Limiter }
 
 func newBucket(burst int) drift.Limiter { return bucket{rate.NewLimiter(100.0/60, burst)} }
 
-func (b bucket) Acquire(ctx context.Context, _ drift.Class) (drift.Slot, error) {
+func (b bucket) Acquire(ctx context.Context, _ drift.Turn) (drift.Slot, error) {
 	return b, b.Wait(ctx)
 }
 
-func (bucket) Done(drift.Outcome) {}
+func (bucket) Done(context.Context, drift.Result) error { return nil }
 
-func (bucket) Pause(time.Time) {}
+func (bucket) Pause(context.Context, time.Time) error { return nil }
 
 // design is a limiter to compare.
 type design struct {

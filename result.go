@@ -85,6 +85,7 @@ func (c *call) named(err error) error {
 		}
 		return e
 	case errors.As(err, &quota):
+		c.usedUp.Store(true)
 		return &QuotaError{Operation: c.route.Name, Usage: quota.Usage, Err: quota.Err}
 	}
 	return c.transportError(err)
@@ -111,9 +112,8 @@ func (c *call) rateLimitError() error {
 }
 
 func (c *call) quotaError(ctx context.Context) error {
-	now := time.Now()
-	c.serviceQuota.exhausted(now)
-	usage, _ := c.quota.Usage(ctx, now)
+	c.serviceQuota.exhausted(time.Now())
+	usage, _ := c.quota.Usage(ctx)
 	return &QuotaError{Operation: c.route.Name, Usage: usage, Err: c.apiError()}
 }
 

@@ -618,14 +618,14 @@ type sequenceLimiter struct {
 	until time.Time
 }
 
-func (l *sequenceLimiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, error) {
+func (l *sequenceLimiter) Acquire(ctx context.Context, turn drift.Turn) (drift.Slot, error) {
 	time.Sleep(time.Until(l.until))
-	return l.Slots.Acquire(ctx, class)
+	return l.Slots.Acquire(ctx, turn)
 }
 
-func (l *sequenceLimiter) Pause(until time.Time) {
+func (l *sequenceLimiter) Pause(ctx context.Context, until time.Time) error {
 	l.until = until
-	l.Slots.Pause(until)
+	return l.Slots.Pause(ctx, until)
 }
 
 // refreshedSource has one other token, if it has another.

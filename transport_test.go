@@ -120,8 +120,11 @@ func givingUp(after time.Duration, inside testkit.Responder) testkit.Responder {
 // slowSlots take a while to be given back, as those in a file do.
 type slowSlots struct{ testkit.Slots }
 
-func (s *slowSlots) Acquire(context.Context, drift.Class) (drift.Slot, error) { return s, nil }
-func (s *slowSlots) Done(drift.Outcome)                                       { time.Sleep(20 * time.Millisecond) }
+func (s *slowSlots) Acquire(context.Context, drift.Turn) (drift.Slot, error) { return s, nil }
+func (s *slowSlots) Done(context.Context, drift.Result) error {
+	time.Sleep(20 * time.Millisecond)
+	return nil
+}
 
 // A transport that does not wait for the one inside: what was not sent when it gave up is not sent any more, and what
 // may have been is not sent again.
@@ -224,9 +227,9 @@ type cancellingStore struct {
 	cancel context.CancelFunc
 }
 
-func (s cancellingStore) Reserve(ctx context.Context, at time.Time) (drift.Usage, error) {
+func (s cancellingStore) Reserve(ctx context.Context) (drift.Reservation, error) {
 	s.cancel()
-	return s.store.Reserve(ctx, at)
+	return s.store.Reserve(ctx)
 }
 
 // net/http takes the body of a 101 out of the context's reach.

@@ -101,11 +101,11 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t
 // bucket is golang.org/x/time/rate and nothing else, as many programs use it.
 type bucket struct{ *rate.Limiter }
 
-func (b bucket) Acquire(ctx context.Context, _ drift.Class) (drift.Slot, error) {
+func (b bucket) Acquire(ctx context.Context, _ drift.Turn) (drift.Slot, error) {
 	return b, b.Wait(ctx)
 }
-func (bucket) Done(drift.Outcome) {}
-func (bucket) Pause(time.Time)    {}
+func (bucket) Done(context.Context, drift.Result) error { return nil }
+func (bucket) Pause(context.Context, time.Time) error   { return nil }
 
 func newBucket() drift.Limiter {
 	return bucket{rate.NewLimiter(drift.DefaultRateLimit/60.0, drift.DefaultRateLimit)}

@@ -11,9 +11,9 @@ import (
 // free is a limiter and a quota store that cost nothing.
 type free struct{}
 
-func (free) Acquire(context.Context, drift.Class) (drift.Slot, error)      { return free{}, nil }
-func (free) Pause(time.Time)                                               {}
-func (free) Done(drift.Outcome)                                            {}
+func (free) Acquire(context.Context, drift.Turn) (drift.Slot, error)       { return free{}, nil }
+func (free) Pause(context.Context, time.Time) error                        { return nil }
+func (free) Done(context.Context, drift.Result) error                      { return nil }
 func (free) Reserve(context.Context, time.Time) (drift.Usage, error)       { return drift.Usage{}, nil }
 func (free) Refund(context.Context, time.Time) error                       { return nil }
 func (free) Usage(context.Context, time.Time) (usage drift.Usage, _ error) { return usage, nil }

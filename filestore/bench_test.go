@@ -26,7 +26,7 @@ func BenchmarkUsage(b *testing.B) {
 func BenchmarkAcquireDone(b *testing.B) {
 	l := open(b, newPath(b)).Limiter(100)
 	call := func(outcome drift.Outcome) {
-		slot, err := l.Acquire(b.Context(), drift.ClassInteractive)
+		slot, err := l.Acquire(b.Context(), drift.Turn{})
 		require.NoError(b, err)
 		slot.Done(outcome)
 	}

@@ -65,12 +65,12 @@ func (q *Quota) Limiter(perMinute int) drift.Limiter {
 }
 
 // Acquire implements [drift.Limiter].
-func (l *limiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, error) {
+func (l *limiter) Acquire(ctx context.Context, turn drift.Turn) (drift.Slot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	deadline, _ := ctx.Deadline()
-	me := &caller{bulk: class == drift.ClassBulk, deadline: deadline, ready: make(chan struct{})}
+	me := &caller{bulk: turn.Class == drift.ClassBulk, deadline: deadline, ready: make(chan struct{})}
 	l.join(me)
 	defer l.leave(me)
 	if err := l.comeFirst(ctx, me); err != nil {
@@ -92,14 +92,15 @@ func (l *limiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, e
 }
 
 // Pause implements [drift.Limiter].
-func (l *limiter) Pause(until time.Time) {
+func (l *limiter) Pause(_ context.Context, until time.Time) error {
 	d := time.Until(until)
 	if d <= 0 {
-		return
+		return nil
 	}
 	l.pause(until)
 	l.wake()
 	l.quota.pauseFor(d)
+	return nil
 }
 
 // pause pauses this process.
@@ -344,9 +345,9 @@ type slot struct {
 }
 
 // Done implements [drift.Slot].
-func (s *slot) Done(o drift.Outcome) {
+func (s *slot) Done(_ context.Context, result drift.Result) error {
 	s.once.Do(func() {
-		if o != drift.OutcomeNotSent {
+		if result.Outcome != drift.OutcomeNotSent {
 			s.local.Used()
 			s.limiter.quota.give(s.serial, true)
 			return
@@ -355,6 +356,7 @@ func (s *slot) Done(o drift.Outcome) {
 		s.limiter.quota.give(s.serial, false)
 		s.limiter.unserve(s.paused)
 	})
+	return nil
 }
 
 func lateError(err error) error {

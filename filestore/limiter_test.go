@@ -97,9 +97,9 @@ func TestNoMoreThanTheLimitInAnyMinute(t *testing.T) {
 				time.Sleep(time.Duration(i%7) * 300 * time.Millisecond)
 				switch i % 10 {
 				case 3:
-					slot.Done(drift.OutcomeUnknown)
+					slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeUnknown})
 				default:
-					slot.Done(drift.OutcomeAnswered)
+					slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 				}
 			})
 		}
@@ -141,7 +141,7 @@ func TestLimitsOutOfRange(t *testing.T) {
 		}
 		slot := acquire(t, l, drift.ClassInteractive)
 		late(t, l, drift.ClassInteractive, 59*time.Second)
-		slot.Done(drift.OutcomeNotSent)
+		slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeNotSent})
 		assert.Zero(t, waits(t, l))
 	})
 }
@@ -162,7 +162,7 @@ func TestSlotsComeBack(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			late(t, there, drift.ClassInteractive, 59*time.Second) // it stays taken while the call is under way
 			slot.Done(test.outcome)
-			slot.Done(drift.OutcomeNotSent)
+			slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeNotSent})
 			assert.InDelta(t, test.after.Seconds(), waits(t, there).Seconds(), 0.001)
 		})
 	}
@@ -181,7 +181,7 @@ func TestSlotGivenBackUnusedWakesTheNext(t *testing.T) {
 			assert.Equal(t, 700*time.Millisecond, time.Since(start), "of this process: at once")
 		})
 		time.Sleep(700 * time.Millisecond)
-		slot.Done(drift.OutcomeNotSent)
+		slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeNotSent})
 		wg.Wait()
 
 		slot = acquire(t, here, drift.ClassInteractive)
@@ -191,7 +191,7 @@ func TestSlotGivenBackUnusedWakesTheNext(t *testing.T) {
 			assert.LessOrEqual(t, time.Since(start), 1800*time.Millisecond, "of another one: within a second")
 		})
 		time.Sleep(800 * time.Millisecond)
-		slot.Done(drift.OutcomeNotSent)
+		slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeNotSent})
 		wg.Wait()
 	})
 }
@@ -214,7 +214,7 @@ func TestCallersAreServedInOrder(t *testing.T) {
 				mu.Lock()
 				order = append(order, name)
 				mu.Unlock()
-				slot.Done(drift.OutcomeAnswered)
+				slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 			})
 			synctest.Wait()
 		}
@@ -254,7 +254,7 @@ func TestInteractiveCallersGoFirst(t *testing.T) {
 				mu.Lock()
 				served[class] = append(served[class], time.Since(start).Seconds())
 				mu.Unlock()
-				slot.Done(drift.OutcomeAnswered)
+				slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 			})
 		}
 		synctest.Wait()
@@ -276,7 +276,7 @@ func TestBulkCallerKnowsWhoIsAhead(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				_, err := l.Acquire(ctx, drift.ClassInteractive)
+				_, err := l.Acquire(ctx, drift.Turn{})
 				assert.ErrorIs(t, err, context.Canceled)
 			})
 		}
@@ -346,9 +346,9 @@ func TestDeadlineThatCannotBeMet(t *testing.T) {
 		wait := late(t, l, drift.ClassInteractive, 52*time.Second)
 		assert.Equal(t, 53*time.Second, wait.Round(time.Millisecond), "with three ahead")
 		wg.Go(func() {
-			slot, err := l.Acquire(within(t, 54*time.Second), drift.ClassInteractive)
+			slot, err := l.Acquire(within(t, 54*time.Second), drift.Turn{})
 			if assert.NoError(t, err) {
-				slot.Done(drift.OutcomeAnswered)
+				slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 				assert.InDelta(t, 53, time.Since(start).Seconds(), 0.01)
 			}
 		})
@@ -367,12 +367,12 @@ func TestNobodyIsRefusedForOldNews(t *testing.T) {
 		wg.Go(func() { acquire(t, l, drift.ClassInteractive).Done(drift.OutcomeAnswered) })
 		time.Sleep(300 * time.Millisecond)
 		for _, slot := range slots {
-			slot.Done(drift.OutcomeNotSent)
+			slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeNotSent})
 		}
 		time.Sleep(100 * time.Millisecond)
-		slot, err := l.Acquire(within(t, 10*time.Second), drift.ClassInteractive)
+		slot, err := l.Acquire(within(t, 10*time.Second), drift.Turn{})
 		require.NoError(t, err)
-		slot.Done(drift.OutcomeAnswered)
+		slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 		assert.LessOrEqual(t, time.Since(start), 1100*time.Millisecond)
 		wg.Wait()
 	})
@@ -387,7 +387,7 @@ func TestManyMinutesAhead(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
-				_, err := l.Acquire(ctx, drift.ClassInteractive)
+				_, err := l.Acquire(ctx, drift.Turn{})
 				assert.ErrorIs(t, err, context.Canceled)
 			})
 			synctest.Wait()
@@ -408,7 +408,7 @@ func TestDeadlineThatCannotBeMetAnyMore(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 { // the first in line, and those behind
 			wg.Go(func() {
-				_, err := l.Acquire(within(t, 90*time.Second), drift.ClassInteractive)
+				_, err := l.Acquire(within(t, 90*time.Second), drift.Turn{})
 				assert.ErrorIs(t, err, drift.ErrRateLimited)
 				assert.LessOrEqual(t, time.Since(start), 11*time.Second)
 			})
@@ -425,7 +425,7 @@ func TestDeadlineThatCannotBeMetAnyMore(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				_, err := l.Acquire(within(t, 90*time.Second), drift.ClassInteractive)
+				_, err := l.Acquire(within(t, 90*time.Second), drift.Turn{})
 				assert.ErrorIs(t, err, drift.ErrRateLimited)
 				assert.Equal(t, 10500*time.Millisecond, time.Since(start), "a pause of this process: at once")
 			})
@@ -462,11 +462,11 @@ func TestContextEndsTheWaitAtOnce(t *testing.T) {
 		cancel(gone)
 		wg.Wait()
 
-		_, err := l.Acquire(ctx, drift.ClassInteractive)
+		_, err := l.Acquire(ctx, drift.Turn{})
 		require.ErrorIs(t, err, context.Canceled)
 		for i, slot := range slots {
 			if i%2 == 1 {
-				slot.Done(drift.OutcomeNotSent)
+				slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeNotSent})
 			}
 		}
 		assert.Zero(t, waits(t, l))
@@ -495,13 +495,13 @@ func TestPauseHoldsForAll(t *testing.T) {
 				slot := acquire(t, l, drift.ClassInteractive)
 				assert.InDelta(t, 30, time.Since(start).Seconds(), 0.01)
 				time.Sleep(3 * time.Second)
-				slot.Done(drift.OutcomeAnswered)
+				slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 			})
 			synctest.Wait()
 			wg.Go(func() {
 				slot := acquire(t, l, drift.ClassInteractive)
 				assert.InDelta(t, 33, time.Since(start).Seconds(), 0.01, "one call goes first")
-				slot.Done(drift.OutcomeAnswered)
+				slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 			})
 			synctest.Wait()
 		}
@@ -519,7 +519,7 @@ func TestPaceAfterAPause(t *testing.T) {
 		var wg sync.WaitGroup
 		call := func(ctx context.Context, outcome drift.Outcome) {
 			wg.Go(func() {
-				slot, err := l.Acquire(ctx, drift.ClassInteractive)
+				slot, err := l.Acquire(ctx, drift.Turn{})
 				if assert.NoError(t, err) {
 					served.add()
 					slot.Done(outcome)
@@ -598,14 +598,14 @@ func TestDamagedWindowIsTakenForFull(t *testing.T) {
 				late(t, open(t, path).Limiter(10), drift.ClassInteractive, 59*time.Second)
 				late(t, open(t, path).Limiter(1000), drift.ClassInteractive, 59*time.Second)
 				time.Sleep(30 * time.Second)
-				short.Done(drift.OutcomeAnswered)
+				short.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 				fresh := open(t, path).Limiter(10)
 				assert.InDelta(t, 30, waits(t, fresh).Seconds(), 0.001)
 				use(t, fresh, 7)
 				// the one under way has its slot again, and the other's is coming
 				late(t, fresh, drift.ClassInteractive, 29*time.Second)
 				assert.Equal(t, 2, reserve(t, q, noon).Used)
-				long.Done(drift.OutcomeAnswered)
+				long.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 			})
 		})
 	}
@@ -658,9 +658,9 @@ func TestLimiterWithoutItsFile(t *testing.T) {
 	l := q.Limiter(10)
 	slot := acquire(t, l, drift.ClassInteractive)
 	require.NoError(t, os.RemoveAll(filepath.Dir(filestore.PathOf(q))))
-	_, err = l.Acquire(t.Context(), drift.ClassInteractive)
+	_, err = l.Acquire(t.Context(), drift.Turn{})
 	var named *filestore.Error
 	require.ErrorAs(t, err, &named)
-	slot.Done(drift.OutcomeAnswered)
+	slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 	require.Error(t, q.Close())
 }

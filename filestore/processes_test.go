@@ -77,7 +77,7 @@ func callUntilKilled(path string) error {
 	for {
 		l := q.Limiter(1000)
 		for range 1000 {
-			slot, err := l.Acquire(background, drift.ClassInteractive)
+			slot, err := l.Acquire(background, drift.Turn{})
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func callUntilKilled(path string) error {
 			if _, err := fmt.Println("sent"); err != nil {
 				return err
 			}
-			slot.Done(drift.OutcomeAnswered)
+			slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 		}
 	}
 }
@@ -142,12 +142,12 @@ func callAsOneOfMany(path string) error {
 
 func callSome(q *filestore.Quota, l drift.Limiter, log io.Writer, n int) error {
 	for range n {
-		slot, err := l.Acquire(background, drift.ClassInteractive)
+		slot, err := l.Acquire(background, drift.Turn{})
 		if err != nil {
 			return err
 		}
 		if _, err := q.Reserve(background, noon); err != nil {
-			slot.Done(drift.OutcomeNotSent)
+			slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeNotSent})
 			if errors.Is(err, drift.ErrQuotaExceeded) {
 				return nil
 			}
@@ -157,7 +157,7 @@ func callSome(q *filestore.Quota, l drift.Limiter, log io.Writer, n int) error {
 		if _, err := log.Write(now); err != nil {
 			return err
 		}
-		slot.Done(drift.OutcomeAnswered)
+		slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func holdSlots(path string) error {
 	}
 	l := q.Limiter(10)
 	for range 3 {
-		if _, err := l.Acquire(background, drift.ClassInteractive); err != nil {
+		if _, err := l.Acquire(background, drift.Turn{}); err != nil {
 			return err
 		}
 	}

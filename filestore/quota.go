@@ -3,7 +3,6 @@ package filestore
 import (
 	"context"
 	"crypto/sha256"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,9 +12,6 @@ import (
 
 const (
 	fileSize = copies*blockSize + windowSize
-
-	// maxRecent is how many reservations are kept for refunds. It is more than the calls that can be in flight.
-	maxRecent = 1024
 
 	// Operations that have no context, or that run after it has ended, wait this long for the file.
 	refundWait = time.Second
@@ -30,8 +26,6 @@ type Quota struct {
 	account  [sha256.Size]byte
 	limit    int
 	location *time.Location
-
-	recent []reservation // the latest of this process, oldest first; guarded by file.do
 
 	owner  owner
 	length time.Duration    // of the window
@@ -49,12 +43,13 @@ type Quota struct {
 
 var _ drift.QuotaStore = (*Quota)(nil)
 
-// reservation identifies a counted call, so that it can be refunded once, in the month in which it was counted.
+// reservation is a counted call.
 type reservation struct {
-	second     int64
-	nanosecond int
-	counted    int64
-	shown      int64 // the month on the clock; differs from counted while the clock is doubted or set back
+	quota    *Quota
+	usage    drift.Usage
+	counted  int64 // the month in which it counts
+	shown    int64 // the month on the clock; differs from counted while the clock is doubted or set back
+	refunded bool  // guarded by file.do
 }
 
 // Option configures [OpenQuota] and [OpenTokens]. Of the options, [WithAccount] applies to both.
@@ -147,60 +142,63 @@ func (q *Quota) fresh() []byte {
 // Reserve counts one call, and returns when the new count is on disk. If the plan is used up, it counts nothing and
 // returns a [*drift.QuotaError]. If it cannot write, it returns an [*Error], and the call must not go out. It waits for
 // other processes until the context ends.
-func (q *Quota) Reserve(ctx context.Context, at time.Time) (drift.Usage, error) {
-	var usage drift.Usage
+func (q *Quota) Reserve(ctx context.Context) (drift.Reservation, error) {
+	counted := &reservation{quota: q}
 	err := q.file.do(ctx, func() error {
 		r, place, err := q.load(q.file)
 		if err != nil {
 			return err
 		}
+		at := q.clock()
 		reserved := r.reserve(at, q.location, q.limit)
-		usage = q.usage(r)
+		counted.usage, counted.counted, counted.shown = q.usage(r), r.month, monthOf(at, q.location)
 		if !reserved {
-			return &drift.QuotaError{Usage: usage}
+			return &drift.QuotaError{Usage: counted.usage}
 		}
-		if err := q.save(r, 1-place); err != nil {
-			return err
-		}
-		q.remember(reservation{at.Unix(), at.Nanosecond(), r.month, monthOf(at, q.location)})
-		return nil
+		return q.save(r, 1-place)
 	})
-	return usage, err
+	if err != nil {
+		return nil, err
+	}
+	return counted, nil
 }
 
-// Refund takes back one call that this process reserved at exactly this time, unless that month is over. It ignores a
-// call that it does not know or has already refunded. It waits at most a second for other processes, because the
-// caller's context may have ended. If Refund fails, the count is too high by one.
-func (q *Quota) Refund(ctx context.Context, at time.Time) error {
+// Usage implements [drift.Reservation].
+func (r *reservation) Usage() drift.Usage { return r.usage }
+
+// Refund takes the call back, unless its month is over. A second Refund does nothing. It waits at most a second for
+// other processes. If Refund fails, the count is too high by one.
+func (r *reservation) Refund(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refundWait)
 	defer cancel()
+	q := r.quota
 	return q.file.do(ctx, func() error {
-		i := q.reserved(at)
-		if i < 0 {
+		if r.refunded {
 			return nil
 		}
-		r, place, err := q.load(q.file)
+		latest, place, err := q.load(q.file)
 		if err != nil {
 			return err
 		}
-		if r.refund(q.recent[i].counted, q.recent[i].shown) {
-			if err := q.save(r, 1-place); err != nil {
+		if latest.refund(r.counted, r.shown) {
+			if err := q.save(latest, 1-place); err != nil {
 				return err
 			}
 		}
-		q.recent = slices.Delete(q.recent, i, i+1)
+		r.refunded = true
 		return nil
 	})
 }
 
 // Usage returns how many calls of the month are used. It writes nothing.
-func (q *Quota) Usage(ctx context.Context, at time.Time) (drift.Usage, error) {
+func (q *Quota) Usage(ctx context.Context) (drift.Usage, error) {
 	var usage drift.Usage
 	err := q.file.do(ctx, func() error {
 		r, _, err := q.load(q.file)
 		if err != nil {
 			return err
 		}
+		at := q.clock()
 		r.turn(at, q.location)
 		usage = q.usage(r)
 		if probe := r; r.full(q.limit) && probe.reserve(at, q.location, q.limit) {
@@ -252,21 +250,4 @@ func (q *Quota) save(r record, place int) error {
 
 func (q *Quota) usage(r record) drift.Usage {
 	return drift.Usage{Used: r.used, Limit: q.limit, ResetsAt: startOfMonth(r.month+1, q.location)}
-}
-
-// reserved returns the index of the latest reservation at this time, or -1.
-func (q *Quota) reserved(at time.Time) int {
-	for i, r := range slices.Backward(q.recent) {
-		if r.second == at.Unix() && r.nanosecond == at.Nanosecond() {
-			return i
-		}
-	}
-	return -1
-}
-
-func (q *Quota) remember(r reservation) {
-	if len(q.recent) == maxRecent {
-		q.recent = slices.Delete(q.recent, 0, 1)
-	}
-	q.recent = append(q.recent, r)
 }

@@ -382,7 +382,7 @@ func TestNobodyWaitsLongerThanTheContext(t *testing.T) {
 		"Usage":   func(ctx context.Context) error { _, err := q.Usage(ctx, noon); return err },
 		"Refund":  func(ctx context.Context) error { return q.Refund(ctx, noon) },
 		"Acquire": func(ctx context.Context) error {
-			_, err := q.Limiter(10).Acquire(ctx, drift.ClassInteractive)
+			_, err := q.Limiter(10).Acquire(ctx, drift.Turn{})
 			return err
 		},
 	}
@@ -431,7 +431,7 @@ func TestLockIsFreeAgain(t *testing.T) {
 func TestClosed(t *testing.T) {
 	q := open(t, newPath(t))
 	limiter := q.Limiter(10)
-	slot, err := limiter.Acquire(t.Context(), drift.ClassInteractive)
+	slot, err := limiter.Acquire(t.Context(), drift.Turn{})
 	require.NoError(t, err)
 	reserve(t, q, noon)
 	require.NoError(t, q.Close())
@@ -442,11 +442,11 @@ func TestClosed(t *testing.T) {
 	_, err = q.Usage(t.Context(), noon)
 	require.ErrorIs(t, err, fs.ErrClosed)
 	require.ErrorIs(t, q.Refund(t.Context(), noon), fs.ErrClosed)
-	_, err = limiter.Acquire(t.Context(), drift.ClassInteractive)
+	_, err = limiter.Acquire(t.Context(), drift.Turn{})
 	require.ErrorIs(t, err, fs.ErrClosed)
 	var named *filestore.Error
 	require.ErrorAs(t, err, &named)
-	slot.Done(drift.OutcomeAnswered)
+	slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 	limiter.Pause(time.Now().Add(time.Minute))
 }
 

@@ -101,9 +101,9 @@ func (s hangingSource) Refresh(ctx context.Context, _ *oauth2.Token) (*oauth2.To
 // hangingStore counts nothing until the caller gives up.
 type hangingStore struct{ testkit.SlowStore }
 
-func (hangingStore) Reserve(ctx context.Context, _ time.Time) (drift.Usage, error) {
+func (hangingStore) Reserve(ctx context.Context) (drift.Reservation, error) {
 	<-ctx.Done()
-	return drift.Usage{}, ctx.Err()
+	return nil, ctx.Err()
 }
 
 // ending ends a context after a while.
@@ -371,7 +371,7 @@ func checkCancelledWithCause(t *testing.T) {
 		},
 		"pause": func(t *testing.T, heldUp func()) *faultClient {
 			c := serveFault(t, testkit.Respond(http.StatusOK, "{}"))
-			c.limiter.Pause(time.Now().Add(time.Hour))
+			c.limiter.Pause(t.Context(), time.Now().Add(time.Hour))
 			time.AfterFunc(10*time.Millisecond, heldUp)
 			return c
 		},

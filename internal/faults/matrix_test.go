@@ -131,18 +131,18 @@ type countedLimiter struct {
 	books testkit.Slots
 }
 
-func (l *countedLimiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, error) {
-	slot, err := l.Limiter.Acquire(ctx, class)
+func (l *countedLimiter) Acquire(ctx context.Context, turn drift.Turn) (drift.Slot, error) {
+	slot, err := l.Limiter.Acquire(ctx, turn)
 	if err != nil {
 		return nil, err
 	}
-	_, _ = l.books.Acquire(ctx, class)
+	_, _ = l.books.Acquire(ctx, turn)
 	return countedSlot{slot, &l.books}, nil
 }
 
-func (l *countedLimiter) Pause(until time.Time) {
-	l.books.Pause(until)
-	l.Limiter.Pause(until)
+func (l *countedLimiter) Pause(ctx context.Context, until time.Time) error {
+	_ = l.books.Pause(ctx, until)
+	return l.Limiter.Pause(ctx, until)
 }
 
 // held is how many slots are out.
@@ -156,9 +156,9 @@ type countedSlot struct {
 	books *testkit.Slots
 }
 
-func (s countedSlot) Done(o drift.Outcome) {
-	s.books.Done(o)
-	s.Slot.Done(o)
+func (s countedSlot) Done(ctx context.Context, result drift.Result) error {
+	_ = s.books.Done(ctx, result)
+	return s.Slot.Done(ctx, result)
 }
 
 // openBodies counts the bodies that are not closed.
@@ -206,7 +206,7 @@ func TestFaultClientSees(t *testing.T) {
 		"nothing":            {func(c *faultClient) { _ = c.get(t.Context()) }, false},
 		"a mark in an error": {func(c *faultClient) { _ = c.saw(testkit.QuotingError(testkit.MarkedBody)) }, true},
 		"a mark in a log":    {func(c *faultClient) { _, _ = c.watch.Write([]byte("token=" + testkit.MarkedToken)) }, true},
-		"a slot":             {func(c *faultClient) { _, _ = c.limiter.Acquire(t.Context(), drift.ClassInteractive) }, true},
+		"a slot":             {func(c *faultClient) { _, _ = c.limiter.Acquire(t.Context(), drift.Turn{}) }, true},
 		"a body": {func(c *faultClient) {
 			_, _ = c.bodies.count(testkit.Answer(http.StatusOK))(new(http.Request))
 		}, true},

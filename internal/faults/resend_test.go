@@ -1081,7 +1081,7 @@ func (f *flaky) fails(part string) error {
 }
 
 func temporaryErrors(t *testing.T) {
-	for _, part := range []string{"limiter", "reserve", "usage", "token", "refresh"} {
+	for _, part := range []string{"limiter", "reserve", "token", "refresh"} {
 		for name, test := range map[string]struct {
 			err   error
 			times int
@@ -1094,7 +1094,7 @@ func temporaryErrors(t *testing.T) {
 		} {
 			t.Run(part+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					checkTemporary(t, &flaky{part, test.err, test.times}, test.fails && (part != "usage" || name == "permanent"))
+					checkTemporary(t, &flaky{part, test.err, test.times}, test.fails)
 				})
 			})
 		}
@@ -1140,23 +1140,21 @@ type flakyLimiter struct {
 	flaky *flaky
 }
 
-func (l *flakyLimiter) Acquire(ctx context.Context, class drift.Class) (drift.Slot, error) {
+func (l *flakyLimiter) Acquire(ctx context.Context, turn drift.Turn) (drift.Slot, error) {
 	if err := l.flaky.fails("limiter"); err != nil {
 		return nil, err
 	}
-	return l.OpenLimiter.Acquire(ctx, class)
+	return l.OpenLimiter.Acquire(ctx, turn)
 }
 
 type flakyStore struct{ flaky *flaky }
 
-func (s *flakyStore) Reserve(context.Context, time.Time) (drift.Usage, error) {
-	return drift.Usage{}, s.flaky.fails("reserve")
+func (s *flakyStore) Reserve(context.Context) (drift.Reservation, error) {
+	return testkit.Reserved{}, s.flaky.fails("reserve")
 }
 
-func (*flakyStore) Refund(context.Context, time.Time) error { return nil }
-
-func (s *flakyStore) Usage(context.Context, time.Time) (drift.Usage, error) {
-	return drift.Usage{}, s.flaky.fails("usage")
+func (s *flakyStore) Usage(context.Context) (drift.Usage, error) {
+	return drift.Usage{}, nil
 }
 
 type flakySource struct {

@@ -13,14 +13,14 @@ import (
 // OpenLimiter lets every attempt pass, for tests of many calls.
 type OpenLimiter struct{}
 
-func (OpenLimiter) Acquire(context.Context, drift.Class) (drift.Slot, error) { return OpenSlot{}, nil }
+func (OpenLimiter) Acquire(context.Context, drift.Turn) (drift.Slot, error) { return OpenSlot{}, nil }
 
-func (OpenLimiter) Pause(time.Time) {}
+func (OpenLimiter) Pause(context.Context, time.Time) error { return nil }
 
 // OpenSlot is a slot of [OpenLimiter].
 type OpenSlot struct{}
 
-func (OpenSlot) Done(drift.Outcome) {}
+func (OpenSlot) Done(context.Context, drift.Result) error { return nil }
 
 // MinuteServer counts by itself, and answers 429 to a call that is one too many in a minute.
 type MinuteServer struct {
@@ -67,28 +67,30 @@ type Slots struct {
 	Err      error
 }
 
-func (s *Slots) Acquire(_ context.Context, class drift.Class) (drift.Slot, error) {
+func (s *Slots) Acquire(_ context.Context, turn drift.Turn) (drift.Slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Err != nil {
 		return nil, s.Err
 	}
 	s.Taken++
-	s.Classes = append(s.Classes, class)
+	s.Classes = append(s.Classes, turn.Class)
 	return s, nil
 }
 
-func (s *Slots) Done(o drift.Outcome) {
+func (s *Slots) Done(_ context.Context, result drift.Result) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Taken--
-	s.Outcomes = append(s.Outcomes, o)
+	s.Outcomes = append(s.Outcomes, result.Outcome)
+	return nil
 }
 
-func (s *Slots) Pause(until time.Time) {
+func (s *Slots) Pause(_ context.Context, until time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Pauses = append(s.Pauses, time.Until(until))
+	return nil
 }
 
 // Held is how many slots are out.
@@ -110,6 +112,21 @@ func (s *Slots) Spent() (n int) {
 	return n
 }
 
+// Reserved is a reservation; a nil Refunded makes every Refund succeed.
+type Reserved struct {
+	Used     drift.Usage
+	Refunded func(context.Context) error
+}
+
+func (r Reserved) Usage() drift.Usage { return r.Used }
+
+func (r Reserved) Refund(ctx context.Context) error {
+	if r.Refunded == nil {
+		return nil
+	}
+	return r.Refunded(ctx)
+}
+
 // SlowStore is a QuotaStore that takes its time; Reserve does so even if the context ends.
 type SlowStore struct {
 	Reserving time.Duration // how long Reserve takes
@@ -117,12 +134,14 @@ type SlowStore struct {
 	Refunds   int
 }
 
-func (s *SlowStore) Reserve(_ context.Context, _ time.Time) (drift.Usage, error) {
+func (s *SlowStore) Reserve(context.Context) (drift.Reservation, error) {
 	time.Sleep(s.Reserving)
-	return drift.Usage{}, nil
+	return Reserved{Refunded: s.refund}, nil
 }
 
-func (s *SlowStore) Refund(ctx context.Context, _ time.Time) error {
+func (s *SlowStore) Usage(context.Context) (drift.Usage, error) { return drift.Usage{}, nil }
+
+func (s *SlowStore) refund(ctx context.Context) error {
 	s.Refunds++
 	select {
 	case <-time.After(s.Refunding):
@@ -131,5 +150,3 @@ func (s *SlowStore) Refund(ctx context.Context, _ time.Time) error {
 		return ctx.Err()
 	}
 }
-
-func (s *SlowStore) Usage(context.Context, time.Time) (drift.Usage, error) { return drift.Usage{}, nil }
