@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -104,16 +105,34 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	}
 	a.slot, err = a.limiter.Acquire(ctx, turn)
 	a.waitedFor(WaitRateLimit, time.Since(start))
-	if ctx.Err() != nil {
+	switch {
+	case err != nil && errors.As(err, new(*RateLimitError)): // even if the context has ended: it says why
+		return err
+	case ctx.Err() != nil:
 		return contextError(ctx)
-	}
-	if err != nil {
+	case err != nil:
 		return &cause{text: "the limiter failed", err: err}
 	}
 	if slot, ok := a.slot.(ReservedSlot); ok {
 		a.reservation = slot.Reservation()
 	}
-	return nil
+	return a.sitOut(ctx)
+}
+
+// sitOut waits for the end of the pause that the service has asked this call for, if the limiter has not.
+func (a *attempt) sitOut(ctx context.Context) error {
+	rest := time.Until(a.resumes)
+	if a.resumes.IsZero() || rest <= 0 {
+		return nil
+	}
+	start, timer := time.Now(), time.NewTimer(rest)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	a.waitedFor(WaitBackoff, time.Since(start))
+	return contextError(ctx)
 }
 
 // freeSlot returns the slot, if it has not been returned yet. The outcome is OutcomeNotSent until something is sent.
@@ -241,7 +260,7 @@ func (a *attempt) pauseIfAsked(ctx context.Context) {
 	var asked time.Duration
 	switch a.status {
 	case http.StatusTooManyRequests:
-		asked = cmp.Or(a.retryAfter(), throttleBackoff)
+		asked = cmp.Or(a.retryAfter(), a.retry.bound(throttleBackoff, a.throttled+1))
 	case http.StatusServiceUnavailable:
 		asked = cmp.Or(a.retryAfter(), a.usedUpUntil())
 	default:

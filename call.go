@@ -49,6 +49,9 @@ type retryState struct {
 	delay       time.Duration // before the next attempt
 	backoffFrom time.Time     // start of the delay
 	late        bool          // the delay would outlast the deadline
+	throttled   int           // attempts that the service answered with 429, which were waited out
+	patience    time.Time     // when the call gives up on 429s
+	resumes     time.Time     // the end of the pause after the last of them
 }
 
 // Call implements rest.Caller.

@@ -81,11 +81,16 @@ type Result struct {
 }
 
 // WindowLimiter allows a number of calls in any 60 seconds, as the service counts them. It serves interactive callers
-// before bulk callers, and each class in order of arrival. Its first call goes out alone, because an earlier process
-// may have used up the minute. Create one with [NewLimiter].
-type WindowLimiter struct{ window *window.Window }
+// before bulk callers, and each class in order of arrival. In its first minute it starts slowly: with one call alone,
+// because an earlier process may have used up the minute, then with twice as many in flight after each round trip.
+//
+// If the service answers 429 although the window has room, others use the same allowance. The limiter then goes on with
+// as many calls a minute as the service has admitted, evenly spaced, and tries more again from time to time.
+//
+// Create one with [NewLimiter]. It needs no Close.
+type WindowLimiter struct{ queue *window.Limiter }
 
-// LimiterOption configures a [WindowLimiter].
+// LimiterOption configures a [WindowLimiter] or a [SharedLimiter].
 type LimiterOption struct{ apply func(*window.Config) }
 
 // WithBurst sets how many calls may go out at once. The default is perMinute. A smaller number spreads the calls more
@@ -100,54 +105,113 @@ func WithReserve(calls int) LimiterOption {
 	return LimiterOption{func(c *window.Config) { c.Reserve = min(max(calls, 0), c.Limit-1) }}
 }
 
-// NewLimiter returns a limiter that allows perMinute calls in any 60 seconds; less than 1 means 1. All clients that act
-// for the same user should share a limiter: pass it to each of them with [WithLimiter].
-func NewLimiter(perMinute int, opts ...LimiterOption) *WindowLimiter {
+// WithBulkShare makes one call in so many a bulk call, if one is waiting, however many interactive calls there are. The
+// default is 20. With 0 or less, interactive calls can hold back bulk calls for any length of time.
+func WithBulkShare(oneIn int) LimiterOption {
+	return LimiterOption{func(c *window.Config) { c.Share = max(oneIn, 0) }}
+}
+
+const defaultBulkShare = 20
+
+func limiterConfig(perMinute int, opts []LimiterOption) window.Config {
 	perMinute = max(perMinute, 1)
-	c := window.Config{Limit: perMinute, Burst: perMinute, Reserve: min(perMinute/10, defaultReserve)}
+	c := window.Config{
+		Limit: perMinute, Burst: perMinute, Reserve: min(perMinute/10, defaultReserve), Share: defaultBulkShare,
+	}
 	for _, o := range opts {
 		if o.apply != nil {
 			o.apply(&c)
 		}
 	}
-	return &WindowLimiter{window.New(c)}
+	return c
 }
+
+// NewLimiter returns a limiter that allows perMinute calls in any 60 seconds; less than 1 means 1. All clients that act
+// for the same user should share a limiter: pass it to each of them with [WithLimiter].
+func NewLimiter(perMinute int, opts ...LimiterOption) *WindowLimiter {
+	return &WindowLimiter{window.New(window.NewMemory(), limiterConfig(perMinute, opts))}
+}
+
+var errNotMade = errors.New("drift: the limiter was not made by NewLimiter or NewSharedLimiter")
 
 // Acquire implements [Limiter].
 func (l *WindowLimiter) Acquire(ctx context.Context, turn Turn) (Slot, error) {
-	if l == nil || l.window == nil {
-		return nil, errors.New("drift: the limiter was not made by NewLimiter")
+	if l == nil || l.queue == nil {
+		return nil, errNotMade
 	}
-	slot, err := l.window.Acquire(ctx, turn.Class == ClassBulk)
-	if err != nil {
-		return nil, limitError(err)
+	return acquire(ctx, l.queue, turn)
+}
+
+// Pause implements [Limiter].
+func (l *WindowLimiter) Pause(ctx context.Context, until time.Time) error {
+	if l == nil || l.queue == nil {
+		return errNotMade
+	}
+	return l.queue.Pause(ctx, time.Until(until))
+}
+
+// Resume ends a pause at once, and makes the limiter forget that others use the allowance.
+func (l *WindowLimiter) Resume() {
+	if l != nil && l.queue != nil {
+		_ = l.queue.Resume(context.Background()) // cannot fail: its store is in memory
+	}
+}
+
+// Stats returns the current numbers.
+func (l *WindowLimiter) Stats() LimiterStats {
+	if l == nil || l.queue == nil {
+		return LimiterStats{}
+	}
+	return limiterStats(l.queue.Stats())
+}
+
+// LimiterStats describes a limiter.
+type LimiterStats struct {
+	Limit       int           // calls a minute at present; less than the configured number after a 429
+	Free        int           // slots that are free
+	InFlight    int           // calls that are not answered yet
+	Interactive int           // interactive calls that wait for a slot
+	Bulk        int           // bulk calls that wait for a slot
+	Pause       time.Duration // the rest of a pause; 0: there is none
+}
+
+func limiterStats(s window.Stats) LimiterStats {
+	return LimiterStats{Limit: s.Limit, Free: s.Free, InFlight: s.InFlight, Interactive: s.Queued[0], Bulk: s.Queued[1],
+		Pause: s.Pause}
+}
+
+func acquire(ctx context.Context, queue *window.Limiter, turn Turn) (Slot, error) {
+	slot, err := queue.Acquire(ctx, window.Request{Bulk: turn.Class == ClassBulk, Since: turn.Since, Lease: turn.Timeout,
+		Quota: turn.Quota})
+	var late *window.LateError
+	switch {
+	case errors.As(err, &late):
+		return nil, &RateLimitError{Local: true, RetryAfter: late.Wait, Err: context.DeadlineExceeded}
+	case err != nil:
+		return nil, err
 	}
 	return windowSlot{slot}, nil
 }
 
-func limitError(err error) error {
-	var late *window.LateError
-	if errors.As(err, &late) {
-		return &RateLimitError{Local: true, RetryAfter: late.Wait, Err: context.DeadlineExceeded}
-	}
-	return err
-}
-
-// Pause implements [Limiter].
-func (l *WindowLimiter) Pause(_ context.Context, until time.Time) error {
-	if l != nil && l.window != nil {
-		l.window.Pause(until)
-	}
-	return nil
-}
-
+// windowSlot is a slot of either limiter.
 type windowSlot struct{ slot *window.Slot }
 
-func (s windowSlot) Done(_ context.Context, result Result) error {
-	if result.Outcome == OutcomeNotSent {
-		s.slot.Free()
-	} else {
-		s.slot.Used()
+// Done implements Slot.
+func (s windowSlot) Done(ctx context.Context, result Result) error {
+	switch {
+	case result.Outcome == OutcomeNotSent:
+		return s.slot.Free(ctx)
+	case result.StatusCode == http.StatusTooManyRequests:
+		return s.slot.Refused(ctx)
+	case result.Outcome == OutcomeAnswered:
+		return s.slot.Used(ctx)
+	default:
+		return s.slot.Lost(ctx)
 	}
-	return nil
+}
+
+// Reservation implements ReservedSlot.
+func (s windowSlot) Reservation() Reservation {
+	r, _ := s.slot.Reservation.(Reservation)
+	return r
 }

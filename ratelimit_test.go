@@ -339,6 +339,7 @@ type oracle struct {
 	mu      sync.Mutex
 	random  *rand.Rand
 	trips   []time.Duration // there and back, of every call
+	arrived []time.Time     // the calls of the clients
 	counted []time.Time     // of this minute
 	refused []refusal
 }
@@ -380,18 +381,42 @@ func (o *oracle) arrive(now time.Time) time.Duration {
 	if n := len(o.refused); n > 0 && o.refused[n-1].next.IsZero() {
 		o.refused[n-1].next = now
 	}
+	o.arrived = append(o.arrived, now)
+	full, wait := o.count(now)
+	if full {
+		o.refused = append(o.refused, refusal{at: now, wait: wait})
+	}
+	return wait
+}
+
+// count counts a call of anybody, and reports whether it is one too many, and after what time to try again.
+func (o *oracle) count(now time.Time) (refused bool, wait time.Duration) {
 	o.counted = slices.DeleteFunc(o.counted, func(at time.Time) bool { return !o.expires(at).After(now) })
 	full := len(o.counted) >= drift.DefaultRateLimit
 	if !full || o.refusals {
 		o.counted = append(o.counted, now)
 	}
 	if !full {
-		return 0
+		return false, 0
 	}
 	free := o.expires(o.counted[len(o.counted)-drift.DefaultRateLimit])
-	wait := (free.Sub(now) + time.Second - 1).Truncate(time.Second)
-	o.refused = append(o.refused, refusal{at: now, wait: wait})
-	return wait
+	return true, (free.Sub(now) + time.Second - 1).Truncate(time.Second)
+}
+
+// others makes calls that nobody knows of, evenly spaced, until the context ends.
+func (o *oracle) others(ctx context.Context, perMinute int) {
+	ticker := time.NewTicker(time.Minute / time.Duration(perMinute))
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			o.mu.Lock()
+			o.count(now)
+			o.mu.Unlock()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // expires is when a call that arrived at this time no longer counts.
@@ -624,6 +649,49 @@ func restart(t *testing.T, c counting, seed uint64, used int) (*oracle, time.Dur
 	start := time.Now()
 	testkit.CallAll(t, 200, 64, testkit.Through(t, server.serve))
 	return server, time.Since(start)
+}
+
+// Somebody else uses the allowance too. No call fails, and few are refused.
+func TestLimitsBesideOthers(t *testing.T) {
+	seed := testkit.Seed(t)
+	for _, c := range countings {
+		for _, others := range []int{30, 60} {
+			for _, workers := range []int{1, 8, 64} {
+				t.Run(fmt.Sprintf("%s, %d others, %d workers", c.name, others, workers), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) { besideOthers(t, newOracle(c, usualDelays, seed), others, workers) })
+				})
+			}
+		}
+	}
+}
+
+func besideOthers(t *testing.T, server *oracle, others, workers int) {
+	const calls = 600
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go server.others(ctx, others)
+	time.Sleep(2 * time.Minute)
+	start := time.Now()
+	testkit.CallAll(t, calls, workers, testkit.Through(t, server.serve, testkit.WithoutBudget))
+	took := time.Since(start)
+	settled := start.Add(2 * time.Minute)
+	sent := countAfter(server.arrived, settled, func(at time.Time) time.Time { return at })
+	refused := countAfter(server.refused, settled, func(r refusal) time.Time { return r.at })
+	t.Logf("429s: %d, after two minutes %d of %d; %v, %.2f of the least time", len(server.refused), refused, sent, took.Round(time.Second),
+		took.Minutes()*float64(100-others)/calls)
+	assert.LessOrEqual(t, len(server.refused)*10, len(server.arrived))
+	assert.LessOrEqual(t, refused*25, sent)
+}
+
+// countAfter returns how many of the things happened after a time.
+func countAfter[T any](things []T, after time.Time, at func(T) time.Time) (n int) {
+	for _, thing := range things {
+		if at(thing).After(after) {
+			n++
+		}
+	}
+	return n
 }
 
 // Clients of one user that do not share a limiter take the allowance twice.

@@ -40,8 +40,9 @@ const (
 	defaultMaxBackoff    = 20 * time.Second
 	defaultMaxRetryAfter = time.Minute
 	defaultBudget        = 10
+	maxThrottle          = 5 * time.Minute // how long a call keeps trying after 429s
 	maxPause             = 5 * time.Minute // an absurd Retry-After must not stop a client for good
-	throttleBackoff      = time.Second     // upper bound of the first delay after a 429 without Retry-After
+	throttleBackoff      = time.Second     // the pause after a 429 without Retry-After; doubles with each
 )
 
 func (p RetryPolicy) check() error {
@@ -157,18 +158,45 @@ func (c *call) checkRetry(ctx context.Context) (bool, error) {
 		}
 		return false, nil
 	}
+	if decision == afterPause && c.retry.MaxAttempts > 1 {
+		return c.waitOutPause(ctx), nil
+	}
 	if c.countedAttempts() >= c.retry.MaxAttempts || !c.schedule(ctx, decision) {
 		return false, nil
 	}
 	if decision == again && !a.refused && !c.budget.spend() {
 		return false, nil
 	}
-	if a.err == nil {
+	c.announceRetry(ctx, c.delay)
+	return true, nil
+}
+
+func (c *call) announceRetry(ctx context.Context, delay time.Duration) {
+	if c.last.err == nil {
 		c.previous = c.apiError()
 	}
 	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: retrying", slog.String("operation", c.route.Name),
-		slog.Int("attempts", len(c.attempts)), slog.Int("status", a.status), slog.Duration("delay", c.delay))
-	return true, nil
+		slog.Int("attempts", len(c.attempts)), slog.Int("status", c.last.status), slog.Duration("delay", delay))
+}
+
+// waitOutPause prepares a retry after a 429, which does not count as an attempt. The limiter, which knows of the pause,
+// keeps the call's place in the queue. It reports false if the pause is too long.
+func (c *call) waitOutPause(ctx context.Context) bool {
+	now := time.Now()
+	if c.throttled == 0 {
+		c.patience = now.Add(max(maxThrottle, c.retry.MaxRetryAfter))
+	}
+	pause := c.last.pause
+	resumes := now.Add(pause)
+	deadline, bounded := ctx.Deadline()
+	c.late = bounded && !resumes.Before(deadline)
+	if c.last.retryAfter() > c.retry.MaxRetryAfter || resumes.After(c.patience) || c.late {
+		return false
+	}
+	c.throttled++
+	c.resumes, c.delay = resumes, 0
+	c.announceRetry(ctx, pause)
+	return true
 }
 
 // maxStale is how many closed connections from the pool a call may try. A restart of the service leaves a pool full of
@@ -186,7 +214,7 @@ func (c *call) leaveConnection() verdict {
 }
 
 func (c *call) countedAttempts() int {
-	return len(c.attempts) + c.stops - c.stale - c.newTokens
+	return len(c.attempts) + c.stops - c.stale - c.newTokens - c.throttled
 }
 
 // maxNewTokens is how many new tokens a call may try: one that another process has stored, and one that is issued.
@@ -223,9 +251,6 @@ func (c *call) schedule(ctx context.Context, decision verdict) bool {
 		c.delay = 0
 	case asked > 0: // never earlier, with jitter to spread the callers
 		c.delay = asked + jitter(min(time.Second, asked/10, math.MaxInt64-asked))
-	case decision == afterPause:
-		bound := c.retry.bound(throttleBackoff, c.countedAttempts())
-		c.delay = c.retry.MinBackoff + jitter(min(bound, math.MaxInt64-c.retry.MinBackoff))
 	default:
 		c.delay = jitter(c.retry.bound(c.retry.MinBackoff, c.countedAttempts()))
 	}
