@@ -145,7 +145,7 @@ func (f Fault) answer(operation string) answer {
 	case operation == oauthToken && f.Status == http.StatusUnauthorized:
 		a.body = tokenErrorBody("invalid_client", http.StatusText(f.Status))
 	default:
-		a.body = errorBody(errorType(f.Status), http.StatusText(f.Status))
+		a.body = errorBody(operation, &failure{status: f.Status, kind: errorType(f.Status), message: http.StatusText(f.Status)})
 	}
 	return a
 }

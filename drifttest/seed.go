@@ -15,6 +15,7 @@ func (s *Server) AddPerson(companyID drift.CompanyID, person drift.Person) drift
 	record["company_id"] = string(companyID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.store.ensureAccount(string(companyID), s.settings.clock().UnixMilli())
 	return drift.PersonID(s.store.people.put(record).integer("id"))
 }
 
@@ -25,6 +26,7 @@ func (s *Server) AddTeam(companyID drift.CompanyID, team drift.Team) drift.TeamI
 	record["company_id"] = string(companyID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.store.ensureAccount(string(companyID), s.settings.clock().UnixMilli())
 	return drift.TeamID(s.store.teams.put(record).integer("id"))
 }
 
@@ -67,7 +69,7 @@ func (s *Server) AddMessage(message drift.Message) drift.MessageID {
 	}
 	author, given := record["author"].(map[string]any)
 	if !given {
-		author = map[string]any{"id": conversation.integer("contact_id"), "type": "contact", "bot": false}
+		author = visitor(conversation)
 	}
 	added := s.store.addMessage(conversation, record, author, s.settings.clock().UnixMilli())
 	return drift.MessageID(added.integer("id"))

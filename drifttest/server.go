@@ -42,8 +42,10 @@ type Server struct {
 	own      []*operation // of Handle
 	faults   map[string][]Fault
 	limits   limits
+	reports  limits // of the classic reports, in addition
 	store    *store
 	oauth    *oauth
+	revoked  map[digest]bool // tokens of an app that was uninstalled
 	closers  []io.Closer
 }
 
@@ -89,8 +91,10 @@ func newServer(t TB, opts []Option) (*Server, error) {
 		closing:  make(chan struct{}),
 		faults:   map[string][]Fault{},
 		limits:   limits{perMinute: set.perMinute, perMonth: set.perMonth},
+		reports:  limits{perMinute: min(set.perMinute, reportsPerMinute)},
 		store:    newStore(),
 		oauth:    newOAuth(),
+		revoked:  map[digest]bool{},
 	}
 	if set.demo {
 		s.store.seedDemo()
@@ -198,7 +202,7 @@ func (s *Server) arrive(r *http.Request, body []byte) *exchange {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.endpoint == nil {
-		e.operation, e.path, e.unknown = s.findOperation(r.Method, r.URL.EscapedPath())
+		e.operation, e.path, e.unknown = s.findOperation(r)
 	}
 	s.arrivals++
 	e.id = fmt.Sprintf("drifttest-%06d", s.arrivals)
@@ -218,7 +222,10 @@ func (s *Server) admit(e *exchange) error {
 	if !s.authenticates(e.request.Header, e.now) {
 		return unauthorized()
 	}
-	return s.limits.admit(e.now)
+	if err := s.limits.admit(e.now); err != nil || !isReport(e.name()) {
+		return err
+	}
+	return s.reports.admit(e.now)
 }
 
 // authenticates compares with every token, each in constant time, as a real server should.
@@ -232,6 +239,9 @@ func (s *Server) authenticates(header http.Header, now time.Time) bool {
 		matches |= subtle.ConstantTimeCompare([]byte(values[0]), []byte("Bearer "+token))
 	}
 	issued, isBearer := strings.CutPrefix(values[0], "Bearer ")
+	if s.revoked[digestOf(issued)] {
+		return false
+	}
 	return matches == 1 || isBearer && s.oauth.accepts(issued, now)
 }
 
@@ -239,7 +249,7 @@ func (s *Server) authenticates(header http.Header, now time.Time) bool {
 func (s *Server) answer(e *exchange) answer {
 	switch {
 	case e.refused != nil:
-		return refusal(e.refused)
+		return refusal("", e.refused)
 	case e.fault.Drop == DropBeforeAnswer:
 		return answer{}
 	case e.fault.Status == 0:
@@ -257,7 +267,7 @@ func (s *Server) handle(e *exchange) answer {
 	case e.endpoint != nil:
 		return e.endpoint.handle(s, e)
 	case e.unknown != nil:
-		return refusal(e.unknown)
+		return refusal("", e.unknown)
 	case e.isOwn():
 		return e.bufferOwn()
 	}
@@ -266,17 +276,27 @@ func (s *Server) handle(e *exchange) answer {
 		err = c.checkKeys()
 	}
 	if err != nil {
-		return refusal(err)
+		return refusal(e.name(), err)
 	}
+	c.token = strings.TrimPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	c.now = e.now.UnixMilli()
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	result, err := s.store.apply(c)
+	result, err := s.apply(c)
 	if err != nil {
-		return refusal(err)
+		return refusal(e.name(), err)
+	}
+	if f, ok := result.(file); ok {
+		return f.answer(e.request)
 	}
 	return success(result)
+}
+
+func (s *Server) apply(c *call) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.operation.serve != nil {
+		return c.operation.serve(s, c)
+	}
+	return s.store.apply(c)
 }
 
 // pause waits, and reports whether it waited to the end.
