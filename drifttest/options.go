@@ -8,7 +8,7 @@ import (
 )
 
 // DefaultToken is the access token that a server without [WithToken] accepts.
-const DefaultToken = "drifttest-token"
+const DefaultToken = "drifttest-token-8c1f0a6e2b7d4953"
 
 // Option configures a [Server].
 type Option func(*settings) error
@@ -27,7 +27,6 @@ type settings struct {
 
 func newSettings(opts []Option) (settings, error) {
 	set := settings{
-		address: "127.0.0.1:0",
 		tokens:  []string{DefaultToken},
 		clock:   time.Now,
 		app:     OAuthApp{}.withDefaults(),
@@ -55,7 +54,7 @@ func WithToken(tokens ...string) Option {
 }
 
 // WithAddress sets the host and port to listen on, for instance "127.0.0.1:8080". Without it the system chooses a free
-// port of 127.0.0.1.
+// port of 127.0.0.1, and a server that starts in a bubble of testing/synctest has no port.
 func WithAddress(addr string) Option {
 	return func(set *settings) error {
 		if addr == "" {

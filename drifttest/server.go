@@ -1,6 +1,7 @@
 package drifttest
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"fmt"
@@ -24,19 +25,23 @@ type TB interface {
 
 // Server is an in-memory Drift server. Its methods are safe for concurrent use.
 type Server struct {
-	// URL is the base URL: scheme, host and port, without a slash at the end.
+	// URL is the base URL: scheme, host and port, without a slash at the end. In a bubble of testing/synctest the server
+	// has no port, and only [Server.Client] and [Server.HTTPClient] reach it.
 	URL string
 
 	t        TB
 	settings settings
 	http     *http.Server
+	client   *http.Client  // of HTTPClient
+	inMemory bool          // there is no port
 	served   chan struct{} // closed when the listener has ended
 	closing  chan struct{} // closed when Close begins
 	close    sync.Once
-	handlers sync.WaitGroup
 
 	mu       sync.Mutex // guards the fields below
 	closed   bool
+	handlers int           // that run
+	idle     chan struct{} // closed when no handler runs after Close began
 	arrivals int
 	requests []*Request
 	own      []*operation // of Handle
@@ -79,12 +84,7 @@ func newServer(t TB, opts []Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", set.address)
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
-		URL:      "http://" + listener.Addr().String(),
 		t:        t,
 		settings: set,
 		served:   make(chan struct{}),
@@ -96,12 +96,31 @@ func newServer(t TB, opts []Option) (*Server, error) {
 		oauth:    newOAuth(),
 		revoked:  map[digest]bool{},
 	}
+	listener, err := s.listen()
+	if err != nil {
+		return nil, err
+	}
 	if set.demo {
 		s.store.seedDemo()
 	}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 	go s.serve(listener)
 	return s, nil
+}
+
+// listen opens a port, or memory in a bubble. A test that asks for an address gets a port in any case.
+func (s *Server) listen() (net.Listener, error) {
+	if s.settings.address == "" && inBubble() {
+		m := newMemory()
+		s.URL, s.inMemory, s.client = memoryURL, true, &http.Client{Transport: m.transport()}
+		return m, nil
+	}
+	listener, err := net.Listen("tcp", cmp.Or(s.settings.address, "127.0.0.1:0"))
+	if err != nil {
+		return nil, err
+	}
+	s.URL, s.client = "http://"+listener.Addr().String(), &http.Client{Transport: &http.Transport{}}
+	return listener, nil
 }
 
 func (s *Server) serve(listener net.Listener) {
@@ -116,6 +135,10 @@ func (s *Server) Close() {
 		s.mu.Lock()
 		s.closed = true
 		closers := s.closers
+		s.idle = make(chan struct{})
+		if s.handlers == 0 {
+			close(s.idle)
+		}
 		s.mu.Unlock()
 
 		close(s.closing)
@@ -124,7 +147,8 @@ func (s *Server) Close() {
 		}
 		_ = s.http.Close()
 		<-s.served
-		s.handlers.Wait()
+		<-s.idle
+		s.client.CloseIdleConnections()
 	})
 }
 
@@ -138,7 +162,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		panic(http.ErrAbortHandler)
 	}
-	defer s.handlers.Done()
+	defer s.leave()
 	e := s.arrive(r, body)
 	if e.isOwn() && e.refused == nil && e.fault.isNone() {
 		s.serveOwn(w, e)
@@ -165,8 +189,17 @@ func (s *Server) enter() bool {
 	if s.closed {
 		return false
 	}
-	s.handlers.Add(1)
+	s.handlers++
 	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handlers--
+	if s.closed && s.handlers == 0 {
+		close(s.idle)
+	}
 }
 
 // exchange is one request on its way to an answer.
