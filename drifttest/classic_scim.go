@@ -15,6 +15,7 @@ const (
 // scimUser shows a user of the account by the names of SCIM. Its id is a string.
 func scimUser(user object) object {
 	first, last, _ := strings.Cut(user.text("name"), " ")
+	role := object{"value": strings.ToUpper(user.text("role")), "display": user.text("role"), "primary": true}
 	shown := object{
 		"schemas":      []string{scimUserSchema},
 		"id":           decimal(user.integer("id")),
@@ -25,7 +26,7 @@ func scimUser(user object) object {
 		"emails":       []object{{"value": user.text("email"), "primary": true}},
 		"phoneNumbers": []object{{"primary": true}},
 		"photos":       []object{{}},
-		"roles":        []object{{"value": strings.ToUpper(user.text("role")), "display": user.text("role"), "primary": true}},
+		"roles":        []object{role},
 		"locale":       user.text("locale"),
 		"externalId":   nil,
 		"meta":         nil,

@@ -263,7 +263,9 @@ func (d demo) seedPlaybooks() {
 			"updatedAuthorId": int64(i + 1),
 			"interactionId":   int64(9001 + i),
 			"reportType":      "BOOK_MORE_MEETINGS",
-			"goals":           []object{{"id": fmt.Sprintf("6f1d7c52-2b0e-4a53-9d0b-6b8f3f0c2b%02d", i), "message": "Meeting booked"}},
+			"goals": []object{
+				{"id": fmt.Sprintf("6f1d7c52-2b0e-4a53-9d0b-6b8f3f0c2b%02d", i), "message": "Meeting booked"},
+			},
 		})
 		d.landingPages.put(object{
 			"playbookId":     playbook["id"],

@@ -11,7 +11,7 @@ const redacted = "REDACTED"
 
 // Request is a request that a [Server] received.
 type Request struct {
-	// Operation is a name such as "conversations.get" or "oauth.token". For an endpoint of [Server.Handle] it is the
+	// Operation is a name such as "conversations.get", "classic.contacts.get" or "oauth.token". For an endpoint of [Server.Handle] it is the
 	// method and template, such as "GET contacts/{contactId}". It is "" for any other request.
 	Operation string
 	Method    string
@@ -43,7 +43,7 @@ func (s *Server) Count(operation string) int {
 	s.t.Helper()
 	name, known := s.operationNamed(operation)
 	if !known {
-		s.t.Fatalf("drifttest: Count: unknown operation %q", operation)
+		s.t.Fatalf("drifttest: Count: %s", s.unknownOperation(operation))
 		return 0
 	}
 	s.mu.Lock()
