@@ -13,7 +13,9 @@ const memoryURL = "http://drifttest.localhost"
 
 // inBubble reports whether the caller runs in a bubble of testing/synctest, whose clock starts in the year 2000. A
 // goroutine in a bubble must not wait for the network: the clock of the bubble would stand still.
-func inBubble() bool { return time.Now().Before(time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC)) }
+func inBubble() bool {
+	return time.Now().Before(time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC))
+}
 
 // memory is a listener whose connections are pipes in this process.
 type memory struct {

@@ -10,7 +10,7 @@ import (
 func (s *Server) unknownOperation(name string) string {
 	best, distance := "", len(name)/2+1
 	consider := func(known string) {
-		if d := editDistance(essence(name), essence(known)); d < distance {
+		if d := editDistance(normalize(name), normalize(known)); d < distance {
 			best, distance = known, d
 		}
 	}
@@ -34,8 +34,8 @@ func (s *Server) unknownOperation(name string) string {
 
 var parameter = regexp.MustCompile(`{[^}]*}`)
 
-// essence leaves out what makes no difference: case and the names of parameters.
-func essence(name string) string { return strings.ToLower(parameter.ReplaceAllString(name, "{}")) }
+// normalize leaves out what makes no difference: case and the names of parameters.
+func normalize(name string) string { return strings.ToLower(parameter.ReplaceAllString(name, "{}")) }
 
 // editDistance is how many bytes must be inserted, deleted or replaced to make b of a.
 func editDistance(a, b string) int {

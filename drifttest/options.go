@@ -27,9 +27,9 @@ type settings struct {
 
 func newSettings(opts []Option) (settings, error) {
 	set := settings{
-		tokens:  []string{DefaultToken},
-		clock:   time.Now,
-		app:     OAuthApp{}.withDefaults(),
+		tokens: []string{DefaultToken},
+		clock:  time.Now,
+		app:    OAuthApp{}.withDefaults(),
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -70,7 +70,7 @@ func WithAddress(addr string) Option {
 //
 // A request beyond the minute's limit is answered with a 429 of type "rate_limit" with a Retry-After, and does not
 // count against the minute. One beyond the month's limit is answered with a 429 of type "quota_exceeded". [Server.Used]
-// returns both counts.
+// returns both counts. With a limit on the minute, the reports of the classic API have a further one, of 60.
 func WithLimits(perMinute, perMonth int) Option {
 	return func(set *settings) error {
 		if perMinute < 0 || perMonth < 0 {
@@ -81,8 +81,9 @@ func WithLimits(perMinute, perMonth int) Option {
 	}
 }
 
-// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, tags and
-// notes, a few meetings, and the people and teams of the company "acme.example". It is the same account in every run.
+// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, two of
+// them with a file, tags and notes, a few meetings, the people and teams of the company "acme.example", and the users,
+// accounts and playbooks of the classic API. It is the same account in every run.
 func WithDemoData() Option {
 	return func(set *settings) error {
 		set.demo = true
