@@ -35,6 +35,12 @@ func TestServerInABubble(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 20*time.Second, time.Since(begin))
 
+		srv.Fail("tags.get", drifttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}})
+		begin = time.Now()
+		_, err = client.Tags.Get(t.Context(), 1)
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, time.Since(begin), 30*time.Second)
+
 		srv.Fail("tags.get", drifttest.Fault{Delay: time.Hour})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

@@ -280,6 +280,11 @@ func (o *operation) takesBody() bool {
 	return o.method == http.MethodPost || o.method == http.MethodPatch
 }
 
+// takesNull reports whether null clears a field. That it clears one of a user is not known, so the server refuses it.
+func (o *operation) takesNull() bool {
+	return o.method == http.MethodPatch && o.name != "classic.users.update"
+}
+
 func (o *operation) kindOf(name string) kind {
 	if k, ok := o.kinds[name]; ok {
 		return k

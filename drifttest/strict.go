@@ -164,7 +164,7 @@ func (o *operation) addBody(params object, body []byte) error {
 		if !o.inBody(name) {
 			return withCode("CONTACT-4", invalid(name, "unknown parameter"))
 		}
-		if given[name] == nil && o.method == http.MethodPatch {
+		if given[name] == nil && o.takesNull() {
 			params[name] = nil // clears the field
 			continue
 		}
