@@ -6,7 +6,6 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/drifttest"
 )
 
 type accountList struct {
@@ -48,30 +47,4 @@ func TestClassicAccountsAreCompanies(t *testing.T) {
 	read[any](w, "POST", "accounts/create", `{"ownerId":1,"domain":"b.example"}`)
 	assert.Equal(t, 409, w.send("PATCH", "accounts/update", `{"ownerId":1,"accountId":"a.example","domain":"b.example"}`).status)
 	assert.Equal(t, 404, w.send("DELETE", "accounts/none", "").status)
-}
-
-func TestClassicSeeding(t *testing.T) {
-	t.Parallel()
-	w := start(t, drifttest.WithClock(newClock("2026-03-01T10:00:00Z").Now))
-	user := w.AddUser(map[string]any{"name": "Ada", "timeZone": "Europe/London"})
-	assert.JSONEq(t, `{"data":{"id":1,"name":"Ada","timeZone":"Europe/London","orgId":1,"availability":"AVAILABLE","role":"member",`+
-		`"verified":true,"bot":false,"createdAt":1772359200000,"updatedAt":1772359200000}}`, string(w.send("GET", "users/"+user.String(), "").body))
-
-	account := w.AddAccount(map[string]any{"domain": "a.example", "ownerId": 1})
-	assert.Equal(t, drift.CompanyID("1_a.example"), account)
-	assert.Equal(t, account, w.AddAccount(map[string]any{"accountId": account, "name": "A"}), "replaced")
-	assert.Len(t, read[accountList](w, "GET", "accounts", "").Data.Accounts, 1)
-
-	playbook := w.AddPlaybook(map[string]any{"name": "P", "interactionId": 9})
-	w.AddLandingPage(map[string]any{"playbookId": playbook, "landingPageUrl": "https://a.example/p"})
-	assert.JSONEq(t, `[{"playbookId":1,"landingPageUrl":"https://a.example/p"}]`, string(w.send("GET", "playbooks/clp", "").body))
-	assert.JSONEq(t, `[{"id":1,"name":"P","interactionId":9,"orgId":1,"meta":{},"goals":[],"createdAt":1772359200000,"updatedAt":1772359200000}]`,
-		string(w.send("GET", "playbooks/list", "").body))
-
-	tb := &fakeTB{}
-	srv := drifttest.Start(tb)
-	defer srv.Close()
-	srv.AddUser(map[string]any{"time_zone": "Europe/London"})
-	srv.AddUser("Ada")
-	assert.Len(t, tb.fatals, 1, "a name that a user does not have")
 }

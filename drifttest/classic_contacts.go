@@ -14,7 +14,8 @@ import (
 const ownAttributes = "alias avatarUrl display_name employment_name employment_role employment_title externalId " +
 	"first_name last_name linkedin_handle name phone socialProfiles"
 
-// classicContact shows a contact of the store as the classic API does. A contact without an external id has null.
+// classicContact shows a contact of the store as the classic API does. A contact without an external id has null, and
+// two keys differ only in their case, as in the service.
 func (st *store) classicContact(contact object) object {
 	attributes := contactAttributes(contact)
 	if _, ok := attributes["externalId"]; !ok {
@@ -22,6 +23,8 @@ func (st *store) classicContact(contact object) object {
 	}
 	attributes["tags"] = st.classicTags(contact.texts("tags"))
 	attributes["events"] = object{}
+	attributes["_END_USER_VERSION"] = 4
+	attributes["_end_user_version"] = 17899
 	attributes["start_date"] = contact["created_at"]
 	attributes["last_active"] = contact["updated_at"]
 	return object{"id": contact["id"], "createdAt": contact["created_at"], "attributes": attributes}

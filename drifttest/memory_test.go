@@ -115,6 +115,11 @@ func TestWebhooksInABubble(t *testing.T) {
 			}),
 		})
 		srv.AddContact(drift.Contact{Email: "a@x.example"})
+		tb := &fakeTB{}
+		other := drifttest.Start(tb)
+		defer other.Close()
+		other.SendWebhooks(drifttest.Webhook{URL: "http://127.0.0.1:1"})
+		assert.Equal(t, []string{"drifttest: SendWebhooks: URL: there is no network in a bubble; set Handler"}, tb.fatals)
 		require.NoError(t, hooks.Wait(t.Context()))
 		assert.Equal(t, []int{503, 503, 200}, hooks.Deliveries()[0].Statuses)
 		assert.Equal(t, 3*time.Hour, time.Since(begin))

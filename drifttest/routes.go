@@ -18,12 +18,13 @@ type operation struct {
 	rules      rules
 	handle     func(*store, *call) (any, error)
 
-	// The classic API has tables of its own; see classicOperations.
-	query, body string
-	kinds       map[string]kind                   // of names that mean something else in another operation
-	needs       string                            // a query parameter that tells this operation from another one at the same path
-	raw         bool                              // the answer is not JSON
-	serve       func(*Server, *call) (any, error) // in place of handle, for what concerns tokens
+	// Of the classic API, in place of parameters.
+	query, body string          // names as its table lists them, separated by spaces
+	kinds       map[string]kind // of names that mean something else in another operation
+	needs       string          // a query parameter that tells this operation from another one at the same path
+	raw         bool            // the answer is not JSON
+
+	serve func(*Server, *call) (any, error) // in place of handle, for what concerns tokens
 
 	own http.HandlerFunc // of the test
 }

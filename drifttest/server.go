@@ -119,8 +119,17 @@ func (s *Server) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.URL, s.client = "http://"+listener.Addr().String(), &http.Client{Transport: &http.Transport{}}
+	s.URL, s.client = "http://"+reachable(listener.Addr()), &http.Client{Transport: &http.Transport{}}
 	return listener, nil
+}
+
+// reachable returns the host and port for a client on this machine, to which 0.0.0.0 is no address.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr.String()
 }
 
 func (s *Server) serve(listener net.Listener) {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
 )
 
@@ -220,4 +221,12 @@ func TestListenReportsWhyItCannot(t *testing.T) {
 	assert.Error(t, err, "the port is taken")
 	_, err = drifttest.Listen(drifttest.WithToken(""))
 	assert.ErrorContains(t, err, "WithToken")
+}
+
+func TestServerOnEveryAddressHasAURLOnLoopback(t *testing.T) {
+	t.Parallel()
+	server := drifttest.Start(t, drifttest.WithAddress("0.0.0.0:0"))
+	assert.Contains(t, server.URL, "http://127.0.0.1:")
+	_, err := server.Client().Contacts.List(t.Context(), drift.ContactListOptions{})
+	assert.NoError(t, err)
 }

@@ -117,7 +117,11 @@ type Webhooks struct {
 // A bad Webhook ends the test that started the server, or panics if no test did.
 func (s *Server) SendWebhooks(hook Webhook) *Webhooks {
 	s.t.Helper()
-	if err := hook.check(); err != nil {
+	err := hook.check()
+	if err == nil && s.inMemory && hook.Handler == nil {
+		err = errors.New("URL: there is no network in a bubble; set Handler")
+	}
+	if err != nil {
 		s.t.Fatalf("drifttest: SendWebhooks: %v", err)
 		return nil
 	}
