@@ -150,3 +150,19 @@ func TestWebhookHasOneReceiver(t *testing.T) {
 	srv.SendWebhooks(drifttest.Webhook{})
 	assert.Len(t, tb.fatals, 2)
 }
+
+func TestCloseWaitsForHandlers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := drifttest.NewServer()
+		srv.Handle("GET", "slow", func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			time.Sleep(10 * time.Second)
+		})
+		go func() { _ = srv.Client(drift.WithoutRetry()).Do(t.Context(), drift.Request{Path: "slow"}, nil) }()
+		synctest.Wait()
+		begin := time.Now()
+		srv.Close()
+		assert.Equal(t, 10*time.Second, time.Since(begin))
+	})
+}
