@@ -116,6 +116,7 @@ func TestClassicAttachmentsHaveRanges(t *testing.T) {
 	unchanged := get(header("If-None-Match", changed.header.Get("Etag")))
 	assert.Equal(t, http.StatusNotModified, unchanged.status)
 	assert.Empty(t, unchanged.body)
+	assert.Empty(t, unchanged.header.Get("Content-Type"))
 	assert.Equal(t, http.StatusRequestedRangeNotSatisfiable, get(header("Range", "bytes=99-")).status)
 	assert.Equal(t, 404, w.send("GET", "attachments/2/data", "", accept(true)).status)
 

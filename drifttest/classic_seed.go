@@ -80,7 +80,7 @@ func attachmentURL(id int64) string {
 // toClassic converts a value to a record by the names of the classic API, and refuses other names.
 func (s *Server) toClassic(value any, names string) object {
 	s.t.Helper()
-	record := s.toObject(value)
+	record := s.convert(value, storedNumber)
 	known := pick(record, names)
 	for name := range record {
 		if _, ok := known[name]; !ok {

@@ -21,16 +21,23 @@ func TestClassicSeeding(t *testing.T) {
 	assert.Equal(t, account, w.AddAccount(map[string]any{"accountId": account, "name": "A"}), "replaced")
 	assert.Len(t, read[accountList](w, "GET", "accounts", "").Data.Accounts, 1)
 
-	playbook := w.AddPlaybook(map[string]any{"name": "P", "interactionId": 9})
+	properties := []any{map[string]any{"name": "seats", "label": "Seats", "type": "NUMBER", "value": 1.5}}
+	w.AddAccount(map[string]any{"accountId": account, "customProperties": properties})
+	assert.Equal(t, properties, read[struct {
+		Data struct{ CustomProperties []any }
+	}](w, "GET", "accounts/1_a.example", "").Data.CustomProperties)
+
+	playbook := w.AddPlaybook(map[string]any{"name": "P", "interactionId": 9, "goals": []any{map[string]any{"id": "g", "message": "m"}}})
 	w.AddLandingPage(map[string]any{"playbookId": playbook, "landingPageUrl": "https://a.example/p"})
 	assert.JSONEq(t, `[{"playbookId":1,"landingPageUrl":"https://a.example/p"}]`, string(w.send("GET", "playbooks/clp", "").body))
-	assert.JSONEq(t, `[{"id":1,"name":"P","interactionId":9,"orgId":1,"meta":{},"goals":[],"createdAt":1772359200000,"updatedAt":1772359200000}]`,
+	assert.JSONEq(t, `[{"id":1,"name":"P","interactionId":9,"orgId":1,"meta":{},"goals":[{"id":"g","message":"m"}],"createdAt":1772359200000,"updatedAt":1772359200000}]`,
 		string(w.send("GET", "playbooks/list", "").body))
 
 	tb := &fakeTB{}
 	srv := drifttest.Start(tb)
 	defer srv.Close()
 	srv.AddUser(map[string]any{"time_zone": "Europe/London"})
-	srv.AddUser("Ada")
-	assert.Len(t, tb.fatals, 1, "a name that a user does not have")
+	srv.AddUser(map[string]any{"id": -1})
+	assert.Equal(t, []string{`drifttest: the record has no field "time_zone"`,
+		"drifttest: an id must be greater than 0 and less than the greatest int64: -1"}, tb.fatals)
 }

@@ -100,6 +100,12 @@ func (st *store) putConversation(record object, now int64) object {
 // toObject converts a record of the SDK to one of the store, through its JSON.
 func (s *Server) toObject(record any) object {
 	s.t.Helper()
+	return s.convert(record, stored)
+}
+
+// convert encodes a record and converts each of its fields.
+func (s *Server) convert(record any, field func(any) any) object {
+	s.t.Helper()
 	data, err := json.Marshal(record)
 	if err != nil {
 		s.t.Fatalf("drifttest: %v", err)
@@ -113,7 +119,7 @@ func (s *Server) toObject(record any) object {
 	members, _ := value.(map[string]any)
 	fields := object{}
 	for name, value := range members {
-		fields[name] = stored(value)
+		fields[name] = field(value)
 	}
 	if id := fields.integer("id"); id < 0 || id == math.MaxInt64 {
 		s.t.Fatalf("drifttest: an id must be greater than 0 and less than the greatest int64: %d", id)
@@ -126,11 +132,19 @@ func (s *Server) toObject(record any) object {
 func stored(value any) any {
 	switch value := value.(type) {
 	case json.Number:
-		if n, err := value.Int64(); err == nil {
-			return n
-		}
+		return storedNumber(value)
 	case []any:
 		return storedList(value)
+	}
+	return value
+}
+
+// storedNumber makes a number an int64 if it is one, and leaves every other value as it is.
+func storedNumber(value any) any {
+	if digits, ok := value.(json.Number); ok {
+		if n, err := digits.Int64(); err == nil {
+			return n
+		}
 	}
 	return value
 }

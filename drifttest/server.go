@@ -322,6 +322,9 @@ func (s *Server) handle(e *exchange) answer {
 	}
 	c.token = strings.TrimPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	c.now = e.now.UnixMilli()
+
+	s.mu.Lock() // until the result, which the store shares, is encoded
+	defer s.mu.Unlock()
 	result, err := s.apply(c)
 	if err != nil {
 		return refusal(e.name(), err)
@@ -332,9 +335,8 @@ func (s *Server) handle(e *exchange) answer {
 	return success(result)
 }
 
+// apply runs an operation. The caller holds s.mu.
 func (s *Server) apply(c *call) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if c.operation.serve != nil {
 		return c.operation.serve(s, c)
 	}
