@@ -253,14 +253,14 @@ var classicOperations = [...]operation{
 		name: "classic.reports.conversations", method: http.MethodPost, path: "reports/conversations",
 		body:   "filters.operation filters.property filters.values metrics",
 		kinds:  map[string]kind{"metrics": kindTexts},
-		rules:  rules{required: []string{"filters", "metrics"}},
+		rules:  rules{required: []string{"metrics"}},
 		handle: (*store).classicReport,
 	},
 	{
 		name: "classic.reports.conversationSummary", method: http.MethodPost, path: "reports/conversation-summary",
 		body:   "filters.operation filters.property filters.values metrics.property metrics.type",
 		kinds:  map[string]kind{"metrics": kindAggregates},
-		rules:  rules{required: []string{"filters", "metrics"}},
+		rules:  rules{required: []string{"metrics"}},
 		handle: (*store).classicSummary,
 	},
 }
