@@ -126,7 +126,8 @@ func parsePageToken(token string) (p conversationPage, err error) {
 	if err != nil {
 		return p, refused
 	}
-	for name, field := range map[string]*int64{"highestUpdatedAt": &p.updatedAt, "highestId": &p.id, "limit": &p.limit} {
+	fields := map[string]*int64{"highestUpdatedAt": &p.updatedAt, "highestId": &p.id, "limit": &p.limit}
+	for name, field := range fields {
 		if *field, err = strconv.ParseInt(values.Get(name), 10, 64); err != nil {
 			return p, refused
 		}
@@ -154,7 +155,8 @@ func (st *store) classicCreateConversation(c *call) (any, error) {
 	message, _ := c.params["message"].(map[string]any)
 	attributes, _ := message["attributes"].(map[string]any)
 
-	conversation := st.openConversation(object{"email": email, "contact_id": contact["id"], "inbox_id": int64(1)}, c.now)
+	fields := object{"email": email, "contact_id": contact["id"], "inbox_id": int64(1)}
+	conversation := st.openConversation(fields, c.now)
 	conversation["direction"] = "inbound"
 	if assignee := number(attributes["autoAssigneeId"]); assignee > 0 {
 		conversation["assigned_user_id"] = assignee

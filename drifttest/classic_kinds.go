@@ -109,12 +109,15 @@ var shapes = map[kind]shape{
 	kindButtons: {
 		list: true, required: "label type value",
 		members: map[string]kind{
-			"label": kindAddress, "reaction": kindReaction, "style": kindText, "type": kindButtonType, "value": kindText,
+			"label": kindAddress, "value": kindText, "type": kindButtonType,
+			"style": kindText, "reaction": kindReaction,
 		},
 	},
 	kindProperties: {
 		list: true, required: "name",
-		members: map[string]kind{"label": kindText, "name": kindAddress, "type": kindPropertyType, "value": kindAnything},
+		members: map[string]kind{
+			"label": kindText, "name": kindAddress, "type": kindPropertyType, "value": kindAnything,
+		},
 	},
 	kindFilters: {
 		list: true, required: "operation property",
