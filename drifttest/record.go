@@ -11,8 +11,8 @@ const redacted = "REDACTED"
 
 // Request is a request that a [Server] received.
 type Request struct {
-	// Operation is a name such as "conversations.get", "classic.contacts.get" or "oauth.token". For an endpoint of [Server.Handle] it is the
-	// method and template, such as "GET contacts/{contactId}". It is "" for any other request.
+	// Operation is a name such as "conversations.get", "classic.contacts.get" or "oauth.token". For an endpoint of
+	// [Server.Handle] it is the method and template, such as "GET deals/{dealId}". It is "" for any other request.
 	Operation string
 	Method    string
 	Path      string      // as sent, with escapes
@@ -37,7 +37,7 @@ func (s *Server) Requests() []Request {
 }
 
 // Count returns how many of those requests were for an operation, such as "conversations.get", or for an endpoint of
-// [Server.Handle], such as "GET contacts/{contactId}"; "*" counts all. An unknown operation ends the test that started
+// [Server.Handle], such as "GET deals/{dealId}"; "*" counts all. An unknown operation ends the test that started
 // the server, or panics if no test did.
 func (s *Server) Count(operation string) int {
 	s.t.Helper()
