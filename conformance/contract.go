@@ -93,7 +93,7 @@ func (c *Contract) CheckRequest(r *http.Request) (*Request, error) {
 	c.remember(request, body)
 	err = errors.Join(
 		openapi3filter.ValidateRequest(r.Context(), request.input),
-		checkHeaders(r.Header, len(body) > 0),
+		checkHeaders(r.Header, accepted(route.Operation), len(body) > 0),
 		checkQuery(parametersOf(route), r.URL.Query()),
 	)
 	return request, request.explain("request", err)
@@ -177,8 +177,16 @@ func memberNames(body []byte) []string {
 
 // What follows is what an OpenAPI document cannot say, or what openapi3filter does not look at.
 
-func checkHeaders(header http.Header, hasBody bool) error {
-	if got := header.Values("Accept"); !slices.Equal(got, []string{"application/json"}) {
+// accepted is what a request accepts: JSON, or anything where a success is something else.
+func accepted(operation *openapi3.Operation) string {
+	if ok := operation.Responses.Status(http.StatusOK); ok != nil && ok.Value.Content["application/json"] == nil {
+		return "*/*"
+	}
+	return "application/json"
+}
+
+func checkHeaders(header http.Header, accepted string, hasBody bool) error {
+	if got := header.Values("Accept"); !slices.Equal(got, []string{accepted}) {
 		return fmt.Errorf("header Accept is %q", got)
 	}
 	if got := header.Values("Content-Type"); !hasBody && len(got) > 0 {

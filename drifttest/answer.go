@@ -21,6 +21,8 @@ type failure struct {
 	status  int
 	kind    string // the "type" of the error body
 	message string
+	param   string // the parameter that is wrong; "": none
+	code    string // of the classic contact service; "": the usual one for the status
 	header  http.Header
 }
 
@@ -31,6 +33,7 @@ func invalid(name, reason string) error {
 		status:  http.StatusBadRequest,
 		kind:    errorType(http.StatusBadRequest),
 		message: name + ": " + reason,
+		param:   name,
 	}
 }
 
@@ -81,22 +84,42 @@ func success(result any) answer {
 		return answer{status: http.StatusNoContent}
 	case page:
 		return answer{status: http.StatusOK, body: encode(result)}
+	case bare:
+		return answer{status: http.StatusOK, body: encode(result.value)}
+	case okay:
+		return answer{status: int(result), body: []byte(`{"result":"OK","ok":true}`)}
+	case plainText:
+		header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
+		return answer{status: http.StatusOK, header: header, body: []byte(result)}
 	default:
 		return answer{status: http.StatusOK, body: encode(object{"data": result})}
 	}
 }
 
-func refusal(err error) answer {
+// refusal encodes an error as the operation does; "" is no operation.
+func refusal(operation string, err error) answer {
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
 		status := http.StatusInternalServerError
 		f = &failure{status: status, kind: errorType(status), message: err.Error()}
 	}
-	return answer{status: f.status, header: f.header, body: errorBody(f.kind, f.message)}
+	return answer{status: f.status, header: f.header, body: errorBody(operation, f)}
 }
 
-func errorBody(kind, message string) []byte {
-	return encode(object{"error": object{"type": kind, "message": message}})
+// errorBody writes an error in the shape that the operation uses: the contact service of the classic API has codes, and
+// its conversations have a list of what is wrong with a request.
+func errorBody(operation string, f *failure) []byte {
+	detail := object{"type": f.kind, "message": f.message}
+	switch {
+	case isContacts(operation) && f.contactCode() != "":
+		return encode(object{"code": f.contactCode(), "message": f.message})
+	case isConversations(operation) && f.status == http.StatusBadRequest:
+		if f.param != "" {
+			detail["param"] = f.param
+		}
+		return encode(object{"errors": []object{detail}})
+	}
+	return encode(object{"error": detail})
 }
 
 // encode does not escape HTML, because the bodies of messages are HTML.
@@ -135,7 +158,7 @@ func (s *Server) send(w http.ResponseWriter, e *exchange, a answer) {
 func writeHeader(w http.ResponseWriter, e *exchange, a answer) {
 	header := w.Header()
 	header.Set("X-Request-Id", e.id)
-	if a.status != http.StatusNoContent {
+	if a.status != http.StatusNoContent && a.status != http.StatusNotModified {
 		header.Set("Content-Type", "application/json")
 		if e.fault.Pad <= 0 {
 			header.Set("Content-Length", strconv.Itoa(len(a.body)))

@@ -171,3 +171,14 @@ func TestOAuthWithTheSDK(t *testing.T) {
 	assert.True(t, ok)
 	assert.Equal(t, drift.OrgID(1), org)
 }
+
+// A test with many calls does not wait, unless it is about limits.
+func TestClientHasNoLimit(t *testing.T) {
+	t.Parallel()
+	srv := drifttest.Start(t, drifttest.WithDemoData())
+	client := srv.Client()
+	for range 150 {
+		_, err := client.Tags.Get(t.Context(), 1)
+		assert.NoError(t, err)
+	}
+}

@@ -1,7 +1,5 @@
 package drifttest
 
-import "slices"
-
 // The store keeps a team's company_id in order to list it; a team on the wire does not have that field.
 
 func (st *store) listPeople(c *call) (any, error) {
@@ -23,16 +21,15 @@ func (st *store) listTeams(c *call) (any, error) {
 	return c.page(teams, c.matches)
 }
 
-// ofCompany returns the records of the company that the path names. A company exists if it has people or teams.
+// ofCompany returns the records of the company that the path names.
 func (st *store) ofCompany(c *call, records []object) ([]object, error) {
 	company := c.path.text("companyId")
-	belongs := func(r object) bool { return r.text("company_id") == company }
-	if !slices.ContainsFunc(st.people.records, belongs) && !slices.ContainsFunc(st.teams.records, belongs) {
+	if st.account(company) == nil {
 		return nil, notFound("company", company)
 	}
 	var own []object
 	for _, r := range records {
-		if belongs(r) {
+		if r.text("company_id") == company {
 			own = append(own, r)
 		}
 	}

@@ -72,7 +72,7 @@ func (st *store) listByStatus(c *call) (any, error) {
 // namesIn returns the names and addresses of the participants of a conversation: its contact and its users.
 func (st *store) namesIn(conversation object) []string {
 	names := []string{conversation.text("email")}
-	for _, person := range st.people.records {
+	for _, person := range slices.Concat(st.people.records, st.users.records) {
 		if slices.Contains(conversation.integers("participants"), person.integer("id")) {
 			names = append(names, person.text("name"), person.text("email"))
 		}

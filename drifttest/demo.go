@@ -27,6 +27,10 @@ func (st *store) seedDemo() {
 		d.seedConversation(i)
 	}
 	d.seedMeetings()
+	d.seedUsers()
+	d.seedAccounts()
+	d.seedPlaybooks()
+	d.seedAttachments()
 }
 
 func (d demo) at(hours int) int64 {
@@ -213,4 +217,74 @@ func (d demo) seedParticipants(meeting object, i int) {
 		invited = append(invited, d.participants.put(p).integer("id"))
 	}
 	meeting["participant_ids"] = invited
+}
+
+// seedUsers makes the people of the company the users of the account, with the same ids, and adds the bot.
+func (d demo) seedUsers() {
+	roles := []string{"admin", "agent", "agent", "member", "member", "member"}
+	for i, person := range d.people.records {
+		user := pick(person, "id name email phone")
+		user["alias"] = person["first_name"]
+		user["role"] = roles[i]
+		user["locale"] = "en-US"
+		user["timeZone"] = "Europe/London"
+		d.addUser(user, d.at(i))
+	}
+	d.addUser(object{"name": "Driftbot", "bot": true, "role": "member"}, d.at(0))
+}
+
+// seedAccounts adds the demo company itself and more accounts than a page has by default.
+func (d demo) seedAccounts() {
+	d.ensureAccount(demoCompany, d.at(0))
+	for i := range 12 {
+		domain := fmt.Sprintf("customer%02d.example", i+1)
+		d.addAccount(object{
+			"accountId": fmt.Sprintf("%d_%s", 123450+i, domain),
+			"ownerId":   int64(i%5 + 1),
+			"name":      fmt.Sprintf("Customer %d", i+1),
+			"domain":    domain,
+			"targeted":  i%4 == 0,
+			"customProperties": []any{
+				map[string]any{"label": "Seats", "name": "seats", "type": "NUMBER", "value": int64(10 * (i + 1))},
+			},
+		}, d.at(i))
+	}
+}
+
+func (d demo) seedPlaybooks() {
+	for i, name := range []string{"Book a demo", "Welcome back", "Pricing page"} {
+		playbook := d.playbooks.put(object{
+			"name":            name,
+			"orgId":           orgID,
+			"meta":            object{},
+			"createdAt":       d.at(i),
+			"updatedAt":       d.at(10 + i),
+			"createdAuthorId": int64(1),
+			"updatedAuthorId": int64(i + 1),
+			"interactionId":   int64(9001 + i),
+			"reportType":      "BOOK_MORE_MEETINGS",
+			"goals": []object{
+				{"id": fmt.Sprintf("6f1d7c52-2b0e-4a53-9d0b-6b8f3f0c2b%02d", i), "message": "Meeting booked"},
+			},
+		})
+		d.landingPages.put(object{
+			"playbookId":     playbook["id"],
+			"playbookName":   name,
+			"landingPageUrl": "https://" + demoCompany + "/" + strings.ReplaceAll(strings.ToLower(name), " ", "-"),
+		})
+	}
+}
+
+// seedAttachments adds a file to the first message of two conversations.
+func (d demo) seedAttachments() {
+	for i, file := range []object{
+		{"file_name": "invoice.txt", "mime_type": "text/plain", "data": []byte("Invoice 2026-001\nTotal: 120.00\n")},
+		{"file_name": "rows.csv", "mime_type": "text/csv", "data": []byte("id,name\n1,Ada\n2,Ben\n")},
+	} {
+		id := d.attachments.put(file).integer("id")
+		first := d.messages.within("conversation_id", int64(i+1))[0]
+		first["attachments"] = []any{map[string]any{
+			"id": id, "file_name": file["file_name"], "mime_type": file["mime_type"], "url": attachmentURL(id),
+		}}
+	}
 }

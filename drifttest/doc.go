@@ -1,6 +1,6 @@
 // Package drifttest is an in-memory Drift server. It listens on loopback, keeps conversations, contacts, messages,
-// notes, tags and meetings, and answers the 34 operations of the v2 API. Test your own service against it instead of
-// writing stubs:
+// notes, tags and meetings, and answers the 34 operations of the v2 API and the 50 of the classic API. Test your own
+// service against it instead of writing stubs:
 //
 //	func TestEscalation(t *testing.T) {
 //		srv := drifttest.Start(t, drifttest.WithDemoData())
@@ -37,14 +37,33 @@
 //
 // With [WithRequiredKeys] a create also needs the keys that package drift always sends.
 //
+// # The classic API
+//
+// Both APIs work on the same records. What one writes, the other reads: an account is a company, a message of type
+// private_note is a note, and a contact's open map holds the attributes and the custom attributes of v2. The answers
+// have the shapes of the service, with its oddities: lists page in four ways, the links of conversations lead to
+// another host, and the contact service has errors of its own. The operations are named "classic.contacts.get" and so
+// on; the token endpoint is "oauth.token" in both.
+//
+// The server is as strict here: it refuses every parameter that the API's documentation lacks. A transcript and an
+// attachment need Accept: */*. Meetings that began more than 30 days ago are not listed, by the server's clock.
+//
+// Some things are guesses, because no source shows them: the JSON transcript, the answer of
+// classic.contacts.addTags and of classic.reports.conversationSummary, the status 409 for a domain or a userName that
+// is taken, and the filters of SCIM, of which the server knows userName eq "…" and the like.
+//
 // # Records
 //
 // Ids count up from 1 for every kind of record. Lists are in the order of the ids, with 25 records on a page unless the
 // request sets a limit. A cursor stays valid while records are added and deleted.
 //
-// [Server.AddContact], [Server.AddConversation], [Server.AddMessage], [Server.AddPerson] and [Server.AddTeam] add
-// records with any fields, even those that no request may set. Create notes, tags and meetings with the client.
-// [WithDemoData] fills a small account; its contents are the same in every run.
+// [Server.AddContact], [Server.AddConversation], [Server.AddMessage], [Server.AddAttachment], [Server.AddPerson],
+// [Server.AddTeam], [Server.AddUser], [Server.AddAccount], [Server.AddPlaybook] and [Server.AddLandingPage] add records
+// with any fields, even those that no request may set. Create notes, tags and meetings with the client. [WithDemoData]
+// fills a small account; its contents are the same in every run.
+//
+// [Server.Messages], [Server.Notes], [Server.Contacts], [Server.Conversations], [Server.Tags] and [Server.Meetings]
+// read records back, so that a test can check what its code wrote.
 //
 // Filters match exactly, with two exceptions: e-mail addresses and participants match in any case, and search matches
 // part of a name or address. A list must contain every value in the filter. An absent boolean counts as false. The
@@ -56,13 +75,20 @@
 // calls [drift.Client.Do] or [drift.ListOf], or to answer a built-in operation with records that do not decode. The
 // handler writes the whole answer, so a page is {"data": […], "pagination": {"next": "…"}}.
 //
-// # Limits
+// # Limits and time
 //
-// A client of [Server.Client] keeps to 100 calls in 60 seconds, as any client does, so a test that makes more calls
-// waits for the rest of the minute. If the test is not about limits, raise the client's limit:
-// srv.Client(drift.WithRateLimit(1_000_000)).
+// A client of [Server.Client] has no rate limit unless the test asks for one with [WithLimits] or
+// [drift.WithRateLimit]. It waits before it retries, up to half a second the first time. drift.WithoutRetry() turns
+// retries off.
 //
-// The client also waits before it retries, up to half a second the first time. drift.WithoutRetry() turns retries off.
+// In a bubble of [testing/synctest] nothing really waits. Start the server in the bubble: it then has no port, its
+// connections are in memory, and [Server.Client] and [Server.HTTPClient] use them.
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		srv := drifttest.Start(t, drifttest.WithLimits(100, 0))
+//		client := srv.Client()
+//		… // 1,000 calls take nine minutes on the clock of the bubble
+//	})
 //
 // # OAuth
 //
@@ -74,7 +100,8 @@
 // # Webhooks
 //
 // [Server.SendWebhooks] posts the server's events to a receiver, one after the other. It retries an event that is not
-// accepted, and can send events twice or in reverse order. [Server.AddMessage] acts as a visitor who writes a message.
+// accepted, and can send events twice or in reverse order. A receiver is a URL, or a handler in the same process.
+// [Server.AddMessage] acts as a visitor who writes a message.
 // [NewDelivery] makes a delivery for a test that needs no server.
 //
 // # Faults

@@ -36,20 +36,15 @@ func (st *store) messageHappened(message object) {
 	if strings.HasPrefix(message.text("body"), "/") {
 		event = "new_command_message"
 	}
-	data := pick(message, "id orgId=org_id conversationId=conversation_id body author type createdAt=created_at "+
-		"buttons attachments context attributes")
-	for _, name := range []string{"buttons", "attachments", "context"} {
-		if value, ok := data[name]; ok {
-			data[name] = camelNames(value)
-		}
-	}
-	if _, ok := data["attributes"]; !ok {
-		data["attributes"] = object{}
-	}
-	st.happened(event, data)
+	st.happened(event, classicMessage(message))
 }
 
 func (st *store) conversationHappened(conversation object) {
+	st.happened("new_conversation", conversationData(conversation))
+}
+
+// conversationData shows a conversation by the names of webhooks and of the classic API.
+func conversationData(conversation object) object {
 	data := pick(conversation, "id orgId=org_id status contactId=contact_id inboxId=inbox_id participants "+
 		"createdAt=created_at updatedAt=updated_at relatedPlaybookId=related_playbook_id")
 	if names := conversation.texts("tags"); len(names) > 0 {
@@ -59,7 +54,7 @@ func (st *store) conversationHappened(conversation object) {
 		}
 		data["conversationTags"] = tags
 	}
-	st.happened("new_conversation", data)
+	return data
 }
 
 func (st *store) statusHappened(conversation object, now int64) {
@@ -124,6 +119,13 @@ func contactChanges(before, after map[string]any) []object {
 }
 
 func (st *store) meetingHappened(event string, meeting object, more object) {
+	data := st.meetingData(meeting)
+	maps.Copy(data, more)
+	st.happened(event, data)
+}
+
+// meetingData shows a meeting by the names of webhooks and of the classic API.
+func (st *store) meetingData(meeting object) object {
 	data := object{
 		"agentId":     meeting.integer("created_by"),
 		"orgId":       orgID,
@@ -136,6 +138,5 @@ func (st *store) meetingHappened(event string, meeting object, more object) {
 		data["conversationId"] = conversation["id"]
 		data["schedulerId"] = conversation.integer("contact_id")
 	}
-	maps.Copy(data, more)
-	st.happened(event, data)
+	return data
 }

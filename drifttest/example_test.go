@@ -33,25 +33,25 @@ func Example() {
 func ExampleServer_Handle() {
 	srv := drifttest.NewServer()
 	defer srv.Close()
-	srv.Handle("GET", "users/{userId}", func(w http.ResponseWriter, r *http.Request) {
-		if r.PathValue("userId") != "7" {
+	srv.Handle("GET", "deals/{dealId}", func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("dealId") != "7" {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		fmt.Fprint(w, `{"data": {"id": 7, "name": "Ada"}}`)
+		fmt.Fprint(w, `{"data": {"id": 7, "name": "Renewal"}}`)
 	})
 
 	client := srv.Client()
-	var user struct{ Name string }
+	var deal struct{ Name string }
 	for _, id := range []string{"7", "8"} {
-		request := drift.Request{Path: "users/{userId}", Values: map[string]string{"userId": id}}
-		err := client.Do(context.Background(), request, &user)
-		fmt.Println(id, user.Name, errors.Is(err, drift.ErrNotFound))
-		user.Name = ""
+		request := drift.Request{Path: "deals/{dealId}", Values: map[string]string{"dealId": id}}
+		err := client.Do(context.Background(), request, &deal)
+		fmt.Println(id, deal.Name, errors.Is(err, drift.ErrNotFound))
+		deal.Name = ""
 	}
-	fmt.Println(srv.Count("GET users/{userId}"), "requests")
+	fmt.Println(srv.Count("GET deals/{dealId}"), "requests")
 	// Output:
-	// 7 Ada false
+	// 7 Renewal false
 	// 8  true
 	// 2 requests
 }

@@ -19,36 +19,36 @@ func TestFault(t *testing.T) {
 	faults.Run(t, "drifttest", faults.Cases{193: checkHandle, 194: checkStrictUpdates})
 }
 
-// user is a record of an endpoint that neither the client nor the server has.
-type user struct {
-	ID   drift.UserID `json:"id"`
-	Name string       `json:"name"`
+// deal is a record of an endpoint that neither the client nor the server has.
+type deal struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
 }
 
-const getUser = "GET users/{userId}"
+const getDeal = "GET deals/{dealId}"
 
-var userRequest = drift.Request{Path: "users/{userId}", Values: map[string]string{"userId": "a/7"}}
+var dealRequest = drift.Request{Path: "deals/{dealId}", Values: map[string]string{"dealId": "a/7"}}
 
 func checkHandle(t *testing.T) {
 	srv := drifttest.Start(t, drifttest.WithLimits(4, 0))
-	srv.Handle("GET", "users/{userId}", func(w http.ResponseWriter, r *http.Request) {
-		_, id, _ := strings.Cut(r.PathValue("userId"), "/")
-		_, _ = fmt.Fprintf(w, `{"data": {"id": %s, "name": "Ada"}}`, id)
+	srv.Handle("GET", "deals/{dealId}", func(w http.ResponseWriter, r *http.Request) {
+		_, id, _ := strings.Cut(r.PathValue("dealId"), "/")
+		_, _ = fmt.Fprintf(w, `{"data": {"id": %s, "name": "Renewal"}}`, id)
 	})
 	client := srv.Client(drift.WithoutRetry())
-	get := func(opts ...drift.CallOption) (got user, err error) {
-		return got, client.Do(t.Context(), userRequest, &got, opts...)
+	get := func(opts ...drift.CallOption) (got deal, err error) {
+		return got, client.Do(t.Context(), dealRequest, &got, opts...)
 	}
 
 	got, err := get()
 	require.NoError(t, err)
-	assert.Equal(t, user{7, "Ada"}, got)
+	assert.Equal(t, deal{7, "Renewal"}, got)
 
-	srv.Fail(getUser, drifttest.Fault{Status: http.StatusServiceUnavailable})
+	srv.Fail(getDeal, drifttest.Fault{Status: http.StatusServiceUnavailable})
 	_, err = get()
 	require.ErrorIs(t, err, drift.ErrServer)
 
-	srv.Fail(getUser, drifttest.Fault{Truncate: 9})
+	srv.Fail(getDeal, drifttest.Fault{Truncate: 9})
 	_, err = get()
 	_, broken := errorAs[*drift.DecodeError](err)
 	assert.True(t, broken, "%v", err)
@@ -58,21 +58,21 @@ func checkHandle(t *testing.T) {
 	_, err = get()
 	require.ErrorIs(t, err, drift.ErrRateLimited, "the fifth call of the minute")
 
-	assert.Equal(t, 5, srv.Count(getUser))
+	assert.Equal(t, 5, srv.Count(getDeal))
 	var recorded []string
 	for _, r := range srv.Requests() {
-		assert.Equal(t, getUser, r.Operation)
+		assert.Equal(t, getDeal, r.Operation)
 		assert.Equal(t, "REDACTED", r.Header.Get("Authorization"))
 		recorded = append(recorded, fmt.Sprint(r.Path, " ", r.Status))
 	}
 	assert.Equal(t, []string{
-		"/users/a%2F7 200", "/users/a%2F7 503", "/users/a%2F7 200", "/users/a%2F7 200", "/users/a%2F7 429",
+		"/deals/a%2F7 200", "/deals/a%2F7 503", "/deals/a%2F7 200", "/deals/a%2F7 200", "/deals/a%2F7 429",
 	}, recorded)
 
 	other, err := drift.NewClient(drift.WithBaseURL(srv.URL), drift.WithToken("wrong"))
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, other.Close()) }()
-	require.ErrorIs(t, other.Do(t.Context(), userRequest, nil), drift.ErrUnauthorized)
+	require.ErrorIs(t, other.Do(t.Context(), dealRequest, nil), drift.ErrUnauthorized)
 }
 
 // checkStrictUpdates: what a create refuses for lacking something, an update refuses for taking it away.

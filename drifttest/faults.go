@@ -58,7 +58,8 @@ const anyOperation = "*"
 // Fail applies one fault each to the next requests of an operation, in order. Later requests are handled normally. A
 // second call adds to the queue. A request that is refused because of its token or a limit uses up no fault.
 //
-// The operation is a name such as "conversations.get", or a method and template such as "GET v2/contacts/{contactId}".
+// The operation is a name such as "conversations.get" or "classic.contacts.get", or a method and template such as "GET
+// v2/contacts/{contactId}".
 // An endpoint of [Server.Handle] has only the latter, so call Handle before Fail. The authorize page is
 // "oauth.authorize", and the token endpoint "oauth.token". "*" is any request, even one that is not an operation;
 // faults of the operation are used before those of "*".
@@ -68,7 +69,7 @@ func (s *Server) Fail(operation string, faults ...Fault) {
 	s.t.Helper()
 	name, known := s.operationNamed(operation)
 	if !known {
-		s.t.Fatalf("drifttest: Fail: unknown operation %q", operation)
+		s.t.Fatalf("drifttest: Fail: %s", s.unknownOperation(operation))
 		return
 	}
 	for _, f := range faults {
@@ -145,7 +146,8 @@ func (f Fault) answer(operation string) answer {
 	case operation == oauthToken && f.Status == http.StatusUnauthorized:
 		a.body = tokenErrorBody("invalid_client", http.StatusText(f.Status))
 	default:
-		a.body = errorBody(errorType(f.Status), http.StatusText(f.Status))
+		text := http.StatusText(f.Status)
+		a.body = errorBody(operation, &failure{status: f.Status, kind: errorType(f.Status), message: text})
 	}
 	return a
 }

@@ -14,8 +14,8 @@ import (
 // Handle adds an endpoint that the server does not have, so that you can test code that calls [drift.Client.Do] or
 // [drift.ListOf].
 //
-//	srv.Handle("GET", "users/{userId}", func(w http.ResponseWriter, r *http.Request) {
-//		fmt.Fprintf(w, `{"data": {"id": %s, "name": "Ada"}}`, r.PathValue("userId"))
+//	srv.Handle("GET", "deals/{dealId}", func(w http.ResponseWriter, r *http.Request) {
+//		fmt.Fprintf(w, `{"data": {"id": %s, "name": "Renewal"}}`, r.PathValue("dealId"))
 //	})
 //
 // The method is in upper case and matches exactly: GET does not include HEAD. The template has the form of
@@ -24,7 +24,7 @@ import (
 //
 // The server treats the endpoint like a built-in operation: it checks the access token, applies the limits of
 // [WithLimits] and the faults of [Server.Fail], and records the request. Fail, [Server.Count] and [Request].Operation
-// name it by method and template, "GET users/{userId}". The server does not check headers, query or body; it reads the
+// name it by method and template, "GET deals/{dealId}". The server does not check headers, query or body; it reads the
 // whole body before it calls the handler.
 //
 // The handler writes the whole answer, including the envelope {"data": …} if the answer needs one. The answer goes out

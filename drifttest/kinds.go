@@ -57,7 +57,8 @@ func kindOf(name string) kind {
 
 // kindOfPath returns the kind of a parameter in the path.
 func kindOfPath(name string) kind {
-	if name == "companyId" || name == "status" {
+	switch name {
+	case "accountId", "companyId", "status", "tagName":
 		return kindText
 	}
 	return kindID
@@ -70,7 +71,8 @@ func (k kind) lift(value string) any {
 		if value == "true" || value == "false" {
 			return value == "true"
 		}
-	case kindID, kindMinutes, kindCount, kindPageSize, kindInstant, kindIDs:
+	case kindID, kindMinutes, kindCount, kindPageSize, kindInstant, kindIDs,
+		kindUserIDs, kindStatusIDs, kindAccountPage, kindMeetingPage:
 		return json.Number(value)
 	}
 	return value
@@ -109,8 +111,10 @@ func (k kind) check(value any) (any, bool) {
 		return list(value, func(item any) (int64, bool) { return integer(item, 1, math.MaxInt64) })
 	case kindAttributes:
 		return as[map[string]any](value)
+	case kindAnything:
+		return value, true
 	}
-	return value, true
+	return k.checkClassic(value)
 }
 
 func as[T any](value any) (T, bool) {

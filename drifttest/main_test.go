@@ -3,6 +3,7 @@ package drifttest_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -165,7 +166,9 @@ func (*fakeTB) Helper() {}
 
 func (f *fakeTB) Cleanup(fn func()) { f.cleanups = append(f.cleanups, fn) }
 
-func (f *fakeTB) Fatalf(format string, _ ...any) { f.fatals = append(f.fatals, format) }
+func (f *fakeTB) Fatalf(format string, args ...any) {
+	f.fatals = append(f.fatals, fmt.Sprintf(format, args...))
+}
 
 // withContext gives a request a context that the test can end.
 func withContext(ctx context.Context) edit {

@@ -41,13 +41,17 @@ func (st *store) deleteMeeting(c *call) (any, error) {
 }
 
 func (st *store) listMeetings(c *call) (any, error) {
-	meetings := make([]object, len(st.meetings.records))
-	for i, meeting := range st.meetings.records {
-		meetings[i] = st.showMeeting(meeting, c.now)
-	}
-	return c.page(meetings, func(r object) bool {
+	return c.page(st.shownMeetings(c.now), func(r object) bool {
 		return c.matches(r) && hasAllFold(st.namesAt(r), c.params.texts("participants"))
 	})
+}
+
+func (st *store) shownMeetings(now int64) []object {
+	meetings := make([]object, len(st.meetings.records))
+	for i, meeting := range st.meetings.records {
+		meetings[i] = st.showMeeting(meeting, now)
+	}
+	return meetings
 }
 
 func (st *store) addParticipant(c *call) (any, error) {

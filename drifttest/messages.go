@@ -18,6 +18,15 @@ func author(bot bool) map[string]any {
 	return map[string]any{"id": tokenUser, "type": "user", "bot": bot}
 }
 
+func agent(id int64) map[string]any {
+	return map[string]any{"id": id, "type": "user", "bot": false}
+}
+
+// visitor is the contact of a conversation as the author of a message.
+func visitor(conversation object) map[string]any {
+	return map[string]any{"id": conversation.integer("contact_id"), "type": "contact", "bot": false}
+}
+
 func (st *store) addMessage(conversation, params object, author map[string]any, now int64) object {
 	message := st.messages.create(params, now)
 	message["conversation_id"] = conversation["id"]

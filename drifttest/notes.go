@@ -9,10 +9,14 @@ func (st *store) createNote(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	note := st.notes.create(c.params, c.now)
+	return st.addNote(conversation, c.params, c.now), nil
+}
+
+func (st *store) addNote(conversation, params object, now int64) object {
+	note := st.notes.create(params, now)
 	note["conversation_id"] = conversation["id"]
-	conversation["last_activity_at"] = c.now
-	return note, nil
+	conversation["last_activity_at"] = now
+	return note
 }
 
 func (st *store) updateNote(c *call) (any, error) {

@@ -8,7 +8,7 @@ import (
 )
 
 // DefaultToken is the access token that a server without [WithToken] accepts.
-const DefaultToken = "drifttest-token"
+const DefaultToken = "drifttest-token-8c1f0a6e2b7d4953"
 
 // Option configures a [Server].
 type Option func(*settings) error
@@ -27,10 +27,9 @@ type settings struct {
 
 func newSettings(opts []Option) (settings, error) {
 	set := settings{
-		address: "127.0.0.1:0",
-		tokens:  []string{DefaultToken},
-		clock:   time.Now,
-		app:     OAuthApp{}.withDefaults(),
+		tokens: []string{DefaultToken},
+		clock:  time.Now,
+		app:    OAuthApp{}.withDefaults(),
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -55,7 +54,7 @@ func WithToken(tokens ...string) Option {
 }
 
 // WithAddress sets the host and port to listen on, for instance "127.0.0.1:8080". Without it the system chooses a free
-// port of 127.0.0.1.
+// port of 127.0.0.1, and a server that starts in a bubble of testing/synctest has no port.
 func WithAddress(addr string) Option {
 	return func(set *settings) error {
 		if addr == "" {
@@ -71,7 +70,7 @@ func WithAddress(addr string) Option {
 //
 // A request beyond the minute's limit is answered with a 429 of type "rate_limit" with a Retry-After, and does not
 // count against the minute. One beyond the month's limit is answered with a 429 of type "quota_exceeded". [Server.Used]
-// returns both counts.
+// returns both counts. With a limit on the minute, the reports of the classic API have a further one, of 60.
 func WithLimits(perMinute, perMonth int) Option {
 	return func(set *settings) error {
 		if perMinute < 0 || perMonth < 0 {
@@ -82,8 +81,9 @@ func WithLimits(perMinute, perMonth int) Option {
 	}
 }
 
-// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, tags and
-// notes, a few meetings, and the people and teams of the company "acme.example". It is the same account in every run.
+// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, two of
+// them with a file, tags and notes, a few meetings, the people and teams of the company "acme.example", and the users,
+// accounts and playbooks of the classic API. It is the same account in every run.
 func WithDemoData() Option {
 	return func(set *settings) error {
 		set.demo = true

@@ -3,6 +3,7 @@ package drifttest
 import (
 	"bytes"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -10,14 +11,14 @@ const redacted = "REDACTED"
 
 // Request is a request that a [Server] received.
 type Request struct {
-	// Operation is a name such as "conversations.get" or "oauth.token". For an endpoint of [Server.Handle] it is the
-	// method and template, such as "GET contacts/{contactId}". It is "" for any other request.
+	// Operation is a name such as "conversations.get", "classic.contacts.get" or "oauth.token". For an endpoint of
+	// [Server.Handle] it is the method and template, such as "GET deals/{dealId}". It is "" for any other request.
 	Operation string
 	Method    string
 	Path      string      // as sent, with escapes
-	Query     string      // as sent
+	Query     string      // as sent, with the value of clientSecret REDACTED
 	Header    http.Header // the value of Authorization is REDACTED
-	Body      []byte      // for oauth.token with client_secret, code, code_verifier and refresh_token REDACTED
+	Body      []byte      // as sent; of oauth.token and classic.app.tokenInfo with tokens, codes and secrets REDACTED
 	Status    int         // of the answer; 0 unless its headers were sent completely
 	At        time.Time   // of arrival, by the server's clock
 }
@@ -36,13 +37,13 @@ func (s *Server) Requests() []Request {
 }
 
 // Count returns how many of those requests were for an operation, such as "conversations.get", or for an endpoint of
-// [Server.Handle], such as "GET contacts/{contactId}"; "*" counts all. An unknown operation ends the test that started
+// [Server.Handle], such as "GET deals/{dealId}"; "*" counts all. An unknown operation ends the test that started
 // the server, or panics if no test did.
 func (s *Server) Count(operation string) int {
 	s.t.Helper()
 	name, known := s.operationNamed(operation)
 	if !known {
-		s.t.Fatalf("drifttest: Count: unknown operation %q", operation)
+		s.t.Fatalf("drifttest: Count: %s", s.unknownOperation(operation))
 		return 0
 	}
 	s.mu.Lock()
@@ -79,11 +80,23 @@ func (s *Server) addRequest(e *exchange) *Request {
 	if _, ok := record.Header["Authorization"]; ok {
 		record.Header.Set("Authorization", redacted)
 	}
-	if record.Operation == oauthToken {
+	switch record.Operation {
+	case oauthToken:
 		record.Body = redactToken(record.Header, e.body)
+	case tokenInfo:
+		record.Body = encode(object{"access_token": redacted})
+	case uninstall:
+		record.Query = redactSecret(e.request.URL.Query())
 	}
 	s.requests = append(s.requests, record)
 	return record
+}
+
+func redactSecret(query url.Values) string {
+	if query.Has("clientSecret") {
+		query.Set("clientSecret", redacted)
+	}
+	return query.Encode()
 }
 
 // setStatus is called before the answer goes out, so that the status is recorded once the client has the answer.

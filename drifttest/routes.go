@@ -18,6 +18,14 @@ type operation struct {
 	rules      rules
 	handle     func(*store, *call) (any, error)
 
+	// Of the classic API, in place of parameters.
+	query, body string          // names as its table lists them, separated by spaces
+	kinds       map[string]kind // of names that mean something else in another operation
+	needs       string          // a query parameter that tells this operation from another one at the same path
+	raw         bool            // the answer is not JSON
+
+	serve func(*Server, *call) (any, error) // in place of handle, for what concerns tokens
+
 	own http.HandlerFunc // of the test
 }
 
@@ -233,6 +241,10 @@ func findEndpoint(method, path string) *endpoint {
 	return nil
 }
 
+const classicPrefix = "classic."
+
+func (o *operation) isClassic() bool { return strings.HasPrefix(o.name, classicPrefix) }
+
 // accepts reports whether the catalogue lists the parameter. A parameter of the path is not repeated elsewhere.
 func (o *operation) accepts(name string) bool {
 	return slices.Contains(strings.Fields(o.parameters), name) && !strings.Contains(o.path, "{"+name+"}")
@@ -240,11 +252,51 @@ func (o *operation) accepts(name string) bool {
 
 func (o *operation) lists() bool { return strings.Contains(o.name, ".list") }
 
+func (o *operation) inQuery(name string) bool {
+	switch {
+	case o.isClassic():
+		return slices.Contains(strings.Fields(o.query), name)
+	case name == "limit" || name == "next":
+		return o.lists()
+	}
+	return o.method == http.MethodGet && o.accepts(name)
+}
+
+// inBody reports whether a body may have the member. The classic table lists the members of its objects: the member
+// message is message.body and message.attributes there.
+func (o *operation) inBody(name string) bool {
+	if !o.isClassic() {
+		return o.accepts(name)
+	}
+	return slices.ContainsFunc(strings.Fields(o.body), func(listed string) bool {
+		first, _, _ := strings.Cut(listed, ".")
+		return first == name
+	})
+}
+
 func (o *operation) takesBody() bool {
+	if o.isClassic() {
+		return o.body != ""
+	}
 	return o.method == http.MethodPost || o.method == http.MethodPatch
 }
 
-// allOperations yields the test's handlers, the latest first, and then the catalogue's operations. The caller holds
+// takesNull reports whether null clears a field. That it clears one of a user is not known, so the server refuses it.
+func (o *operation) takesNull() bool {
+	return o.method == http.MethodPatch && o.name != "classic.users.update"
+}
+
+func (o *operation) kindOf(name string) kind {
+	if k, ok := o.kinds[name]; ok {
+		return k
+	}
+	if o.isClassic() {
+		return classicKindOf(name)
+	}
+	return kindOf(name)
+}
+
+// allOperations yields the test's handlers, the latest first, and then the operations of both APIs. The caller holds
 // s.mu.
 func (s *Server) allOperations() iter.Seq[*operation] {
 	return func(yield func(*operation) bool) {
@@ -253,17 +305,21 @@ func (s *Server) allOperations() iter.Seq[*operation] {
 				return
 			}
 		}
-		for i := range operations {
-			if !yield(&operations[i]) {
-				return
+		for _, table := range [][]operation{operations[:], classicOperations[:]} {
+			for i := range table {
+				if !yield(&table[i]) {
+					return
+				}
 			}
 		}
 	}
 }
 
 // findOperation returns the operation of a request and the values in its path. If two templates match, as for
-// v2/contacts/match-email, the one with fewer parameters wins, and in a tie the first one. The caller holds s.mu.
-func (s *Server) findOperation(method, path string) (*operation, map[string]string, error) {
+// v2/contacts/match-email, the one with fewer parameters wins. In a tie it is the one that needs a query parameter, and
+// then the first one. The caller holds s.mu.
+func (s *Server) findOperation(r *http.Request) (*operation, map[string]string, error) {
+	method, path, query := r.Method, r.URL.EscapedPath(), r.URL.Query()
 	var (
 		best    *operation
 		values  map[string]string
@@ -271,7 +327,7 @@ func (s *Server) findOperation(method, path string) (*operation, map[string]stri
 	)
 	for o := range s.allOperations() {
 		found, ok := o.match(path)
-		if !ok {
+		if !ok || o.needs != "" && !query.Has(o.needs) {
 			continue
 		}
 		allowed = append(allowed, o.method)
@@ -285,8 +341,14 @@ func (s *Server) findOperation(method, path string) (*operation, map[string]stri
 	return best, values, nil
 }
 
-// wildness returns how many parameters the path has.
-func (o *operation) wildness() int { return strings.Count(o.path, "{") }
+// wildness is greater for a template that matches more requests.
+func (o *operation) wildness() int {
+	wildness := 2 * strings.Count(o.path, "{")
+	if o.needs != "" {
+		wildness--
+	}
+	return wildness
+}
 
 // match compares an escaped path with the template, segment by segment.
 func (o *operation) match(path string) (map[string]string, bool) {

@@ -19,12 +19,13 @@ var (
 	tagRules         = rules{required: []string{"name"}}
 )
 
-// checkRequired refuses null and empty values, and absent ones too unless the request is a PATCH.
+// checkRequired refuses null and empty values, and absent ones too unless the request is a PATCH of v2.
 func (c *call) checkRequired() error {
+	partial := c.operation.method == http.MethodPatch && !c.operation.isClassic()
 	for _, name := range c.operation.rules.required {
 		value, given := c.params[name]
 		switch {
-		case !given && c.operation.method != http.MethodPatch:
+		case !given && !partial:
 			return invalid(name, "is missing")
 		case given && isEmpty(value):
 			return invalid(name, "must not be empty")

@@ -15,6 +15,7 @@ func (s *Server) AddPerson(companyID drift.CompanyID, person drift.Person) drift
 	record["company_id"] = string(companyID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.store.ensureAccount(string(companyID), s.settings.clock().UnixMilli())
 	return drift.PersonID(s.store.people.put(record).integer("id"))
 }
 
@@ -25,6 +26,7 @@ func (s *Server) AddTeam(companyID drift.CompanyID, team drift.Team) drift.TeamI
 	record["company_id"] = string(companyID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.store.ensureAccount(string(companyID), s.settings.clock().UnixMilli())
 	return drift.TeamID(s.store.teams.put(record).integer("id"))
 }
 
@@ -67,7 +69,7 @@ func (s *Server) AddMessage(message drift.Message) drift.MessageID {
 	}
 	author, given := record["author"].(map[string]any)
 	if !given {
-		author = map[string]any{"id": conversation.integer("contact_id"), "type": "contact", "bot": false}
+		author = visitor(conversation)
 	}
 	added := s.store.addMessage(conversation, record, author, s.settings.clock().UnixMilli())
 	return drift.MessageID(added.integer("id"))
@@ -98,6 +100,12 @@ func (st *store) putConversation(record object, now int64) object {
 // toObject converts a record of the SDK to one of the store, through its JSON.
 func (s *Server) toObject(record any) object {
 	s.t.Helper()
+	return s.convert(record, stored)
+}
+
+// convert encodes a record and converts each of its fields.
+func (s *Server) convert(record any, field func(any) any) object {
+	s.t.Helper()
 	data, err := json.Marshal(record)
 	if err != nil {
 		s.t.Fatalf("drifttest: %v", err)
@@ -111,7 +119,7 @@ func (s *Server) toObject(record any) object {
 	members, _ := value.(map[string]any)
 	fields := object{}
 	for name, value := range members {
-		fields[name] = stored(value)
+		fields[name] = field(value)
 	}
 	if id := fields.integer("id"); id < 0 || id == math.MaxInt64 {
 		s.t.Fatalf("drifttest: an id must be greater than 0 and less than the greatest int64: %d", id)
@@ -124,11 +132,19 @@ func (s *Server) toObject(record any) object {
 func stored(value any) any {
 	switch value := value.(type) {
 	case json.Number:
-		if n, err := value.Int64(); err == nil {
-			return n
-		}
+		return storedNumber(value)
 	case []any:
 		return storedList(value)
+	}
+	return value
+}
+
+// storedNumber makes a number an int64 if it is one, and leaves every other value as it is.
+func storedNumber(value any) any {
+	if digits, ok := value.(json.Number); ok {
+		if n, err := digits.Int64(); err == nil {
+			return n
+		}
 	}
 	return value
 }

@@ -1,6 +1,7 @@
 package drifttest
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"fmt"
@@ -24,26 +25,32 @@ type TB interface {
 
 // Server is an in-memory Drift server. Its methods are safe for concurrent use.
 type Server struct {
-	// URL is the base URL: scheme, host and port, without a slash at the end.
+	// URL is the base URL: scheme, host and port, without a slash at the end. In a bubble of testing/synctest the server
+	// has no port, and only [Server.Client] and [Server.HTTPClient] reach it.
 	URL string
 
 	t        TB
 	settings settings
 	http     *http.Server
+	client   *http.Client  // of HTTPClient
+	inMemory bool          // there is no port
 	served   chan struct{} // closed when the listener has ended
 	closing  chan struct{} // closed when Close begins
 	close    sync.Once
-	handlers sync.WaitGroup
 
 	mu       sync.Mutex // guards the fields below
 	closed   bool
+	handlers int           // that run
+	idle     chan struct{} // closed when no handler runs after Close began
 	arrivals int
 	requests []*Request
 	own      []*operation // of Handle
 	faults   map[string][]Fault
 	limits   limits
+	reports  limits // of the classic reports, in addition
 	store    *store
 	oauth    *oauth
+	revoked  map[digest]bool // tokens of an app that was uninstalled
 	closers  []io.Closer
 }
 
@@ -77,20 +84,21 @@ func newServer(t TB, opts []Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", set.address)
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
-		URL:      "http://" + listener.Addr().String(),
 		t:        t,
 		settings: set,
 		served:   make(chan struct{}),
 		closing:  make(chan struct{}),
 		faults:   map[string][]Fault{},
 		limits:   limits{perMinute: set.perMinute, perMonth: set.perMonth},
+		reports:  limits{perMinute: min(set.perMinute, reportsPerMinute)},
 		store:    newStore(),
 		oauth:    newOAuth(),
+		revoked:  map[digest]bool{},
+	}
+	listener, err := s.listen()
+	if err != nil {
+		return nil, err
 	}
 	if set.demo {
 		s.store.seedDemo()
@@ -98,6 +106,30 @@ func newServer(t TB, opts []Option) (*Server, error) {
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 	go s.serve(listener)
 	return s, nil
+}
+
+// listen opens a port, or memory in a bubble. A test that asks for an address gets a port in any case.
+func (s *Server) listen() (net.Listener, error) {
+	if s.settings.address == "" && inBubble() {
+		m := newMemory()
+		s.URL, s.inMemory, s.client = memoryURL, true, &http.Client{Transport: m.transport()}
+		return m, nil
+	}
+	listener, err := net.Listen("tcp", cmp.Or(s.settings.address, "127.0.0.1:0"))
+	if err != nil {
+		return nil, err
+	}
+	s.URL, s.client = "http://"+reachable(listener.Addr()), &http.Client{Transport: &http.Transport{}}
+	return listener, nil
+}
+
+// reachable returns the host and port for a client on this machine, to which 0.0.0.0 is no address.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr.String()
 }
 
 func (s *Server) serve(listener net.Listener) {
@@ -112,6 +144,10 @@ func (s *Server) Close() {
 		s.mu.Lock()
 		s.closed = true
 		closers := s.closers
+		s.idle = make(chan struct{})
+		if s.handlers == 0 {
+			close(s.idle)
+		}
 		s.mu.Unlock()
 
 		close(s.closing)
@@ -120,7 +156,8 @@ func (s *Server) Close() {
 		}
 		_ = s.http.Close()
 		<-s.served
-		s.handlers.Wait()
+		<-s.idle
+		s.client.CloseIdleConnections()
 	})
 }
 
@@ -134,7 +171,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		panic(http.ErrAbortHandler)
 	}
-	defer s.handlers.Done()
+	defer s.leave()
 	e := s.arrive(r, body)
 	if e.isOwn() && e.refused == nil && e.fault.isNone() {
 		s.serveOwn(w, e)
@@ -161,8 +198,17 @@ func (s *Server) enter() bool {
 	if s.closed {
 		return false
 	}
-	s.handlers.Add(1)
+	s.handlers++
 	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handlers--
+	if s.closed && s.handlers == 0 {
+		close(s.idle)
+	}
 }
 
 // exchange is one request on its way to an answer.
@@ -198,7 +244,7 @@ func (s *Server) arrive(r *http.Request, body []byte) *exchange {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.endpoint == nil {
-		e.operation, e.path, e.unknown = s.findOperation(r.Method, r.URL.EscapedPath())
+		e.operation, e.path, e.unknown = s.findOperation(r)
 	}
 	s.arrivals++
 	e.id = fmt.Sprintf("drifttest-%06d", s.arrivals)
@@ -218,7 +264,10 @@ func (s *Server) admit(e *exchange) error {
 	if !s.authenticates(e.request.Header, e.now) {
 		return unauthorized()
 	}
-	return s.limits.admit(e.now)
+	if err := s.limits.admit(e.now); err != nil || !isReport(e.name()) {
+		return err
+	}
+	return s.reports.admit(e.now)
 }
 
 // authenticates compares with every token, each in constant time, as a real server should.
@@ -232,6 +281,9 @@ func (s *Server) authenticates(header http.Header, now time.Time) bool {
 		matches |= subtle.ConstantTimeCompare([]byte(values[0]), []byte("Bearer "+token))
 	}
 	issued, isBearer := strings.CutPrefix(values[0], "Bearer ")
+	if s.revoked[digestOf(issued)] {
+		return false
+	}
 	return matches == 1 || isBearer && s.oauth.accepts(issued, now)
 }
 
@@ -239,7 +291,7 @@ func (s *Server) authenticates(header http.Header, now time.Time) bool {
 func (s *Server) answer(e *exchange) answer {
 	switch {
 	case e.refused != nil:
-		return refusal(e.refused)
+		return refusal("", e.refused)
 	case e.fault.Drop == DropBeforeAnswer:
 		return answer{}
 	case e.fault.Status == 0:
@@ -257,7 +309,7 @@ func (s *Server) handle(e *exchange) answer {
 	case e.endpoint != nil:
 		return e.endpoint.handle(s, e)
 	case e.unknown != nil:
-		return refusal(e.unknown)
+		return refusal("", e.unknown)
 	case e.isOwn():
 		return e.bufferOwn()
 	}
@@ -266,17 +318,29 @@ func (s *Server) handle(e *exchange) answer {
 		err = c.checkKeys()
 	}
 	if err != nil {
-		return refusal(err)
+		return refusal(e.name(), err)
 	}
+	c.token = strings.TrimPrefix(e.request.Header.Get("Authorization"), "Bearer ")
 	c.now = e.now.UnixMilli()
 
-	s.mu.Lock()
+	s.mu.Lock() // until the result, which the store shares, is encoded
 	defer s.mu.Unlock()
-	result, err := s.store.apply(c)
+	result, err := s.apply(c)
 	if err != nil {
-		return refusal(err)
+		return refusal(e.name(), err)
+	}
+	if f, ok := result.(file); ok {
+		return f.answer(e.request)
 	}
 	return success(result)
+}
+
+// apply runs an operation. The caller holds s.mu.
+func (s *Server) apply(c *call) (any, error) {
+	if c.operation.serve != nil {
+		return c.operation.serve(s, c)
+	}
+	return s.store.apply(c)
 }
 
 // pause waits, and reports whether it waited to the end.

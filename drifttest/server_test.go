@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
 )
 
@@ -166,6 +167,13 @@ func TestServerIsSafeForConcurrentUse(t *testing.T) {
 				w.send(http.MethodPost, "v2/conversations/1/messages", `{"body":"x"}`)
 				w.send(http.MethodPatch, "v2/conversations/1", fmt.Sprintf(`{"custom_attributes":{"k%d":1}}`, i))
 				w.send(http.MethodGet, "v2/conversations?limit=100", "")
+				w.send(http.MethodPatch, "contacts/1", fmt.Sprintf(`{"attributes":{"k%d":1,"name":"N"}}`, i))
+				w.send(http.MethodGet, "contacts/1", "")
+				w.send(http.MethodPatch, "users/update?userId=1", `{"name":"N"}`)
+				w.send(http.MethodGet, "users/list", "")
+				w.send(http.MethodGet, "scim/Users", "")
+				w.send(http.MethodGet, "conversations/1/messages", "")
+				w.Contacts()
 				w.Requests()
 				w.Used()
 			}
@@ -220,4 +228,12 @@ func TestListenReportsWhyItCannot(t *testing.T) {
 	assert.Error(t, err, "the port is taken")
 	_, err = drifttest.Listen(drifttest.WithToken(""))
 	assert.ErrorContains(t, err, "WithToken")
+}
+
+func TestServerOnEveryAddressHasAURLOnLoopback(t *testing.T) {
+	t.Parallel()
+	server := drifttest.Start(t, drifttest.WithAddress("0.0.0.0:0"))
+	assert.Contains(t, server.URL, "http://127.0.0.1:")
+	_, err := server.Client().Contacts.List(t.Context(), drift.ContactListOptions{})
+	assert.NoError(t, err)
 }

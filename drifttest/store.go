@@ -52,6 +52,11 @@ func mergeMap(have any, changes map[string]any) map[string]any {
 type store struct {
 	conversations, messages, notes, contacts, tags, meetings, participants, people, teams collection
 
+	// These kinds are in the classic API alone.
+	users, accounts, playbooks, landingPages, attachments, timeline collection
+	unsubscribed                                                    []string // addresses
+	deprovisioned                                                   []string // user names that SCIM does not take again
+
 	listeners []func(event string, data object) // of the webhooks
 }
 
@@ -66,6 +71,12 @@ func newStore() *store {
 		participants:  collection{name: "participant"},
 		people:        collection{name: "person"},
 		teams:         collection{name: "team"},
+		users:         collection{name: "user"},
+		accounts:      collection{name: "account"},
+		playbooks:     collection{name: "playbook"},
+		landingPages:  collection{name: "landing page"},
+		attachments:   collection{name: "attachment"},
+		timeline:      collection{name: "timeline event"},
 	}
 }
 
@@ -137,6 +148,17 @@ func (c *collection) delete(id int64) error {
 	}
 	c.records = slices.Delete(c.records, i, i+1)
 	return nil
+}
+
+// within returns the records that belong to another one.
+func (c *collection) within(owner string, ownerID int64) []object {
+	var records []object
+	for _, r := range c.records {
+		if r.integer(owner) == ownerID {
+			records = append(records, r)
+		}
+	}
+	return records
 }
 
 func (c *collection) deleteWithin(owner string, ownerID int64) {

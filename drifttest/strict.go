@@ -17,16 +17,17 @@ import (
 // call is a request that passed every check. Its values have the types of their kinds.
 type call struct {
 	operation *operation
-	now       int64 // in milliseconds, like every instant here
+	token     string // of the Authorization header
+	now       int64  // in milliseconds, like every instant here
 	path      object
-	params    object // of the query or the body; nil stands for null
+	params    object // of the query and the body; nil stands for null
 }
 
 func (c *call) id(name string) int64 { return c.path.integer(name) }
 
 // check refuses a request that the catalogue or the conventions of the wire do not allow.
 func (o *operation) check(r *http.Request, segments map[string]string, body []byte) (*call, error) {
-	if err := checkHeaders(r.Header, len(body) > 0); err != nil {
+	if err := o.checkHeaders(r.Header, len(body) > 0); err != nil {
 		return nil, err
 	}
 	path, err := checkPath(segments)
@@ -38,7 +39,7 @@ func (o *operation) check(r *http.Request, segments map[string]string, body []by
 		return nil, err
 	}
 	if o.takesBody() {
-		params, err = o.checkBody(body)
+		err = o.addBody(params, body)
 	} else if len(body) > 0 {
 		err = invalid("body", "must be empty for "+o.method)
 	}
@@ -49,8 +50,12 @@ func (o *operation) check(r *http.Request, segments map[string]string, body []by
 	return c, c.checkRequired()
 }
 
-func checkHeaders(header http.Header, hasBody bool) error {
-	if accept := header.Values("Accept"); !isJSON(accept) && !slices.Equal(accept, []string{"*/*"}) {
+func (o *operation) checkHeaders(header http.Header, hasBody bool) error {
+	accept := header.Values("Accept")
+	switch anything := slices.Equal(accept, []string{"*/*"}); {
+	case o.raw && !anything:
+		return invalid("Accept", "must be */*")
+	case !o.raw && !anything && !isJSON(accept):
 		return invalid("Accept", "must be application/json")
 	}
 	contentType := header.Values("Content-Type")
@@ -101,18 +106,18 @@ func (o *operation) checkQuery(raw string) (object, error) {
 
 func (o *operation) addQuery(params object, name string, values []string) error {
 	base, member, isMember := strings.Cut(name, "[")
-	k := kindOf(base)
+	k := o.kindOf(base)
 	if !o.inQuery(base) || isMember != (k == kindAttributes) {
-		return invalid(name, "unknown parameter")
+		return withCode("CONTACT-10", invalid(name, "unknown parameter"))
 	}
 	key, ok := memberKey(member)
 	if isMember && !ok {
 		return invalid(base, "must be written as "+base+"[key], with a key that has no brackets or control characters")
 	}
-	if slices.Contains(values, "") {
+	if slices.Contains(values, "") && k != kindCursor {
 		return invalid(name, "must not be empty")
 	}
-	if k == kindTexts || k == kindIDs {
+	if k.isList() {
 		return params.set(name, k, k.liftList(values))
 	}
 	if len(values) > 1 {
@@ -123,13 +128,6 @@ func (o *operation) addQuery(params object, name string, values []string) error 
 		return nil
 	}
 	return params.set(name, k, k.lift(values[0]))
-}
-
-func (o *operation) inQuery(name string) bool {
-	if name == "limit" || name == "next" {
-		return o.lists()
-	}
-	return o.method == http.MethodGet && o.accepts(name)
 }
 
 // memberKey reads the key of custom_attributes[key] from the text after the first bracket.
@@ -150,29 +148,31 @@ func (o object) addMember(name, key, value string) {
 	members[key] = value
 }
 
-func (o *operation) checkBody(body []byte) (object, error) {
+func (o *operation) addBody(params object, body []byte) error {
 	value, err := decode(body)
 	if err != nil {
-		return nil, err
+		return withCode("CONTACT-4", err)
+	}
+	if strings.HasPrefix(o.body, "[") {
+		return withCode("CONTACT-4", params.set("body", o.kindOf("body"), value))
 	}
 	given, ok := value.(map[string]any)
 	if !ok {
-		return nil, invalid("body", "must be an object")
+		return withCode("CONTACT-4", invalid("body", "must be an object"))
 	}
-	params := object{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if !o.accepts(name) {
-			return nil, invalid(name, "unknown parameter")
+		if !o.inBody(name) {
+			return withCode("CONTACT-4", invalid(name, "unknown parameter"))
 		}
-		if given[name] == nil && o.method == http.MethodPatch {
+		if given[name] == nil && o.takesNull() {
 			params[name] = nil // clears the field
 			continue
 		}
-		if err := params.set(name, kindOf(name), given[name]); err != nil {
-			return nil, err
+		if err := params.set(name, o.kindOf(name), given[name]); err != nil {
+			return withCode("CONTACT-4", err)
 		}
 	}
-	return params, nil
+	return nil
 }
 
 // set stores a value if it is of its kind.

@@ -25,9 +25,12 @@ const (
 	defaultTimeout  = 10 * time.Second
 )
 
-// Webhook says where and how a [Server] sends its events. Only URL is required.
+// Webhook says where and how a [Server] sends its events. Only URL or Handler is required.
 type Webhook struct {
 	URL string
+	// Handler receives the deliveries in place of a URL, over connections in memory. In a bubble of testing/synctest it
+	// is the only way.
+	Handler http.Handler
 	// Token is sent in the X-Verification-Token header and in the body. "": [DefaultWebhookToken].
 	Token string
 	// Events are the types to send, such as "new_message". Empty: all.
@@ -48,6 +51,12 @@ type Webhook struct {
 }
 
 func (h Webhook) check() error {
+	if h.Handler != nil {
+		if h.URL != "" {
+			return errors.New("URL and Handler are mutually exclusive")
+		}
+		h.URL = receiverURL
+	}
 	u, err := url.Parse(h.URL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return errors.New("URL: must be an absolute http or https URL")
@@ -58,7 +67,13 @@ func (h Webhook) check() error {
 	return nil
 }
 
+// receiverURL is the URL of a Handler.
+const receiverURL = "http://receiver.localhost/"
+
 func (h Webhook) withDefaults() Webhook {
+	if h.Handler != nil {
+		h.URL = receiverURL
+	}
 	h.Token = cmp.Or(h.Token, DefaultWebhookToken)
 	h.Events = slices.Clone(h.Events)
 	h.Attempts = cmp.Or(h.Attempts, defaultAttempts)
@@ -80,6 +95,7 @@ type Delivery struct {
 type Webhooks struct {
 	hook   Webhook
 	client *http.Client
+	server *http.Server    // of the handler; nil if there is none
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the sender has ended
@@ -101,7 +117,11 @@ type Webhooks struct {
 // A bad Webhook ends the test that started the server, or panics if no test did.
 func (s *Server) SendWebhooks(hook Webhook) *Webhooks {
 	s.t.Helper()
-	if err := hook.check(); err != nil {
+	err := hook.check()
+	if err == nil && s.inMemory && hook.Handler == nil {
+		err = errors.New("URL: there is no network in a bubble; set Handler")
+	}
+	if err != nil {
 		s.t.Fatalf("drifttest: SendWebhooks: %v", err)
 		return nil
 	}
@@ -119,7 +139,7 @@ func (s *Server) SendWebhooks(hook Webhook) *Webhooks {
 
 func newWebhooks(hook Webhook) *Webhooks {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Webhooks{
+	w := &Webhooks{
 		hook:   hook,
 		ctx:    ctx,
 		cancel: cancel,
@@ -131,6 +151,13 @@ func newWebhooks(hook Webhook) *Webhooks {
 		},
 		changed: make(chan struct{}),
 	}
+	if hook.Handler != nil {
+		listener := newMemory()
+		w.client.Transport = listener.transport()
+		w.server = &http.Server{Handler: hook.Handler, ReadHeaderTimeout: time.Minute}
+		go func() { _ = w.server.Serve(listener) }() // always ends with ErrServerClosed
+	}
+	return w
 }
 
 // senderCloser keeps Close out of the method set of Webhooks, which end with the server.
@@ -140,6 +167,9 @@ func (c senderCloser) Close() error {
 	c.cancel()
 	<-c.ended
 	c.client.CloseIdleConnections()
+	if c.server != nil {
+		return c.server.Close()
+	}
 	return nil
 }
 

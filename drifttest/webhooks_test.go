@@ -361,3 +361,31 @@ func TestWebhooksAreUnderstood(t *testing.T) {
 	assert.Equal(t, contact, events["contact_identified"].(*webhook.ContactIdentified).Data.ID)
 	assert.Equal(t, drift.ConversationStatusPending, events["conversation_status_updated"].(*webhook.ConversationStatusUpdated).Data.Status)
 }
+
+// Writes of the classic API send what those of v2 send.
+func TestClassicWritesSendWebhooks(t *testing.T) {
+	t.Parallel()
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer receiver.Close()
+	w := start(t)
+	hooks := w.SendWebhooks(drifttest.Webhook{URL: receiver.URL})
+	read[any](w, "POST", "contacts", `{"attributes":{"email":"a@x.example","plan":"pro"}}`)
+	read[any](w, "PATCH", "contacts/1", `{"attributes":{"plan":"free"}}`)
+	read[any](w, "POST", "conversations/new", `{"email":"a@x.example","message":{"body":"Hi"}}`)
+	read[any](w, "POST", "conversations/1/messages", `{"type":"chat","body":"/help"}`)
+	read[any](w, "POST", "conversations/1/messages", `{"type":"private_note","body":"psst"}`)
+	require.NoError(t, hooks.Wait(t.Context()))
+	var events []string
+	for _, d := range hooks.Deliveries() {
+		events = append(events, d.Event)
+	}
+	assert.Equal(t, []string{"contact_identified", "contact_updated", "new_conversation", "new_message", "new_command_message"}, events)
+	assert.JSONEq(t, `[{"name":"attributes.plan","previous":"pro","updated":"free"}]`, string(field(t, hooks.Deliveries()[1].Data, "diff")))
+}
+
+func field(t *testing.T, data json.RawMessage, name string) json.RawMessage {
+	t.Helper()
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(data, &members))
+	return members[name]
+}

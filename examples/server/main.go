@@ -55,5 +55,6 @@ func explain(w io.Writer, url string) {
 	fmt.Fprintf(w, "%s'%s/v2/contacts?tags=vip&limit=2'\n", curl, url)
 	fmt.Fprintf(w, "%s-H 'Content-Type: application/json' -d '{\"body\": \"Hello!\"}' ", curl)
 	fmt.Fprintf(w, "'%s/v2/conversations/1/messages'\n", url)
+	fmt.Fprintf(w, "\nThe same account by the classic API:\n\n%s'%s/conversations/1/messages'\n", curl, url)
 	fmt.Fprintf(w, "\nWith the SDK: DRIFT_BASE_URL=%s DRIFT_TOKEN=%s go run ./examples/quickstart\n", url, token)
 }

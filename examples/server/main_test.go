@@ -110,7 +110,7 @@ func TestPrintedCommands(t *testing.T) {
 		assert.NotEmpty(t, envelope.Data, "%s: %s", line, answer)
 		tried++
 	}
-	assert.Equal(t, 3, tried)
+	assert.Equal(t, 4, tried)
 }
 
 func TestSaysWhyItCannotListen(t *testing.T) {

@@ -1,6 +1,6 @@
 // Command testing escalates a conversation. Its tests show three ways to test code that calls Drift: a fake of your own
-// interface, a mock of the SDK's services, and an in-memory Drift server. The server can also answer endpoints for
-// which the SDK has no method. See escalator_test.go and transcript_test.go.
+// interface, a mock of the SDK's services, and an in-memory Drift server. They also show how to test code that waits for
+// minutes without waiting. See escalator_test.go and reminder_test.go.
 //
 // Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
 // server.

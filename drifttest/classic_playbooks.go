@@ -1,0 +1,15 @@
+package drifttest
+
+// The store keeps playbooks and landing pages by the names of the classic API, which alone has them.
+
+func (st *store) classicListPlaybooks(*call) (any, error) {
+	return bare{append([]object{}, st.playbooks.records...)}, nil
+}
+
+func (st *store) classicListLandingPages(*call) (any, error) {
+	pages := []object{}
+	for _, page := range st.landingPages.records {
+		pages = append(pages, page.without("id"))
+	}
+	return bare{pages}, nil
+}
