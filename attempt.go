@@ -119,13 +119,14 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	return a.sitOut(ctx)
 }
 
-// sitOut waits for the end of the pause that the service has asked this call for, if the limiter has not.
+// sitOut waits for the end of the pause that the service has asked this call for, if the limiter has not. The jitter
+// spreads the callers, which such a limiter does not do either.
 func (a *attempt) sitOut(ctx context.Context) error {
-	rest := time.Until(a.resumes)
-	if a.resumes.IsZero() || rest <= 0 {
+	start := time.Now()
+	if !start.Before(a.resumes) {
 		return nil
 	}
-	start, timer := time.Now(), time.NewTimer(rest)
+	timer := time.NewTimer(a.resumes.Sub(start) + jitter(min(time.Second, a.throttle/10)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -51,7 +51,8 @@ type retryState struct {
 	late        bool          // the delay would outlast the deadline
 	throttled   int           // attempts that the service answered with 429, which were waited out
 	patience    time.Time     // when the call gives up on 429s
-	resumes     time.Time     // the end of the pause after the last of them
+	throttle    time.Duration // the pause after the last of them
+	resumes     time.Time     // its end
 }
 
 // Call implements rest.Caller.

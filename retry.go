@@ -194,7 +194,7 @@ func (c *call) waitOutPause(ctx context.Context) bool {
 		return false
 	}
 	c.throttled++
-	c.resumes, c.delay = resumes, 0
+	c.throttle, c.resumes, c.delay = pause, resumes, 0
 	c.announceRetry(ctx, pause)
 	return true
 }

@@ -37,8 +37,9 @@ type WindowStore interface {
 type WindowClaim struct {
 	Class    Class
 	Capacity int           // fewer slots must be taken
+	Pace     time.Duration // the last slot, of whatever class, must have been taken at least so long ago
 	Spacing  time.Duration // the last slot of the class must have been taken at least so long ago
-	Lesson   WindowLesson  // must equal the stored one, because Capacity and Spacing depend on it
+	Lesson   WindowLesson  // must equal the stored one, because the other conditions depend on it
 
 	// Lease is how long the attempt may take. A store that cannot see that a process has died takes the slot of a
 	// longer attempt for lost, and frees it a minute and a margin after the lease.
@@ -149,7 +150,8 @@ func (l *SharedLimiter) Close(ctx context.Context) error {
 type sharedWindow struct{ store WindowStore }
 
 func (w sharedWindow) Take(ctx context.Context, c window.Claim) (window.State, error) {
-	claim := WindowClaim{Capacity: c.Capacity, Spacing: c.Spacing, Lesson: WindowLesson(c.Lesson), Lease: c.Lease}
+	claim := WindowClaim{Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, Lesson: WindowLesson(c.Lesson),
+		Lease: c.Lease}
 	if c.Bulk {
 		claim.Class = ClassBulk
 	}

@@ -206,10 +206,11 @@ func (l *Limiter) untilSlot(bulk bool, now time.Time) time.Duration {
 		wait = max(wait, l.untilReturn(excess, now))
 	}
 	l.unknown = l.unknown || wait == forever
+	wait = max(wait, l.spacing(bulk, now)-s.Since[class(bulk)], l.pace(now)-min(s.Since[0], s.Since[1]))
 	if limit < l.config.Limit {
 		wait = min(wait, s.growsIn(limit))
 	}
-	return max(wait, l.spacing(bulk, now)-s.Since[class(bulk)])
+	return wait
 }
 
 // untilReturn returns how long it takes until so many slots, and one more, have come back.

@@ -28,8 +28,9 @@ type Store interface {
 type Claim struct {
 	Bulk     bool          // the class of the call
 	Capacity int           // fewer slots must be taken
+	Pace     time.Duration // the last slot must have been taken this long ago
 	Spacing  time.Duration // the last slot of the class must have been taken this long ago
-	Lesson   Lesson        // must be the stored one, because Capacity and Spacing depend on it
+	Lesson   Lesson        // must be the stored one, because the conditions depend on it
 	Lease    time.Duration // how long the slot stays in flight if its holder dies
 	Quota    any           // see State.Reservation
 }
@@ -110,7 +111,7 @@ func (m *Memory) Take(_ context.Context, claim Claim) (State, error) {
 func (m *Memory) allows(claim Claim, now time.Time) bool {
 	return !now.Before(m.paused) && claim.Lesson == m.lesson &&
 		m.inFlight+len(m.returns) < claim.Capacity &&
-		now.Sub(m.last[class(claim.Bulk)]) >= claim.Spacing &&
+		now.Sub(m.last[class(claim.Bulk)]) >= claim.Spacing && now.Sub(later(m.last[0], m.last[1])) >= claim.Pace &&
 		(!m.ramps(now) || m.recent <= m.admitted)
 }
 
