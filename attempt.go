@@ -126,7 +126,7 @@ func (a *attempt) sitOut(ctx context.Context) error {
 	if !start.Before(a.resumes) {
 		return nil
 	}
-	timer := time.NewTimer(a.resumes.Sub(start) + jitter(min(time.Second, a.throttle/10)))
+	timer := time.NewTimer(a.resumes.Sub(start) + jitter(a.spread))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -18,13 +18,13 @@ import (
 // change them here. The race detector empties pools at random, and the JSON package of the experiment allocates
 // differently, so neither build is checked.
 const (
-	budgetGet     = 48
-	budgetCreate  = 55
-	budgetUpdate  = 62
-	budgetDelete  = 35
+	budgetGet     = 49
+	budgetCreate  = 56
+	budgetUpdate  = 63
+	budgetDelete  = 36
 	budgetList    = 1100 // 100 conversations
 	budgetAll     = 1122 // the same, in a sequence
-	budgetDo      = 41
+	budgetDo      = 42
 	budgetError   = 53
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0

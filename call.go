@@ -51,8 +51,8 @@ type retryState struct {
 	late        bool          // the delay would outlast the deadline
 	throttled   int           // attempts that the service answered with 429, which were waited out
 	patience    time.Time     // when the call gives up on 429s
-	throttle    time.Duration // the pause after the last of them
-	resumes     time.Time     // its end
+	resumes     time.Time     // when the call may go on after the last of them
+	spread      time.Duration // jitter after that
 }
 
 // Call implements rest.Caller.

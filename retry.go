@@ -40,7 +40,7 @@ const (
 	defaultMaxBackoff    = 20 * time.Second
 	defaultMaxRetryAfter = time.Minute
 	defaultBudget        = 10
-	maxThrottle          = 5 * time.Minute // how long a call keeps trying after 429s
+	maxThrottle          = 2 * time.Minute // how long a call keeps trying after 429s
 	maxPause             = 5 * time.Minute // an absurd Retry-After must not stop a client for good
 	throttleBackoff      = time.Second     // the pause after a 429 without Retry-After; doubles with each
 )
@@ -186,15 +186,19 @@ func (c *call) waitOutPause(ctx context.Context) bool {
 	if c.throttled == 0 {
 		c.patience = now.Add(max(maxThrottle, c.retry.MaxRetryAfter))
 	}
-	pause := c.last.pause
+	asked, pause := c.last.retryAfter(), c.last.pause
 	resumes := now.Add(pause)
 	deadline, bounded := ctx.Deadline()
 	c.late = bounded && !resumes.Before(deadline)
-	if c.last.retryAfter() > c.retry.MaxRetryAfter || resumes.After(c.patience) || c.late {
+	if asked > c.retry.MaxRetryAfter || resumes.After(c.patience) || c.late {
 		return false
 	}
+	c.resumes, c.spread = resumes, min(time.Second, pause/10)
+	if asked == 0 {
+		c.resumes, c.spread = now.Add(min(c.retry.MinBackoff, pause)), pause
+	}
 	c.throttled++
-	c.throttle, c.resumes, c.delay = pause, resumes, 0
+	c.delay = 0
 	c.announceRetry(ctx, pause)
 	return true
 }

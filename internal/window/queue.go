@@ -200,7 +200,11 @@ func (l *Limiter) untilSlot(bulk bool, now time.Time) time.Duration {
 	limit := s.limit(l.config.Limit)
 	var wait time.Duration
 	if ramps := min(s.Age, -s.Pause) < Length; ramps && s.Recent > s.Admitted {
+		l.unknown = true
 		wait = forever
+		if s.Admitted > 0 {
+			wait = rampStep - min(s.Since[0], s.Since[1])
+		}
 	}
 	if excess := l.taken(now) - l.capacity(bulk, now); excess >= 0 {
 		wait = max(wait, l.untilReturn(excess, now))
