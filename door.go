@@ -26,6 +26,9 @@ func (c *Client) connection() rest.Caller[CallOption] {
 type notConnected struct{}
 
 // Call returns errNotConnected.
-func (notConnected) Call(context.Context, *rest.Route, *rest.Input, []CallOption, func([]byte) error) error {
+func (notConnected) Call(context.Context, *rest.Route, *rest.Input, []CallOption, func(rest.Answer) error) error {
 	return errNotConnected
 }
+
+// Range implements rest.Caller.
+func (c notConnected) Range([]CallOption) rest.Range[CallOption] { return newRange(c) }
