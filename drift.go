@@ -94,7 +94,12 @@
 // These are assumptions: the service is being wound down, and this package has never been run against it.
 package drift
 
-import "github.com/driftsdk/drift/internal/rest"
+import (
+	"slices"
+
+	"github.com/driftsdk/drift/internal/door"
+	"github.com/driftsdk/drift/internal/rest"
+)
 
 // userAgent identifies the SDK to the service.
 const userAgent = "drift-go"
@@ -106,10 +111,11 @@ type Operation struct {
 	Template string // path below the base URL, such as "v2/conversations/{conversationId}"
 }
 
-// Operations returns the operations of all services of a [Client], grouped by service.
+// Operations returns the operations of all services of a [Client], grouped by service. In a program that imports package
+// classic, the operations of that package follow; their names begin with "classic.".
 func Operations() []Operation {
 	var operations []Operation
-	for _, route := range []*rest.Route{
+	for _, route := range slices.Concat([]*rest.Route{
 		&conversationsGet, &conversationsCreate, &conversationsCreateFromScratch, &conversationsUpdate,
 		&conversationsDelete, &conversationsList, &conversationsListByStatus,
 		&messagesGet, &messagesCreate, &messagesUpdate,
@@ -120,7 +126,7 @@ func Operations() []Operation {
 		&companiesListPeople, &companiesListTeams,
 		&meetingsGet, &meetingsCreate, &meetingsUpdate, &meetingsDelete, &meetingsList, &meetingsAddParticipant,
 		&driftbotUpdateMessage, &driftbotTrigger,
-	} {
+	}, door.Routes) {
 		operations = append(operations, Operation{route.Name, route.Method, route.Path})
 	}
 	return operations
