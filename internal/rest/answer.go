@@ -72,13 +72,13 @@ func openText(answer Answer, _ *Input) (*string, error) {
 		return &text, nil
 	}
 	var inner string
-	_, err := wire.Open(answer.Body, func(dec *wire.Decoder) error {
+	envelope, err := wire.Open(answer.Body, func(dec *wire.Decoder) error {
 		if kind := dec.Kind(); kind != '"' {
 			return wire.Misplaced(kind, "a string")
 		}
 		return wire.Decode(dec, &inner)
 	})
-	if err == nil {
+	if err == nil && envelope.Data {
 		text = inner
 	}
 	return &text, nil
