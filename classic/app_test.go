@@ -40,7 +40,7 @@ func TestTokenInfo(t *testing.T) {
 	}
 	text, err := json.Marshal(info)
 	require.NoError(t, err)
-	assert.Equal(t, `{"access_token":"REDACTED","authenticated_userid":"orgId:123","scope":" contact_read  user_read",`+
+	assert.JSONEq(t, `{"access_token":"REDACTED","authenticated_userid":"orgId:123","scope":" contact_read  user_read",`+
 		`"created_at":1767225600123,"x":1,"expires_in":7200000}`, string(text))
 	var back classic.TokenInfo
 	require.NoError(t, json.Unmarshal(text, &back))

@@ -130,6 +130,7 @@ func TestDownloadDoesNotResume(t *testing.T) {
 func gone(w http.ResponseWriter, request int) {
 	if request > 0 {
 		w.WriteHeader(http.StatusNotFound)
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 }

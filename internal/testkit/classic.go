@@ -3,6 +3,8 @@ package testkit
 import (
 	"io"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/driftsdk/drift"
@@ -29,4 +31,46 @@ var goodClassic = map[reflect.Type]any{
 	reflect.TypeFor[classic.ConversationCreateRequest](): classic.ConversationCreateRequest{
 		Email: "ada@example.com", Body: "Hello",
 	},
+}
+
+// ClassicJSONTypes returns every type of package classic that users may put through encoding/json: records, requests,
+// and the parts of records. Only those that hide or derive something are missing.
+func ClassicJSONTypes() []reflect.Type {
+	var types []reflect.Type
+	add := func(of reflect.Type) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice || of.Kind() == reflect.Map {
+			of = of.Elem()
+		}
+		if items, ok := fieldByName(of, "Items"); ok {
+			of = items.Type.Elem().Elem()
+		}
+		if of.Kind() == reflect.Struct && of.PkgPath() == reflect.TypeFor[classic.Client]().PkgPath() && !slices.Contains(types, of) {
+			types = append(types, of)
+		}
+	}
+	for _, service := range ClassicServices() {
+		for method := range service.Methods() {
+			add(method.Type.Out(0))
+			for _, argument := range StructArguments(method.Type) {
+				if strings.HasSuffix(argument.Name(), "Request") {
+					add(argument)
+				}
+			}
+		}
+	}
+	for i := 0; i < len(types); i++ { // types grows by the parts of its elements
+		for j := range types[i].NumField() {
+			add(types[i].Field(j).Type)
+		}
+	}
+	hidden := []reflect.Type{reflect.TypeFor[classic.TokenInfo](), reflect.TypeFor[classic.JSONTranscript]()}
+	types = slices.DeleteFunc(types, func(of reflect.Type) bool { return slices.Contains(hidden, of) })
+	return byName(types)
+}
+
+func fieldByName(of reflect.Type, name string) (reflect.StructField, bool) {
+	if of.Kind() != reflect.Struct {
+		return reflect.StructField{}, false
+	}
+	return of.FieldByName(name)
 }
