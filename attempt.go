@@ -105,7 +105,7 @@ func (a *attempt) acquire(ctx context.Context, held *heldSlot) (at time.Time, er
 		class = ClassBulk
 	}
 	start := time.Now()
-	held.slot, err = a.limiter.Acquire(ctx, class)
+	held.slot, err = a.slots().Acquire(ctx, class)
 	at = time.Now()
 	a.waitedFor(WaitRateLimit, at.Sub(start))
 	if ctx.Err() != nil {

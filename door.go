@@ -11,6 +11,13 @@ var _ = openDoor()
 
 func openDoor() struct{} {
 	door.Caller = func(client any) any { return client.(*Client).connection() }
+	door.Limiter = func(client any, name string, perMinute int) any {
+		c := client.(*Client)
+		if c == nil || c.caller == nil {
+			return NewLimiter(perMinute)
+		}
+		return c.caller.ownLimiters.get(name, perMinute)
+	}
 	return struct{}{}
 }
 

@@ -33,8 +33,16 @@ type Client struct {
 // has nothing to close: closing client closes it. New sends nothing and never returns nil. To give every call the same
 // options, pass a view: classic.New(client.With(drift.WithBulk())). If client was not made by [drift.NewClient], every
 // call returns an error.
-func New(client *drift.Client) *Client {
-	c := &caller{door.Caller(client).(rest.Caller[drift.CallOption])}
+func New(client *drift.Client, opts ...Option) *Client {
+	c := &caller{Caller: door.Caller(client).(rest.Caller[drift.CallOption])}
+	for _, o := range opts {
+		if o.apply != nil {
+			o.apply(c)
+		}
+	}
+	if c.reports == nil {
+		c.reports = door.Limiter(client, "reports", DefaultReportsLimit).(drift.Limiter)
+	}
 	return &Client{
 		Contacts:      contacts{c},
 		Users:         users{c},
@@ -52,8 +60,25 @@ func New(client *drift.Client) *Client {
 	}
 }
 
+// Option configures a client; see [New].
+type Option struct{ apply func(*caller) }
+
+// DefaultReportsLimit is the number of reports a minute that Drift documents. It is stricter than the limit of other
+// calls, which holds for reports too.
+const DefaultReportsLimit = 60
+
+// WithReportsLimiter replaces the limiter that reports pass before the one of the [drift.Client]. The default is
+// [drift.NewLimiter] with [DefaultReportsLimit], which a drift.Client shares with its views. Clients that act for the
+// same organization should share one. A nil limiter means the default.
+func WithReportsLimiter(limiter drift.Limiter) Option {
+	return Option{func(c *caller) { c.reports = limiter }}
+}
+
 // caller makes the calls of the services of one client.
-type caller struct{ rest.Caller[drift.CallOption] }
+type caller struct {
+	rest.Caller[drift.CallOption]
+	reports drift.Limiter
+}
 
 // Format keeps fmt from printing what a service holds.
 func (c *caller) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("classic service")) }

@@ -150,15 +150,17 @@ type reports struct{ *caller }
 func (s reports) Conversations(
 	ctx context.Context, req ReportRequest, opts ...drift.CallOption,
 ) (*Report, error) {
+	err := checkReport(&req, req.Filters, len(req.Metrics))
 	return rest.One[Report](ctx, s.caller, &reportsConversations,
-		rest.Input{Body: &req, Err: checkReport(&req, req.Filters, len(req.Metrics)), Bare: true, NaN: true}, opts)
+		rest.Input{Body: &req, Err: err, Bare: true, NaN: true, Limiter: s.reports}, opts)
 }
 
 func (s reports) ConversationSummary(
 	ctx context.Context, req ReportSummaryRequest, opts ...drift.CallOption,
 ) (json.RawMessage, error) {
+	err := checkReport(&req, req.Filters, len(req.Metrics))
 	return rest.Raw(ctx, s.caller, &reportsConversationSummary,
-		rest.Input{Body: &req, Err: checkReport(&req, req.Filters, len(req.Metrics)), Bare: true, NaN: true}, opts)
+		rest.Input{Body: &req, Err: err, Bare: true, NaN: true, Limiter: s.reports}, opts)
 }
 
 // UnmarshalJSON decodes a report as sent by the API or encoded by MarshalJSON.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -80,4 +82,44 @@ func TestReportsAreRefused(t *testing.T) {
 	requireInvalid(t, err, "filters")
 	_, err = client.Reports.Conversations(t.Context(), classic.ReportRequest{Metrics: []string{"\xff"}})
 	requireInvalid(t, err, "metrics")
+}
+
+// Reports have a limit of their own in front of the shared one, which all views of a client respect together.
+func TestReportsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &testkit.MemoryNetwork{Status: http.StatusOK, ContentType: "application/json", Body: `{"count": 0, "data": []}`}
+		client := testkit.Through(t, network.RoundTrip, drift.WithRateLimit(1000))
+		start := time.Now()
+		for range 30 {
+			for _, api := range []*classic.Client{classic.New(client), classic.New(client.With(drift.WithoutRetry()))} {
+				_, err := api.Reports.Conversations(t.Context(), metrics)
+				require.NoError(t, err)
+			}
+		}
+		require.Less(t, time.Since(start), time.Minute)
+		_, err := classic.New(client).Teams.List(t.Context())
+		require.NoError(t, err)
+		require.Less(t, time.Since(start), time.Minute, "other calls do not wait for it")
+		_, err = classic.New(client).Reports.ConversationSummary(t.Context(), classic.ReportSummaryRequest{Metrics: []classic.ReportSummaryMetric{{}}})
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, time.Since(start), time.Minute)
+		assert.EqualValues(t, 62, network.Requests.Load())
+	})
+}
+
+func TestWithReportsLimiter(t *testing.T) {
+	network := &testkit.MemoryNetwork{Status: http.StatusOK, ContentType: "application/json", Body: `{"count": 0, "data": []}`}
+	slots := new(testkit.Slots)
+	api := classic.New(testkit.Through(t, network.RoundTrip), classic.WithReportsLimiter(slots), classic.Option{}, classic.WithReportsLimiter(slots))
+	_, err := api.Reports.Conversations(t.Context(), metrics)
+	require.NoError(t, err)
+	assert.Equal(t, []drift.Outcome{drift.OutcomeAnswered}, slots.Outcomes)
+
+	// An attempt that gets no slot of the shared limiter gives its other one back.
+	refusing := &testkit.Slots{Err: drift.ErrClosed}
+	api = classic.New(testkit.Through(t, network.RoundTrip, drift.WithLimiter(refusing)), classic.WithReportsLimiter(slots))
+	_, err = api.Reports.Conversations(t.Context(), metrics)
+	require.ErrorIs(t, err, drift.ErrClosed)
+	assert.Equal(t, drift.OutcomeNotSent, slots.Outcomes[1])
+	assert.Zero(t, slots.Held())
 }

@@ -37,6 +37,8 @@ type Input struct {
 	Single bool   // an object counts as a list of one
 	Keyed  bool   // the values of an object count as a list
 
+	Limiter any // a drift.Limiter in front of the client's; nil: none
+
 	Paging *Paging // how a list pages; nil: it does not
 	Limit  int     // items per page; 0: the largest number
 	Cursor string  // "": the first page
