@@ -15,6 +15,9 @@
 // A [Client] is safe for concurrent use. Its services are interfaces. Every method takes a context, which ends every
 // wait, and [CallOption] values such as [WithTimeout]. Requests and ids are values, records are pointers.
 //
+// Package [github.com/driftsdk/drift/classic] has the API that Drift documents, and calls through a Client of this
+// package.
+//
 // # Fields
 //
 // Zero fields of a request are not sent. The fields of an update are [Optional]: the zero value leaves a field
