@@ -76,7 +76,9 @@ func (a *attempt) read(
 		}
 		return nil
 	case !a.needsBody():
-		a.buffer.Truncate(int(min(n, limit)))
+		if err != nil && a.decode != nil {
+			a.buffer = nil // a part of a body says nothing
+		}
 		return nil
 	case err != nil:
 		a.broken = true

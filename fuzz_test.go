@@ -35,7 +35,8 @@ var oddAnswers = []string{
 
 // Whatever decodes can be encoded, and means the same when it is decoded again.
 func FuzzRecord(f *testing.F) {
-	types := append(testkit.JSONTypes(), reflect.TypeFor[drift.ContactID](), reflect.TypeFor[drift.CompanyID](), reflect.TypeFor[drift.Attributes](),
+	types := append(testkit.JSONTypes(), testkit.ClassicJSONTypes()...)
+	types = append(types, reflect.TypeFor[drift.ContactID](), reflect.TypeFor[drift.CompanyID](), reflect.TypeFor[drift.Attributes](),
 		reflect.TypeFor[drift.Optional[time.Time]](), reflect.TypeFor[drift.Optional[[]drift.UserID]](), reflect.TypeFor[drift.Direction]())
 	for i, of := range types {
 		for _, answer := range oddAnswers {

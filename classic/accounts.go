@@ -108,8 +108,8 @@ type AccountCreateRequest struct {
 	Targeted         *bool            `json:"targeted,omitzero"`
 }
 
-// AccountUpdateRequest is the body of PATCH accounts/update. Zero fields stay unchanged, except that OwnerID is required
-// each time.
+// AccountUpdateRequest is the body of PATCH accounts/update. Zero fields stay unchanged, except that OwnerID is
+// required each time.
 type AccountUpdateRequest struct {
 	CustomProperties drift.Optional[[]CustomProperty] `json:"customProperties,omitzero"`
 	Domain           drift.Optional[string]           `json:"domain,omitzero"`

@@ -22,8 +22,8 @@ type AttachmentsService interface {
 	//
 	// The size is unlimited unless [drift.WithMaxResponseBytes] limits it. If the answer breaks off, or nothing arrives
 	// for a minute, the next attempt asks for the rest, provided that the answer names the version of the file by a
-	// strong ETag or Last-Modified; no byte is written twice. If the download fails after the first byte, the error is a
-	// [*drift.TransportError] whose Written is the number of bytes that w got. If w fails, the error wraps that of w.
+	// strong ETag or Last-Modified; no byte is written twice. If the download fails after the first byte, the error is
+	// a [*drift.TransportError] whose Written is the number of bytes that w got. If w fails, the error wraps that of w.
 	Download(ctx context.Context, id AttachmentID, w io.Writer, opts ...drift.CallOption) error
 }
 

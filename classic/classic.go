@@ -29,10 +29,10 @@ type Client struct {
 	Reports       ReportsService
 }
 
-// New returns a client that calls through client. It uses the token, the limits, the retries and the hooks of client, and
-// has nothing to close: closing client closes it. New sends nothing and never returns nil. To give every call the same
-// options, pass a view: classic.New(client.With(drift.WithBulk())). If client was not made by [drift.NewClient], every
-// call returns an error.
+// New returns a client that calls through client. It uses the token, the limits, the retries and the hooks of client,
+// and has nothing to close: closing client closes it. New sends nothing and never returns nil. To give every call the
+// same options, pass a view: classic.New(client.With(drift.WithBulk())). If client was not made by [drift.NewClient],
+// every call returns an error.
 func New(client *drift.Client, opts ...Option) *Client {
 	c := &caller{Caller: door.Caller(client).(rest.Caller[drift.CallOption])}
 	for _, o := range opts {
@@ -92,8 +92,8 @@ type (
 	AttachmentID  = drift.ID[Attachment]
 	InteractionID = drift.ID[interactionRecord]
 
-	// AccountID is the id of an account, a text such as "123458_domain.com". That it is the id of the company of package
-	// drift is an assumption (confidence D).
+	// AccountID is the id of an account, a text such as "123458_domain.com". That it is the id of the company of
+	// package drift is an assumption (confidence D).
 	AccountID = drift.CompanyID
 )
 

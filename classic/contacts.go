@@ -59,8 +59,8 @@ type ContactsService interface {
 		ctx context.Context, req TimelineEventRequest, opts ...drift.CallOption,
 	) (*TimelineEvent, error)
 
-	// ListAttributes returns the attributes that the account defines for contacts: GET contacts/attributes. It needs the
-	// scope all_contact_read.
+	// ListAttributes returns the attributes that the account defines for contacts: GET contacts/attributes. It needs
+	// the scope all_contact_read.
 	ListAttributes(ctx context.Context, opts ...drift.CallOption) ([]*CustomAttribute, error)
 
 	// ListTags returns a contact's tags: GET contacts/{contactId}/tags.
@@ -114,8 +114,8 @@ func (c Contact) Name() string { return c.text(attributeName) }
 // Phone returns the attribute phone, or "".
 func (c Contact) Phone() string { return c.text(attributePhone) }
 
-// ExternalID returns the id of your own, the attribute externalId or else external_id, or "". The service may have it as
-// a number.
+// ExternalID returns the id of your own, the attribute externalId or else external_id, or "". The service may have it
+// as a number.
 func (c Contact) ExternalID() string {
 	if id := c.text(attributeExternalID); id != "" {
 		return id

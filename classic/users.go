@@ -12,8 +12,8 @@ import (
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-// UsersService reads and updates the users of the organization, who answer contacts. The calls need the scopes user_read
-// and user_write. To create or remove users, use [SCIMService].
+// UsersService reads and updates the users of the organization, who answer contacts. The calls need the scopes
+// user_read and user_write. To create or remove users, use [SCIMService].
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type UsersService interface {

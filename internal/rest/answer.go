@@ -64,8 +64,8 @@ func openRaw(answer Answer, in *Input) (*[]byte, error) {
 	})
 }
 
-// openText returns the body of an answer, which may be any text. Only if the answer says that it is JSON, a string in it
-// is the text.
+// openText returns the body of an answer, which may be any text. Only if the answer says that it is JSON, a string in
+// it is the text.
 func openText(answer Answer, _ *Input) (*string, error) {
 	text := string(answer.Body)
 	if !isJSON(answer.Header) {
@@ -89,7 +89,8 @@ func isJSON(header http.Header) bool {
 	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json")
 }
 
-// acknowledged returns ErrReported if an answer reports an error or says that it is not OK. The answer need not be JSON.
+// acknowledged returns ErrReported if an answer reports an error or says that it is not OK. The answer need not be
+// JSON.
 func acknowledged(answer Answer) error {
 	var said struct {
 		OK wire.Value `json:"ok"`
@@ -153,7 +154,8 @@ func decodeFirst[T any](dec *wire.Decoder, in *Input) (*T, error) {
 	return rec, err
 }
 
-// decodeLast decodes the last record of a list, or a record that is not in a list. The list may be a member of the data.
+// decodeLast decodes the last record of a list, or a record that is not in a list. The list may be a member of the
+// data.
 func decodeLast[T any](dec *wire.Decoder, in *Input) (rec *T, err error) {
 	mark := dec.Mark()
 	if dec.Kind() == '{' {

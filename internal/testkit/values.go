@@ -136,7 +136,7 @@ func filling(of reflect.Type) (any, bool) {
 	case reflect.TypeFor[json.RawMessage]():
 		return json.RawMessage(`{"Slot_at":[1.50,"b"]}`), true
 	case reflect.TypeFor[map[string]int]():
-		return map[string]int{"OPEN": 1, "New_one": 1 << 40}, true
+		return map[string]int{"OPEN": 1, "New_one": 1 << 20}, true
 	case reflect.TypeFor[classic.Metric]():
 		return classic.Metric("1.50"), true
 	case reflect.TypeFor[any]():

@@ -254,8 +254,8 @@ func DecodeList(dec *Decoder, item func(*Decoder) error) error {
 	return nil
 }
 
-// DecodeMember calls decode at a member of the next value, an object, and then skips the object. It does not call decode
-// if the object lacks the member, and reports so. The path of an error begins with the member.
+// DecodeMember calls decode at a member of the next value, an object, and then skips the object. It does not call
+// decode if the object lacks the member, and reports so. The path of an error begins with the member.
 func DecodeMember(dec *Decoder, name string, decode func(*Decoder) error) (found bool, err error) {
 	var one names
 	one.add(name, "", isNull)

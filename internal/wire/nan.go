@@ -8,8 +8,8 @@ import (
 
 var notANumber = []byte("NaN")
 
-// WithoutNaN returns data with null in place of every NaN outside strings. If data is JSON, which has no NaN, it returns
-// data itself.
+// WithoutNaN returns data with null in place of every NaN outside strings. If data is JSON, which has no NaN, it
+// returns data itself.
 func WithoutNaN(data []byte) []byte {
 	if !bytes.Contains(data, notANumber) || jsontext.Value(data).IsValid(lenient) {
 		return data

@@ -25,9 +25,9 @@ import (
 //
 // A field with the tag wire:"bare" gets a string in place of the object, and one with the tag wire:"null" keeps null.
 // The tag wire:"milliseconds" is for a duration in that unit. The tag wire:"id" marks the id of a record, an integer or
-// a string; see [DecodeRecord]. DecodeObject does not call UnmarshalJSON of the struct, nor of fields that are integers,
-// free maps or records, unless a field has the tag wire:"own". A struct cannot contain itself. After an error, too, the
-// decoder is behind the object.
+// a string; see [DecodeRecord]. DecodeObject does not call UnmarshalJSON of the struct, nor of fields that are
+// integers, free maps or records, unless a field has the tag wire:"own". A struct cannot contain itself. After an
+// error, too, the decoder is behind the object.
 func DecodeObject(dec *Decoder, out any) error {
 	v := reflect.ValueOf(out).Elem()
 	return layoutOf(v.Type()).set(dec, v)
