@@ -16,11 +16,17 @@ func (t tandem) Acquire(ctx context.Context, class Class) (Slot, error) {
 	if err != nil {
 		return nil, err
 	}
+	complete := false
+	defer func() { // also if the other limiter panics
+		if !complete {
+			first.Done(OutcomeNotSent)
+		}
+	}()
 	second, err := t.behind.Acquire(ctx, class)
 	if err != nil {
-		first.Done(OutcomeNotSent)
 		return nil, err
 	}
+	complete = true
 	return tandemSlot{first, second}, nil
 }
 

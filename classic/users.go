@@ -176,8 +176,10 @@ func (s users) Update(
 	ctx context.Context, id drift.UserID, req UserUpdateRequest, opts ...drift.CallOption,
 ) (*User, error) {
 	query, err := userQuery(id)
-	return rest.One[User](ctx, s.caller, &usersUpdate,
-		rest.Input{Query: query, Body: &req, Err: firstError(err, req.check())}, opts)
+	return rest.One[User](ctx, s.caller, &usersUpdate, rest.Input{
+		Query: query, Body: &req, Err: firstError(err, req.check()),
+		Echoes: []rest.Field{{Name: "id", Value: id.String()}},
+	}, opts)
 }
 
 // UnmarshalJSON decodes a user as sent by the API or encoded by MarshalJSON.

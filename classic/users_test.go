@@ -75,6 +75,10 @@ func TestUpdateUserIsRefused(t *testing.T) {
 
 // Another user's record belongs to another call.
 func TestAnotherUser(t *testing.T) {
-	_, err := answering(t, `{"data": {"id": 8}}`).Users.Get(t.Context(), 7)
+	client := answering(t, `{"data": {"id": 8}}`)
+	_, err := client.Users.Get(t.Context(), 7)
 	testkit.RequireDecodeError(t, err, "/id")
+	_, err = client.Users.Update(t.Context(), 7, classic.UserUpdateRequest{Name: drift.Set("Ann")})
+	testkit.RequireDecodeError(t, err, "/id")
+	require.ErrorIs(t, err, drift.ErrAmbiguous)
 }
