@@ -211,7 +211,7 @@ func (r ConversationCreateRequest) body() (*conversationCreateBody, error) {
 
 // ConversationStats is the number of conversations by status.
 type ConversationStats struct {
-	Counts map[string]int `json:"conversationCount"` // by status in upper case, such as OPEN; there may be others
+	Counts map[string]int `json:"conversationCount" wire:"required"` // by status in upper case, such as OPEN; there may be others
 
 	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`

@@ -200,6 +200,13 @@ func TestConversationStats(t *testing.T) {
 	assert.Equal(t, 282, stats.Closed())
 	assert.Zero(t, stats.Pending())
 	assert.Equal(t, 410, stats.Total())
+	for _, body := range []string{`{}`, `{"OPEN": 125}`, `{"conversation_count": null}`} { // no counts are not all zero
+		_, err := answering(t, body).Conversations.Stats(t.Context())
+		require.ErrorAs(t, err, new(*drift.DecodeError), body)
+	}
+	none, err := answering(t, `{"conversationCount": {}}`).Conversations.Stats(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, none.Total())
 	assert.Equal(t, map[string]int{"OPEN": 125, "CLOSED": 282, "SNOOZED": 3, "PENDING": 0}, stats.Counts)
 }
 

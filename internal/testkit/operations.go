@@ -178,6 +178,8 @@ func (i Invocation) Body() string {
 		return `{"id": "ada@example.com"}`
 	case i.Operation.Name == "classic.reports.conversations":
 		return `{"count": 1, "data": [{"conversationId": 1, "metrics": ["NaN"]}]}`
+	case i.Operation.Name == "classic.conversations.stats":
+		return `{"conversationCount": {"OPEN": 1}}`
 	case i.Operation.Name == "classic.users.getMany":
 		return `{"data": {"1": ` + record + `}}`
 	case strings.Contains(i.Operation.Name, ".list"), strings.HasSuffix(i.Operation.Answer, "list"):

@@ -33,10 +33,13 @@ func DecodeObject(dec *Decoder, out any) error {
 	return layoutOf(v.Type()).set(dec, v)
 }
 
-const errNoID = Reason("the record has no id greater than 0")
+const (
+	errNoID    = Reason("the record has no id greater than 0")
+	errMissing = Reason("the record lacks this member")
+)
 
 // DecodeRecord is DecodeObject for a whole record. The value must be an object. If the type has an id, it must be
-// greater than 0 or not empty.
+// greater than 0 or not empty. A field with the tag wire:"required" must get a value.
 func DecodeRecord(dec *Decoder, out any) error {
 	if kind := dec.Kind(); kind != '{' {
 		dec.Value()
@@ -47,6 +50,9 @@ func DecodeRecord(dec *Decoder, out any) error {
 	l := layoutOf(v.Type())
 	if err := l.setMembers(dec, v); err != nil {
 		return err
+	}
+	if l.must >= 0 && v.Field(l.fields[l.must].index).IsZero() {
+		return &Error{Path: l.spelled(dec, mark, l.must), Reason: errMissing}
 	}
 	if l.id < 0 {
 		return nil
@@ -120,6 +126,7 @@ type layout struct {
 	names  names
 	fields []field // by member
 	id     int     // index of the record's id in fields; -1: none
+	must   int     // index of the required field in fields; -1: none
 	bare   int     // index of the struct's field for a string in place of the object; -1: none
 	rest   int     // index of the struct's field for other members; -1: none
 }
@@ -144,8 +151,8 @@ func layoutOf(t reflect.Type) *layout {
 }
 
 func newLayout(t reflect.Type) *layout {
-	l := &layout{id: -1, bare: taggedField(t, "bare"), rest: restField(t)}
-	id := taggedField(t, "id")
+	l := &layout{id: -1, must: -1, bare: taggedField(t, "bare"), rest: restField(t)}
+	id, must := taggedField(t, "id"), taggedField(t, "required")
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -154,6 +161,9 @@ func newLayout(t reflect.Type) *layout {
 		}
 		if i == id {
 			l.id = len(l.fields)
+		}
+		if i == must {
+			l.must = len(l.fields)
 		}
 		l.names.add(cmp.Or(name, f.Name), f.Tag.Get("also"), absentIn(f.Type))
 		l.fields = append(l.fields, field{i, fieldSetter(f)})
