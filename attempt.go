@@ -40,7 +40,6 @@ type attempt struct {
 	pause     time.Duration // for which the service asked; 0: none
 	buffer    *bytes.Buffer // the body; nil: none
 	whole     bool          // the body was read to its end
-	streamed  int64         // bytes that the caller's writer got
 	problem   *answer.Error // the error in the answer, once parsed
 }
 
@@ -103,7 +102,7 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	if a.options.bulk {
 		turn.Class = ClassBulk
 	}
-	a.slot, err = a.limiter.Acquire(ctx, turn)
+	a.slot, err = a.slots().Acquire(ctx, turn)
 	a.waitedFor(WaitRateLimit, time.Since(start))
 	switch {
 	case err != nil && errors.As(err, new(*RateLimitError)): // even if the context has ended: it says why
@@ -245,6 +244,7 @@ func (a *attempt) requestHeader() http.Header {
 	for name, values := range a.options.header {
 		h[name] = slices.Clone(values)
 	}
+	a.resume.ask(h, a.in)
 	h["Authorization"] = values[2:3:3]
 	return h
 }
@@ -361,12 +361,20 @@ func (a *attempt) secret() string {
 }
 
 // masked returns the body without the secret.
-func (a *attempt) masked() []byte { return answer.Hide(a.body(), a.secret()) }
+func (a *attempt) masked() []byte { return answer.Hide(a.bodyWithoutInput(), a.secret()) }
+
+// bodyWithoutInput returns the body without the secret of the call's input.
+func (a *attempt) bodyWithoutInput() []byte {
+	if a.call == nil || a.in == nil { // a token request
+		return a.body()
+	}
+	return answer.Hide(a.body(), a.in.Secret)
+}
 
 // reported returns the error in the answer.
 func (a *attempt) reported() *answer.Error {
 	if a.problem == nil {
-		a.problem = answer.ParseError(a.header, a.body(), a.secret())
+		a.problem = answer.ParseError(a.header, a.bodyWithoutInput(), a.secret())
 	}
 	return a.problem
 }

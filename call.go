@@ -23,7 +23,7 @@ type call struct {
 	route   *rest.Route
 	in      *rest.Input
 	options callOptions
-	decode  func(body []byte) error // nil: the body of the answer does not matter
+	decode  func(rest.Answer) error // nil: the body of the answer does not matter
 	caller  context.Context         // the caller's own, for hooks
 	start   time.Time
 	path    string // escaped
@@ -32,6 +32,7 @@ type call struct {
 
 	last     attempt
 	received received
+	resume   resume
 	attempts []Attempt
 	waited   Waits
 	previous *APIError // the answer that caused the last retry
@@ -57,7 +58,7 @@ type retryState struct {
 
 // Call implements rest.Caller.
 func (c *caller) Call(
-	ctx context.Context, route *rest.Route, in *rest.Input, opts []CallOption, decode func(body []byte) error,
+	ctx context.Context, route *rest.Route, in *rest.Input, opts []CallOption, decode func(rest.Answer) error,
 ) error {
 	call := &call{core: c.core, route: route, in: in, options: c.defaults, decode: decode, caller: ctx,
 		start: time.Now()}
@@ -176,9 +177,9 @@ func (c *call) repeat(ctx context.Context) {
 	}
 }
 
-// safe reports whether the method only reads.
+// safe reports whether the operation only reads.
 func (c *call) safe() bool {
-	return c.route.Method == http.MethodGet || c.route.Method == http.MethodHead || c.route.Method == http.MethodOptions
+	return c.route.Reads || c.route.Method == http.MethodGet || c.route.Method == http.MethodHead || c.route.Method == http.MethodOptions
 }
 
 // repeatable reports whether the request may be sent again after it may have been applied.

@@ -53,6 +53,7 @@ type core struct {
 	tokens       tokens
 	protocol     atomic.Int32 // major HTTP version of the service's last answer; 0: no answer yet
 	limiter      Limiter
+	ownLimiters  ownLimiters
 	quota        QuotaStore
 	usedUp       atomic.Bool // the quota store had no call left at the last attempt
 	serviceQuota serviceQuota

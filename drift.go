@@ -15,6 +15,9 @@
 // A [Client] is safe for concurrent use. Its services are interfaces. Every method takes a context, which ends every
 // wait, and [CallOption] values such as [WithTimeout]. Requests and ids are values, records are pointers.
 //
+// Package [github.com/driftsdk/drift/classic] has the API that Drift documents, and calls through a Client of this
+// package.
+//
 // # Fields
 //
 // Zero fields of a request are not sent. The fields of an update are [Optional]: the zero value leaves a field
@@ -94,7 +97,12 @@
 // These are assumptions: the service is being wound down, and this package has never been run against it.
 package drift
 
-import "github.com/driftsdk/drift/internal/rest"
+import (
+	"slices"
+
+	"github.com/driftsdk/drift/internal/door"
+	"github.com/driftsdk/drift/internal/rest"
+)
 
 // userAgent identifies the SDK to the service.
 const userAgent = "drift-go"
@@ -106,10 +114,11 @@ type Operation struct {
 	Template string // path below the base URL, such as "v2/conversations/{conversationId}"
 }
 
-// Operations returns the operations of all services of a [Client], grouped by service.
+// Operations returns the operations of all services of a [Client], grouped by service. In a program that imports package
+// classic, the operations of that package follow; their names begin with "classic.".
 func Operations() []Operation {
 	var operations []Operation
-	for _, route := range []*rest.Route{
+	for _, route := range slices.Concat([]*rest.Route{
 		&conversationsGet, &conversationsCreate, &conversationsCreateFromScratch, &conversationsUpdate,
 		&conversationsDelete, &conversationsList, &conversationsListByStatus,
 		&messagesGet, &messagesCreate, &messagesUpdate,
@@ -120,7 +129,7 @@ func Operations() []Operation {
 		&companiesListPeople, &companiesListTeams,
 		&meetingsGet, &meetingsCreate, &meetingsUpdate, &meetingsDelete, &meetingsList, &meetingsAddParticipant,
 		&driftbotUpdateMessage, &driftbotTrigger,
-	} {
+	}, door.Routes) {
 		operations = append(operations, Operation{route.Name, route.Method, route.Path})
 	}
 	return operations

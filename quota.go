@@ -68,7 +68,7 @@ type Reservation interface {
 type memoryQuota struct {
 	limit int
 
-	mu   sync.Mutex
+	mu    sync.Mutex
 	used  int                 // until ends
 	ends  time.Time           // of the month
 	spare []memoryReservation // one allocation for many calls

@@ -16,7 +16,7 @@ import (
 
 // result turns the last answer into a record or a typed error.
 func (c *call) result(ctx context.Context) error {
-	err := c.outcome(ctx)
+	err := c.resume.report(c, c.outcome(ctx))
 	if err == nil {
 		return nil
 	}
@@ -40,6 +40,8 @@ func (c *call) outcome(ctx context.Context) error {
 		return c.rateLimitError()
 	case a.quotaUsedUp():
 		return c.quotaError(ctx)
+	case a.status == http.StatusRequestedRangeNotSatisfiable && c.resume.complete(a.header):
+		return nil
 	case !c.success(a.status):
 		return c.apiError()
 	}
@@ -48,7 +50,7 @@ func (c *call) outcome(ctx context.Context) error {
 	if c.decode == nil {
 		return nil
 	}
-	return c.decoded(c.decode(c.last.body()))
+	return c.decoded(c.decode(rest.Answer{Header: c.last.header, Body: c.last.body()}))
 }
 
 // deletedBefore returns the result of a DELETE that an earlier attempt of the call applied. The answer to that attempt
@@ -92,7 +94,7 @@ func (c *call) named(err error) error {
 }
 
 func (c *call) transportError(err error) *TransportError {
-	e := &TransportError{Operation: c.route.Name, Written: c.last.streamed, Attempts: c.attempts, Err: err}
+	e := &TransportError{Operation: c.route.Name, Written: c.resume.written, Attempts: c.attempts, Err: err}
 	for _, attempt := range c.attempts {
 		e.Sent = e.Sent || attempt.Sent
 	}

@@ -124,7 +124,7 @@ func TestDelays(t *testing.T) {
 		"429 again":       {testkit.Answer(429), 1, drift.RetryPolicy{}, 500 * time.Millisecond, 2500 * time.Millisecond},
 		"Retry-After":     {testkit.Answer(429, "Retry-After", "5"), 0, drift.RetryPolicy{}, 5 * time.Second, 5500 * time.Millisecond},
 		"Retry-After 60":  {testkit.Answer(429, "Retry-After", "60"), 0, drift.RetryPolicy{}, time.Minute, 61 * time.Second},
-		"503 Retry-After": {testkit.Answer(503, "Retry-After", "2"), 0, drift.RetryPolicy{}, 500 * time.Millisecond, 2500 * time.Millisecond},
+		"503 Retry-After": {testkit.Answer(503, "Retry-After", "2"), 0, drift.RetryPolicy{}, 2 * time.Second, 2200 * time.Millisecond},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

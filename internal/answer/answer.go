@@ -198,6 +198,9 @@ func Printable(text string, limit int) string {
 
 // Hide returns a body without the secret.
 func Hide(body []byte, secret string) []byte {
+	if secret == "" {
+		return body
+	}
 	text := string(body)
 	if masked := redact(text, secret); masked != text {
 		return []byte(masked)
