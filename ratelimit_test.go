@@ -699,7 +699,10 @@ func TestLimitsBesideOthers(t *testing.T) {
 				for _, ahead := range []time.Duration{0, 2 * time.Minute} {
 					t.Run(fmt.Sprintf("%s, %d others %v ahead, %d workers", c.name, others, ahead, workers), func(t *testing.T) {
 						t.Parallel()
-						synctest.Test(t, func(t *testing.T) { besideOthers(t, newOracle(c, usualDelays, seed), others, ahead, workers) })
+						synctest.Test(t, func(t *testing.T) {
+							server := newOracle(c, usualDelays, seed)
+							besideOthers(t, server, others, ahead, workers, testkit.Through(t, server.serve, testkit.WithoutBudget))
+						})
 					})
 				}
 			}
@@ -707,14 +710,15 @@ func TestLimitsBesideOthers(t *testing.T) {
 	}
 }
 
-func besideOthers(t *testing.T, server *oracle, others int, ahead time.Duration, workers int) {
+// besideOthers makes 600 calls from these clients, while others use the allowance.
+func besideOthers(t *testing.T, server *oracle, others int, ahead time.Duration, workers int, clients ...*drift.Client) {
 	const calls = 600
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go server.others(ctx, others)
 	time.Sleep(ahead)
 	start := time.Now()
-	testkit.CallAll(t, calls, workers, testkit.Through(t, server.serve, testkit.WithoutBudget))
+	testkit.CallAll(t, calls/len(clients), workers, clients...)
 	took := time.Since(start)
 	settled := start.Add(2 * time.Minute)
 	sent := countAfter(server.arrived, settled, func(at time.Time) time.Time { return at })

@@ -40,7 +40,7 @@ const (
 	defaultMaxBackoff    = 20 * time.Second
 	defaultMaxRetryAfter = time.Minute
 	defaultBudget        = 10
-	maxThrottle          = 2 * time.Minute // how long a call keeps trying after 429s
+	maxThrottle          = 5 * time.Minute // how long a call keeps trying after 429s
 	maxPause             = 5 * time.Minute // an absurd Retry-After must not stop a client for good
 	throttleBackoff      = time.Second     // the pause after a 429 without Retry-After; doubles with each
 )

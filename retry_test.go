@@ -73,7 +73,7 @@ func TestThrottledCallHasABoundOfItsOwn(t *testing.T) {
 		took     time.Duration
 		err      error
 	}{
-		"429 again and again": {[]testkit.Responder{testkit.Answer(429, "Retry-After", "20")}, drift.RetryPolicy{}, 7, 2 * time.Minute, drift.ErrRateLimited},
+		"429 again and again": {[]testkit.Responder{testkit.Answer(429, "Retry-After", "20")}, drift.RetryPolicy{}, 10, 5 * time.Minute, drift.ErrRateLimited},
 		"never retried":       {[]testkit.Responder{testkit.Answer(429)}, drift.RetryPolicy{MaxAttempts: 1}, 1, 0, drift.ErrRateLimited},
 		"served at last": {slices.Concat(slices.Repeat([]testkit.Responder{testkit.Answer(429, "Retry-After", "10")}, 5),
 			[]testkit.Responder{testkit.Answer(200)}), drift.RetryPolicy{}, 6, time.Minute, nil},

@@ -160,8 +160,8 @@ func (l *Limiter) delay(w *waiter, now time.Time) time.Duration {
 	if w.Bulk && due > 0 {
 		delay = min(delay, max(due, l.pausedUntil().Sub(now)))
 	}
-	if l.shared() {
-		delay = min(delay, l.config.Recheck)
+	if l.shared() { // others may have changed everything since
+		delay = min(delay, l.config.Recheck-now.Sub(l.seen))
 	}
 	return delay
 }
