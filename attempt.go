@@ -108,7 +108,7 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 		return contextError(ctx)
 	}
 	if err != nil {
-		return &cause{text: "the limiter failed", err: err}
+		return local("the limiter failed", err)
 	}
 	if slot, ok := a.slot.(ReservedSlot); ok {
 		a.reservation = slot.Reservation()
@@ -125,12 +125,13 @@ func (a *attempt) freeSlot(ctx context.Context) {
 	a.slot = nil
 	result := Result{Outcome: a.outcome, StatusCode: a.status, Header: a.header}
 	if err := slot.Done(context.WithoutCancel(ctx), result); err != nil {
-		a.warnOfStore(ctx, "drift: the limiter cannot take back a slot")
+		a.warnOfStore(ctx, "drift: the limiter cannot take back a slot", err)
 	}
 }
 
-func (a *attempt) warnOfStore(ctx context.Context, message string) {
-	a.logger.LogAttrs(ctx, slog.LevelWarn, message, slog.String("operation", a.route.Name))
+func (a *attempt) warnOfStore(ctx context.Context, message string, err error) {
+	a.logger.LogAttrs(ctx, slog.LevelWarn, message, slog.String("operation", a.route.Name),
+		ErrorAttr(local("the store failed", err)))
 }
 
 // reserve counts the attempt in the month's quota, unless the slot includes that.
@@ -160,7 +161,7 @@ func (a *attempt) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTimeout)
 	defer cancel()
 	if err := a.reservation.Refund(ctx); err != nil {
-		a.warnOfStore(ctx, "drift: the quota store cannot refund a call")
+		a.warnOfStore(ctx, "drift: the quota store cannot refund a call", err)
 	}
 	a.reservation = nil
 }
@@ -172,11 +173,11 @@ const refundTimeout = time.Second
 func (a *attempt) exchange(req *http.Request) {
 	ctx, request, cancel := trace.Follow(req.Context())
 	defer cancel(nil)
-	timer := time.AfterFunc(a.timeout, func() { cancel(errAttemptTimeout) })
+	timer := time.AfterFunc(a.timeout, func() { cancel(attemptTimeout(a.timeout)) })
 	defer timer.Stop()
 	resp, err := a.send(req.WithContext(ctx), request)
 	if err != nil {
-		a.err, a.broken = transportCause(req.Context(), ctx, err), true
+		a.err, a.broken = transportCause(req.Context(), ctx, err, request.Phase()), true
 		a.stale = a.err == trace.ErrBroken && a.protocol.Load() == 1 || trace.Stale(err)
 		a.refused = a.err == trace.ErrBroken || trace.Refused(err)
 		cancel(nil) // ends a dial that may continue in the background
@@ -193,7 +194,7 @@ func (a *attempt) exchange(req *http.Request) {
 	a.outcome = OutcomeAnswered
 	a.freeSlot(ctx)
 	if err = a.read(req.Context(), resp, timer, cancel); err != nil {
-		a.err = transportCause(req.Context(), ctx, err)
+		a.err = transportCause(req.Context(), ctx, err, trace.Reading)
 		if a.status >= http.StatusBadRequest {
 			a.previous = a.apiError() // only a part of the answer arrived
 		}
@@ -252,7 +253,7 @@ func (a *attempt) pauseIfAsked(ctx context.Context) {
 	}
 	a.pause = min(asked, maxPause)
 	if err := a.limiter.Pause(context.WithoutCancel(ctx), time.Now().Add(a.pause)); err != nil {
-		a.warnOfStore(ctx, "drift: the limiter cannot pause")
+		a.warnOfStore(ctx, "drift: the limiter cannot pause", err)
 	}
 }
 
@@ -282,8 +283,9 @@ func (a *attempt) record(ctx context.Context, listed Attempt) {
 	a.attempts = append(a.attempts, listed)
 	if a.logger.Enabled(ctx, slog.LevelDebug) {
 		a.logger.LogAttrs(ctx, slog.LevelDebug, "drift: attempt", slog.String("operation", a.route.Name),
-			slog.Int("number", len(a.attempts)), slog.Int("status", a.status), slog.Bool("sent", a.sent),
-			slog.Duration("duration", listed.Duration), slog.String("request_id", a.requestID()), a.loggedHeader())
+			slog.String("server", a.server), slog.Int("number", len(a.attempts)), slog.Int("status", a.status),
+			slog.Bool("sent", a.sent), slog.Duration("duration", listed.Duration),
+			slog.String("request_id", a.requestID()), a.loggedHeader(), ErrorAttr(a.err))
 	}
 	if a.hooks.Attempt != nil {
 		a.hooks.Attempt(AttemptInfo{RequestInfo: a.info(), callContext: callContext{&a.caller}, Attempt: listed,

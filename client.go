@@ -46,6 +46,7 @@ func (c *caller) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("drift serv
 type core struct {
 	base         *url.URL
 	basePath     string // escaped, ends in "/"
+	server       string // host and port of base
 	userAgent    string
 	transport    http.RoundTripper
 	ownTransport *http.Transport // the same transport if NewClient made it, else nil
@@ -76,30 +77,35 @@ func NewClient(opts ...Option) (*Client, error) {
 			return nil, err
 		}
 	}
-	switch len(c.tokens) {
-	case 0:
+	switch n := len(c.tokens); {
+	case n == 0 && c.fromEnv:
+		return nil, invalidOption("DRIFT_TOKEN", errNoVariable)
+	case n == 0:
 		return nil, invalidOption("WithToken", errNoTokenSource)
-	case 1:
-	default:
-		return nil, invalidOption("WithToken", errTokenSources)
+	case n > 1:
+		return nil, invalidOption(c.tokenFrom[n-1], tooManyTokens(c.tokenFrom[n-2]))
 	}
 	base, err := parseBaseURL(c.baseURL, c.insecureHTTP)
 	if err != nil {
-		return nil, invalidOption("WithBaseURL", err)
+		return nil, invalidOption(c.baseURLFrom, err)
 	}
 	return newClient(&caller{newCore(c, base), c.call}), nil
 }
 
 const (
+	errNoVariable    = wire.Reason("is not set: set it to an access token, or use WithToken or WithTokenSource")
 	errNoTokenSource = wire.Reason("or another token source is required: WithTokenSource, or FromEnv with DRIFT_TOKEN")
-	errTokenSources  = wire.Reason("cannot be combined with another token source: " +
-		"use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN")
 )
+
+func tooManyTokens(other string) error {
+	return wire.Reason("cannot be combined with " + other + ": use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN")
+}
 
 func newCore(c config, base *url.URL) *core {
 	s := &core{
 		base:      base,
 		basePath:  base.EscapedPath(),
+		server:    serverOf(base),
 		userAgent: joinNonEmpty(" ", c.userAgent, userAgent),
 		timeout:   defaultAttemptTimeout,
 		tokens:    newTokens(c.tokens[0]),

@@ -167,7 +167,8 @@ func (c *call) checkRetry(ctx context.Context) (bool, error) {
 		c.previous = c.apiError()
 	}
 	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: retrying", slog.String("operation", c.route.Name),
-		slog.Int("attempts", len(c.attempts)), slog.Int("status", a.status), slog.Duration("delay", c.delay))
+		slog.Int("attempts", len(c.attempts)), slog.Int("status", a.status), slog.Duration("delay", c.delay),
+		ErrorAttr(cmp.Or(a.stopped, a.err)))
 	return true, nil
 }
 

@@ -201,12 +201,12 @@ func checkedToken(ctx context.Context, token *oauth2.Token, err error, none stri
 	case err != nil:
 		return nil, failed(ctx, none, err)
 	case token == nil:
-		return nil, &cause{text: "the token source returned none"}
+		return nil, local("the token source returned none", nil)
 	case token.Type() != "Bearer":
-		return nil, &cause{text: "the token is not of type Bearer"}
+		return nil, local("the token is not of type Bearer", nil)
 	}
 	if err := checkToken(token.AccessToken); err != nil {
-		return nil, &cause{text: "the token", err: err}
+		return nil, local("the token", err)
 	}
 	return token, nil
 }

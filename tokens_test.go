@@ -425,7 +425,7 @@ func TestTextsOfTokensThatCannotBeHad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &refusingSource{err: opaque}
 		client := testkit.ThroughWith(t, source, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(http.StatusUnauthorized)}}).Serve)
-		require.ErrorContains(t, testkit.Get(t.Context(), client), "drift: tests.call: sent: no new token: GET v2/things: 401")
+		require.ErrorContains(t, testkit.Get(t.Context(), client), "drift: tests.call: sent to drift.test:443: no new token: GET v2/things: 401")
 	})
 }
 

@@ -39,7 +39,7 @@ func newTransport() *http.Transport {
 // proxy's status line.
 func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		return unusable(errProxy, "status "+strconv.Itoa(resp.StatusCode))
+		return unusable(KindConnect, errProxy, "status "+strconv.Itoa(resp.StatusCode), hintProxy)
 	}
 	return nil
 }

@@ -290,6 +290,20 @@ func (r *Request) Sent(err error) bool {
 	}
 }
 
+// Phase returns what the attempt was doing last, as far as the transport reports it. After the headers of an answer, it
+// is Reading, which the caller knows.
+func (r *Request) Phase() Phase {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !r.traced:
+		return Unknown
+	case r.connected:
+		return Waiting
+	}
+	return Connecting
+}
+
 // Texts of errors that net/http, and for HTTP/2 golang.org/x/net, do not export.
 const (
 	serverClosedIdle = "http: server closed idle connection"
@@ -320,8 +334,13 @@ func closedIdle(err error) bool { return innermost(err) == serverClosedIdle }
 // nothingWritten reports whether an error has the unexported type of net/http for a request of which nothing was
 // written.
 func nothingWritten(err error) bool {
+	return hasType(err, "net/http", "nothingWrittenError")
+}
+
+// hasType reports whether an error, or one that it wraps, has a type that may not be exported.
+func hasType(err error, path, name string) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
-		if isTypeOf(err, "net/http", "nothingWrittenError") {
+		if isTypeOf(err, path, name) {
 			return true
 		}
 	}
