@@ -49,6 +49,7 @@ type core struct {
 	server       string // host and port of base
 	userAgent    string
 	transport    http.RoundTripper
+	guarded      bool            // there is middleware around the transport
 	ownTransport *http.Transport // the same transport if NewClient made it, else nil
 	timeout      time.Duration   // of each attempt
 	tokens       tokens
@@ -60,7 +61,7 @@ type core struct {
 	loop         *retryablehttp.Client
 	retry        RetryPolicy
 	budget       *budget
-	hooks        Hooks
+	hooks        []Hooks
 	logger       *slog.Logger // never nil
 	closed       atomic.Bool
 }
@@ -69,13 +70,8 @@ type core struct {
 // [FromEnv] with DRIFT_TOKEN. For an invalid option it returns a [*ValidationError].
 func NewClient(opts ...Option) (*Client, error) {
 	c := config{baseURL: DefaultBaseURL, perMinute: DefaultRateLimit}
-	for _, o := range opts {
-		if o == nil {
-			continue
-		}
-		if err := o.applyClient(&c); err != nil {
-			return nil, err
-		}
+	if err := c.apply(opts); err != nil {
+		return nil, err
 	}
 	switch n := len(c.tokens); {
 	case n == 0 && c.fromEnv:
@@ -89,7 +85,11 @@ func NewClient(opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, invalidOption(c.baseURLFrom, err)
 	}
-	return newClient(&caller{newCore(c, base), c.call}), nil
+	core := newCore(c, base)
+	if core.transport, err = wrapped(core.transport, base, c.middleware); err != nil {
+		return nil, err
+	}
+	return newClient(&caller{core, c.call}), nil
 }
 
 const (
@@ -113,6 +113,7 @@ func newCore(c config, base *url.URL) *core {
 		quota:     c.quota,
 		retry:     c.retry.withDefaults(),
 		hooks:     c.hooks,
+		guarded:   len(c.middleware) > 0,
 		logger:    cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
 	}
 	s.loop, s.budget = newLoop(), newBudget(s.retry.Budget)

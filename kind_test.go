@@ -2,7 +2,6 @@ package drift_test
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -84,7 +83,6 @@ func TestKindOfTheNetwork(t *testing.T) {
 		{drift.KindConnection, syscall.ECONNRESET},
 		{drift.KindConnection, io.ErrUnexpectedEOF},
 		{drift.KindConnection, errors.New("unknown")},
-		{drift.KindConnection, x509.UnknownAuthorityError{}},
 		{drift.KindCanceled, context.Canceled},
 	} {
 		client := testkit.Through(t, testkit.Fails(test.err), drift.WithoutRetry(), drift.WithLimiter(testkit.OpenLimiter{}))

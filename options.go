@@ -21,7 +21,8 @@ import (
 )
 
 // Option configures a client; see [NewClient]. The order of options does not matter, except that the last one wins if
-// an option is repeated. Printing an option never shows its values.
+// an option is repeated, and that several [WithHooks] and [WithMiddleware] add up in their order. Printing an option
+// never shows its values.
 type Option interface{ applyClient(*config) error }
 
 // CallOption configures one call. An option passed to [NewClient] or [Client.With] applies to every call.
@@ -45,7 +46,8 @@ type config struct {
 	quota        QuotaStore
 	retry        RetryPolicy
 	logger       *slog.Logger
-	hooks        Hooks
+	hooks        []Hooks
+	middleware   []func(http.RoundTripper) http.RoundTripper
 	userAgent    string
 	call         callOptions
 }
@@ -78,6 +80,19 @@ func WithToken(token string) Option {
 	return option(func(c *config) error {
 		return c.setToken("WithToken", token)
 	})
+}
+
+// apply applies options up to the first error.
+func (c *config) apply(opts []Option) error {
+	for _, o := range opts {
+		if o == nil {
+			continue
+		}
+		if err := o.applyClient(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *config) setToken(from, token string) error {
@@ -132,7 +147,9 @@ func WithInsecureHTTP() Option {
 //
 // When [Client.Do] writes to an io.Writer, the timeout limits each pause in the answer, not the whole answer. If the
 // Transport is about to send a request a second time, the client ends the attempt, because the client itself decides
-// whether a retry is safe. Requests carry the caller's context, so a tracing Transport finds the caller's span.
+// whether a retry is safe. Requests carry the context of the hooks [Hooks].StartAttempt, so a tracing Transport finds
+// their span. Beware of a tracing Transport that is not made for this API: many record the URL, whose query may contain
+// an email address, and send trace headers to the service.
 func WithHTTPClient(client *http.Client) Option {
 	return option(func(c *config) error {
 		if client == nil {
@@ -214,12 +231,36 @@ func WithLogger(logger *slog.Logger) Option {
 	})
 }
 
-// WithHooks sets functions that the client calls in the course of each call; see [Hooks].
+// WithHooks adds functions that the client calls in the course of each call; see [Hooks].
 func WithHooks(hooks Hooks) Option {
 	return option(func(c *config) error {
-		c.hooks = hooks
+		c.hooks = append(c.hooks, hooks)
 		return nil
 	})
+}
+
+// WithMiddleware wraps the transport of every attempt, for example to log, to trace or to measure requests. It runs after
+// all waits, retries included, and sees the request as it is sent, token and all. Several add up: the first one is the
+// outermost. Inside it, [AttemptFromContext] returns the operation and the number of the attempt.
+//
+// A middleware sends the request through next at most once, with a context derived from the request's. It may change
+// headers, but not the scheme or the host: the client fails an attempt whose request would go elsewhere or goes out
+// twice. If the middleware does not call next, nothing was sent; it may return a response of its own, or an error, which
+// the client retries if its Temporary or Timeout method returns true. The text of a [*TransportError] omits that error;
+// errors.As and Unsafe find it.
+func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
+	return option(func(c *config) error {
+		if wrap == nil {
+			return invalidOption("WithMiddleware", errNil)
+		}
+		c.middleware = append(c.middleware, wrap)
+		return nil
+	})
+}
+
+// Options returns several options as one, so that a package can return all that it needs. Nil options are left out.
+func Options(opts ...Option) Option {
+	return option(func(c *config) error { return c.apply(opts) })
 }
 
 // WithUserAgent puts your program's name, such as "billing/1.4", before the SDK's in the User-Agent header.

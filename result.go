@@ -182,7 +182,7 @@ func (c *call) decoded(err error) error {
 
 // info identifies the call to hooks.
 func (c *call) info() RequestInfo {
-	return RequestInfo{Operation: c.route.Name, Method: c.route.Method, Route: c.route.Path}
+	return RequestInfo{Operation: c.route.Name, Method: c.route.Method, Route: c.route.Path, Server: c.server}
 }
 
 // report fills the caller's Response, logs a failure and calls the Response hook.
@@ -196,8 +196,8 @@ func (c *call) report(err error) {
 		*r = Response{StatusCode: c.received.status, Header: c.received.header, RequestID: c.received.requestID,
 			Body: c.received.body, Attempts: c.attempts, Waited: c.waited}
 	}
-	if c.hooks.Response != nil {
-		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), callContext: callContext{&c.caller},
+	if c.started > 0 {
+		c.callResponse(c.started, &ResponseInfo{RequestInfo: c.info(), callContext: callContext{&c.caller},
 			StatusCode: c.received.status, Attempts: len(c.attempts), Duration: time.Since(c.start),
 			Waited: c.waited, Err: err})
 	}

@@ -191,7 +191,7 @@ func (r *tokenRequest) attempt(ctx context.Context) *tokenAnswer {
 }
 
 func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
-	traced, request, cancel := trace.Follow(ctx)
+	traced, request, cancel := trace.Follow(ctx, len(r.attempts)+1)
 	defer cancel(nil)
 	req, err := http.NewRequestWithContext(traced, http.MethodPost, r.url, nil)
 	if err != nil {

@@ -38,6 +38,7 @@ const (
 	Connect    Kind = "connect" // no connection was made, or it could not be secured
 	Connection Kind = "connection"
 	Timeout    Kind = "timeout"
+	Other      Kind = "_OTHER"
 )
 
 // Failure describes an error without quoting it, because its own text may contain a URL, a token or a body.
@@ -75,6 +76,8 @@ func knownFailure(err error, _ Phase) Failure {
 	switch {
 	case errors.Is(err, ErrBroken):
 		return Failure{Kind: Connection, Text: ErrBroken.Error()}
+	case errors.Is(err, ErrTwice):
+		return Failure{Kind: Other, Text: string(ErrTwice)}
 	case errors.As(err, &reason):
 		return Failure{Text: reason.Error()}
 	}
@@ -230,9 +233,10 @@ func IsTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// IsPermanent reports whether retries cannot help, because the host does not exist or its certificate is not valid.
+// IsPermanent reports whether retries cannot help, because the host does not exist, its certificate is not valid, or a
+// middleware repeats requests.
 func IsPermanent(err error) bool {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
-	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &certificate)
+	return errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &certificate) || errors.Is(err, ErrTwice)
 }
