@@ -98,9 +98,11 @@ func (s *OAuthTokenSource) prepare(ctx context.Context, store PreparingTokenStor
 func (s *OAuthTokenSource) refresh(open context.Context, refused string) (*oauth2.Token, error) {
 	for again := false; open.Err() == nil; again = true {
 		tried, start := s.held, time.Now()
-		next, err := s.endpoint.refresh(context.Background(), tried)
+		next, attempts, err := s.endpoint.refresh(context.Background(), tried)
+		took, rotated := time.Since(start), next != nil && next.RefreshToken != tried.RefreshToken
+		s.refreshed(RefreshInfo{Duration: took, Attempts: attempts, Rotated: rotated, Err: err})
 		seen := s.lookAgain()
-		if next != nil && next.RefreshToken != tried.RefreshToken {
+		if rotated {
 			s.usedUp.add(tried.RefreshToken)
 		}
 		switch {
@@ -110,11 +112,11 @@ func (s *OAuthTokenSource) refresh(open context.Context, refused string) (*oauth
 			return s.publish(time.Time{}), nil
 		case s.held != tried && s.held.RefreshToken != "" && !again:
 		case next == nil:
-			return s.fail(err, seen, time.Since(start), refused)
+			return s.fail(err, seen, took, refused)
 		case err != nil:
 			s.held = next // for its refresh token; its access token is the one before
 			_ = s.save()
-			return s.fail(err, seen, time.Since(start), refused)
+			return s.fail(err, seen, took, refused)
 		default:
 			s.hold(next, time.Now())
 			_ = s.save()
@@ -250,6 +252,12 @@ func (s *OAuthTokenSource) notSaved(err error) error {
 	err = local("cannot store the token", err)
 	s.reportLater("drift: the token was not stored", err, s.config.SaveFailed)
 	return err
+}
+
+func (s *OAuthTokenSource) refreshed(info RefreshInfo) {
+	if s.config.OnRefresh != nil {
+		s.reports = append(s.reports, func() { s.config.OnRefresh(info) })
+	}
 }
 
 func (s *OAuthTokenSource) refreshFailed(err error) {

@@ -85,7 +85,9 @@ func parseTokenURL(text string, insecure bool) (*url.URL, error) {
 
 // refresh asks for a token in place of the previous one. What the answer leaves out is kept. If it is of no use but for
 // a new refresh token, there are both an error and a token: the previous one with that refresh token.
-func (e *tokenEndpoint) refresh(ctx context.Context, previous *oauth2.Token) (*oauth2.Token, error) {
+func (e *tokenEndpoint) refresh(
+	ctx context.Context, previous *oauth2.Token,
+) (token *oauth2.Token, attempts int, err error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {previous.RefreshToken}}
 	return e.request(ctx, refreshOperation, form, previous)
 }
@@ -93,7 +95,7 @@ func (e *tokenEndpoint) refresh(ctx context.Context, previous *oauth2.Token) (*o
 // request asks for a token, as often as the retry policy allows.
 func (e *tokenEndpoint) request(
 	ctx context.Context, operation string, form url.Values, previous *oauth2.Token,
-) (*oauth2.Token, error) {
+) (token *oauth2.Token, attempts int, err error) {
 	r := &tokenRequest{tokenEndpoint: e, operation: operation, caller: ctx, previous: previous}
 	for _, name := range []string{"refresh_token", "code", "code_verifier"} {
 		r.secrets = append(r.secrets, form.Get(name))
@@ -106,12 +108,13 @@ func (e *tokenEndpoint) request(
 	ctx, cancel := context.WithTimeoutCause(ctx, tokenTimeout, attemptTimeout(tokenTimeout))
 	defer cancel()
 	if ctx.Err() != nil {
-		return nil, r.transportError(contextError(ctx))
+		return nil, 0, r.transportError(contextError(ctx))
 	}
 	if err := r.repeatUntilDone(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return r.result()
+	token, err = r.result()
+	return token, len(r.attempts), err
 }
 
 // tokenRequest is one request for a token, with its attempts.
