@@ -179,7 +179,7 @@ func (h *Handler) giveUp(ctx context.Context, drained <-chan struct{}) {
 	defer cancel()
 	for _, d := range h.emptyQueue() {
 		_ = h.abandon(ctx, d) // failing that, the claim ends with its lease
-		h.report(d.ctx, d.event, ErrShutdown)
+		h.reportOutcome(d, ErrShutdown)
 		h.leave()
 	}
 	select {
