@@ -63,6 +63,7 @@ type core struct {
 	budget       *budget
 	hooks        []Hooks
 	logger       *slog.Logger // never nil
+	keys         func() string
 	closed       atomic.Bool
 }
 
@@ -114,7 +115,11 @@ func newCore(c config, base *url.URL) *core {
 		retry:     c.retry.withDefaults(),
 		hooks:     c.hooks,
 		guarded:   len(c.middleware) > 0,
+		keys:      c.keys,
 		logger:    cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
+	}
+	if s.keys == nil {
+		s.keys = newKey
 	}
 	s.loop, s.budget = newLoop(), newBudget(s.retry.Budget)
 	if s.limiter == nil {
@@ -227,6 +232,14 @@ func (c *Client) Close() error {
 	c.caller.closed.Store(true)
 	c.caller.closeConnections()
 	return nil
+}
+
+// key returns the key of a write: the caller's, or else a new one.
+func (s *core) key(own string) string {
+	if own != "" {
+		return own
+	}
+	return s.keys()
 }
 
 // closeConnections closes the client's own idle connections.

@@ -48,6 +48,7 @@ type config struct {
 	logger       *slog.Logger
 	hooks        []Hooks
 	middleware   []func(http.RoundTripper) http.RoundTripper
+	keys         func() string
 	userAgent    string
 	call         callOptions
 }
@@ -261,6 +262,20 @@ func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option 
 // Options returns several options as one, so that a package can return all that it needs. Nil options are left out.
 func Options(opts ...Option) Option {
 	return option(func(c *config) error { return c.apply(opts) })
+}
+
+// WithKeys takes the keys of new messages and notes that have none from newKey, in place of random UUIDs. It is for
+// tests that compare requests with recorded ones. newKey must be safe for concurrent use, and return a different key each
+// time and never "". Do not use it in production: after a restart, a counter repeats its keys, and the service may take
+// two messages with the same key for one.
+func WithKeys(newKey func() string) Option {
+	return option(func(c *config) error {
+		if newKey == nil {
+			return invalidOption("WithKeys", errNil)
+		}
+		c.keys = newKey
+		return nil
+	})
 }
 
 // WithUserAgent puts your program's name, such as "billing/1.4", before the SDK's in the User-Agent header.
