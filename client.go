@@ -95,7 +95,7 @@ func NewClient(opts ...Option) (*Client, error) {
 
 const (
 	errNoVariable    = wire.Reason("is not set: set it to an access token, or use WithToken or WithTokenSource")
-	errNoTokenSource = wire.Reason("or another token source is required: WithTokenSource, or FromEnv with DRIFT_TOKEN")
+	errNoTokenSource = wire.Reason("is missing: use exactly one of WithToken, WithTokenSource, and FromEnv with DRIFT_TOKEN")
 )
 
 func tooManyTokens(other string) error {

@@ -56,7 +56,7 @@ var (
 	ErrCursorLoop = errors.New("drift: cursor repeats")
 
 	// ErrClosed: the client or the token source is closed.
-	ErrClosed = errors.New("drift: closed")
+	ErrClosed = errors.New("drift: the client or the token source is closed")
 
 	// ErrReauthRequired: the service rejects the refresh token, or no token is stored. A person has to authorize the
 	// application again.

@@ -182,7 +182,7 @@ func (c *call) authorize(ctx context.Context) (*oauth2.Token, error) {
 	start := time.Now()
 	token, err := c.tokens.token(ctx)
 	c.waitedFor(WaitToken, time.Since(start))
-	return checkedToken(ctx, token, err, "no token")
+	return checkedToken(ctx, token, err, "the token source failed")
 }
 
 // newToken returns another token than the one that was refused, or nil where the source has none.

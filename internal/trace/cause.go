@@ -60,6 +60,9 @@ const (
 
 // Describe describes an error of an attempt.
 func Describe(err error, phase Phase) Failure {
+	if err == nil {
+		return Failure{}
+	}
 	for _, describe := range []func(error, Phase) Failure{
 		knownFailure, proxyFailure, lookupFailure, timeoutFailure, secureFailure, socketFailure,
 	} {
@@ -99,7 +102,7 @@ func proxyFailure(err error, phase Phase) Failure {
 			text += ": " + inner
 		}
 		return Failure{Connect, text, hintProxy}
-	case err != nil && innermost(err) == http.StatusText(http.StatusProxyAuthRequired):
+	case innermost(err) == http.StatusText(http.StatusProxyAuthRequired):
 		return Failure{Connect, "the proxy requires a login", hintProxy}
 	}
 	return Failure{}
@@ -193,7 +196,7 @@ func socketFailure(err error, phase Phase) Failure {
 		return Failure{Kind: Connection, Text: while("the connection was reset", phase)}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return Failure{Kind: Connection, Text: while("the connection closed unexpectedly", phase)}
-	case hasType(err, "net/http", "badStringError"):
+	case strings.HasPrefix(innermost(err), malformed):
 		return Failure{Connection, "the answer is not HTTP", "check the scheme and port of the base URL"}
 	case errors.As(err, &op) && op.Op == "dial":
 		return Failure{Connect, cmp.Or(errnoText(op), "cannot connect"), hintAddress}

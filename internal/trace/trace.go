@@ -329,6 +329,7 @@ func (r *Request) Phase() Phase {
 // Texts of errors that net/http, and for HTTP/2 golang.org/x/net, do not export.
 const (
 	serverClosedIdle = "http: server closed idle connection"
+	malformed        = "malformed HTTP "
 
 	cannotRetry   = "http2: Transport: cannot retry err ["
 	refusedStream = "; REFUSED_STREAM; received from peer]"
@@ -356,13 +357,8 @@ func closedIdle(err error) bool { return innermost(err) == serverClosedIdle }
 // nothingWritten reports whether an error has the unexported type of net/http for a request of which nothing was
 // written.
 func nothingWritten(err error) bool {
-	return hasType(err, "net/http", "nothingWrittenError")
-}
-
-// hasType reports whether an error, or one that it wraps, has a type that may not be exported.
-func hasType(err error, path, name string) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
-		if isTypeOf(err, path, name) {
+		if isTypeOf(err, "net/http", "nothingWrittenError") {
 			return true
 		}
 	}
