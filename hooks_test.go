@@ -44,8 +44,6 @@ func (l *hookLog) locked(f func()) {
 	f()
 }
 
-type spanKey struct{}
-
 func TestHooksOfACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(hookLog)
