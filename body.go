@@ -133,7 +133,7 @@ func (a *attempt) checkContent(header http.Header) error {
 		err = answer.CheckJSON(header, a.body())
 	}
 	if err != nil {
-		return unusable(KindUnexpectedContent, ErrUnexpectedContent, err.Error(), hintBaseURL+", and whether a proxy answers in its place")
+		return unusable(KindUnexpectedContent, ErrUnexpectedContent, err.Error(), hintContent)
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ const (
 // What to do about answers that cannot be used.
 const (
 	hintBaseURL = "check the base URL"
+	hintContent = hintBaseURL + ", and whether a proxy answers in its place"
 	hintProxy   = "check HTTPS_PROXY and NO_PROXY, or the proxy of your http.Transport"
 	hintLimit   = "raise the limit with WithMaxResponseBytes"
 )

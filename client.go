@@ -95,11 +95,12 @@ func NewClient(opts ...Option) (*Client, error) {
 
 const (
 	errNoVariable    = wire.Reason("is not set: set it to an access token, or use WithToken or WithTokenSource")
-	errNoTokenSource = wire.Reason("is missing: use exactly one of WithToken, WithTokenSource, and FromEnv with DRIFT_TOKEN")
+	errNoTokenSource = wire.Reason("is missing: use WithToken, WithTokenSource, or FromEnv with DRIFT_TOKEN")
 )
 
 func tooManyTokens(other string) error {
-	return wire.Reason("cannot be combined with " + other + ": use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN")
+	return wire.Reason("cannot be combined with " + other +
+		": use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN")
 }
 
 func newCore(c config, base *url.URL) *core {

@@ -276,9 +276,9 @@ func (e *AmbiguousError) LogValue() slog.Value { return logValue(e) }
 
 // TransportError is a call that got no usable answer. The connection failed, the service redirected (which the client
 // never follows), the answer is too large ([ErrTooLarge]) or not JSON ([ErrUnexpectedContent]), a token source, a
-// limiter or a store failed, or the context ended. errors.Is and errors.As find the causes, and [KindOf] names them. The
-// text says what failed and what to do about it. It omits what others wrote: the errors of net/http, and those of the
-// caller's own token source, limiter or store. Unsafe returns them.
+// limiter or a store failed, or the context ended. errors.Is and errors.As find the causes, and [KindOf] names them.
+// The text says what failed and what to do about it. It omits what others wrote: the errors of net/http, and those of
+// the caller's own token source, limiter or store. Unsafe returns them.
 type TransportError struct {
 	Operation string
 	Server    string    // host and port of the base URL, or of the TokenURL: "driftapi.com:443"
@@ -305,8 +305,8 @@ func (e *TransportError) Error() string {
 	return withCause(text, e.last)
 }
 
-// Unsafe returns the error that caused the failure, as net/http or the caller's own code returned it. Its text may quote
-// a URL with its query, a proxy's password or a part of the answer: show it to a developer, but do not log it.
+// Unsafe returns the error that caused the failure, as net/http or the caller's own code returned it. Its text may
+// quote a URL with its query, a proxy's password or a part of the answer: show it to a developer, but do not log it.
 func (e *TransportError) Unsafe() error { return underlying(e.Err) }
 
 // Timeout reports whether the call failed because of a timeout: of an attempt (one minute, see [WithHTTPClient]), of

@@ -12,8 +12,8 @@ import (
 // ahead, they run on another goroutine. Concurrent calls run them concurrently. A hook must not make calls with the
 // same client, because the call that runs it may hold a slot of the rate limit.
 //
-// Several [WithHooks] add up. Start and StartAttempt run in the order of the options, and each gets the context that the
-// one before returned. Attempt and Response run in the reverse order.
+// Several [WithHooks] add up. Start and StartAttempt run in the order of the options, and each gets the context that
+// the one before returned. Attempt and Response run in the reverse order.
 //
 // What was started ends: after Start comes Response, and after StartAttempt comes Attempt, even if the transport or
 // another hook panics. Their Err then has the kind [KindPanic], and the panic reaches the caller after the call has

@@ -38,9 +38,9 @@ const (
 	KindOther             Kind = "_OTHER"             // everything else, such as a failed store or an error of your own
 )
 
-// KindOf returns the kind of an error, KindOK for nil. The outermost type of this package decides: a write that may have
-// been applied is ambiguous even if the deadline passed, and a call that the rate limit stopped is rate_limited. KindOf
-// also accepts the error of an [Attempt].
+// KindOf returns the kind of an error, KindOK for nil. The outermost type of this package decides: a write that may
+// have been applied is ambiguous even if the deadline passed, and a call that the rate limit stopped is rate_limited.
+// KindOf also accepts the error of an [Attempt].
 func KindOf(err error) Kind {
 	var limited *RateLimitError
 	var transport *TransportError

@@ -221,9 +221,9 @@ func WithRetryPolicy(policy RetryPolicy) Option {
 	})
 }
 
-// WithLogger logs attempts at debug level, retries and failed calls at info level, and pauses and quota warnings at warn
-// level. What failed is in the attribute "error", a group with "msg" and "kind"; see [ErrorAttr] and [KindOf]. The log
-// contains the headers Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* of answers. It
+// WithLogger logs attempts at debug level, retries and failed calls at info level, and pauses and quota warnings at
+// warn level. What failed is in the attribute "error", a group with "msg" and "kind"; see [ErrorAttr] and [KindOf]. The
+// log contains the headers Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* of answers. It
 // contains no token, query, path value, body or other header. With nil, the default, nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
@@ -240,15 +240,15 @@ func WithHooks(hooks Hooks) Option {
 	})
 }
 
-// WithMiddleware wraps the transport of every attempt, for example to log, to trace or to measure requests. It runs after
-// all waits, retries included, and sees the request as it is sent, token and all. Several add up: the first one is the
-// outermost. Inside it, [AttemptFromContext] returns the operation and the number of the attempt.
+// WithMiddleware wraps the transport of every attempt, for example to log, to trace or to measure requests. It runs
+// after all waits, retries included, and sees the request as it is sent, token and all. Several add up: the first one
+// is the outermost. Inside it, [AttemptFromContext] returns the operation and the number of the attempt.
 //
 // A middleware sends the request through next at most once, with a context derived from the request's. It may change
 // headers, but not the scheme or the host: the client fails an attempt whose request would go elsewhere or goes out
-// twice. If the middleware does not call next, nothing was sent; it may return a response of its own, or an error, which
-// the client retries if its Temporary or Timeout method returns true. The text of a [*TransportError] omits that error;
-// errors.As and Unsafe find it.
+// twice. If the middleware does not call next, nothing was sent; it may return a response of its own, or an error,
+// which the client retries if its Temporary or Timeout method returns true. The text of a [*TransportError] omits that
+// error; errors.As and Unsafe find it.
 func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
 	return option(func(c *config) error {
 		if wrap == nil {
@@ -265,9 +265,9 @@ func Options(opts ...Option) Option {
 }
 
 // WithKeys takes the keys of new messages and notes that have none from newKey, in place of random UUIDs. It is for
-// tests that compare requests with recorded ones. newKey must be safe for concurrent use, and return a different key each
-// time and never "". Do not use it in production: after a restart, a counter repeats its keys, and the service may take
-// two messages with the same key for one.
+// tests that compare requests with recorded ones. newKey must be safe for concurrent use, and return a different key
+// each time and never "". Do not use it in production: after a restart, a counter repeats its keys, and the service may
+// take two messages with the same key for one.
 func WithKeys(newKey func() string) Option {
 	return option(func(c *config) error {
 		if newKey == nil {

@@ -39,7 +39,7 @@ func TestNewClientRefuses(t *testing.T) {
 		noQuery     = "must not have a query or a fragment"
 		onlyHTTPS   = "must use https: http is only for loopback, or with WithInsecureHTTP"
 		noDots      = `must not be "." or ".."`
-		noneAtAll   = "is missing: use exactly one of WithToken, WithTokenSource, and FromEnv with DRIFT_TOKEN"
+		noneAtAll   = "is missing: use WithToken, WithTokenSource, or FromEnv with DRIFT_TOKEN"
 		ascii       = "must be printable ASCII"
 		notNegative = "must not be negative"
 	)

@@ -293,7 +293,9 @@ func (r *tokenRequest) cause(attempt context.Context, err error, phase trace.Pha
 
 func (r *tokenRequest) transportError(err error) error {
 	sent := slices.ContainsFunc(r.attempts, func(a Attempt) bool { return a.Sent })
-	return &TransportError{Operation: r.operation, Server: r.server, Sent: sent, Attempts: slices.Clone(r.attempts), Err: err}
+	return &TransportError{
+		Operation: r.operation, Server: r.server, Sent: sent, Attempts: slices.Clone(r.attempts), Err: err,
+	}
 }
 
 func (r *tokenRequest) decodeError(path string, err error) error {

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Hooks are functions that a [Handler] calls in the course of a delivery, for metrics and tracing. Each may be nil. They
-// delay the delivery, so they must return quickly, and concurrent deliveries run them concurrently.
+// Hooks are functions that a [Handler] calls in the course of a delivery, for metrics and tracing. Each may be nil.
+// They delay the delivery, so they must return quickly, and concurrent deliveries run them concurrently.
 //
-// Several [WithHooks] add up: StartFunction runs in the order of the options, Function and Delivery in the reverse order.
+// Several [WithHooks] add up: StartFunction runs in the order of the options, Function and Delivery in the reverse
+// order.
 type Hooks struct {
 	// StartFunction runs before each function of [On]. The function gets the context that it returns; with nil, it gets
 	// ctx. After StartFunction comes Function, even after a panic.
@@ -22,8 +23,8 @@ type Hooks struct {
 	Delivery func(DeliveryInfo)
 }
 
-// EventTypeUnknown stands for every event without a type in this package, and for a delivery that was not decoded. Hooks
-// get it in place of the type that was sent, so that a sender cannot create labels of metrics.
+// EventTypeUnknown stands for every event without a type in this package, and for a delivery that was not decoded.
+// Hooks get it in place of the type that was sent, so that a sender cannot create labels of metrics.
 const EventTypeUnknown EventType = "unknown"
 
 // Outcome is how a delivery ended.

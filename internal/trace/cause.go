@@ -51,6 +51,7 @@ type Failure struct {
 // What to do about failures.
 const (
 	hintAddress = "check the host and port of the base URL"
+	hintHost    = "check the host of the base URL, and the network of this machine"
 	hintNetwork = "check the network of this machine"
 	hintProxy   = "check HTTPS_PROXY and NO_PROXY, or the proxy of your http.Transport"
 	hintRoots   = "install the system's root certificates, or add the authority to the TLS configuration of your " +
@@ -114,7 +115,7 @@ func lookupFailure(err error, _ Phase) Failure {
 	case !errors.As(err, &dns):
 		return Failure{}
 	case dns.IsNotFound:
-		return Failure{Lookup, "no such host", "check the host of the base URL, and " + strings.TrimPrefix(hintNetwork, "check ")}
+		return Failure{Lookup, "no such host", hintHost}
 	case dns.IsTimeout:
 		return Failure{Lookup, "timed out while looking up the host", hintNetwork}
 	}
