@@ -42,13 +42,19 @@ const (
 // have been applied is ambiguous even if the deadline passed, and a call that the rate limit stopped is rate_limited.
 // KindOf also accepts the error of an [Attempt].
 func KindOf(err error) Kind {
+	if err == nil {
+		return KindOK
+	}
+	return kindOf(err)
+}
+
+// kindOf is apart from KindOf so that a call that succeeds allocates nothing.
+func kindOf(err error) Kind {
 	var limited *RateLimitError
 	var transport *TransportError
 	var decode *DecodeError
 	var api *APIError
 	switch {
-	case err == nil:
-		return KindOK
 	case errors.Is(err, ErrAmbiguous):
 		return KindAmbiguous
 	case errors.Is(err, ErrQuotaExceeded):

@@ -19,6 +19,7 @@ import (
 )
 
 func TestKindOf(t *testing.T) {
+	assert.Zero(t, testing.AllocsPerRun(10, func() { _ = drift.KindOf(nil) }), "hooks ask for it after every call")
 	status := func(code int) error { return &drift.APIError{StatusCode: code} }
 	for _, test := range []struct {
 		kind string
