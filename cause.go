@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -69,6 +70,9 @@ func (c *cause) Error() string {
 	}
 	return joinNonEmpty("; ", text, c.hint)
 }
+
+// Format writes the text for every verb: under some, fmt would print the error inside.
+func (c *cause) Format(f fmt.State, verb rune) { formatError(f, verb, c) }
 
 // Is reports whether the error inside matches target. A timeout does not match context.DeadlineExceeded, which means
 // that the caller's deadline has passed.
@@ -194,6 +198,9 @@ func (e interrupted) Error() string {
 }
 
 func (e interrupted) Unwrap() error { return e.error }
+
+// Format writes the text for every verb.
+func (e interrupted) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // causedError is an error and its cause, on one line.
 type causedError struct{ err, cause error }

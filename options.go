@@ -148,7 +148,7 @@ func WithInsecureHTTP() Option {
 //
 // When [Client.Do] writes to an io.Writer, the timeout limits each pause in the answer, not the whole answer. If the
 // Transport is about to send a request a second time, the client ends the attempt, because the client itself decides
-// whether a retry is safe. Requests carry the context of the hooks [Hooks].StartAttempt, so a tracing Transport finds
+// whether a retry is safe. Requests carry the context of [Hooks].StartAttempt, so a tracing Transport finds
 // their span. Beware of a tracing Transport that is not made for this API: many record the URL, whose query may contain
 // an email address, and send trace headers to the service.
 func WithHTTPClient(client *http.Client) Option {

@@ -116,6 +116,7 @@ func TestNothingSecretShowsOfTheTransport(t *testing.T) {
 	for name, err := range map[string]error{
 		"url.Error":     &url.Error{Op: "Get", URL: "https://drift.test/" + testkit.MarkedPath + "?q=" + testkit.MarkedQuery, Err: io.EOF},
 		"text":          errors.New(testkit.MarkedToken),
+		"a string":      testkit.QuotingError(testkit.MarkedToken),
 		"dial":          &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(testkit.MarkedPath)},
 		"no such host":  &net.DNSError{Err: "no such host", Name: testkit.MarkedPath, Server: testkit.MarkedPath, IsNotFound: true},
 		"address":       &net.AddrError{Err: testkit.MarkedPath, Addr: testkit.MarkedPath},
