@@ -110,13 +110,15 @@ func causeText(err error) string {
 	if err == nil {
 		return ""
 	}
-	var own *cause
 	var refresh *refreshError
+	own, outermost := err.(*cause)
 	switch {
+	case outermost:
+		return own.Error()
+	case errors.As(err, &refresh): // before the cause in it, which does not name the token endpoint
+		return strings.TrimPrefix(refresh.Error(), "drift: ")
 	case errors.As(err, &own):
 		return own.Error()
-	case errors.As(err, &refresh):
-		return strings.TrimPrefix(refresh.Error(), "drift: ")
 	}
 	for _, known := range []error{ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired, ErrClosed, errTokenText} {
 		if errors.Is(err, known) {

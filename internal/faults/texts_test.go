@@ -50,6 +50,22 @@ func TestTextsOfThePage(t *testing.T) {
 	assert.Len(t, rows, len(setups)+len(mishaps), "the page has each failure once")
 }
 
+// TestThePageHasEveryKind compares the page with the constants. Success is no failure, and only hooks see a panic.
+func TestThePageHasEveryKind(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(testkit.Root(t), "kind.go"))
+	require.NoError(t, err)
+	constants := regexp.MustCompile(`Kind\w+ +Kind = "(\w+)"`).FindAllStringSubmatch(string(source), -1)
+	require.Greater(t, len(constants), 20)
+	onPage := map[string]bool{string(drift.KindOK): true, string(drift.KindPanic): true}
+	for _, row := range describedErrors(t) {
+		onPage[row.kind] = true
+	}
+	for _, constant := range constants {
+		assert.True(t, onPage[constant[1]], constant[1])
+	}
+	assert.Len(t, onPage, len(constants))
+}
+
 // describedErrors reads the tables of the page.
 func describedErrors(t *testing.T) (rows []described) {
 	t.Helper()
@@ -231,8 +247,10 @@ var mishaps = map[string]mishap{
 		_ = get(ctx, c)
 		return get(ctx, c)
 	}),
-	"a limiter that fails":      mishap{}.with(drift.WithLimiter(brokenLimiter{})),
-	"a token source that fails": {ownToken: true, options: []drift.Option{drift.WithTokenSource(brokenTokens{})}},
+	"a limiter that fails":                  mishap{}.with(drift.WithLimiter(brokenLimiter{})),
+	"a token source that fails":             {ownToken: true, options: []drift.Option{drift.WithTokenSource(brokenTokens{})}},
+	"a token endpoint that does not listen": {ownToken: true, options: []drift.Option{refreshing(testkit.NotSent)}},
+	"an authorization that has ended":       {ownToken: true, options: []drift.Option{refreshing(testkit.InvalidGrant)}},
 	"a middleware that fails": mishap{}.with(drift.WithMiddleware(func(http.RoundTripper) http.RoundTripper {
 		return testkit.Fails(errSeam)
 	})),
@@ -343,6 +361,12 @@ func stalls(c *raw.Conn) {
 
 // errSeam is an error of somebody else, which texts do not quote.
 var errSeam = errors.New("redis://ann:" + testkit.MarkedSecret + "@10.0.0.1")
+
+// refreshing is a token source whose token has expired.
+func refreshing(answer testkit.Responder) drift.Option {
+	config, _ := testkit.Answering(answer)
+	return drift.WithTokenSource(config.TokenSource(drift.NewMemoryTokenStore(testkit.Expired())))
+}
 
 type brokenLimiter struct{ testkit.OpenLimiter }
 
