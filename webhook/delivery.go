@@ -203,14 +203,17 @@ func (h *Handler) report(ctx context.Context, e Event, err error) {
 }
 
 // reportOutcome reports a delivery unless it is known or reported already how it went.
-func (h *Handler) reportOutcome(d *delivery, err error) {
+func (h *Handler) reportOutcome(d *delivery, err error) { h.decide(d, outcomeOf(err), err) }
+
+// decide is reportOutcome with an outcome that does not follow from the error.
+func (h *Handler) decide(d *delivery, outcome Outcome, err error) {
 	h.mu.Lock()
 	first := !d.decided
 	d.decided = true
 	ended := h.beginReport()
 	h.mu.Unlock()
 	if first {
-		h.delivered(d.ctx, d.event, d.received, outcomeOf(err), h.statusOf(err))
+		h.delivered(d.ctx, d.event, d.received, outcome, h.statusOf(err))
 	} else {
 		err = nil
 	}

@@ -172,6 +172,29 @@ func TestOutcomesOfQueuedDeliveries(t *testing.T) {
 	})
 }
 
+// A delivery that waits for longer than its lease, and comes again meanwhile, is handled once.
+func TestOutcomeOfADeliveryThatCameAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, failed := new(hookLog), new(failures)
+		h := newHandler(t, w.hooks("a"), webhook.WithQueue(9), webhook.WithLease(10*time.Second), failed.option())
+		webhook.On(h, func(context.Context, webhook.Event) error {
+			time.Sleep(15 * time.Second)
+			return nil
+		})
+		require.Equal(t, http.StatusOK, status(h, numbered(1)))
+		require.Equal(t, http.StatusOK, status(h, numbered(2)))
+		time.Sleep(11 * time.Second)
+		require.Equal(t, http.StatusOK, status(h, numbered(2)), "the lease is over")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		outcomes := map[webhook.Outcome]int{}
+		for _, info := range w.deliveries {
+			outcomes[info.Outcome]++
+		}
+		assert.Equal(t, map[webhook.Outcome]int{webhook.OutcomeHandled: 2, webhook.OutcomeDuplicate: 1}, outcomes)
+	})
+}
+
 // A hook that panics harms no delivery, and the other hooks run.
 func TestPanicOfTheDeliveryHook(t *testing.T) {
 	w, failed := new(hookLog), new(failures)

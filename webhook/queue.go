@@ -113,7 +113,11 @@ func (h *Handler) pop() *delivery {
 func (h *Handler) handleQueued(d *delivery) {
 	defer h.leave()
 	defer h.untrack(d)
-	if handled, err := h.reclaim(d); handled || err != nil {
+	switch handled, err := h.reclaim(d); {
+	case handled:
+		h.decide(d, OutcomeDuplicate, err)
+		return
+	case err != nil:
 		h.reportOutcome(d, err)
 		return
 	}
