@@ -47,11 +47,11 @@ func (a *attempt) read(
 	caller context.Context, resp *http.Response, timer *time.Timer, end context.CancelCauseFunc,
 ) error {
 	if resp.StatusCode/100 == 1 { // a body of a 1xx does not end with the context
-		return unusable(errStatus, strconv.Itoa(resp.StatusCode))
+		return unusable(KindUnexpectedContent, errStatus, strconv.Itoa(resp.StatusCode), "")
 	}
 	if redirects(resp.StatusCode) {
 		drain(resp.Body, end)
-		return unusable(errRedirect, "status "+strconv.Itoa(resp.StatusCode))
+		return unusable(KindUnexpectedContent, errRedirect, "status "+strconv.Itoa(resp.StatusCode), hintBaseURL)
 	}
 	limit, success := int64(maxErrorBody), a.success(resp.StatusCode)
 	if success && a.in.Writer != nil {
@@ -62,7 +62,7 @@ func (a *attempt) read(
 		limit = a.bodyLimit()
 	}
 	if success && a.needsBody() && resp.ContentLength > limit && a.route.Method != http.MethodHead {
-		return ErrTooLarge
+		return errLarge()
 	}
 	n, err := a.fill(resp, limit)
 	switch {
@@ -84,7 +84,7 @@ func (a *attempt) read(
 		a.broken = true
 		return err
 	case n > limit:
-		return ErrTooLarge
+		return errLarge()
 	}
 	return a.checkContent(resp.Header)
 }
@@ -139,7 +139,7 @@ func (a *attempt) checkContent(header http.Header) error {
 		err = answer.CheckJSON(header, a.body())
 	}
 	if err != nil {
-		return unusable(ErrUnexpectedContent, err.Error())
+		return unusable(KindUnexpectedContent, ErrUnexpectedContent, err.Error(), hintContent)
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (a *attempt) stream(resp *http.Response, end context.CancelCauseFunc) error
 	}
 	limit, before := a.bodyLimit()-a.resume.written, a.resume.written
 	if resp.ContentLength > limit && a.route.Method != http.MethodHead {
-		return ErrTooLarge
+		return errLarge()
 	}
 	silence := time.AfterFunc(a.timeout, func() { end(errSilent) })
 	body := &heardBody{body: resp.Body, patience: a.timeout, silence: silence}
@@ -170,7 +170,7 @@ func (a *attempt) stream(resp *http.Response, end context.CancelCauseFunc) error
 		a.broken = a.resume.written == 0 || a.in.Resume && a.resume.possible()
 		return body.failed
 	case err == nil && more:
-		return ErrTooLarge
+		return errLarge()
 	case err == nil && !body.ended: // a ReadFrom that stopped early
 		err = io.ErrShortWrite
 	}

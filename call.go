@@ -24,7 +24,8 @@ type call struct {
 	in      *rest.Input
 	options callOptions
 	decode  func(rest.Answer) error // nil: the body of the answer does not matter
-	caller  context.Context         // the caller's own, for hooks
+	caller  context.Context         // of Start, for hooks
+	started int                     // Start hooks that returned
 	start   time.Time
 	path    string // escaped
 	query   string
@@ -63,15 +64,24 @@ func (c *caller) Call(
 	call := &call{core: c.core, route: route, in: in, options: c.defaults, decode: decode, caller: ctx,
 		start: time.Now()}
 	call.options.apply(opts)
-	if ctx == nil {
-		call.caller = context.Background()
-	}
 	defer call.end()
-	if c.hooks.Request != nil {
-		c.hooks.Request(call.info())
+	return call.make()
+}
+
+// make makes the call between the hooks Start and Response.
+func (c *call) make() (err error) {
+	none := c.caller == nil
+	if none {
+		c.caller = context.Background()
 	}
-	err := call.do(ctx)
-	call.report(err)
+	err = errPanicked
+	defer func() { c.report(err) }()
+	c.callStart()
+	if none {
+		err = &ValidationError{Operation: c.route.Name, Argument: "ctx", Reason: "must not be nil"}
+	} else {
+		err = c.do(c.caller)
+	}
 	return err
 }
 
@@ -86,9 +96,6 @@ func (c *call) end() {
 func (c *call) do(ctx context.Context) error {
 	if c.options.err != nil {
 		return c.named(c.options.err)
-	}
-	if ctx == nil {
-		return &ValidationError{Operation: c.route.Name, Argument: "ctx", Reason: "must not be nil"}
 	}
 	if err := c.encode(); err != nil {
 		return c.named(err)

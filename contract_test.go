@@ -60,10 +60,12 @@ func TestEveryOperationSucceeds(t *testing.T) {
 	testkit.ForEveryOperation(t, func(t *testing.T, call testkit.Invocation) {
 		network := &testkit.MemoryNetwork{Status: http.StatusOK, ContentType: "application/json", Body: call.Body()}
 		var infos []drift.RequestInfo
-		client := testkit.Through(t, network.RoundTrip, drift.WithHooks(drift.Hooks{Request: func(r drift.RequestInfo) { infos = append(infos, r) }}))
+		client := testkit.Through(t, network.RoundTrip, testkit.OnStart(func(r drift.RequestInfo) { infos = append(infos, r) }))
 		require.NoError(t, call.On(t.Context(), client))
 		assert.EqualValues(t, 1, network.Requests.Load())
-		assert.Equal(t, []drift.RequestInfo{call.Labels()}, infos)
+		want := call.Labels()
+		want.Server = "drift.test:443"
+		assert.Equal(t, []drift.RequestInfo{want}, infos)
 	})
 }
 

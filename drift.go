@@ -53,7 +53,8 @@
 //   - [*RecordError]: one record of a list does not decode.
 //   - [*AmbiguousError]: a write failed but may have been applied. It wraps one of the others.
 //
-// No error text contains a URL, a query, a token or a body.
+// The text of an error says what failed and what to do. It contains no path, query, token or body. [KindOf] returns the
+// kind of an error for a metric, and [ErrorAttr] its attribute for a log.
 //
 // # Retries
 //

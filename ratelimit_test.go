@@ -285,10 +285,11 @@ func TestLimiterThatFails(t *testing.T) {
 
 func TestPanicsGiveTheSlotBack(t *testing.T) {
 	hooks := map[string]drift.Hooks{
-		"Request":  {Request: func(drift.RequestInfo) { panic("hook") }},
-		"Attempt":  {Attempt: func(drift.AttemptInfo) { panic("hook") }},
-		"Response": {Response: func(drift.ResponseInfo) { panic("hook") }},
-		"Quota":    {Quota: func(drift.Usage) { panic("hook") }},
+		"Start":        {Start: func(context.Context, drift.RequestInfo) context.Context { panic("hook") }},
+		"StartAttempt": {StartAttempt: func(context.Context, drift.RequestInfo, int) context.Context { panic("hook") }},
+		"Attempt":      {Attempt: func(drift.AttemptInfo) { panic("hook") }},
+		"Response":     {Response: func(drift.ResponseInfo) { panic("hook") }},
+		"Quota":        {Quota: func(drift.Usage) { panic("hook") }},
 	}
 	for name, hook := range hooks {
 		t.Run(name, func(t *testing.T) {

@@ -47,10 +47,10 @@ func (r *resume) open(resp *http.Response) error {
 	}
 	from := fmt.Sprintf("bytes %d-", r.written)
 	if resp.StatusCode != http.StatusPartialContent || !strings.HasPrefix(resp.Header.Get("Content-Range"), from) {
-		return unusable(errNotResumed, "")
+		return unusable(KindUnexpectedContent, errNotResumed, "", "")
 	}
 	if validator := validatorOf(resp.Header); validator != "" && validator != r.validator {
-		return unusable(errNotResumed, "it has changed")
+		return unusable(KindUnexpectedContent, errNotResumed, "it has changed", "")
 	}
 	return nil
 }

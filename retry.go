@@ -176,7 +176,8 @@ func (c *call) announceRetry(ctx context.Context, delay time.Duration) {
 		c.previous = c.apiError()
 	}
 	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: retrying", slog.String("operation", c.route.Name),
-		slog.Int("attempts", len(c.attempts)), slog.Int("status", c.last.status), slog.Duration("delay", delay))
+		slog.Int("attempts", len(c.attempts)), slog.Int("status", c.last.status), slog.Duration("delay", delay),
+		ErrorAttr(cmp.Or(c.last.stopped, c.last.err)))
 }
 
 // waitOutPause prepares a retry after a 429, which does not count as an attempt. The limiter, which knows of the pause,

@@ -40,6 +40,11 @@ type Error struct {
 	secret string // replaced by Redacted; "": none
 }
 
+// Empty reports whether the body has none of these shapes.
+func (e *Error) Empty() bool {
+	return e.Type == "" && e.Message == "" && e.Code == "" && len(e.Fields) == 0
+}
+
 // detail is an error as an object. Its members accept any type, so that one malformed member does not hide the others.
 type detail struct {
 	Type    wire.Value `json:"type"`

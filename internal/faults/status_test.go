@@ -824,7 +824,7 @@ var (
 	unsent     = [3]expectation{{3, "transport"}, {3, "transport"}, {3, "transport"}}
 	hopeless   = [3]expectation{{1, "transport"}, {1, "transport"}, {1, "transport"}}
 	moved      = [3]expectation{{1, "transport"}, {1, "ambiguous transport"}, {1, "ambiguous transport"}}
-	throttled  = [3]expectation{{8, "rate"}, {8, "rate"}, {8, "rate"}}
+	throttled  = [3]expectation{{11, "rate"}, {11, "rate"}, {11, "rate"}}
 	fullMinute = [3]expectation{{6, "rate"}, {6, "rate"}, {6, "rate"}}
 	toldToGo   = [3]expectation{{1, "rate"}, {1, "rate"}, {1, "rate"}}
 	usedUp     = [3]expectation{{1, "quota"}, {1, "quota"}, {1, "quota"}}

@@ -236,7 +236,7 @@ func invocationsOf(t testing.TB, client reflect.Type, classic bool) []Invocation
 func operationOf(t testing.TB, call Invocation) (name string) {
 	t.Helper()
 	client := Through(t, func(*http.Request) (*http.Response, error) { return nil, errors.New("no network") },
-		drift.WithoutRetry(), drift.WithHooks(drift.Hooks{Request: func(r drift.RequestInfo) { name = r.Operation }}))
+		drift.WithoutRetry(), OnStart(func(r drift.RequestInfo) { name = r.Operation }))
 	require.ErrorAs(t, call.On(t.Context(), client), new(*drift.TransportError))
 	return name
 }

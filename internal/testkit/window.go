@@ -23,7 +23,9 @@ func (w *SharedWindow) Give(ctx context.Context, slot uint64, end drift.WindowEn
 	return stateOf(w.memory.Give(ctx, slot, window.End(end)))
 }
 
-func (w *SharedWindow) Look(ctx context.Context) (drift.WindowState, error) { return stateOf(w.memory.Look(ctx)) }
+func (w *SharedWindow) Look(ctx context.Context) (drift.WindowState, error) {
+	return stateOf(w.memory.Look(ctx))
+}
 
 func (w *SharedWindow) Pause(ctx context.Context, p drift.WindowPause) (drift.WindowState, error) {
 	return stateOf(w.memory.Pause(ctx, window.Pause{For: p.For, Lesson: window.Lesson(p.Lesson)}))
