@@ -757,3 +757,139 @@ func TestLimitsOfClientsThatDoNotShare(t *testing.T) {
 		assertMakespan(t, 9, time.Since(start), server)
 	})
 }
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := drift.NewLimiter(2)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 2}, limiter.Stats())
+		first, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 1, InFlight: 1}, limiter.Stats())
+		require.NoError(t, first.Done(t.Context(), answered))
+		second, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, class := range []drift.Class{drift.ClassInteractive, drift.ClassBulk, drift.ClassBulk} {
+			go func() { _, _ = limiter.Acquire(ctx, drift.Turn{Class: class}) }()
+		}
+		synctest.Wait()
+		assert.Equal(t, drift.LimiterStats{Limit: 2, InFlight: 1, Interactive: 1, Bulk: 2}, limiter.Stats())
+		require.NoError(t, limiter.Pause(t.Context(), time.Now().Add(time.Hour)))
+		require.NoError(t, second.Done(t.Context(), drift.Result{Outcome: drift.OutcomeNotSent}))
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 1, Interactive: 1, Bulk: 2, Pause: time.Hour}, limiter.Stats())
+		cancel()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 2, Pause: 59 * time.Minute}, limiter.Stats())
+	})
+}
+
+func TestResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter, start := drift.NewLimiter(100), time.Now()
+		slot, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		require.NoError(t, limiter.Pause(t.Context(), start.Add(24*time.Hour)))
+		require.NoError(t, slot.Done(t.Context(), drift.Result{Outcome: drift.OutcomeAnswered, StatusCode: 429}))
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			slot, err := limiter.Acquire(t.Context(), drift.Turn{})
+			if assert.NoError(t, err) {
+				assert.NoError(t, slot.Done(t.Context(), answered))
+			}
+		})
+		time.Sleep(10 * time.Minute)
+		limiter.Resume()
+		waiting.Wait()
+		testkit.AssertTook(t, 10*time.Minute, start)
+		assert.Equal(t, 100, limiter.Stats().Limit)
+	})
+}
+
+func TestLimiterThatWasNotMade(t *testing.T) {
+	for _, limiter := range []*drift.WindowLimiter{nil, {}} {
+		_, err := limiter.Acquire(t.Context(), drift.Turn{})
+		assert.ErrorContains(t, err, "NewLimiter")
+		assert.Error(t, limiter.Pause(t.Context(), time.Now()))
+		limiter.Resume()
+		assert.Zero(t, limiter.Stats())
+	}
+}
+
+// A deadline that ends in the queue says that the limit is why, for either class and even if nobody could foresee it.
+func TestDeadlineThatEndsInTheQueue(t *testing.T) {
+	for name, opts := range map[string][]drift.CallOption{"interactive": nil, "bulk": {drift.WithBulk()}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := testkit.Through(t, (&testkit.Network{Delay: 2 * time.Minute}).Serve, drift.WithRateLimit(1),
+					drift.WithHTTPClient(&http.Client{Timeout: time.Hour}))
+				var slow sync.WaitGroup
+				slow.Go(func() { _ = testkit.Get(t.Context(), client) }) // holds the only slot: it may turn out to be unsent
+				time.Sleep(time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 61*time.Second)
+				defer cancel()
+				err := testkit.Get(ctx, client, opts...)
+				var limited *drift.RateLimitError
+				require.ErrorAs(t, err, &limited)
+				assert.True(t, limited.Local)
+				assert.Positive(t, limited.RetryAfter)
+				require.ErrorIs(t, err, drift.ErrRateLimited)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				slow.Wait()
+			})
+		})
+	}
+}
+
+// Calls that are given up do not take their requests back: the server counts those later.
+func TestLimitsOfCallsThatAreGivenUp(t *testing.T) {
+	seed := testkit.Seed(t)
+	for _, c := range countings {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, start, limiter := newOracle(c, usualDelays, seed), time.Now(), drift.NewLimiter(100)
+				client := testkit.Through(t, server.serve, drift.WithLimiter(limiter))
+				require.NoError(t, testkit.Get(t.Context(), client))
+				hurried := testkit.Through(t, givenUp(server.serve), drift.WithLimiter(limiter))
+				var group sync.WaitGroup
+				for range 100 {
+					group.Go(func() { assert.Error(t, testkit.Get(t.Context(), hurried, drift.WithoutRetry())) })
+				}
+				group.Wait()
+				testkit.CallAll(t, 200, 64, client)
+				assert.Empty(t, server.refused)
+				assert.LessOrEqual(t, time.Since(start), 4*time.Minute)
+			})
+		})
+	}
+}
+
+// givenUp gives up after 5 ms, and delivers the request two seconds later.
+func givenUp(serve testkit.Responder) testkit.Responder {
+	return func(r *http.Request) (*http.Response, error) {
+		time.AfterFunc(2*time.Second, func() { _, _ = serve(r.WithContext(context.WithoutCancel(r.Context()))) })
+		time.Sleep(5 * time.Millisecond)
+		return testkit.NoAnswer(r)
+	}
+}
+
+// A call that the service has refused goes before those that came later.
+func TestRefusedCallKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(200), testkit.Answer(429, "Retry-After", "10"), testkit.Answer(200)}}
+		client := testkit.Through(t, network.Serve)
+		require.NoError(t, testkit.Get(t.Context(), client))
+		var group sync.WaitGroup
+		var served []int
+		for i := range 5 {
+			group.Go(func() {
+				assert.NoError(t, testkit.Get(t.Context(), client))
+				served = append(served, i)
+			})
+			synctest.Wait()
+			time.Sleep(100 * time.Millisecond)
+		}
+		group.Wait()
+		assert.Equal(t, []int{0, 1, 2, 3, 4}, served)
+	})
+}
