@@ -876,18 +876,16 @@ func givenUp(serve testkit.Responder) testkit.Responder {
 // A call that the service has refused goes before those that came later.
 func TestRefusedCallKeepsItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(200), testkit.Answer(429, "Retry-After", "10"), testkit.Answer(200)}}
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "10"), testkit.Answer(200)}, Delay: time.Second}
 		client := testkit.Through(t, network.Serve)
-		require.NoError(t, testkit.Get(t.Context(), client))
 		var group sync.WaitGroup
 		var served []int
-		for i := range 5 {
+		for i := range 5 { // the first one goes alone, and the others wait for its answer
 			group.Go(func() {
 				assert.NoError(t, testkit.Get(t.Context(), client))
 				served = append(served, i)
 			})
-			synctest.Wait()
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(time.Millisecond)
 		}
 		group.Wait()
 		assert.Equal(t, []int{0, 1, 2, 3, 4}, served)
