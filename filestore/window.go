@@ -251,9 +251,15 @@ func isRunning(known map[owner]bool, o owner) bool {
 
 // allows reports whether a slot can be taken.
 func (w *minuteWindow) allows(claim drift.WindowClaim, now int64, length time.Duration) bool {
-	young := now-w.created < int64(length) || now-w.pause.until < int64(length)
+	idle := time.Duration(now - max(w.last[0], w.last[1]))
 	return w.pause.until <= now && claim.Lesson == w.lesson && len(w.slots) < min(claim.Capacity, maxPerMinute) &&
-		now-w.last[class(claim)] >= int64(claim.Spacing) && (!young || w.recent() <= int(w.admitted))
+		time.Duration(now-w.last[class(claim)]) >= claim.Spacing && idle >= claim.Pace &&
+		(!w.ramps(now, length) || w.recent() <= int(w.admitted) || w.admitted > 0 && idle >= claim.Ramp)
+}
+
+// ramps reports whether the window is young, or a pause has just ended.
+func (w *minuteWindow) ramps(now int64, length time.Duration) bool {
+	return time.Duration(now-max(w.created, w.pause.until)) < length
 }
 
 // class is the index of a claim's class.

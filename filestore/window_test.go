@@ -154,13 +154,15 @@ func compareWithMemory(t *testing.T, file drift.WindowStore, memory *window.Memo
 		var errs [2]error
 		switch n := random.IntN(10); {
 		case n < 5:
-			bulk, capacity, spacing := random.IntN(3) == 0, 1+random.IntN(20), time.Duration(random.IntN(3))*time.Second
-			class := drift.ClassInteractive
-			if bulk {
-				class = drift.ClassBulk
+			seconds := func(n int) time.Duration { return time.Duration(random.IntN(n)) * time.Second }
+			c := window.Claim{Bulk: random.IntN(3) == 0, Capacity: 1 + random.IntN(20), Pace: seconds(2), Spacing: seconds(3),
+				Ramp: seconds(5), Lesson: window.Lesson(lesson)}
+			claim := drift.WindowClaim{Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, Ramp: c.Ramp, Lesson: lesson}
+			if c.Bulk {
+				claim.Class = drift.ClassBulk
 			}
-			got, errs[0] = file.Take(ctx, drift.WindowClaim{Class: class, Capacity: capacity, Spacing: spacing, Lesson: lesson})
-			want, errs[1] = memory.Take(ctx, window.Claim{Bulk: bulk, Capacity: capacity, Spacing: spacing, Lesson: window.Lesson(lesson)})
+			got, errs[0] = file.Take(ctx, claim)
+			want, errs[1] = memory.Take(ctx, c)
 			require.Equal(t, want.Slot != 0, got.Slot != 0)
 			if got.Slot != 0 {
 				slots = append(slots, [2]uint64{got.Slot, want.Slot})
@@ -176,7 +178,7 @@ func compareWithMemory(t *testing.T, file drift.WindowStore, memory *window.Memo
 			got, _ = file.Look(ctx)
 			want, _ = memory.Look(ctx)
 		case n == 8:
-			p := window.Pause{For: time.Duration(random.IntN(20)-5) * time.Second}
+			p := window.Pause{For: time.Duration(random.IntN(40)-5) * time.Second}
 			if random.IntN(3) == 0 {
 				p.Lesson = window.Lesson{Limit: 1 + random.IntN(20), Interval: time.Second}
 				lesson = drift.WindowLesson(p.Lesson)
