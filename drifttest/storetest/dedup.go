@@ -11,8 +11,8 @@ import (
 	"github.com/driftsdk/drift/webhook"
 )
 
-// TestDedup tests a memory of webhook deliveries. Each call of open must return an empty one, with room for a hundred. It
-// is held to these promises:
+// TestDedup tests a memory of webhook deliveries. Each call of open must return an empty one, with room for a hundred.
+// It is held to these promises:
 //
 //   - Claim takes a delivery that is neither claimed nor done, for one caller alone, until its lease ends.
 //   - Done marks a delivery as handled, even after its lease, until keep has passed.
@@ -25,8 +25,8 @@ func TestDedup(t *testing.T, open func(t *testing.T) webhook.Dedup) {
 	}, dedupChecks)
 }
 
-// TestSharedDedup runs the checks of [TestDedup], and others with several instances of one memory, as processes would use
-// them. Each call of open must make a new memory, and return a function that returns another instance of it. Of all
+// TestSharedDedup runs the checks of [TestDedup], and others with several instances of one memory, as processes would
+// use them. Each call of open must make a new memory, and return a function that returns another instance of it. Of all
 // instances, one alone may get a claim.
 func TestSharedDedup(t *testing.T, open func(t *testing.T) func() webhook.Dedup) {
 	t.Helper()

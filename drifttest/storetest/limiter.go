@@ -13,19 +13,19 @@ import (
 	"github.com/driftsdk/drift"
 )
 
-// TestLimiter tests a limiter. Each call of open must return a limiter that allows perMinute calls in any 60 seconds, and
-// of which no call was made yet. A limiter is held to these promises:
+// TestLimiter tests a limiter. Each call of open must return a limiter that allows perMinute calls in any 60 seconds,
+// and of which no call was made yet. A limiter is held to these promises:
 //
 //   - At most perMinute calls arrive in any 60 seconds, at any time between Acquire and Done.
 //   - A slot is free at once after [drift.OutcomeNotSent], 60 seconds after an answer, and 63 seconds after
 //     [drift.OutcomeUnknown], because the service may yet count the call. Until Done it stays taken.
-//   - Callers are served in order of arrival, those with [drift.ClassInteractive] before those with [drift.ClassBulk]. A
-//     caller with an earlier [drift.Turn.Since] goes first.
+//   - Callers are served in order of arrival, those with [drift.ClassInteractive] before those with [drift.ClassBulk].
+//     A caller with an earlier [drift.Turn.Since] goes first.
 //   - A deadline that cannot be met is a *RateLimitError at once, with Local and RetryAfter set, that matches both
 //     [drift.ErrRateLimited] and [context.DeadlineExceeded]. If a context ends, its caller returns at once with the
 //     context's error, and takes nothing.
-//   - A pause holds all callers until it ends. It comes before the Done of the attempt that was told to pause. A shorter
-//     pause, or one that is over, changes nothing.
+//   - A pause holds all callers until it ends. It comes before the Done of the attempt that was told to pause. A
+//     shorter pause, or one that is over, changes nothing.
 //   - Done works after the end of the context that Acquire got.
 func TestLimiter(t *testing.T, open func(t *testing.T, perMinute int) drift.Limiter) {
 	t.Helper()
@@ -35,10 +35,10 @@ func TestLimiter(t *testing.T, open func(t *testing.T, perMinute int) drift.Limi
 	}, limiterChecks)
 }
 
-// TestSharedLimiter runs the checks of [TestLimiter], and others with several limiters over one store, as processes would
-// use them. Each call of open must make a new store, and return a function that returns another limiter over it. The
-// limiters are held to these promises in addition: what one of them takes is taken for all, also for those that are made
-// later, and a pause holds back the callers of all.
+// TestSharedLimiter runs the checks of [TestLimiter], and others with several limiters over one store, as processes
+// would use them. Each call of open must make a new store, and return a function that returns another limiter over it.
+// The limiters are held to these promises in addition: what one of them takes is taken for all, also for those that are
+// made later, and a pause holds back the callers of all.
 func TestSharedLimiter(t *testing.T, open func(t *testing.T, perMinute int) func() drift.Limiter) {
 	t.Helper()
 	runAll(t, open, slices.Concat(limiterChecks, sharedLimiterChecks))
@@ -358,8 +358,8 @@ func checkInFlight(t *testing.T, open openLimiter) {
 	done(t, acquire(t, l), notSent)
 }
 
-// checkAnyMinute makes calls through several limiters of one store, each of which arrives at some time between Acquire and
-// Done, and looks for a minute with too many.
+// checkAnyMinute makes calls through several limiters of one store, each of which arrives at some time between Acquire
+// and Done, and looks for a minute with too many.
 func checkAnyMinute(t *testing.T, open openLimiter, limiters int) {
 	const perMinute, calls, workers = 20, 50, 8
 	another := open(t, perMinute)

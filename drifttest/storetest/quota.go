@@ -16,8 +16,8 @@ import (
 // this plan, which is 0 if the number of calls is not limited. A store is held to these promises:
 //
 //   - Reserve counts one call. Its usage includes that call, and Usage shows the same.
-//   - Once the plan's calls are used up, Reserve counts nothing and returns a *QuotaError with the usage, whoever asks at
-//     the same time.
+//   - Once the plan's calls are used up, Reserve counts nothing and returns a *QuotaError with the usage, whoever asks
+//     at the same time.
 //   - Refund takes one call back, even if the month was used up. In the next month it does nothing.
 //   - The count starts over when the month ends by the store's clock. A bubble of [testing/synctest] is needed to see
 //     that.
@@ -30,9 +30,9 @@ func TestQuotaStore(t *testing.T, open func(t *testing.T, plan drift.Plan) drift
 	}, quotaChecks)
 }
 
-// TestSharedQuotaStore runs the checks of [TestQuotaStore], and others with several instances of one store, as processes
-// would use them. Each call of open must make a new store, and return a function that returns another instance of it. The
-// instances must count together.
+// TestSharedQuotaStore runs the checks of [TestQuotaStore], and others with several instances of one store, as
+// processes would use them. Each call of open must make a new store, and return a function that returns another
+// instance of it. The instances must count together.
 func TestSharedQuotaStore(t *testing.T, open func(t *testing.T, plan drift.Plan) func() drift.QuotaStore) {
 	t.Helper()
 	runAll(t, open, slices.Concat(quotaChecks, sharedQuotaChecks))

@@ -8,12 +8,12 @@
 //		})
 //	}
 //
-// A function whose name contains Shared runs the same checks, and others with several instances of one store, as several
-// processes would use it.
+// A function whose name contains Shared runs the same checks, and others with several instances of one store, as
+// several processes would use it.
 //
 // A check is a subtest. Those that must wait a minute run in parallel, and not at all with -short. If the store can run
-// in a bubble of [testing/synctest], call the function there: it then takes no time, and runs the checks one after another
-// without subtests, because a bubble has none. Only there does it wait for the next month.
+// in a bubble of [testing/synctest], call the function there: it then takes no time, and runs the checks one after
+// another without subtests, because a bubble has none. Only there does it wait for the next month.
 //
 // "At once" means within a second. A slot may be handed out up to five seconds later than necessary.
 package storetest

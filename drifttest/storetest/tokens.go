@@ -19,8 +19,9 @@ import (
 // TestTokenStore tests a store of an authorization's token. Each call of open must return a store without a token. A
 // store is held to these promises:
 //
-//   - Load returns what the last Save stored, all of it, with the organization of [drift.OrgIDFromToken], or nil if nothing
-//     is stored. Save(nil) leaves nothing stored. Load works with and without the lock, also while another caller has it.
+//   - Load returns what the last Save stored, all of it, with the organization of [drift.OrgIDFromToken], or nil if
+//     nothing is stored. Save(nil) leaves nothing stored. Load works with and without the lock, also while another
+//     caller has it.
 //   - Lock excludes all others until its function is called. If the context ends, it returns at once.
 //   - A token of a caller can be changed without effect on the store.
 //   - Neither fmt nor encoding/json shows a token of the store.
@@ -33,9 +34,9 @@ func TestTokenStore(t *testing.T, open func(t *testing.T) drift.TokenStore) {
 	}, tokenChecks)
 }
 
-// TestSharedTokenStore runs the checks of [TestTokenStore], and others with several instances of one store, as processes
-// would use them. Each call of open must make a new store, and return a function that returns another instance of it. The
-// lock of one must exclude those of the others, and each must see at once what another has saved.
+// TestSharedTokenStore runs the checks of [TestTokenStore], and others with several instances of one store, as
+// processes would use them. Each call of open must make a new store, and return a function that returns another
+// instance of it. The lock of one must exclude those of the others, and each must see at once what another has saved.
 func TestSharedTokenStore(t *testing.T, open func(t *testing.T) func() drift.TokenStore) {
 	t.Helper()
 	runAll(t, open, slices.Concat(tokenChecks, sharedTokenChecks))
@@ -48,9 +49,9 @@ var tokenChecks = []check[openTokens]{
 	{"SaveNil", 0, checkSaveNil},
 	{"Copies", 0, checkCopies},
 	{"Secrets", 0, checkSecrets},
+	{"LoadWithoutTheLock", 0, checkLoadWithoutLock},
 	{"Lock", 0, func(t *testing.T, open openTokens) { checkLock(t, open, 1) }},
 	{"LockContext", 0, func(t *testing.T, open openTokens) { checkLockContext(t, open, 1) }},
-	{"LoadWithoutTheLock", 0, checkLoadWithoutLock},
 	{"Prepare", 0, checkPrepare},
 }
 
