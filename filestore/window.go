@@ -236,8 +236,8 @@ func (w *minuteWindow) settle(me owner, now int64, length time.Duration) {
 	}
 }
 
-// marginPart is the part of a window's length for which a slot stays taken in addition, if nobody knows when the service
-// counts its call: three seconds of a minute.
+// marginPart is the part of a window's length for which a slot stays taken in addition, if nobody knows when the
+// service counts its call: three seconds of a minute.
 const marginPart = 20
 
 func isRunning(known map[owner]bool, o owner) bool {

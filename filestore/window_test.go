@@ -35,7 +35,9 @@ func TestWindowIsReadAsWritten(t *testing.T) {
 		{
 			created: 1, pause: pause{2, 3}, pauses: 4, admitted: 5, before: 6, last: [2]int64{7, 8}, perMinute: 9,
 			lesson: drift.WindowLesson{Limit: 10, Interval: 11}, learned: 12,
-			slots: []slot{{someone, math.MaxUint32, math.MaxUint32 >> 2, true, true, math.MaxInt64}, {owner: someone, refused: true}},
+			slots: []slot{
+				{someone, math.MaxUint32, math.MaxUint32 >> 2, true, true, math.MaxInt64}, {owner: someone, refused: true},
+			},
 		},
 		{slots: crowd},
 	} {
@@ -229,7 +231,8 @@ func TestOwner(t *testing.T) {
 	child := owner{started: started, pid: uint32(cmd.Process.Pid)}
 	assert.True(t, child.runs())
 	require.NoError(t, cmd.Process.Kill())
-	require.Eventually(t, func() bool { return !child.runs() }, 10*time.Second, time.Millisecond, "a process that nobody has waited for")
+	require.Eventually(t, func() bool { return !child.runs() }, 10*time.Second, time.Millisecond,
+		"a process that nobody has waited for")
 	require.Error(t, cmd.Wait())
 	assert.False(t, child.runs())
 }
