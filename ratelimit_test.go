@@ -891,3 +891,81 @@ func TestRefusedCallKeepsItsPlace(t *testing.T) {
 		assert.Equal(t, []int{0, 1, 2, 3, 4}, served)
 	})
 }
+
+// A job beside more interactive calls than the minute has room for still gets its share.
+func TestLimitsOfAJobBesideManyUsers(t *testing.T) {
+	seed := testkit.Seed(t)
+	for _, perMinute := range []int{95, 120} {
+		synctest.Test(t, func(t *testing.T) {
+			const minutes = 10
+			server := newOracle(rolling, usualDelays, seed)
+			client := testkit.Through(t, server.serve)
+			ctx, stop := context.WithTimeout(t.Context(), (minutes+2)*time.Minute)
+			defer stop()
+			var group sync.WaitGroup
+			var served [2]atomic.Int32
+			time.AfterFunc(2*time.Minute, func() { // the first calls find the minute empty
+				served[0].Store(0)
+				served[1].Store(0)
+			})
+			for range 8 {
+				group.Go(func() {
+					for testkit.Get(ctx, client, drift.WithBulk()) == nil {
+						served[1].Add(1)
+					}
+				})
+			}
+			for range perMinute * (minutes + 2) {
+				time.Sleep(time.Minute / time.Duration(perMinute))
+				group.Go(func() {
+					if testkit.Get(ctx, client) == nil {
+						served[0].Add(1)
+					}
+				})
+			}
+			group.Wait()
+			t.Logf("beside %d interactive calls a minute: %.1f of the job, %.1f others", perMinute,
+				float64(served[1].Load())/minutes, float64(served[0].Load())/minutes)
+			assert.Empty(t, server.refused)
+			assert.GreaterOrEqual(t, served[1].Load(), int32(4*minutes))
+		})
+	}
+}
+
+// A user's twenty calls at once, beside a job.
+func TestLimitsOfABurstBesideAJob(t *testing.T) {
+	seed := testkit.Seed(t)
+	synctest.Test(t, func(t *testing.T) {
+		server := newOracle(rolling, usualDelays, seed)
+		client := testkit.Through(t, server.serve)
+		ctx, stop := context.WithCancel(t.Context())
+		var job, burst sync.WaitGroup
+		for range 64 {
+			job.Go(func() {
+				for testkit.Get(ctx, client, drift.WithBulk()) == nil {
+				}
+			})
+		}
+		var mu sync.Mutex
+		var latencies []time.Duration
+		for range 20 {
+			time.Sleep(3 * time.Minute)
+			for range 20 {
+				burst.Go(func() {
+					asked := time.Now()
+					assert.NoError(t, testkit.Get(t.Context(), client))
+					mu.Lock()
+					defer mu.Unlock()
+					latencies = append(latencies, time.Since(asked))
+				})
+			}
+			burst.Wait()
+		}
+		stop()
+		job.Wait()
+		slices.Sort(latencies)
+		t.Logf("p50 %v, p90 %v, worst %v", latencies[len(latencies)/2], latencies[len(latencies)*9/10], latencies[len(latencies)-1])
+		assert.Empty(t, server.refused)
+		assert.LessOrEqual(t, latencies[len(latencies)-1], 8*time.Second)
+	})
+}

@@ -83,6 +83,9 @@ func (q *Quota) hold(w *minuteWindow, claim drift.WindowClaim, now int64) (seria
 	taken := slot{owner: q.owner, serial: q.serial, pauses: w.pauses, inFlight: true, until: now + int64(lease)}
 	w.slots = append(w.slots, taken)
 	w.last[class(claim)] = now
+	if w.first == 0 {
+		w.first = now
+	}
 	return q.serial
 }
 

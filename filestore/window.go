@@ -16,7 +16,7 @@ import (
 //	12  number of slots
 //	16  when the last pause began
 //	24  when it ends; 0: there was none
-//	32  when the window was created
+//	32  when the first slot was taken; 0: none was
 //	40  when the last slot was taken for an interactive call, and for a bulk call; 0: none was
 //	56  number of pauses
 //	60  CRC-32C of the header, without this field, and of the slots
@@ -52,7 +52,7 @@ const (
 
 // minuteWindow is the file's record of the last minute.
 type minuteWindow struct {
-	created          int64
+	first            int64 // 0: none was taken
 	pause            pause
 	pauses           uint32 // how many there were
 	admitted, before uint32
@@ -82,14 +82,10 @@ const (
 	flagBits = iota
 )
 
-func newWindow(now int64) *minuteWindow { return &minuteWindow{created: now} }
-
 // fullWindow replaces a damaged window. Any number of slots may have been taken, so all of them are until the given
 // time.
 func fullWindow(now, back int64) *minuteWindow {
-	w := newWindow(now)
-	w.slots = slices.Repeat([]slot{{until: back}}, maxPerMinute)
-	return w
+	return &minuteWindow{first: now, slots: slices.Repeat([]slot{{until: back}}, maxPerMinute)}
 }
 
 // encode writes the window to the start of b and returns that part.
@@ -103,7 +99,7 @@ func (w *minuteWindow) encode(b []byte) []byte {
 	put32(12, uint32(len(w.slots)))
 	put64(16, w.pause.began)
 	put64(24, w.pause.until)
-	put64(32, w.created)
+	put64(32, w.first)
 	put64(40, w.last[0])
 	put64(48, w.last[1])
 	put32(56, w.pauses)
@@ -148,7 +144,7 @@ func decodeWindow(b []byte) *minuteWindow {
 	}
 	w := &minuteWindow{
 		pause:     pause{get64(16), get64(24)},
-		created:   get64(32),
+		first:     get64(32),
 		last:      [2]int64{get64(40), get64(48)},
 		pauses:    get32(56),
 		admitted:  get32(64),
@@ -229,9 +225,11 @@ func (w *minuteWindow) settle(me owner, now int64, length time.Duration) {
 		}
 	}
 	w.slots = slices.DeleteFunc(w.slots, func(s slot) bool { return !s.inFlight && s.until <= now })
-	if back := max(w.created, w.pause.began, w.last[0], w.last[1]) - now; back > 0 {
-		for _, at := range []*int64{&w.created, &w.pause.began, &w.pause.until, &w.last[0], &w.last[1], &w.learned} {
-			*at -= back
+	if back := max(w.first, w.pause.began, w.last[0], w.last[1]) - now; back > 0 {
+		for _, at := range []*int64{&w.first, &w.pause.began, &w.pause.until, &w.last[0], &w.last[1], &w.learned} {
+			if *at != 0 {
+				*at -= back
+			}
 		}
 	}
 }
@@ -254,12 +252,20 @@ func (w *minuteWindow) allows(claim drift.WindowClaim, now int64, length time.Du
 	idle := time.Duration(now - max(w.last[0], w.last[1]))
 	return w.pause.until <= now && claim.Lesson == w.lesson && len(w.slots) < min(claim.Capacity, maxPerMinute) &&
 		time.Duration(now-w.last[class(claim)]) >= claim.Spacing && idle >= claim.Pace &&
-		(!w.ramps(now, length) || w.recent() <= int(w.admitted) || w.admitted > 0 && idle >= claim.Ramp)
+		(!w.ramps(now, length) || w.recent() <= min(int(w.admitted), claim.InFlight-1) ||
+			w.admitted > 0 && idle >= claim.Ramp)
 }
 
 // ramps reports whether the window is young, or a pause has just ended.
 func (w *minuteWindow) ramps(now int64, length time.Duration) bool {
-	return time.Duration(now-max(w.created, w.pause.until)) < length
+	return w.age(now) < length || time.Duration(now-w.pause.until) < length
+}
+
+func (w *minuteWindow) age(now int64) time.Duration {
+	if w.first == 0 {
+		return 0
+	}
+	return time.Duration(now - w.first)
 }
 
 // class is the index of a claim's class.
@@ -301,7 +307,7 @@ func (w *minuteWindow) change(p drift.WindowPause, now int64) {
 func (w *minuteWindow) state(now int64) drift.WindowState {
 	s := drift.WindowState{
 		Recent: w.recent(), Admitted: int(w.admitted), Before: int(w.before), Pause: -never,
-		Age: time.Duration(now - w.created), Lesson: w.lesson, LessonAge: time.Duration(now - w.learned),
+		Age: w.age(now), Lesson: w.lesson, LessonAge: time.Duration(now - w.learned),
 	}
 	for i, at := range w.last {
 		s.Since[i] = never

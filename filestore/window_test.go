@@ -33,7 +33,7 @@ func TestWindowIsReadAsWritten(t *testing.T) {
 	for _, w := range []*minuteWindow{
 		{slots: []slot{}},
 		{
-			created: 1, pause: pause{2, 3}, pauses: 4, admitted: 5, before: 6, last: [2]int64{7, 8}, perMinute: 9,
+			first: 1, pause: pause{2, 3}, pauses: 4, admitted: 5, before: 6, last: [2]int64{7, 8}, perMinute: 9,
 			lesson: drift.WindowLesson{Limit: 10, Interval: 11}, learned: 12,
 			slots: []slot{
 				{someone, math.MaxUint32, math.MaxUint32 >> 2, true, true, math.MaxInt64}, {owner: someone, refused: true},
@@ -67,7 +67,7 @@ func TestWindowSettles(t *testing.T) {
 	twin.instance++
 	afar.space++
 	w := minuteWindow{
-		created: now + 1, last: [2]int64{now + 1, now - 1}, learned: now + 9*minute,
+		first: now + 1, last: [2]int64{now + 1, now - 1}, learned: now + 9*minute,
 		pause: pause{now + minute, now + 3*minute},
 		slots: []slot{
 			{owner: me, serial: 1, inFlight: true, until: now - 1}, {owner: twin, serial: 1, inFlight: true, until: now - 1},
@@ -87,7 +87,7 @@ func TestWindowSettles(t *testing.T) {
 	}, w.slots)
 	assert.Equal(t, pause{now, now + 2*minute}, w.pause)
 	assert.Equal(t, []int64{now + 1 - minute, now + 1 - minute, now - 1 - minute, now + 8*minute},
-		[]int64{w.created, w.last[0], w.last[1], w.learned})
+		[]int64{w.first, w.last[0], w.last[1], w.learned})
 
 	w.settle(me, now+minute+margin, time.Minute)
 	assert.Equal(t, []slot{
@@ -158,8 +158,9 @@ func compareWithMemory(t *testing.T, file drift.WindowStore, memory *window.Memo
 		case n < 5:
 			seconds := func(n int) time.Duration { return time.Duration(random.IntN(n)) * time.Second }
 			c := window.Claim{Bulk: random.IntN(3) == 0, Capacity: 1 + random.IntN(20), Pace: seconds(2), Spacing: seconds(3),
-				Ramp: seconds(5), Lesson: window.Lesson(lesson)}
-			claim := drift.WindowClaim{Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, Ramp: c.Ramp, Lesson: lesson}
+				InFlight: 1 + random.IntN(6), Ramp: seconds(5), Lesson: window.Lesson(lesson), At: time.Now()}
+			claim := drift.WindowClaim{Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, InFlight: c.InFlight, Ramp: c.Ramp,
+				Lesson: lesson}
 			if c.Bulk {
 				claim.Class = drift.ClassBulk
 			}
@@ -173,8 +174,8 @@ func compareWithMemory(t *testing.T, file drift.WindowStore, memory *window.Memo
 		case n < 8 && len(slots) > 0:
 			i := random.IntN(len(slots))
 			back := []time.Duration{0, time.Minute, time.Minute, time.Minute + 3*time.Second}[random.IntN(4)]
-			end := window.End{Back: back, Refused: back == time.Minute && random.IntN(3) == 0}
-			_, errs[0] = file.Give(ctx, slots[i][0], drift.WindowEnd(end))
+			end := window.End{Back: back, Refused: back == time.Minute && random.IntN(3) == 0, At: time.Now()}
+			_, errs[0] = file.Give(ctx, slots[i][0], drift.WindowEnd{Back: end.Back, Refused: end.Refused})
 			_, errs[1] = memory.Give(ctx, slots[i][1], end)
 			slots = slices.Delete(slots, i, i+1)
 			got, _ = file.Look(ctx)

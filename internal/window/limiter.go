@@ -24,8 +24,13 @@ const (
 	Margin = 3 * time.Second
 )
 
-// rampStep keeps slow answers from holding back other calls in a window's first minute.
-const rampStep = 250 * time.Millisecond
+const (
+	// rampInFlight bounds how many calls are refused at once if others have used up the minute.
+	rampInFlight = 16
+
+	// rampStep keeps slow answers from holding back other calls in a window's first minute.
+	rampStep = 250 * time.Millisecond
+)
 
 // Config configures a Limiter.
 type Config struct {
@@ -40,18 +45,19 @@ type Config struct {
 // of arrival. Only the first caller of a class asks the store, on its own goroutine.
 type Limiter struct {
 	store      Store
+	memory     *Memory // the store, if it is in memory: most calls need no more than a slot of it
 	config     Config
 	background background
 
-	mu       sync.Mutex // guards everything below; not held while a store is asked that other processes use
-	bucket   *rate.Limiter
-	lanes    [2]lane   // by class
-	state    State     // the last one that the store returned
-	seen     time.Time // when it did
-	stale    bool      // the store may have a slot although the last state has none
-	unknown  bool      // by the last state, the next slot depends on a call in flight
-	lastBulk time.Time // when a bulk call last took a slot
-	passed   int       // interactive calls that took one since then
+	mu       sync.Mutex    // guards everything below; not held while a store is asked that other processes use
+	bucket   *rate.Limiter // nil: none
+	lanes    [2]lane       // by class
+	state    State         // the last one that the store returned
+	seen     time.Time     // when it did
+	stale    bool          // the store may have a slot although the last state has none
+	unknown  bool          // by the last state, the next slot depends on a call in flight
+	lastBulk time.Time     // when a bulk call last took a slot
+	passed   int           // interactive calls that took one since then
 	looking  bool
 }
 
@@ -74,8 +80,11 @@ func (e *LateError) Error() string { return "the wait would outlast the deadline
 
 // New returns a Limiter. It needs Close if c.Recheck is set.
 func New(store Store, c Config) *Limiter {
-	l := &Limiter{store: store, config: c, state: State{Pause: -LongAgo}, seen: time.Now()}
-	l.bucket = rate.NewLimiter(rate.Limit(float64(c.Limit)/Length.Seconds()), c.Burst)
+	memory, _ := store.(*Memory)
+	l := &Limiter{store: store, memory: memory, config: c, state: State{Pause: -LongAgo}, seen: time.Now()}
+	if c.Burst < c.Limit { // a full bucket delays no call that the window admits
+		l.bucket = rate.NewLimiter(rate.Limit(float64(c.Limit)/Length.Seconds()), c.Burst)
+	}
 	return l
 }
 
@@ -107,7 +116,7 @@ func (l *Limiter) shared() bool { return l.config.Recheck > 0 }
 
 // mayAsk reports whether the first caller of a class may ask the store now.
 func (l *Limiter) mayAsk(bulk bool, now time.Time) bool {
-	if now.Before(l.pausedUntil()) || l.bucket.TokensAt(now) < 1 {
+	if now.Before(l.pausedUntil()) || l.untilToken(1, now) > 0 {
 		return false
 	}
 	return bulk && l.lane(false).idle() || !bulk && l.untilDue(now) > 0
@@ -117,8 +126,7 @@ func (l *Limiter) pausedUntil() time.Time { return l.seen.Add(l.state.Pause) }
 
 // limit returns the number of calls that may go out in a minute now.
 func (l *Limiter) limit(now time.Time) int {
-	s := l.stateAt(now)
-	return s.limit(l.config.Limit)
+	return l.state.limitAt(l.state.LessonAge+now.Sub(l.seen), l.config.Limit)
 }
 
 // stateAt returns the last state as it is now, apart from the slots.
@@ -135,15 +143,8 @@ func (l *Limiter) stateAt(now time.Time) State {
 
 // ask asks the store for a slot. It returns nil if there is none.
 func (l *Limiter) ask(ctx context.Context, r Request, now time.Time) (*Slot, error) {
-	lane := l.lane(r.Bulk)
-	lane.asking = true
-	defer func() {
-		lane.asking = false
-		l.signal()
-	}()
-	paid := l.bucket.AllowN(now, 1)
-	claim := l.claim(r, now)
-	state, err := l.outside(func() (State, error) { return l.store.Take(ctx, claim) })
+	paid := l.bucket != nil && l.bucket.AllowN(now, 1)
+	state, err := l.take(ctx, l.claim(r, now))
 	if err == nil && state.Slot != 0 {
 		l.passed++
 		if r.Bulk {
@@ -157,6 +158,22 @@ func (l *Limiter) ask(ctx context.Context, r Request, now time.Time) (*Slot, err
 	}
 	l.learn(state, time.Now())
 	return nil, nil
+}
+
+func (l *Limiter) take(ctx context.Context, claim Claim) (State, error) {
+	if l.memory != nil {
+		if slot := l.memory.take(&claim); slot != 0 {
+			return State{Slot: slot}, nil
+		}
+		return l.memory.Look(ctx)
+	}
+	lane := l.lane(claim.Bulk)
+	lane.asking = true
+	defer func() {
+		lane.asking = false
+		l.signal()
+	}()
+	return l.outside(func() (State, error) { return l.store.Take(ctx, claim) })
 }
 
 // repay returns a token to the bucket.
@@ -177,7 +194,7 @@ func (l *Limiter) outside(call func() (State, error)) (State, error) {
 
 func (l *Limiter) claim(r Request, now time.Time) Claim {
 	return Claim{Bulk: r.Bulk, Capacity: l.capacity(r.Bulk, now), Pace: l.pace(now), Spacing: l.spacing(r.Bulk, now),
-		Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota}
+		InFlight: rampInFlight, Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota, At: now}
 }
 
 // capacity returns how many slots may be taken, including that of a new call of the class.
@@ -192,9 +209,9 @@ func (l *Limiter) capacity(bulk bool, now time.Time) int {
 // pace returns how far apart calls are, for a minute after a pause and as long as the limit is uncertain: then only one
 // call at a time finds out that it is too high.
 func (l *Limiter) pace(now time.Time) time.Duration {
-	s := l.stateAt(now)
-	limit := s.limit(l.config.Limit)
-	if limit < l.config.Limit || -s.Pause < Length || s.Lesson.Limit > 0 && s.LessonAge < 2*Length {
+	limit := l.limit(now)
+	learned := l.state.Lesson.Limit > 0 && l.state.LessonAge+now.Sub(l.seen) < 2*Length
+	if learned || limit < l.config.Limit || now.Sub(l.pausedUntil()) < Length {
 		return Length / time.Duration(limit)
 	}
 	return 0
@@ -347,40 +364,36 @@ func (s *Slot) Refused(ctx context.Context) error {
 }
 
 func (s *Slot) give(ctx context.Context, end End) error {
-	l, now := s.limiter, time.Now()
-	if !l.end(s, end, now) {
+	l := s.limiter
+	end.At = time.Now()
+	l.mu.Lock()
+	done := s.done
+	s.done = true
+	l.repay(!done && s.paid && end.Back == 0, end.At)
+	if !done && !l.shared() {
+		defer l.mu.Unlock()
+		return l.settle(ctx, s, end)
+	}
+	l.mu.Unlock()
+	if done {
 		return nil
 	}
-	if !l.shared() {
-		return l.settle(ctx, s, end, now)
-	}
 	return l.background.do(ctx, task{
-		run:   func(ctx context.Context) error { return l.settle(ctx, s, end, now) },
-		until: now.Add(Length),
+		run: func(ctx context.Context) error {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			end := end
+			end.Back = max(0, end.Back-time.Since(end.At))
+			return l.settle(ctx, s, end)
+		},
+		until: end.At.Add(Length),
 		frees: end.Back == 0,
 	})
 }
 
-// end marks a slot as done. It returns false if it was done already.
-func (l *Limiter) end(s *Slot, end End, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.done {
-		return false
-	}
-	s.done = true
-	l.repay(s.paid && end.Back == 0, now)
-	return true
-}
-
 // settle tells the store how the call of a slot ended, and learns from a refusal.
-func (l *Limiter) settle(ctx context.Context, s *Slot, end End, ended time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.shared() {
-		end.Back = max(0, end.Back-time.Since(ended))
-	}
-	state, err := l.outside(func() (State, error) { return l.store.Give(ctx, s.number, end) })
+func (l *Limiter) settle(ctx context.Context, s *Slot, end End) error {
+	state, err := l.giveBack(ctx, s.number, end)
 	if err != nil {
 		return err
 	}
@@ -394,4 +407,16 @@ func (l *Limiter) settle(ctx context.Context, s *Slot, end End, ended time.Time)
 		l.signal()
 	}
 	return nil
+}
+
+// giveBack returns the state only if the call was refused.
+func (l *Limiter) giveBack(ctx context.Context, number uint64, end End) (State, error) {
+	if l.memory == nil {
+		return l.outside(func() (State, error) { return l.store.Give(ctx, number, end) })
+	}
+	l.memory.give(number, end)
+	if !end.Refused {
+		return State{}, nil
+	}
+	return l.memory.Look(ctx)
 }

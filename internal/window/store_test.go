@@ -65,14 +65,14 @@ func (m *model) allows(c window.Claim, now time.Time) bool {
 			admitted++
 		}
 	}
-	young := now.Sub(m.created) < time.Minute
+	young := len(m.slots) == 0 || now.Sub(m.slots[0].taken) < time.Minute
 	if n := len(m.pauses); n > 0 {
 		if now.Before(m.pauses[n-1].until) {
 			return false
 		}
 		young = young || now.Sub(m.pauses[n-1].until) < time.Minute
 	}
-	ramp := inFlight > admitted && !(admitted > 0 && now.Sub(last) >= c.Ramp)
+	ramp := inFlight > min(admitted, c.InFlight-1) && !(admitted > 0 && now.Sub(last) >= c.Ramp)
 	return taken < c.Capacity && now.Sub(last) >= c.Pace && now.Sub(lastOfClass) >= c.Spacing && c.Lesson == m.lesson &&
 		!(young && ramp)
 }
@@ -123,15 +123,15 @@ func compareWithModel(t *testing.T, r *rand.Rand) {
 				continue
 			}
 			s := inFlight[r.IntN(len(inFlight))]
-			end := window.End{Back: time.Duration(r.IntN(3)) * 31 * time.Second, Refused: r.IntN(5) == 0}
+			end := window.End{At: now, Back: time.Duration(r.IntN(3)) * 31 * time.Second, Refused: r.IntN(5) == 0}
 			end.Refused = end.Refused && end.Back > 0
 			_, err := memory.Give(t.Context(), s.number, end)
 			require.NoError(t, err)
 			s.ended, s.back, s.refused = now, end.Back, end.Refused
 		default:
 			claim := window.Claim{
-				Bulk: r.IntN(2) == 0, Capacity: 1 + r.IntN(20), Pace: time.Duration(r.IntN(3)) * time.Second,
-				Spacing: time.Duration(r.IntN(4)) * time.Second, Ramp: time.Duration(r.IntN(5)) * time.Second, Lesson: m.lesson,
+				At: now, Bulk: r.IntN(2) == 0, Capacity: 1 + r.IntN(20), Pace: time.Duration(r.IntN(3)) * time.Second,
+				Spacing: time.Duration(r.IntN(4)) * time.Second, Ramp: time.Duration(r.IntN(5)) * time.Second, InFlight: 1 + r.IntN(5), Lesson: m.lesson,
 			}
 			if r.IntN(10) == 0 {
 				claim.Lesson.Limit++
