@@ -103,6 +103,11 @@ func (b *backend) points(t *testing.T, name string) map[string]string {
 				for _, p := range data.DataPoints {
 					points[texts(p.Attributes.ToSlice())] = fmt.Sprint(p.Value)
 				}
+			case metricdata.Gauge[float64]:
+				assert.Equal(t, "s", m.Unit)
+				for _, p := range data.DataPoints {
+					points[texts(p.Attributes.ToSlice())] = fmt.Sprint(p.Value)
+				}
 			}
 		}
 	}
@@ -266,23 +271,6 @@ func TestPropagationOnlyOnRequest(t *testing.T) {
 	attempt := spans[len(spans)-2]
 	assert.Equal(t, trace.SpanKindClient, attempt.SpanKind())
 	assert.Contains(t, header.Get("Traceparent"), attempt.SpanContext().SpanID().String())
-}
-
-func TestObserveTheQuota(t *testing.T) {
-	b := newBackend()
-	client := testkit.Through(t, testkit.AnswerBody(200, `{"id":1}`), drift.WithPlan(50))
-	_, err := client.Tags.Get(t.Context(), 1)
-	require.NoError(t, err)
-	registration, err := driftotel.Observe(client, b.options()...)
-	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"": "1"}, b.points(t, "drift.client.quota.used"))
-	assert.Equal(t, map[string]string{"": "50"}, b.points(t, "drift.client.quota.limit"))
-	require.NoError(t, registration.Unregister())
-
-	unlimited := testkit.Through(t, testkit.Answer(200))
-	_, err = driftotel.Observe(unlimited, b.options()...)
-	require.NoError(t, err)
-	assert.Empty(t, b.points(t, "drift.client.quota.limit"), "it is not known")
 }
 
 // Ids in the path of a call of Do must not become labels without end.
