@@ -20,4 +20,6 @@ func logHandler(w io.Writer) slog.Handler {
 }
 
 // harmless are the attributes of an error that are logged.
-var harmless = []string{"kind", "operation", "status", "request_id", "attempts", "sent", "server", "retry_after", "local"}
+var harmless = []string{
+	"kind", "operation", "status", "request_id", "attempts", "sent", "server", "retry_after", "local",
+}

@@ -14,7 +14,8 @@ import (
 
 func TestLogKeepsTheKindOfAnError(t *testing.T) {
 	var out bytes.Buffer
-	err := &drift.APIError{StatusCode: 422, Type: "mark-type", Message: "mark-message", Code: "mark-code", Operation: "contacts.update"}
+	err := &drift.APIError{Operation: "contacts.update", StatusCode: 422, Type: "mark-type", Code: "mark-code",
+		Message: "mark-message"}
 	slog.New(logHandler(&out)).Info("it failed", "status", "own", drift.ErrorAttr(err))
 	assert.NotContains(t, out.String(), "mark")
 	var record map[string]any

@@ -77,8 +77,10 @@ func TestProgram(t *testing.T) {
 		withOTel          bool
 		counted, reported string
 	}{
-		"hooks":     {false, `drift_call_duration_seconds_count{operation="conversations.listByStatus",outcome="ok"}`, `"msg":"contacts read"`},
-		"driftotel": {true, `drift_client_call_duration_seconds_count{drift_operation="conversations.listByStatus"}`, `"Name":"conversations.listByStatus"`},
+		"hooks": {false, `drift_call_duration_seconds_count{operation="conversations.listByStatus",outcome="ok"}`,
+			`"msg":"contacts read"`},
+		"driftotel": {true, `drift_client_call_duration_seconds_count{drift_operation="conversations.listByStatus"}`,
+			`"Name":"conversations.listByStatus"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, diagnostics, stop := run(t, test.withOTel)
@@ -112,8 +114,8 @@ func TestWrongStarts(t *testing.T) {
 	require.ErrorContains(t, err, "DRIFT_TOKEN")
 }
 
-// What a customer has entered, and the token, show neither in metrics nor in spans nor in the log, even if Drift repeats
-// them in its errors.
+// What a customer has entered, and the token, show neither in metrics nor in spans nor in the log, even if Drift
+// repeats them in its errors.
 func TestNothingPersonalShows(t *testing.T) {
 	for name, withOTel := range map[string]bool{"hooks": false, "driftotel": true} {
 		t.Run(name, func(t *testing.T) {

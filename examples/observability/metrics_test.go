@@ -36,8 +36,8 @@ func TestMetricsOfCalls(t *testing.T) {
 		server, registry := drifttest.Start(t), prometheus.NewRegistry()
 		client := server.Client(drift.WithHooks(newMetrics(registry).hooks()))
 		server.AddContact(drift.Contact{Email: "ada@example.com"})
-		server.Fail("contacts.get", drifttest.Fault{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"4"}}},
-			drifttest.Fault{Delay: 2 * time.Second})
+		later := drifttest.Fault{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"4"}}}
+		server.Fail("contacts.get", later, drifttest.Fault{Delay: 2 * time.Second})
 		_, err := client.Contacts.Get(t.Context(), 1)
 		require.NoError(t, err)
 		_, err = client.Contacts.Get(t.Context(), 2)
@@ -57,7 +57,8 @@ func TestMetricsOfCalls(t *testing.T) {
 		}, scraped(t, registry, "drift_attempt_duration_seconds_count"))
 		assert.Contains(t, scraped(t, registry, "drift_attempt_duration_seconds_sum"),
 			`drift_attempt_duration_seconds_sum{operation="contacts.get",status="200"} 2`)
-		assert.Equal(t, []string{`drift_wait_seconds_count{reason="backoff"} 1`}, scraped(t, registry, "drift_wait_seconds_count"))
+		assert.Equal(t, []string{`drift_wait_seconds_count{reason="backoff"} 1`},
+			scraped(t, registry, "drift_wait_seconds_count"))
 	})
 }
 
@@ -112,13 +113,18 @@ drift_quota_used 1
 // What fails is missing, and hides nothing else.
 func TestMetricsWithoutTheQuotaStore(t *testing.T) {
 	server, registry := drifttest.Start(t), prometheus.NewRegistry()
-	registry.MustRegister(state{server.Client(drift.WithQuotaStore(brokenQuota{}), drift.WithLimiter(drift.NewLimiter(7)))})
+	client := server.Client(drift.WithQuotaStore(brokenQuota{}), drift.WithLimiter(drift.NewLimiter(7)))
+	registry.MustRegister(state{client})
 	assert.Empty(t, scraped(t, registry, "drift_quota"))
 	assert.Equal(t, []string{"drift_limiter_free 7"}, scraped(t, registry, "drift_limiter_free"))
 }
 
 type brokenQuota struct{}
 
-func (brokenQuota) Reserve(context.Context) (drift.Reservation, error) { return nil, errors.New("broken") }
+func (brokenQuota) Reserve(context.Context) (drift.Reservation, error) {
+	return nil, errors.New("broken")
+}
 
-func (brokenQuota) Usage(context.Context) (drift.Usage, error) { return drift.Usage{}, errors.New("broken") }
+func (brokenQuota) Usage(context.Context) (drift.Usage, error) {
+	return drift.Usage{}, errors.New("broken")
+}

@@ -20,8 +20,8 @@ import (
 	"github.com/driftsdk/drift/driftotel"
 )
 
-// withTelemetry reports calls to OpenTelemetry: metrics go to Prometheus, and spans to w. A service would send its spans
-// to a collector, with otlptracehttp in place of stdouttrace.
+// withTelemetry reports calls to OpenTelemetry: metrics go to Prometheus, and spans to w. A real service would send its
+// spans to a collector, with otlptracehttp in place of stdouttrace.
 func withTelemetry(registry prometheus.Registerer, w io.Writer) (*monitor, error) {
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo())
 	if err != nil {

@@ -24,8 +24,9 @@ func TestLogAndSpansBelongTogether(t *testing.T) {
 	require.NoError(t, watch.observe(client))
 	_, err = client.Contacts.Get(t.Context(), 1)
 	require.Error(t, err)
-	metrics := scraped(t, registry, "drift_client_call_duration_seconds_count")
-	assert.Equal(t, []string{`drift_client_call_duration_seconds_count{drift_operation="contacts.get",error_type="forbidden"} 1`}, metrics)
+	const calls = "drift_client_call_duration_seconds_count"
+	const labels = `{drift_operation="contacts.get",error_type="forbidden"}`
+	assert.Equal(t, []string{calls + labels + " 1"}, scraped(t, registry, calls))
 	assert.Equal(t, []string{"drift_client_quota_used 1"}, scraped(t, registry, "drift_client_quota_used"))
 	require.NoError(t, watch.close())
 
