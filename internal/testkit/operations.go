@@ -148,11 +148,16 @@ type Invocation struct {
 
 // Reads reports whether the operation changes nothing.
 func (i Invocation) Reads() bool {
-	switch i.Operation.Name {
+	return i.Operation.Method == http.MethodGet || ReadsByPost(i.Operation.Name)
+}
+
+// ReadsByPost reports whether an operation is a POST that changes nothing.
+func ReadsByPost(operation string) bool {
+	switch operation {
 	case "classic.app.tokenInfo", "classic.reports.conversations", "classic.reports.conversationSummary":
 		return true
 	}
-	return i.Operation.Method == http.MethodGet
+	return false
 }
 
 // Deletes reports whether the operation is a DELETE.
