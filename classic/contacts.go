@@ -190,6 +190,7 @@ const (
 	errTwice       = wire.Reason("repeat a field of the request")
 	errNil         = wire.Reason("must not be nil")
 	errNoAttribute = wire.Reason("must have a key")
+	errEmails      = wire.Reason("must all be e-mail addresses")
 )
 
 // named returns the fields that have a name in Attributes.
@@ -226,7 +227,7 @@ func (r ContactCreateRequest) body() (*contactBody, error) {
 		return nil, err
 	}
 	for _, value := range body.Attributes {
-		if value == nil {
+		if text, err := wire.MarshalOpen(value); err == nil && string(text) == "null" {
 			return nil, invalid("attributes", errNil)
 		}
 	}
@@ -395,11 +396,16 @@ func (s contacts) Delete(ctx context.Context, id drift.ContactID, opts ...drift.
 }
 
 func (s contacts) Unsubscribe(ctx context.Context, emails []string, opts ...drift.CallOption) error {
-	invalid := checkTexts("emails", emails)
+	return rest.OK(ctx, s.caller, &contactsUnsubscribe, rest.Input{Body: emails, Err: checkEmails(emails)}, opts)
+}
+
+func checkEmails(emails []string) error {
 	for _, email := range emails {
-		invalid = firstError(invalid, rest.CheckEmail(email))
+		if rest.CheckEmail(email) != nil {
+			return invalid("emails", errEmails)
+		}
 	}
-	return rest.OK(ctx, s.caller, &contactsUnsubscribe, rest.Input{Body: emails, Err: invalid}, opts)
+	return checkTexts("emails", emails)
 }
 
 func (s contacts) CreateTimelineEvent(

@@ -527,8 +527,10 @@ func faultWrongTopLevel(t *testing.T) {
 	for _, record := range decodedRecords(t) {
 		wrong := []string{`"` + testkit.MarkedAnswer + `"`, `7`, `true`, `{"data":"` + testkit.MarkedAnswer + `"}`, `{"data":7}`, `{"data":false}`, `[7]`, `{"data":["` + testkit.MarkedAnswer + `"]}`}
 		switch {
-		case record.of == reflect.TypeFor[classic.Report]() || record.of == reflect.TypeFor[classic.Tag]():
-			wrong = wrong[:3] // its own "data", and a name in place of a tag
+		case record.of == reflect.TypeFor[classic.Tag]():
+			wrong = wrong[:3] // a text is the name of a tag
+		case record.of == reflect.TypeFor[classic.Report](): // whose list is under "data"
+			wrong = append(wrong, `null`, `{}`, `{"data":null}`)
 		case record.call.Operation.Answer == "data-map" || record.call.Operation.Name == "classic.scim.listUsers":
 		case record.list: // no list is an empty one
 			wrong = append(wrong, `{}`, `{"data":{}}`)

@@ -186,6 +186,8 @@ func (i Invocation) Body() string {
 		return `{"count": 1, "data": [{"conversationId": 1, "metrics": ["NaN"]}]}`
 	case i.Operation.Name == "classic.conversations.stats":
 		return `{"conversationCount": {"OPEN": 1}}`
+	case i.Operation.Name == "classic.app.tokenInfo":
+		return `{"authenticated_userid": "orgId:1"}`
 	}
 	return `{"data": ` + record + `}`
 }
