@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -80,8 +78,7 @@ func TestClassicReadsTheSame(t *testing.T) {
 	require.Len(t, messages, classicPageItems)
 	assert.Empty(t, page.Items[0].Extra)
 	for i, message := range messages {
-		sent := strings.Replace(classicMessageJSON, "%ID%", strconv.Itoa(635760001+i), 1)
-		assertSameJSON(t, []byte(sent), message, page.Items[i])
+		assertSameJSON(t, []byte(classicMessage(i)), message, page.Items[i])
 	}
 }
 
@@ -104,6 +101,11 @@ func assertSameJSON(t *testing.T, sent []byte, hand, client any) {
 		}
 		if author, ok := got["author"].(map[string]any); ok && author["bot"] == nil {
 			author["bot"] = false // the client leaves out what is false
+		}
+		for _, name := range []string{"attachments", "buttons", "context"} {
+			if got[name] == nil {
+				delete(got, name) // that by hand writes null
+			}
 		}
 		assert.Equal(t, want, got)
 	}
