@@ -162,7 +162,7 @@ func (r *report) peers() (string, error) {
 // memory is the table of long lists.
 func (r *report) memory() (string, error) {
 	t := newTable("what", "items", "heap, peak", "heap, median", "seconds")
-	text := ""
+	var said []string
 	for _, part := range []struct {
 		name    string
 		measure func(*table) (string, error)
@@ -170,16 +170,16 @@ func (r *report) memory() (string, error) {
 		if !r.wanted(part.name) {
 			continue
 		}
-		said, err := part.measure(t)
+		text, err := part.measure(t)
 		if err != nil {
 			return "", err
 		}
-		text += said
+		said = append(said, text)
 	}
-	if text != "" {
-		text = "\n" + text + "\n"
+	if said == nil {
+		return t.String(), nil
 	}
-	return t.String() + text, nil
+	return t.String() + "\n" + strings.Join(said, " ") + "\n", nil
 }
 
 // lists reads conversations, and says how the ways of reading compare.
@@ -221,7 +221,7 @@ func (r *report) classicMemory(t *table) (string, error) {
 	t.addReading("`classic`: ranging over `Messages.All`, 50 messages a page", m.few)
 	t.addReading("the same, ten times as many pages", m.many)
 	t.addReading(fmt.Sprintf("`classic`: downloading a file of %d MiB", size>>20), m.file)
-	return fmt.Sprintf(" With ten times as many pages the median of ranging over messages is %.2f of what it was (at most %.2f). The download takes at most %.2f MiB more than there was before it (at most %d MiB).",
+	return fmt.Sprintf("With ten times as many pages the median of ranging over messages is %.2f of what it was (at most %.2f). The download takes at most %.2f MiB more than there was before it (at most %d MiB).",
 		m.growth(), mostGrowth, m.file.overStart()/(1<<20), mostOfDownload>>20), nil
 }
 
