@@ -119,7 +119,7 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	if a.options.bulk {
 		turn.Class = ClassBulk
 	}
-	a.slot, err = a.slots().Acquire(ctx, turn)
+	a.slot, err = a.askLimiter(ctx, turn)
 	a.waitedFor(WaitRateLimit, time.Since(start))
 	switch {
 	case err != nil && errors.As(err, new(*RateLimitError)): // even if the context has ended: it says why
@@ -133,6 +133,11 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 		a.reservation = slot.Reservation()
 	}
 	return a.sitOut(ctx)
+}
+
+func (a *attempt) askLimiter(ctx context.Context, turn Turn) (Slot, error) {
+	defer a.reportLongWait(ctx)()
+	return a.slots().Acquire(ctx, turn)
 }
 
 // sitOut waits for the end of the pause that the service has asked this call for, if the limiter has not. The jitter

@@ -2,6 +2,7 @@ package drift
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/driftsdk/drift/internal/trace"
@@ -30,6 +31,7 @@ type Hooks struct {
 
 	Attempt  func(AttemptInfo)  // after each attempt; its Context is that of StartAttempt
 	Wait     func(WaitInfo)     // after each backoff, and after other waits of a millisecond or more
+	Waiting  func(WaitInfo)     // when a wait for the limiter has lasted 5 s, and goes on; on another goroutine
 	Response func(ResponseInfo) // at the end of the call; its Context is that of Start
 	Quota    func(Usage)        // when an attempt reaches 80, 90 or 100 % of the month's calls
 }
@@ -177,5 +179,37 @@ func (c *core) callAttempt(first int, info *AttemptInfo) {
 	defer c.callAttempt(first-1, info)
 	if hook := c.hooks[first-1].Attempt; hook != nil {
 		hook(*info)
+	}
+}
+
+// longWait is how long a call waits for the limiter before that is reported.
+const longWait = 5 * time.Second
+
+// reportLongWait reports a wait for the limiter that has lasted for longWait, until stop is called. A report that has
+// begun ends before stop returns.
+func (c *call) reportLongWait(ctx context.Context) (stop func()) {
+	wanted := c.logger.Enabled(ctx, slog.LevelInfo)
+	for _, hooks := range c.hooks {
+		wanted = wanted || hooks.Waiting != nil
+	}
+	if !wanted {
+		return func() {}
+	}
+	reported := make(chan struct{})
+	timer := time.AfterFunc(longWait, func() {
+		defer close(reported)
+		c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: waiting for the rate limit",
+			slog.String("operation", c.route.Name), slog.Duration("waited", longWait))
+		for _, hooks := range c.hooks {
+			if hooks.Waiting != nil {
+				hooks.Waiting(WaitInfo{RequestInfo: c.info(), callContext: callContext{&c.caller}, Reason: WaitRateLimit,
+					Duration: longWait})
+			}
+		}
+	})
+	return func() {
+		if !timer.Stop() {
+			<-reported
+		}
 	}
 }

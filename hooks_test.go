@@ -3,6 +3,7 @@ package drift_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -369,5 +370,28 @@ func TestInterruptedBackoffIsAWait(t *testing.T) {
 		var response drift.Response
 		require.Error(t, testkit.Get(ctx, testkit.Through(t, network.Serve), drift.WithResponse(&response)))
 		assert.Equal(t, 10*time.Second, response.Waited.Backoff)
+	})
+}
+
+// A wait for the limiter is reported while it lasts, once it has lasted for a while.
+func TestWaitThatGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		var waiting []drift.WaitInfo
+		start := time.Now()
+		hooks := drift.Hooks{Waiting: func(info drift.WaitInfo) {
+			testkit.AssertTook(t, 5*time.Second, start)
+			waiting = append(waiting, info)
+		}}
+		client := testkit.Through(t, new(testkit.Network).Serve, drift.WithRateLimit(1), drift.WithHooks(hooks),
+			drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		require.NoError(t, testkit.Get(t.Context(), client))
+		require.Empty(t, waiting)
+		require.NoError(t, testkit.Get(t.Context(), client))
+		require.Len(t, waiting, 1)
+		assert.Equal(t, "tests.call", waiting[0].Operation)
+		assert.Equal(t, drift.WaitRateLimit, waiting[0].Reason)
+		assert.Equal(t, 5*time.Second, waiting[0].Duration)
+		assert.Equal(t, 1, strings.Count(log.String(), `msg="drift: waiting for the rate limit" operation=tests.call waited=5s`))
 	})
 }

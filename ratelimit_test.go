@@ -757,3 +757,215 @@ func TestLimitsOfClientsThatDoNotShare(t *testing.T) {
 		assertMakespan(t, 9, time.Since(start), server)
 	})
 }
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := drift.NewLimiter(2)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 2}, limiter.Stats())
+		first, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 1, InFlight: 1}, limiter.Stats())
+		require.NoError(t, first.Done(t.Context(), answered))
+		second, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, class := range []drift.Class{drift.ClassInteractive, drift.ClassBulk, drift.ClassBulk} {
+			go func() { _, _ = limiter.Acquire(ctx, drift.Turn{Class: class}) }()
+		}
+		synctest.Wait()
+		assert.Equal(t, drift.LimiterStats{Limit: 2, InFlight: 1, Interactive: 1, Bulk: 2}, limiter.Stats())
+		require.NoError(t, limiter.Pause(t.Context(), time.Now().Add(time.Hour)))
+		require.NoError(t, second.Done(t.Context(), drift.Result{Outcome: drift.OutcomeNotSent}))
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 1, Interactive: 1, Bulk: 2, Pause: time.Hour}, limiter.Stats())
+		cancel()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 2, Pause: 59 * time.Minute}, limiter.Stats())
+	})
+}
+
+func TestResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter, start := drift.NewLimiter(100), time.Now()
+		slot, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		require.NoError(t, limiter.Pause(t.Context(), start.Add(24*time.Hour)))
+		require.NoError(t, slot.Done(t.Context(), drift.Result{Outcome: drift.OutcomeAnswered, StatusCode: 429}))
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			slot, err := limiter.Acquire(t.Context(), drift.Turn{})
+			if assert.NoError(t, err) {
+				assert.NoError(t, slot.Done(t.Context(), answered))
+			}
+		})
+		time.Sleep(10 * time.Minute)
+		limiter.Resume()
+		waiting.Wait()
+		testkit.AssertTook(t, 10*time.Minute, start)
+		assert.Equal(t, 100, limiter.Stats().Limit)
+	})
+}
+
+func TestLimiterThatWasNotMade(t *testing.T) {
+	for _, limiter := range []*drift.WindowLimiter{nil, {}} {
+		_, err := limiter.Acquire(t.Context(), drift.Turn{})
+		assert.ErrorContains(t, err, "NewLimiter")
+		assert.Error(t, limiter.Pause(t.Context(), time.Now()))
+		limiter.Resume()
+		assert.Zero(t, limiter.Stats())
+	}
+}
+
+// A deadline that ends in the queue says that the limit is why, for either class and even if nobody could foresee it.
+func TestDeadlineThatEndsInTheQueue(t *testing.T) {
+	for name, opts := range map[string][]drift.CallOption{"interactive": nil, "bulk": {drift.WithBulk()}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := testkit.Through(t, (&testkit.Network{Delay: 2 * time.Minute}).Serve, drift.WithRateLimit(1),
+					drift.WithHTTPClient(&http.Client{Timeout: time.Hour}))
+				var slow sync.WaitGroup
+				slow.Go(func() { _ = testkit.Get(t.Context(), client) }) // holds the only slot: it may turn out to be unsent
+				time.Sleep(time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 61*time.Second)
+				defer cancel()
+				err := testkit.Get(ctx, client, opts...)
+				var limited *drift.RateLimitError
+				require.ErrorAs(t, err, &limited)
+				assert.True(t, limited.Local)
+				assert.Positive(t, limited.RetryAfter)
+				require.ErrorIs(t, err, drift.ErrRateLimited)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				slow.Wait()
+			})
+		})
+	}
+}
+
+// Calls that are given up do not take their requests back: the server counts those later.
+func TestLimitsOfCallsThatAreGivenUp(t *testing.T) {
+	seed := testkit.Seed(t)
+	for _, c := range countings {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, start, limiter := newOracle(c, usualDelays, seed), time.Now(), drift.NewLimiter(100)
+				client := testkit.Through(t, server.serve, drift.WithLimiter(limiter))
+				require.NoError(t, testkit.Get(t.Context(), client))
+				hurried := testkit.Through(t, givenUp(server.serve), drift.WithLimiter(limiter))
+				var group sync.WaitGroup
+				for range 100 {
+					group.Go(func() { assert.Error(t, testkit.Get(t.Context(), hurried, drift.WithoutRetry())) })
+				}
+				group.Wait()
+				testkit.CallAll(t, 200, 64, client)
+				assert.Empty(t, server.refused)
+				assert.LessOrEqual(t, time.Since(start), 4*time.Minute)
+			})
+		})
+	}
+}
+
+// givenUp gives up after 5 ms, and delivers the request two seconds later.
+func givenUp(serve testkit.Responder) testkit.Responder {
+	return func(r *http.Request) (*http.Response, error) {
+		time.AfterFunc(2*time.Second, func() { _, _ = serve(r.WithContext(context.WithoutCancel(r.Context()))) })
+		time.Sleep(5 * time.Millisecond)
+		return testkit.NoAnswer(r)
+	}
+}
+
+// A call that the service has refused goes before those that came later.
+func TestRefusedCallKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "10"), testkit.Answer(200)}, Delay: time.Second}
+		client := testkit.Through(t, network.Serve)
+		var group sync.WaitGroup
+		var served []int
+		for i := range 5 { // the first one goes alone, and the others wait for its answer
+			group.Go(func() {
+				assert.NoError(t, testkit.Get(t.Context(), client))
+				served = append(served, i)
+			})
+			time.Sleep(time.Millisecond)
+		}
+		group.Wait()
+		assert.Equal(t, []int{0, 1, 2, 3, 4}, served)
+	})
+}
+
+// A job beside more interactive calls than the minute has room for still gets its share.
+func TestLimitsOfAJobBesideManyUsers(t *testing.T) {
+	seed := testkit.Seed(t)
+	for _, perMinute := range []int{95, 120} {
+		synctest.Test(t, func(t *testing.T) {
+			const minutes = 10
+			server := newOracle(rolling, usualDelays, seed)
+			client := testkit.Through(t, server.serve)
+			ctx, stop := context.WithTimeout(t.Context(), (minutes+2)*time.Minute)
+			defer stop()
+			var group sync.WaitGroup
+			var served [2]atomic.Int32
+			time.AfterFunc(2*time.Minute, func() { // the first calls find the minute empty
+				served[0].Store(0)
+				served[1].Store(0)
+			})
+			for range 8 {
+				group.Go(func() {
+					for testkit.Get(ctx, client, drift.WithBulk()) == nil {
+						served[1].Add(1)
+					}
+				})
+			}
+			for range perMinute * (minutes + 2) {
+				time.Sleep(time.Minute / time.Duration(perMinute))
+				group.Go(func() {
+					if testkit.Get(ctx, client) == nil {
+						served[0].Add(1)
+					}
+				})
+			}
+			group.Wait()
+			t.Logf("beside %d interactive calls a minute: %.1f of the job, %.1f others", perMinute,
+				float64(served[1].Load())/minutes, float64(served[0].Load())/minutes)
+			assert.Empty(t, server.refused)
+			assert.GreaterOrEqual(t, served[1].Load(), int32(4*minutes))
+		})
+	}
+}
+
+// A user's twenty calls at once, beside a job.
+func TestLimitsOfABurstBesideAJob(t *testing.T) {
+	seed := testkit.Seed(t)
+	synctest.Test(t, func(t *testing.T) {
+		server := newOracle(rolling, usualDelays, seed)
+		client := testkit.Through(t, server.serve)
+		ctx, stop := context.WithCancel(t.Context())
+		var job, burst sync.WaitGroup
+		for range 64 {
+			job.Go(func() {
+				for testkit.Get(ctx, client, drift.WithBulk()) == nil {
+				}
+			})
+		}
+		var mu sync.Mutex
+		var latencies []time.Duration
+		for range 20 {
+			time.Sleep(3 * time.Minute)
+			for range 20 {
+				burst.Go(func() {
+					asked := time.Now()
+					assert.NoError(t, testkit.Get(t.Context(), client))
+					mu.Lock()
+					defer mu.Unlock()
+					latencies = append(latencies, time.Since(asked))
+				})
+			}
+			burst.Wait()
+		}
+		stop()
+		job.Wait()
+		slices.Sort(latencies)
+		t.Logf("p50 %v, p90 %v, worst %v", latencies[len(latencies)/2], latencies[len(latencies)*9/10], latencies[len(latencies)-1])
+		assert.Empty(t, server.refused)
+		assert.LessOrEqual(t, latencies[len(latencies)-1], 8*time.Second)
+	})
+}

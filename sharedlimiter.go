@@ -31,14 +31,16 @@ type WindowStore interface {
 // WindowClaim says under which conditions Take takes a slot. All must hold. In addition:
 //
 //   - There is no pause.
-//   - In the first minute of the window, and in the minute after a pause, slots that were taken since then may only be
-//     in flight if no more of them are than [WindowState.Admitted]. So one call goes first, and the number doubles with
-//     each round trip. If Admitted is greater than 0, one more may go once Ramp has passed since the last slot.
+//   - In the minute after the first slot was taken, and in the minute after a pause, slots that were taken since then may only be
+//     in flight if no more of them are than [WindowState.Admitted], and fewer than InFlight. So one call goes first, and
+//     the number doubles with each round trip. If Admitted is greater than 0, one more may go once Ramp has passed since
+//     the last slot.
 type WindowClaim struct {
 	Class    Class
 	Capacity int           // fewer slots must be taken
 	Pace     time.Duration // the last slot, of whatever class, must have been taken at least so long ago
 	Spacing  time.Duration // the last slot of the class must have been taken at least so long ago
+	InFlight int           // see above
 	Ramp     time.Duration // see above
 	Lesson   WindowLesson  // must equal the stored one, because the other conditions depend on it
 
@@ -75,13 +77,13 @@ type WindowState struct {
 	Slot        uint64           // the slot that Take took, unique among all processes; 0: none
 	Reservation Reservation      // of the claim's Quota; nil: none
 	InFlight    int              // slots that were not given back
-	Recent      int              // of these, taken since the last pause began or, without one, since the window was created
+	Recent      int              // of these, taken since the last pause began; without one, all of them
 	Admitted    int              // slots, taken since then, that were given back with a Back and not Refused
 	Before      int              // the same between the last pause and the one before
 	Refused     int              // slots among the Returns that were given back as Refused
 	Returns     []time.Duration  // when the slots that were given back become free, in ascending order
 	Pause       time.Duration    // the rest of the pause; negative: how long ago it ended, at least a minute if there was none
-	Age         time.Duration    // how long ago the window was created
+	Age         time.Duration    // how long ago the first slot was taken; 0: none was
 	Since       [2]time.Duration // how long ago the last slot was taken, by Class; at least a minute if none was
 	Lesson      WindowLesson
 	LessonAge   time.Duration // how long ago the lesson was stored or, if later, the pause of that time ends; may be negative
@@ -151,8 +153,8 @@ func (l *SharedLimiter) Close(ctx context.Context) error {
 type sharedWindow struct{ store WindowStore }
 
 func (w sharedWindow) Take(ctx context.Context, c window.Claim) (window.State, error) {
-	claim := WindowClaim{Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, Ramp: c.Ramp,
-		Lesson: WindowLesson(c.Lesson), Lease: c.Lease}
+	claim := WindowClaim{Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing,
+		InFlight: c.InFlight, Ramp: c.Ramp, Lesson: WindowLesson(c.Lesson), Lease: c.Lease}
 	if c.Bulk {
 		claim.Class = ClassBulk
 	}

@@ -33,6 +33,7 @@ type server struct {
 	random   *rand.Rand
 	start    time.Time
 	arrivals []arrival
+	others   []time.Duration // calls of others that were not refused
 }
 
 // arrival is a call that has come to the server.
@@ -75,13 +76,41 @@ func (s *server) arrive(now time.Duration) (wait time.Duration) {
 			minute = append(minute, a.at)
 		}
 	}
+	for _, at := range s.others {
+		if now-at < time.Minute {
+			minute = append(minute, at)
+		}
+	}
 	full := len(minute) >= drift.DefaultRateLimit
 	s.arrivals = append(s.arrivals, arrival{now, full})
 	if !full {
 		return 0
 	}
-	oldest := minute[len(minute)-1]
-	return oldest + time.Minute - now
+	return slices.Min(minute) + time.Minute - now
+}
+
+// serveOthers counts calls of others, evenly spaced, until the context ends.
+func (s *server) serveOthers(ctx context.Context, perMinute int) {
+	for ctx.Err() == nil {
+		now := time.Since(s.start)
+		s.mu.Lock()
+		inMinute := 0
+		for _, a := range s.arrivals {
+			if !a.refused && now-a.at < time.Minute {
+				inMinute++
+			}
+		}
+		for _, at := range s.others {
+			if now-at < time.Minute {
+				inMinute++
+			}
+		}
+		if inMinute < drift.DefaultRateLimit {
+			s.others = append(s.others, now)
+		}
+		s.mu.Unlock()
+		time.Sleep(time.Minute / time.Duration(perMinute))
+	}
 }
 
 func respond(r *http.Request, wait time.Duration) *http.Response {
@@ -113,10 +142,20 @@ func newBucket() drift.Limiter {
 
 func newWindow() drift.Limiter { return drift.NewLimiter(drift.DefaultRateLimit) }
 
-// simulate lets 64 workers make a thousand calls through a limiter, and returns what came to the server.
-func simulate(t *testing.T, newLimiter func() drift.Limiter) (arrivals []arrival) {
+// simulate lets 64 workers make calls through a limiter, and returns what came to the server. Others use the allowance
+// too, and have done so for two minutes before.
+func simulate(t *testing.T, newLimiter func() drift.Limiter, calls, others int) (arrivals []arrival) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
+		ctx, stop := context.WithCancel(t.Context())
+		if others > 0 {
+			var serving sync.WaitGroup
+			defer serving.Wait()
+			s.start = time.Now().Add(2 * time.Minute)
+			serving.Go(func() { s.serveOthers(ctx, others) })
+			time.Sleep(2 * time.Minute)
+		}
+		defer stop()
 		client, err := drift.NewClient(
 			drift.WithToken("simulated"),
 			drift.WithBaseURL("https://drift.test"),

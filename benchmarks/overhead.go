@@ -11,12 +11,16 @@ import (
 // free is a limiter and a quota store that cost nothing.
 type free struct{}
 
-func (free) Acquire(context.Context, drift.Turn) (drift.Slot, error)       { return free{}, nil }
-func (free) Pause(context.Context, time.Time) error                        { return nil }
-func (free) Done(context.Context, drift.Result) error                      { return nil }
-func (free) Reserve(context.Context, time.Time) (drift.Usage, error)       { return drift.Usage{}, nil }
-func (free) Refund(context.Context, time.Time) error                       { return nil }
-func (free) Usage(context.Context, time.Time) (usage drift.Usage, _ error) { return usage, nil }
+func (free) Acquire(context.Context, drift.Turn) (drift.Slot, error) { return free{}, nil }
+func (free) Pause(context.Context, time.Time) error                  { return nil }
+func (free) Done(context.Context, drift.Result) error                { return nil }
+func (free) Reserve(context.Context) (drift.Reservation, error)      { return freeReservation{}, nil }
+func (free) Usage(context.Context) (usage drift.Usage, _ error)      { return usage, nil }
+
+type freeReservation struct{}
+
+func (freeReservation) Usage() drift.Usage           { return drift.Usage{} }
+func (freeReservation) Refund(context.Context) error { return nil }
 
 // limitsCost is what the limiter and the quota in memory add to a call.
 type limitsCost struct {

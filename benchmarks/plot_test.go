@@ -27,48 +27,63 @@ type series struct {
 }
 
 func TestLimitsPlot(t *testing.T) {
-	both := []series{
-		{"token bucket (x/time/rate, burst 100)", color.RGBA{R: 0xd5, G: 0x5e, A: 0xff}, simulate(t, newBucket)},
-		{"this package", color.RGBA{G: 0x72, B: 0xb2, A: 0xff}, simulate(t, newWindow)},
-	}
-	for _, s := range both {
-		t.Logf("%s: %d calls in %.1f s, 429s: %d, most in a minute: %d", s.name,
-			calls, s.arrivals[len(s.arrivals)-1].at.Seconds(), refusals(s.arrivals), busiest(s.arrivals))
-	}
-	ours := both[1].arrivals
+	alone, beside := bothLimiters(t, calls, 0), bothLimiters(t, callsBesideOthers, othersPerMinute)
+	ours := alone[1].arrivals
 	assert.Zero(t, refusals(ours))
 	assert.Equal(t, drift.DefaultRateLimit, busiest(ours))
+	assert.LessOrEqual(t, refusals(beside[1].arrivals), callsBesideOthers/10)
 	if *write {
-		require.NoError(t, drawLimits(both, "../docs/limits.svg"))
+		require.NoError(t, drawLimits(alone, beside, "../docs/limits.svg"))
 	}
 }
 
-// drawLimits draws three charts, one below the other.
-func drawLimits(all []series, path string) error {
+// callsBesideOthers are made while others make othersPerMinute.
+const callsBesideOthers, othersPerMinute = 600, 60
+
+func bothLimiters(t *testing.T, calls, others int) []series {
+	both := []series{
+		{"token bucket (x/time/rate, burst 100)", color.RGBA{R: 0xd5, G: 0x5e, A: 0xff}, simulate(t, newBucket, calls, others)},
+		{"this package", color.RGBA{G: 0x72, B: 0xb2, A: 0xff}, simulate(t, newWindow, calls, others)},
+	}
+	for _, s := range both {
+		t.Logf("%s beside %d others a minute: %d calls in %.1f s, 429s: %d, most in a minute: %d", s.name, others,
+			calls, s.arrivals[len(s.arrivals)-1].at.Seconds(), refusals(s.arrivals), busiest(s.arrivals))
+	}
+	return both
+}
+
+// drawLimits draws five charts, one below the other.
+func drawLimits(alone, beside []series, path string) error {
 	useFont()
 	limit := limitLine()
 	charts := []*plot.Plot{
-		chart("Calls accepted", 1200, 200, all, accepted),
-		chart("Calls refused (429)", 125, 25, all, refused),
-		chart("Calls that came to the server in the last 60 seconds, refused ones included", 200, 50, all, inLastMinute, limit),
+		chart("Alone: calls accepted", 660, 1200, 200, alone, accepted),
+		chart("Alone: calls refused (429)", 660, 125, 25, alone, refused),
+		chart("Alone: calls that came to the server in the last 60 seconds, refused ones included", 660, 200, 50, alone, inLastMinute, limit),
+		chart("While others make 60 calls a minute: calls accepted", 960, 800, 200, beside, accepted),
+		chart("While others make 60 calls a minute: calls refused (429)", 960, 1000, 250, beside, refused),
 	}
 	charts[0].Legend.Top, charts[0].Legend.Left = true, true
-	for _, s := range all {
+	for _, s := range alone {
 		charts[0].Legend.Add(s.name, line(s, nil))
 	}
 	charts[2].Legend.Top, charts[2].Legend.XOffs = true, -vg.Points(12)
 	charts[2].Legend.Add("limit: 100", limit)
-	charts[2].X.Label.Text = "seconds"
-	return saveCharts([][]*plot.Plot{{charts[0]}, {charts[1]}, {charts[2]}}, vg.Points(760), vg.Points(660), path)
+	rows := make([][]*plot.Plot, len(charts))
+	for i, c := range charts {
+		c.X.Label.Text, c.Y.Label.Text = "seconds", "calls"
+		rows[i] = []*plot.Plot{c}
+	}
+	return saveCharts(rows, vg.Points(760), vg.Points(1150), path)
 }
 
 // chart shows one figure of every series over time, on top of what lies under.
-func chart(title string, top, step float64, all []series, points func([]arrival) plotter.XYs, under ...plot.Plotter) *plot.Plot {
+func chart(title string, end, top, step float64, all []series, points func([]arrival) plotter.XYs, under ...plot.Plotter) *plot.Plot {
 	p := plot.New()
 	p.Title.Text = title
 	p.Title.TextStyle.Font.Size = vg.Points(13)
 	p.Title.Padding = vg.Points(4)
-	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, 660, every(60, 660)
+	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, end, every(60, end)
 	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, top, every(step, top)
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		axis.Tick.Label.Font.Size = vg.Points(11)

@@ -14,7 +14,7 @@ func NewSharedWindow() *SharedWindow { return &SharedWindow{window.NewMemory()} 
 
 func (w *SharedWindow) Take(ctx context.Context, c drift.WindowClaim) (drift.WindowState, error) {
 	return stateOf(w.memory.Take(ctx, window.Claim{
-		Bulk: c.Class == drift.ClassBulk, Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, Ramp: c.Ramp,
+		Bulk: c.Class == drift.ClassBulk, Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, InFlight: c.InFlight, Ramp: c.Ramp,
 		Lesson: window.Lesson(c.Lesson), Lease: c.Lease,
 	}))
 }

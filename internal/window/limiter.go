@@ -24,8 +24,13 @@ const (
 	Margin = 3 * time.Second
 )
 
-// rampStep keeps slow answers from holding back other calls in a window's first minute.
-const rampStep = 250 * time.Millisecond
+const (
+	// rampInFlight bounds how many calls are refused at once if others have used up the minute.
+	rampInFlight = 16
+
+	// rampStep keeps slow answers from holding back other calls in a window's first minute.
+	rampStep = 250 * time.Millisecond
+)
 
 // Config configures a Limiter.
 type Config struct {
@@ -177,7 +182,7 @@ func (l *Limiter) outside(call func() (State, error)) (State, error) {
 
 func (l *Limiter) claim(r Request, now time.Time) Claim {
 	return Claim{Bulk: r.Bulk, Capacity: l.capacity(r.Bulk, now), Pace: l.pace(now), Spacing: l.spacing(r.Bulk, now),
-		Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota}
+		InFlight: rampInFlight, Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota}
 }
 
 // capacity returns how many slots may be taken, including that of a new call of the class.

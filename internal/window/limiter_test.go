@@ -67,6 +67,9 @@ type config struct {
 func newWindow(c config) *testWindow {
 	w := &testWindow{window.New(window.NewMemory(), c.Config)}
 	if c.Kept {
+		if slot, err := w.Limiter.Acquire(context.Background(), window.Request{}); err == nil {
+			_ = slot.Free(context.Background())
+		}
 		time.Sleep(window.Length)
 	}
 	return w
@@ -250,7 +253,7 @@ func TestSlowStart(t *testing.T) {
 		}
 		assert.Equal(t, map[time.Duration]int{
 			0: 1, 100 * time.Millisecond: 2, 200 * time.Millisecond: 4, 300 * time.Millisecond: 8,
-			400 * time.Millisecond: 16, 500 * time.Millisecond: 19,
+			400 * time.Millisecond: 16, 500 * time.Millisecond: 16, 600 * time.Millisecond: 3,
 		}, inFlight)
 	})
 }

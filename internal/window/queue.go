@@ -199,7 +199,7 @@ func (l *Limiter) untilSlot(bulk bool, now time.Time) time.Duration {
 	s := l.stateAt(now)
 	limit := s.limit(l.config.Limit)
 	var wait time.Duration
-	if ramps := min(s.Age, -s.Pause) < Length; ramps && s.Recent > s.Admitted {
+	if ramps := min(s.Age, -s.Pause) < Length; ramps && s.Recent > min(s.Admitted, rampInFlight-1) {
 		l.unknown = true
 		wait = forever
 		if s.Admitted > 0 {

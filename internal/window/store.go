@@ -23,13 +23,15 @@ type Store interface {
 }
 
 // Claim says under which conditions Take takes a slot. In addition, it takes none during a pause. In the minute after a
-// pause, and after the window was created, of the slots taken since then no more may be in flight than calls were
-// admitted, plus one: so one call goes first, and the number doubles with each round trip. See also Ramp.
+// pause, and after the first slot was taken, of the slots taken since then no more may be in flight than calls were
+// admitted, plus one, and no more than InFlight: so one call goes first, and the number doubles with each round trip.
+// See also Ramp.
 type Claim struct {
 	Bulk     bool          // the class of the call
 	Capacity int           // fewer slots must be taken
 	Pace     time.Duration // the last slot must have been taken this long ago
 	Spacing  time.Duration // the last slot of the class must have been taken this long ago
+	InFlight int           // the most slots in flight while their number grows
 	Ramp     time.Duration // so long after the last slot one more may be in flight, if any call was admitted
 	Lesson   Lesson        // must be the stored one, because the conditions depend on it
 	Lease    time.Duration // how long the slot stays in flight if its holder dies
@@ -59,7 +61,7 @@ type State struct {
 	Refused     int              // slots, among the Returns, of calls that the service refused
 	Returns     []time.Duration  // when the other slots become free, in order
 	Pause       time.Duration    // the rest of the pause; 0 or negative: it ended so long ago
-	Age         time.Duration    // how long ago the window was created
+	Age         time.Duration    // how long ago the first slot was taken; 0: none was
 	Since       [2]time.Duration // how long ago the last slot of each class was taken: interactive, bulk
 	Lesson      Lesson
 	LessonAge   time.Duration // how long ago the lesson was stored, or the pause of that time ended; negative: it will end
@@ -70,10 +72,9 @@ const LongAgo = time.Duration(1 << 60)
 
 // Memory is a Store in memory. Its clock is the monotonic one.
 type Memory struct {
-	created time.Time
-
 	mu       sync.Mutex
-	pauses   uint64 // a slot's number is how many there had been
+	first    time.Time // when the first slot was taken; zero: none was
+	pauses   uint64    // a slot's number is how many there had been
 	inFlight int
 	recent   int // of these, taken since the last pause
 	admitted int // since the last pause
@@ -93,7 +94,7 @@ type entry struct {
 }
 
 // NewMemory returns an empty window.
-func NewMemory() *Memory { return &Memory{created: time.Now()} }
+func NewMemory() *Memory { return new(Memory) }
 
 // Take implements Store.
 func (m *Memory) Take(_ context.Context, claim Claim) (State, error) {
@@ -102,6 +103,9 @@ func (m *Memory) Take(_ context.Context, claim Claim) (State, error) {
 	now := m.advance()
 	if !m.allows(claim, now) {
 		return m.state(now), nil
+	}
+	if m.first.IsZero() {
+		m.first = now
 	}
 	m.inFlight++
 	m.recent++
@@ -113,15 +117,20 @@ func (m *Memory) allows(claim Claim, now time.Time) bool {
 	return !now.Before(m.paused) && claim.Lesson == m.lesson &&
 		m.inFlight+len(m.returns) < claim.Capacity &&
 		now.Sub(m.last[class(claim.Bulk)]) >= claim.Spacing && m.idle(now) >= claim.Pace &&
-		(!m.ramps(now) || m.recent <= m.admitted || m.admitted > 0 && m.idle(now) >= claim.Ramp)
+		(!m.ramps(now) || m.recent <= min(m.admitted, claim.InFlight-1) || m.admitted > 0 && m.idle(now) >= claim.Ramp)
 }
 
 // idle is how long ago the last slot was taken.
 func (m *Memory) idle(now time.Time) time.Duration { return now.Sub(later(m.last[0], m.last[1])) }
 
 // ramps reports whether the window is young, or a pause has just ended.
-func (m *Memory) ramps(now time.Time) bool {
-	return now.Sub(m.created) < Length || now.Sub(m.paused) < Length
+func (m *Memory) ramps(now time.Time) bool { return m.age(now) < Length || now.Sub(m.paused) < Length }
+
+func (m *Memory) age(now time.Time) time.Duration {
+	if m.first.IsZero() {
+		return 0
+	}
+	return now.Sub(m.first)
 }
 
 // Give implements Store.
@@ -199,7 +208,7 @@ func (m *Memory) advance() (now time.Time) {
 
 func (m *Memory) state(now time.Time) State {
 	s := State{InFlight: m.inFlight, Recent: m.recent, Admitted: m.admitted, Before: m.before,
-		Refused: m.refused, Age: now.Sub(m.created), Pause: -LongAgo, Lesson: m.lesson, LessonAge: since(now, m.learned)}
+		Refused: m.refused, Age: m.age(now), Pause: -LongAgo, Lesson: m.lesson, LessonAge: since(now, m.learned)}
 	if !m.paused.IsZero() {
 		s.Pause = m.paused.Sub(now)
 	}
