@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -55,12 +56,12 @@ type Start struct {
 	Env   []string // NAME=value; no other variable with the prefix DRIFT_ is set
 }
 
-// Command returns the process of a start, which the caller runs.
-func Command(t *testing.T, s Start) *exec.Cmd {
+// Command returns the process of a start, which the caller runs. It is killed when ctx ends.
+func Command(ctx context.Context, t *testing.T, s Start) *exec.Cmd {
 	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
-	command := exec.CommandContext(t.Context(), program, s.Args...)
+	command := exec.CommandContext(ctx, program, s.Args...)
 	command.WaitDelay = 10 * time.Second
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "DRIFT_") {
@@ -77,7 +78,7 @@ func Transcript(t *testing.T, starts []Start) {
 	outputs := make([]string, len(starts))
 	var group sync.WaitGroup
 	for i, s := range starts {
-		command := Command(t, s)
+		command := Command(t.Context(), t, s)
 		group.Go(func() {
 			output, _ := command.CombinedOutput()
 			outputs[i] = fmt.Sprintf("== %s\n%sexit status %d\n", s.Title, output, command.ProcessState.ExitCode())
@@ -148,6 +149,7 @@ func CtrlC(t *testing.T, args ...string) {
 	t.Helper()
 	var called atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
 		called.Store(true)
 		<-r.Context().Done()
 	}))
@@ -163,7 +165,7 @@ func Interrupt(t *testing.T, s Start, ready func(output string) bool) string {
 	if runtime.GOOS == "windows" {
 		t.Skip("a test cannot press Ctrl-C on Windows")
 	}
-	command := Command(t, s)
+	command := Command(t.Context(), t, s)
 	output := new(buffer)
 	command.Stdout, command.Stderr = output, output
 	require.NoError(t, command.Start())
