@@ -69,7 +69,7 @@ func Main(about string, start func(ctx context.Context, w io.Writer) error) {
 
 // report prints an error and returns the exit status.
 func report(ctx context.Context, err error) int {
-	stopped := ctx.Err() != nil && errors.Is(err, context.Canceled)
+	stopped := ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
 	if !stopped || errors.Is(err, drift.ErrAmbiguous) { // a write that may have been applied is news in any case
 		log.Print(err)
 	}

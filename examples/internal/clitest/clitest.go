@@ -93,6 +93,7 @@ var varying = []struct {
 	pattern *regexp.Regexp
 	name    string
 }{
+	{regexp.MustCompile(`\bhttp://127\.0\.0\.1:\d+/\S*state=\S*`), "AUTHORIZE-URL"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d{5}`), "127.0.0.1:PORT"},
 	{regexp.MustCompile(`\d{1,2} [A-Z][a-z]+ 20\d\d`), "DATE"},
 }
