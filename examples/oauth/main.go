@@ -32,7 +32,7 @@ func main() {
 	browser := flag.Bool("browser", false, "let you answer the authorize page in a browser (without DRIFT_CLIENT_ID)")
 	port := flag.Int("port", 8976, "the `port` on which to wait for the browser (with DRIFT_CLIENT_ID)")
 	tokens := flag.String("tokens", "", "the `file` for the tokens (with DRIFT_CLIENT_ID; default in your configuration folder)")
-	wait := flag.Duration("wait", 10*time.Minute, "how `long` to wait for you")
+	wait := flag.Duration("wait", 10*time.Minute, "wait this `long` for you")
 	cli.Main(about, func(ctx context.Context, w io.Writer) error {
 		if os.Getenv("DRIFT_CLIENT_ID") == "" {
 			return offline(ctx, *browser, *wait, w)

@@ -30,7 +30,8 @@ var imported = []string{
 	"golang.org/x/oauth2",
 	"github.com/stretchr/testify/assert", "github.com/stretchr/testify/mock", "github.com/stretchr/testify/require",
 	"github.com/driftsdk/drift", "github.com/driftsdk/drift/classic", "github.com/driftsdk/drift/driftmock",
-	"github.com/driftsdk/drift/drifttest", "github.com/driftsdk/drift/filestore", "github.com/driftsdk/drift/webhook",
+	"github.com/driftsdk/drift/drifttest", "github.com/driftsdk/drift/drifttest/storetest",
+	"github.com/driftsdk/drift/filestore", "github.com/driftsdk/drift/webhook",
 }
 
 // elsewhere finds code that uses packages of other modules, whose tests compile it.
@@ -55,6 +56,8 @@ const presupposed = `
 	mux                               *http.ServeMux
 	w                                 http.ResponseWriter
 	r                                 *http.Request
+	newStore  func(*testing.T) drift.WindowStore
+	mylimiter interface{ New(drift.WindowStore, int) drift.Limiter }
 	escalate func(context.Context, *drift.Client, drift.ConversationID) error
 	tickets  interface{ Append(context.Context, drift.ConversationID, string) error }
 	accounts interface{ Disable(context.Context, drift.OrgID) error }
