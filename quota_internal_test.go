@@ -8,6 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// NewMemoryQuota returns the default QuotaStore, for tests outside the package.
+func NewMemoryQuota(plan Plan) QuotaStore { return newMemoryQuota(plan) }
+
 func TestClockThatGoesBackDoesNotReopenAMonth(t *testing.T) {
 	q := newMemoryQuota(2)
 	march, february := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 28, 23, 59, 59, 999e6, time.UTC)

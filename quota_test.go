@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest/storetest"
 	"github.com/driftsdk/drift/internal/testkit"
 )
 
@@ -447,4 +448,10 @@ func TestQuotaAfterClose(t *testing.T) {
 	require.NoError(t, client.Close())
 	_, err := client.Quota(t.Context())
 	assert.ErrorIs(t, err, drift.ErrClosed)
+}
+
+func TestMemoryQuotaStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storetest.TestQuotaStore(t, func(_ *testing.T, plan drift.Plan) drift.QuotaStore { return drift.NewMemoryQuota(plan) })
+	})
 }

@@ -164,7 +164,7 @@ func (w sharedWindow) Take(ctx context.Context, c window.Claim) (window.State, e
 }
 
 func (w sharedWindow) Give(ctx context.Context, slot uint64, end window.End) (window.State, error) {
-	return windowState(w.store.Give(ctx, slot, WindowEnd(end)))
+	return windowState(w.store.Give(ctx, slot, WindowEnd{end.Back, end.Refused}))
 }
 
 func (w sharedWindow) Look(ctx context.Context) (window.State, error) {

@@ -17,20 +17,31 @@
 //
 // # The count
 //
-// Every call is on disk before it goes out, with one flushed write for each call. After a crash of the process or the
-// machine, the count is never too low. It may be too high by the calls that were being counted at that moment: at most
-// one for each process.
+// Every call is on disk before it goes out, with one flushed write for each call. With the limiter of the same quota,
+// that write is part of taking a slot. After a crash of the process or the machine, the count is never too low. A call
+// counts from then on, and its headers are written later. So after a crash the count may be too high by the calls that
+// were between these two moments: at most one for each goroutine that was making a call.
 //
 // A damaged file is an error ([ErrCorrupt]); the count never starts over silently. The file holds two copies of the
-// count, and one intact copy is enough. If a crash interrupts an update, the other copy is correct, because the call
-// had not gone out. If something else damages the newer copy, the count is too low by one.
+// count, and one intact copy is enough. As the damaged one may have been one call ahead, the count is then one more. It
+// may be too high by one, and again is never too low.
 //
 // The window of the last minute is in the same file, but not flushed separately. If a crash of the machine damages it,
-// it counts as full, and nothing goes out for a minute. The crash of a process does not damage it.
+// it counts as full, and nothing goes out for 63 seconds. The crash of a process does not damage it.
 //
 // The file must be on a local file system, because the locks and flushes of network file systems do not keep these
 // promises. Its lock is a file beside it, with ".lock" added to the name. Do not delete either while a process uses
-// them.
+// them. A process that is stopped while it holds the lock, for example in a debugger, holds up the others until their
+// contexts end; the error then names the file, and [WithLogger] logs it after three seconds.
+//
+// # Settings
+//
+// The file keeps the plan, the time zone and the number of calls a minute. A process that uses another one is refused
+// with [ErrSettings]: with another time zone, a month that is used up might begin again. To change a setting on purpose,
+// open the file once with [WithChangedSettings].
+//
+// A file of version 1, which the package wrote before it kept settings, is converted: the count continues, and the
+// window counts as full for 63 seconds. Programs of that version then fail with [ErrVersion].
 //
 // # Months
 //
@@ -46,8 +57,11 @@
 //
 // # The minute
 //
-// The window uses the wall clock, which all processes share. If the clock is set back, slots stay taken for at most
-// another minute. If it is set forward, slots become free too early, but each process still keeps its own calls apart.
-// Containers that share the file should also share their process ids. Otherwise each takes the processes of the others
-// for dead, and a call of theirs that takes more than a minute counts only for a minute.
+// The window uses the wall clock, which all processes share. Each process keeps its own slots by the monotonic clock and
+// puts them right in the file, so a clock that is set forward frees only slots of processes that make no calls at that
+// time. If the clock is set back, slots stay taken for at most another 63 seconds.
+//
+// The slots of a process that has died become free 63 seconds after another process notices. Containers that share the
+// file need not share their process ids: a slot of a process that cannot be seen stays taken until the timeout of its
+// attempt and 63 seconds have passed, and longer if the process says so.
 package filestore

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/drifttest/storetest"
 	"github.com/driftsdk/drift/filestore"
 )
 
@@ -848,4 +849,15 @@ func TestAuthorizeStoreAndCall(t *testing.T) {
 	assert.Equal(t, "r2", stored.RefreshToken)
 	id, _ := drift.OrgIDFromToken(stored)
 	assert.Equal(t, drift.OrgID(9), id)
+}
+
+func TestTokenStore(t *testing.T) {
+	storetest.TestSharedTokenStore(t, func(t *testing.T) func() drift.TokenStore {
+		path := filepath.Join(t.TempDir(), "tokens")
+		return func() drift.TokenStore {
+			tokens, err := filestore.OpenTokens(path)
+			require.NoError(t, err)
+			return tokens
+		}
+	})
 }

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"time"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/internal/window"
@@ -15,12 +16,12 @@ func NewSharedWindow() *SharedWindow { return &SharedWindow{window.NewMemory()} 
 func (w *SharedWindow) Take(ctx context.Context, c drift.WindowClaim) (drift.WindowState, error) {
 	return stateOf(w.memory.Take(ctx, window.Claim{
 		Bulk: c.Class == drift.ClassBulk, Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, InFlight: c.InFlight, Ramp: c.Ramp,
-		Lesson: window.Lesson(c.Lesson), Lease: c.Lease,
+		Lesson: window.Lesson(c.Lesson), Lease: c.Lease, At: time.Now(),
 	}))
 }
 
 func (w *SharedWindow) Give(ctx context.Context, slot uint64, end drift.WindowEnd) (drift.WindowState, error) {
-	return stateOf(w.memory.Give(ctx, slot, window.End(end)))
+	return stateOf(w.memory.Give(ctx, slot, window.End{Back: end.Back, Refused: end.Refused, At: time.Now()}))
 }
 
 func (w *SharedWindow) Look(ctx context.Context) (drift.WindowState, error) {

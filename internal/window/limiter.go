@@ -45,18 +45,19 @@ type Config struct {
 // of arrival. Only the first caller of a class asks the store, on its own goroutine.
 type Limiter struct {
 	store      Store
+	memory     *Memory // the store, if it is in memory: most calls need no more than a slot of it
 	config     Config
 	background background
 
-	mu       sync.Mutex // guards everything below; not held while a store is asked that other processes use
-	bucket   *rate.Limiter
-	lanes    [2]lane   // by class
-	state    State     // the last one that the store returned
-	seen     time.Time // when it did
-	stale    bool      // the store may have a slot although the last state has none
-	unknown  bool      // by the last state, the next slot depends on a call in flight
-	lastBulk time.Time // when a bulk call last took a slot
-	passed   int       // interactive calls that took one since then
+	mu       sync.Mutex    // guards everything below; not held while a store is asked that other processes use
+	bucket   *rate.Limiter // nil: none
+	lanes    [2]lane       // by class
+	state    State         // the last one that the store returned
+	seen     time.Time     // when it did
+	stale    bool          // the store may have a slot although the last state has none
+	unknown  bool          // by the last state, the next slot depends on a call in flight
+	lastBulk time.Time     // when a bulk call last took a slot
+	passed   int           // interactive calls that took one since then
 	looking  bool
 }
 
@@ -79,8 +80,11 @@ func (e *LateError) Error() string { return "the wait would outlast the deadline
 
 // New returns a Limiter. It needs Close if c.Recheck is set.
 func New(store Store, c Config) *Limiter {
-	l := &Limiter{store: store, config: c, state: State{Pause: -LongAgo}, seen: time.Now()}
-	l.bucket = rate.NewLimiter(rate.Limit(float64(c.Limit)/Length.Seconds()), c.Burst)
+	memory, _ := store.(*Memory)
+	l := &Limiter{store: store, memory: memory, config: c, state: State{Pause: -LongAgo}, seen: time.Now()}
+	if c.Burst < c.Limit { // a full bucket delays no call that the window admits
+		l.bucket = rate.NewLimiter(rate.Limit(float64(c.Limit)/Length.Seconds()), c.Burst)
+	}
 	return l
 }
 
@@ -112,7 +116,7 @@ func (l *Limiter) shared() bool { return l.config.Recheck > 0 }
 
 // mayAsk reports whether the first caller of a class may ask the store now.
 func (l *Limiter) mayAsk(bulk bool, now time.Time) bool {
-	if now.Before(l.pausedUntil()) || l.bucket.TokensAt(now) < 1 {
+	if now.Before(l.pausedUntil()) || l.untilToken(1, now) > 0 {
 		return false
 	}
 	return bulk && l.lane(false).idle() || !bulk && l.untilDue(now) > 0
@@ -122,8 +126,7 @@ func (l *Limiter) pausedUntil() time.Time { return l.seen.Add(l.state.Pause) }
 
 // limit returns the number of calls that may go out in a minute now.
 func (l *Limiter) limit(now time.Time) int {
-	s := l.stateAt(now)
-	return s.limit(l.config.Limit)
+	return l.state.limitAt(l.state.LessonAge+now.Sub(l.seen), l.config.Limit)
 }
 
 // stateAt returns the last state as it is now, apart from the slots.
@@ -140,15 +143,8 @@ func (l *Limiter) stateAt(now time.Time) State {
 
 // ask asks the store for a slot. It returns nil if there is none.
 func (l *Limiter) ask(ctx context.Context, r Request, now time.Time) (*Slot, error) {
-	lane := l.lane(r.Bulk)
-	lane.asking = true
-	defer func() {
-		lane.asking = false
-		l.signal()
-	}()
-	paid := l.bucket.AllowN(now, 1)
-	claim := l.claim(r, now)
-	state, err := l.outside(func() (State, error) { return l.store.Take(ctx, claim) })
+	paid := l.bucket != nil && l.bucket.AllowN(now, 1)
+	state, err := l.take(ctx, l.claim(r, now))
 	if err == nil && state.Slot != 0 {
 		l.passed++
 		if r.Bulk {
@@ -162,6 +158,22 @@ func (l *Limiter) ask(ctx context.Context, r Request, now time.Time) (*Slot, err
 	}
 	l.learn(state, time.Now())
 	return nil, nil
+}
+
+func (l *Limiter) take(ctx context.Context, claim Claim) (State, error) {
+	if l.memory != nil {
+		if slot := l.memory.take(&claim); slot != 0 {
+			return State{Slot: slot}, nil
+		}
+		return l.memory.Look(ctx)
+	}
+	lane := l.lane(claim.Bulk)
+	lane.asking = true
+	defer func() {
+		lane.asking = false
+		l.signal()
+	}()
+	return l.outside(func() (State, error) { return l.store.Take(ctx, claim) })
 }
 
 // repay returns a token to the bucket.
@@ -182,7 +194,7 @@ func (l *Limiter) outside(call func() (State, error)) (State, error) {
 
 func (l *Limiter) claim(r Request, now time.Time) Claim {
 	return Claim{Bulk: r.Bulk, Capacity: l.capacity(r.Bulk, now), Pace: l.pace(now), Spacing: l.spacing(r.Bulk, now),
-		InFlight: rampInFlight, Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota}
+		InFlight: rampInFlight, Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota, At: now}
 }
 
 // capacity returns how many slots may be taken, including that of a new call of the class.
@@ -197,9 +209,9 @@ func (l *Limiter) capacity(bulk bool, now time.Time) int {
 // pace returns how far apart calls are, for a minute after a pause and as long as the limit is uncertain: then only one
 // call at a time finds out that it is too high.
 func (l *Limiter) pace(now time.Time) time.Duration {
-	s := l.stateAt(now)
-	limit := s.limit(l.config.Limit)
-	if limit < l.config.Limit || -s.Pause < Length || s.Lesson.Limit > 0 && s.LessonAge < 2*Length {
+	limit := l.limit(now)
+	learned := l.state.Lesson.Limit > 0 && l.state.LessonAge+now.Sub(l.seen) < 2*Length
+	if learned || limit < l.config.Limit || now.Sub(l.pausedUntil()) < Length {
 		return Length / time.Duration(limit)
 	}
 	return 0
@@ -238,18 +250,43 @@ func (l *Limiter) refresh(ctx context.Context, r Request, now time.Time) error {
 	return err
 }
 
-// Pause holds back every caller for a time. Then one goes alone, and the others follow at an even pace. This process
-// pauses even if the store fails.
+// Pause holds back every caller for a time. Then one goes alone, and the others follow at an even pace. If the store
+// fails, this process pauses all the same, and the store is told again for a minute.
 func (l *Limiter) Pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
+	until := l.pauseHere(d)
+	pause := func(ctx context.Context) error { return l.pauseUntil(ctx, until) }
+	if !l.shared() {
+		return pause(ctx)
+	}
+	err := attempt(ctx, pause)
+	if err != nil {
+		l.background.add(task{run: pause, until: time.Now().Add(Length)})
+	}
+	return err
+}
+
+// pauseHere pauses this process, and returns the end of the pause.
+func (l *Limiter) pauseHere(d time.Duration) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); now.Add(d).After(l.pausedUntil()) {
+	now := time.Now()
+	if now.Add(d).After(l.pausedUntil()) {
 		l.state.Pause = d + now.Sub(l.seen)
 	}
-	return l.change(ctx, Pause{For: d})
+	return now.Add(d)
+}
+
+// pauseUntil tells the store of a pause, unless it is over.
+func (l *Limiter) pauseUntil(ctx context.Context, until time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if rest := time.Until(until); rest > 0 {
+		return l.change(ctx, Pause{For: rest})
+	}
+	return nil
 }
 
 // Resume ends a pause and forgets what refused calls have taught.
@@ -327,36 +364,36 @@ func (s *Slot) Refused(ctx context.Context) error {
 }
 
 func (s *Slot) give(ctx context.Context, end End) error {
-	l, now := s.limiter, time.Now()
-	if !l.end(s, end, now) {
+	l := s.limiter
+	end.At = time.Now()
+	l.mu.Lock()
+	done := s.done
+	s.done = true
+	l.repay(!done && s.paid && end.Back == 0, end.At)
+	if !done && !l.shared() {
+		defer l.mu.Unlock()
+		return l.settle(ctx, s, end)
+	}
+	l.mu.Unlock()
+	if done {
 		return nil
 	}
-	if !l.shared() {
-		return l.settle(ctx, s, end, now)
-	}
-	return l.background.do(ctx, now.Add(Length), func(ctx context.Context) error { return l.settle(ctx, s, end, now) })
-}
-
-// end marks a slot as done. It returns false if it was done already.
-func (l *Limiter) end(s *Slot, end End, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.done {
-		return false
-	}
-	s.done = true
-	l.repay(s.paid && end.Back == 0, now)
-	return true
+	return l.background.do(ctx, task{
+		run: func(ctx context.Context) error {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			end := end
+			end.Back = max(0, end.Back-time.Since(end.At))
+			return l.settle(ctx, s, end)
+		},
+		until: end.At.Add(Length),
+		frees: end.Back == 0,
+	})
 }
 
 // settle tells the store how the call of a slot ended, and learns from a refusal.
-func (l *Limiter) settle(ctx context.Context, s *Slot, end End, ended time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.shared() {
-		end.Back = max(0, end.Back-time.Since(ended))
-	}
-	state, err := l.outside(func() (State, error) { return l.store.Give(ctx, s.number, end) })
+func (l *Limiter) settle(ctx context.Context, s *Slot, end End) error {
+	state, err := l.giveBack(ctx, s.number, end)
 	if err != nil {
 		return err
 	}
@@ -370,4 +407,16 @@ func (l *Limiter) settle(ctx context.Context, s *Slot, end End, ended time.Time)
 		l.signal()
 	}
 	return nil
+}
+
+// giveBack returns the state only if the call was refused.
+func (l *Limiter) giveBack(ctx context.Context, number uint64, end End) (State, error) {
+	if l.memory == nil {
+		return l.outside(func() (State, error) { return l.store.Give(ctx, number, end) })
+	}
+	l.memory.give(number, end)
+	if !end.Refused {
+		return State{}, nil
+	}
+	return l.memory.Look(ctx)
 }

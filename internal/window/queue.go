@@ -153,7 +153,7 @@ func (l *Limiter) delay(w *waiter, now time.Time) time.Duration {
 	if !w.Bulk && due == 0 {
 		return forever // until the bulk caller has a slot
 	}
-	delay := max(l.pausedUntil().Sub(now), l.untilToken(now))
+	delay := max(l.pausedUntil().Sub(now), l.untilToken(1, now))
 	if !l.stale {
 		delay = max(delay, l.untilSlot(w.Bulk, now))
 	}
@@ -184,13 +184,13 @@ func (l *Limiter) untilDue(now time.Time) time.Duration {
 	return max(0, from.Add(share).Sub(now))
 }
 
-// untilToken returns how long it takes until the bucket has a token.
-func (l *Limiter) untilToken(now time.Time) time.Duration {
-	missing := 1 - l.bucket.TokensAt(now)
-	if missing <= 0 {
+// untilToken returns how long it takes until the bucket has so many tokens.
+func (l *Limiter) untilToken(tokens int, now time.Time) time.Duration {
+	if l.bucket == nil {
 		return 0
 	}
-	return time.Duration(missing / float64(l.bucket.Limit()) * float64(time.Second))
+	missing := float64(tokens) - l.bucket.TokensAt(now)
+	return max(0, time.Duration(missing/float64(l.bucket.Limit())*float64(time.Second)))
 }
 
 // untilSlot returns how long it takes until the store may have a slot, by its last state. If that depends on calls in
@@ -272,7 +272,8 @@ func (l *Limiter) refuseLate(now time.Time) {
 func (l *Limiter) atLeast(w *waiter, ahead int, now time.Time) time.Duration {
 	limit := l.config.Limit
 	wait := time.Duration(0)
-	if missing := ahead%limit + 1 - (limit - l.taken(now)); missing > 0 {
+	taken := max(0, l.taken(now)-l.background.frees())
+	if missing := ahead%limit + 1 - (limit - taken); missing > 0 {
 		wait = min(l.untilReturn(missing-1, now), Length)
 	}
 	wait += time.Duration(ahead/limit) * Length
@@ -280,8 +281,5 @@ func (l *Limiter) atLeast(w *waiter, ahead int, now time.Time) time.Duration {
 	if w.Bulk || paused > -Length { // see spacing
 		wait = max(wait, max(0, paused)+time.Duration(min(ahead, limit))*Length/time.Duration(limit))
 	}
-	if tokens := float64(ahead+1) - l.bucket.TokensAt(now); tokens > 0 {
-		wait = max(wait, time.Duration(tokens/float64(l.bucket.Limit())*float64(time.Second)))
-	}
-	return wait
+	return max(wait, l.untilToken(ahead+1, now))
 }

@@ -2,6 +2,7 @@ package window
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -36,12 +37,14 @@ type Claim struct {
 	Lesson   Lesson        // must be the stored one, because the conditions depend on it
 	Lease    time.Duration // how long the slot stays in flight if its holder dies
 	Quota    any           // see State.Reservation
+	At       time.Time     // now, for a store in memory; the others have clocks of their own
 }
 
 // End says how the call of a slot ended.
 type End struct {
 	Back    time.Duration // how long the slot stays taken; 0: it is free at once
 	Refused bool          // the service refused the call, because its limit was reached
+	At      time.Time     // now, as in Claim
 }
 
 // Pause is a change of the pause. The zero value changes nothing.
@@ -70,134 +73,149 @@ type State struct {
 // LongAgo is how long ago something was that never happened.
 const LongAgo = time.Duration(1 << 60)
 
-// Memory is a Store in memory. Its clock is the monotonic one.
+// Memory is a Store in memory. Its times are since base, by the monotonic clock.
 type Memory struct {
+	base time.Time
+
 	mu       sync.Mutex
-	first    time.Time // when the first slot was taken; zero: none was
-	pauses   uint64    // a slot's number is how many there had been
+	pauses   uint64 // a slot's number is one more than how many there had been
 	inFlight int
 	recent   int // of these, taken since the last pause
 	admitted int // since the last pause
 	before   int // between that and the pause before
 	refused  int
 	returns  []entry // in order
-	paused   time.Time
-	last     [2]time.Time
+	first    time.Duration
+	last     [2]time.Duration
+	paused   time.Duration
 	lesson   Lesson
-	learned  time.Time
+	learned  time.Duration
 }
 
 // entry is a slot of a call that has ended.
 type entry struct {
-	back    time.Time
+	back    time.Duration
 	refused bool
 }
 
+const never = -LongAgo
+
 // NewMemory returns an empty window.
-func NewMemory() *Memory { return new(Memory) }
+func NewMemory() *Memory {
+	return &Memory{base: time.Now(), first: never, last: [2]time.Duration{never, never}, paused: never, learned: never}
+}
 
 // Take implements Store.
 func (m *Memory) Take(_ context.Context, claim Claim) (State, error) {
+	if slot := m.take(&claim); slot != 0 {
+		return State{Slot: slot}, nil
+	}
+	return m.Look(context.Background())
+}
+
+// take returns the slot that it takes, or 0.
+func (m *Memory) take(claim *Claim) uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.advance()
+	now := m.advance(claim.At)
 	if !m.allows(claim, now) {
-		return m.state(now), nil
+		return 0
 	}
-	if m.first.IsZero() {
+	if m.first == never {
 		m.first = now
 	}
 	m.inFlight++
 	m.recent++
 	m.last[class(claim.Bulk)] = now
-	return State{Slot: 1 + m.pauses}, nil
+	return 1 + m.pauses
 }
 
-func (m *Memory) allows(claim Claim, now time.Time) bool {
-	return !now.Before(m.paused) && claim.Lesson == m.lesson &&
+func (m *Memory) allows(claim *Claim, now time.Duration) bool {
+	return now >= m.paused && claim.Lesson == m.lesson &&
 		m.inFlight+len(m.returns) < claim.Capacity &&
-		now.Sub(m.last[class(claim.Bulk)]) >= claim.Spacing && m.idle(now) >= claim.Pace &&
+		now-m.last[class(claim.Bulk)] >= claim.Spacing && m.idle(now) >= claim.Pace &&
 		(!m.ramps(now) || m.recent <= min(m.admitted, claim.InFlight-1) || m.admitted > 0 && m.idle(now) >= claim.Ramp)
 }
 
 // idle is how long ago the last slot was taken.
-func (m *Memory) idle(now time.Time) time.Duration { return now.Sub(later(m.last[0], m.last[1])) }
+func (m *Memory) idle(now time.Duration) time.Duration { return now - max(m.last[0], m.last[1]) }
 
 // ramps reports whether the window is young, or a pause has just ended.
-func (m *Memory) ramps(now time.Time) bool { return m.age(now) < Length || now.Sub(m.paused) < Length }
+func (m *Memory) ramps(now time.Duration) bool { return m.age(now) < Length || now-m.paused < Length }
 
-func (m *Memory) age(now time.Time) time.Duration {
-	if m.first.IsZero() {
+func (m *Memory) age(now time.Duration) time.Duration {
+	if m.first == never {
 		return 0
 	}
-	return now.Sub(m.first)
+	return now - m.first
 }
 
 // Give implements Store.
 func (m *Memory) Give(_ context.Context, slot uint64, end End) (State, error) {
+	m.give(slot, end)
+	return m.Look(context.Background())
+}
+
+func (m *Memory) give(slot uint64, end End) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.advance()
+	now := m.advance(end.At)
 	recent := slot == 1+m.pauses
 	m.inFlight--
 	if recent {
 		m.recent--
 	}
 	if end.Back > 0 {
-		m.insert(entry{now.Add(end.Back), end.Refused})
+		m.insert(entry{now + end.Back, end.Refused})
 	}
 	switch {
 	case end.Refused:
 		m.refused++
-		return m.state(now), nil
 	case end.Back > 0 && recent:
 		m.admitted++
 	}
-	return State{}, nil
 }
 
 func (m *Memory) insert(e entry) {
 	at := len(m.returns)
-	for at > 0 && m.returns[at-1].back.After(e.back) {
+	for at > 0 && m.returns[at-1].back > e.back {
 		at--
 	}
-	m.returns = append(m.returns, entry{})
-	copy(m.returns[at+1:], m.returns[at:])
-	m.returns[at] = e
+	m.returns = slices.Insert(m.returns, at, e)
 }
 
 // Look implements Store.
 func (m *Memory) Look(context.Context) (State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.state(m.advance()), nil
+	return m.state(m.advance(time.Now())), nil
 }
 
 // Pause implements Store.
 func (m *Memory) Pause(_ context.Context, p Pause) (State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.advance()
-	switch until := now.Add(p.For); {
-	case p.For > 0 && m.paused.After(now):
-		m.paused = later(m.paused, until)
+	now := m.advance(time.Now())
+	switch {
+	case p.For > 0 && m.paused > now:
+		m.paused = max(m.paused, now+p.For)
 	case p.For > 0:
-		m.paused, m.recent = until, 0
+		m.paused, m.recent = now+p.For, 0
 		m.admitted, m.before = 0, m.admitted
 		m.pauses++
-	case p.For < 0 && m.paused.After(now):
-		m.paused = now
+	case p.For < 0:
+		m.paused = min(m.paused, now)
 	}
 	if p.Lesson.Limit > 0 {
-		m.lesson, m.learned = p.Lesson, later(now, m.paused)
+		m.lesson, m.learned = p.Lesson, max(now, m.paused)
 	}
 	return m.state(now), nil
 }
 
 // advance frees the slots whose time has come, and returns the time.
-func (m *Memory) advance() (now time.Time) {
-	now = time.Now()
-	for len(m.returns) > 0 && !m.returns[0].back.After(now) {
+func (m *Memory) advance(at time.Time) (now time.Duration) {
+	now = at.Sub(m.base)
+	for len(m.returns) > 0 && m.returns[0].back <= now {
 		if m.returns[0].refused {
 			m.refused--
 		}
@@ -206,31 +224,16 @@ func (m *Memory) advance() (now time.Time) {
 	return now
 }
 
-func (m *Memory) state(now time.Time) State {
-	s := State{InFlight: m.inFlight, Recent: m.recent, Admitted: m.admitted, Before: m.before,
-		Refused: m.refused, Age: m.age(now), Pause: -LongAgo, Lesson: m.lesson, LessonAge: since(now, m.learned)}
-	if !m.paused.IsZero() {
-		s.Pause = m.paused.Sub(now)
-	}
-	for i, at := range m.last {
-		s.Since[i] = since(now, at)
-	}
+func (m *Memory) state(now time.Duration) State {
+	s := State{InFlight: m.inFlight, Recent: m.recent, Admitted: m.admitted, Before: m.before, Refused: m.refused,
+		Pause: m.paused - now, Age: m.age(now), Since: [2]time.Duration{now - m.last[0], now - m.last[1]},
+		Lesson: m.lesson, LessonAge: now - m.learned}
 	s.Returns = make([]time.Duration, len(m.returns))
 	for i, e := range m.returns {
-		s.Returns[i] = e.back.Sub(now)
+		s.Returns[i] = e.back - now
 	}
 	return s
 }
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-// since leaves room for sums.
-func since(now, at time.Time) time.Duration { return min(now.Sub(at), LongAgo) }
 
 // class is the index of a class.
 func class(bulk bool) int {

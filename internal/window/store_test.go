@@ -123,14 +123,14 @@ func compareWithModel(t *testing.T, r *rand.Rand) {
 				continue
 			}
 			s := inFlight[r.IntN(len(inFlight))]
-			end := window.End{Back: time.Duration(r.IntN(3)) * 31 * time.Second, Refused: r.IntN(5) == 0}
+			end := window.End{At: now, Back: time.Duration(r.IntN(3)) * 31 * time.Second, Refused: r.IntN(5) == 0}
 			end.Refused = end.Refused && end.Back > 0
 			_, err := memory.Give(t.Context(), s.number, end)
 			require.NoError(t, err)
 			s.ended, s.back, s.refused = now, end.Back, end.Refused
 		default:
 			claim := window.Claim{
-				Bulk: r.IntN(2) == 0, Capacity: 1 + r.IntN(20), Pace: time.Duration(r.IntN(3)) * time.Second,
+				At: now, Bulk: r.IntN(2) == 0, Capacity: 1 + r.IntN(20), Pace: time.Duration(r.IntN(3)) * time.Second,
 				Spacing: time.Duration(r.IntN(4)) * time.Second, Ramp: time.Duration(r.IntN(5)) * time.Second, InFlight: 1 + r.IntN(5), Lesson: m.lesson,
 			}
 			if r.IntN(10) == 0 {
