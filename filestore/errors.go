@@ -19,8 +19,9 @@ var (
 	// ErrAccount: the file holds the calls or the tokens of another account; see WithAccount.
 	ErrAccount error = wire.Reason("the file belongs to another account")
 
-	// ErrSettings: the file has another plan, time zone or number of calls a minute than this process. The error's text
-	// says which. Give all processes the same, or use [WithChangedSettings] once if the change is intended.
+	// ErrSettings: the file has another plan, time zone or number of calls a minute than this
+	// process. The error's text says which. Give all processes the same, or use WithChangedSettings
+	// once if the change is intended.
 	ErrSettings error = wire.Reason("the file is used with other settings")
 
 	// ErrVersion: a later version of this package wrote the file. Update this program.
