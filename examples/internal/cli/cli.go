@@ -31,8 +31,8 @@ const usageStatus = 2
 // WrongUsage is the error of an example that was started with the wrong flags.
 func WrongUsage(text string) error { return &StatusError{usageStatus, text} }
 
-// AskToWrite is the error of an example that would write to an account but was started without -write. what says
-// what the example would do, line by line.
+// AskToWrite is the error of an example that would write to an account but was started without -write. The arguments
+// say what the example would do.
 func AskToWrite(what ...string) error {
 	return WrongUsage("With -write, this program does the following in the account of DRIFT_TOKEN:\n" +
 		"  - " + strings.Join(what, "\n  - ") + "\nNothing has been sent.")
