@@ -20,7 +20,8 @@ type CompaniesService interface {
 		ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption,
 	) (*Page[Person], error)
 
-	// AllPeople ranges over a company's people, page by page; see [Collect], [PageError] and [RecordError].
+	// AllPeople ranges over a company's people, page by page; see Collect, PageError and
+	// RecordError.
 	AllPeople(
 		ctx context.Context, companyID CompanyID, options CompanyListPeopleOptions, opts ...CallOption,
 	) iter.Seq2[*Person, error]
@@ -30,7 +31,7 @@ type CompaniesService interface {
 		ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption,
 	) (*Page[Team], error)
 
-	// AllTeams ranges over a company's teams, page by page; see [Collect], [PageError] and [RecordError].
+	// AllTeams ranges over a company's teams, page by page; see Collect, PageError and RecordError.
 	AllTeams(
 		ctx context.Context, companyID CompanyID, options CompanyListTeamsOptions, opts ...CallOption,
 	) iter.Seq2[*Team, error]
@@ -108,7 +109,7 @@ type CompanyListPeopleOptions struct {
 	Search string `query:"search"`
 
 	Limit  int    // items per page, 1 to 100; 0: 100
-	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: Page.Next or PageError.Cursor; "": at the beginning
 }
 
 func (o CompanyListPeopleOptions) page() paging { return paging{o.Limit, o.Cursor} }
@@ -119,7 +120,7 @@ type CompanyListTeamsOptions struct {
 	Search string `query:"search"`
 
 	Limit  int    // items per page, 1 to 100; 0: 100
-	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: Page.Next or PageError.Cursor; "": at the beginning
 }
 
 func (o CompanyListTeamsOptions) page() paging { return paging{o.Limit, o.Cursor} }

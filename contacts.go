@@ -15,18 +15,19 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type ContactsService interface {
-	// Get returns a contact: GET v2/contacts/{contactId}. If it does not exist, the error matches [ErrNotFound].
+	// Get returns a contact: GET v2/contacts/{contactId}. If it does not exist, the error matches
+	// ErrNotFound.
 	Get(ctx context.Context, id ContactID, opts ...CallOption) (*Contact, error)
 
 	// Create creates a contact: POST v2/contacts.
 	Create(ctx context.Context, req ContactCreateRequest, opts ...CallOption) (*Contact, error)
 
-	// UpsertByEmail returns the contact with this address and creates it if necessary: POST v2/contacts/raw. An address
-	// without "@" is a [*ValidationError].
+	// UpsertByEmail returns the contact with this address and creates it if necessary: POST
+	// v2/contacts/raw. An address without "@" is a *ValidationError.
 	UpsertByEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error)
 
-	// Update changes the fields that are set: PATCH v2/contacts/{contactId}. A request that sets no field is a
-	// [*ValidationError].
+	// Update changes the fields that are set: PATCH v2/contacts/{contactId}. A request that sets no
+	// field is a *ValidationError.
 	Update(ctx context.Context, id ContactID, req ContactUpdateRequest, opts ...CallOption) (*Contact, error)
 
 	// Delete removes a contact: DELETE v2/contacts/{contactId}.
@@ -35,12 +36,13 @@ type ContactsService interface {
 	// List returns one page of the contacts that match the options: GET v2/contacts.
 	List(ctx context.Context, options ContactListOptions, opts ...CallOption) (*Page[Contact], error)
 
-	// All ranges over every contact that matches the options, page by page; see [Collect], [PageError] and
-	// [RecordError].
+	// All ranges over every contact that matches the options, page by page; see Collect, PageError
+	// and RecordError.
 	All(ctx context.Context, options ContactListOptions, opts ...CallOption) iter.Seq2[*Contact, error]
 
-	// MatchEmail returns the contact with this address: GET v2/contacts/match-email. It never creates a contact. If
-	// none has the address, the error matches [ErrNotFound]. An address without "@" is a [*ValidationError].
+	// MatchEmail returns the contact with this address: GET v2/contacts/match-email. It never
+	// creates a contact. If none has the address, the error matches ErrNotFound. An address without
+	// "@" is a *ValidationError.
 	MatchEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error)
 }
 
@@ -92,7 +94,7 @@ type ContactListOptions struct {
 	WorkflowID       WorkflowID `query:"workflow_id"`
 
 	Limit  int    // items per page, 1 to 100; 0: 100
-	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: Page.Next or PageError.Cursor; "": at the beginning
 }
 
 func (o ContactListOptions) page() paging { return paging{o.Limit, o.Cursor} }

@@ -15,8 +15,8 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type ConversationsService interface {
-	// Get returns a conversation: GET v2/conversations/{conversationId}. If it does not exist, the error matches
-	// [ErrNotFound].
+	// Get returns a conversation: GET v2/conversations/{conversationId}. If it does not exist, the
+	// error matches ErrNotFound.
 	Get(ctx context.Context, id ConversationID, opts ...CallOption) (*Conversation, error)
 
 	// Create starts a conversation with users: POST v2/conversations.
@@ -28,8 +28,8 @@ type ConversationsService interface {
 		ctx context.Context, req ConversationCreateFromScratchRequest, opts ...CallOption,
 	) (*Conversation, error)
 
-	// Update changes the fields that are set: PATCH v2/conversations/{conversationId}. A request that sets no field is
-	// a [*ValidationError].
+	// Update changes the fields that are set: PATCH v2/conversations/{conversationId}. A request
+	// that sets no field is a *ValidationError.
 	Update(
 		ctx context.Context, id ConversationID, req ConversationUpdateRequest, opts ...CallOption,
 	) (*Conversation, error)
@@ -40,18 +40,19 @@ type ConversationsService interface {
 	// List returns one page of the conversations that match the options: GET v2/conversations.
 	List(ctx context.Context, options ConversationListOptions, opts ...CallOption) (*Page[Conversation], error)
 
-	// All ranges over every conversation that matches the options, page by page; see [Collect], [PageError] and
-	// [RecordError].
+	// All ranges over every conversation that matches the options, page by page; see Collect,
+	// PageError and RecordError.
 	All(ctx context.Context, options ConversationListOptions, opts ...CallOption) iter.Seq2[*Conversation, error]
 
-	// ListByStatus returns one page of the conversations with a status: GET v2/conversations/status/{status}. A status
-	// without a constant in this package is sent unchanged.
+	// ListByStatus returns one page of the conversations with a status: GET
+	// v2/conversations/status/{status}. A status without a constant in this package is sent
+	// unchanged.
 	ListByStatus(
 		ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption,
 	) (*Page[Conversation], error)
 
-	// AllByStatus ranges over every conversation with a status, page by page; see [Collect], [PageError] and
-	// [RecordError].
+	// AllByStatus ranges over every conversation with a status, page by page; see Collect,
+	// PageError and RecordError.
 	AllByStatus(
 		ctx context.Context, status ConversationStatus, options ConversationListByStatusOptions, opts ...CallOption,
 	) iter.Seq2[*Conversation, error]
@@ -161,7 +162,7 @@ type ConversationListOptions struct {
 	WorkflowID        WorkflowID     `query:"workflow_id"`
 
 	Limit  int    // items per page, 1 to 100; 0: 100
-	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: Page.Next or PageError.Cursor; "": at the beginning
 }
 
 func (o ConversationListOptions) page() paging { return paging{o.Limit, o.Cursor} }
@@ -171,7 +172,7 @@ type ConversationListByStatusOptions struct {
 	Archived *bool `query:"archived"`
 
 	Limit  int    // items per page, 1 to 100; 0: 100
-	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: Page.Next or PageError.Cursor; "": at the beginning
 }
 
 func (o ConversationListByStatusOptions) page() paging { return paging{o.Limit, o.Cursor} }

@@ -24,8 +24,8 @@ type Request struct {
 	Name   string // identifies the call in errors, logs and hooks; "": the template
 	Method string // in upper case; "": GET
 
-	// Path is a template relative to the base URL, such as "contacts/{contactId}". Errors, logs and hooks show it, so
-	// put ids and other variable parts into Values.
+	// Path is a template relative to the base URL, such as "contacts/{contactId}". Errors, logs and
+	// hooks show it, so put ids and other variable parts into Values.
 	Path   string
 	Values map[string]string // of the template's parameters; each becomes one escaped segment
 	Query  url.Values

@@ -1,7 +1,10 @@
 // Package drift is a client for the Drift conversational-marketing API: conversations, messages, contacts, notes, tags,
 // meetings, companies and the Driftbot, 34 operations in all.
 //
-//	client, err := drift.NewClient(drift.WithToken(os.Getenv("DRIFT_TOKEN")), drift.WithPlan(drift.PlanProfessional))
+//	client, err := drift.NewClient(
+//		drift.WithToken(os.Getenv("DRIFT_TOKEN")),
+//		drift.WithPlan(drift.PlanProfessional),
+//	)
 //	if err != nil {
 //		return err
 //	}
@@ -29,7 +32,8 @@
 //
 // List returns one [Page]. All returns a sequence that reads page by page:
 //
-//	for contact, err := range client.Contacts.All(ctx, drift.ContactListOptions{Tags: []string{"vip"}}) {
+//	vips := drift.ContactListOptions{Tags: []string{"vip"}}
+//	for contact, err := range client.Contacts.All(ctx, vips) {
 //		if err != nil {
 //			return err // a *RecordError, or a *PageError, whose Cursor resumes the list
 //		}
@@ -96,6 +100,43 @@
 //   - X-Request-Id, if present, identifies a request.
 //
 // These are assumptions: the service is being wound down, and this package has never been run against it.
+//
+// # Operations
+//
+//   - [ConversationsService.Get]: GET v2/conversations/{conversationId}
+//   - [ConversationsService.Create]: POST v2/conversations
+//   - [ConversationsService.CreateFromScratch]: POST v2/conversations/create
+//   - [ConversationsService.Update]: PATCH v2/conversations/{conversationId}
+//   - [ConversationsService.Delete]: DELETE v2/conversations/{conversationId}
+//   - [ConversationsService.List], [ConversationsService.All]: GET v2/conversations
+//   - [ConversationsService.ListByStatus], [ConversationsService.AllByStatus]: GET v2/conversations/status/{status}
+//   - [MessagesService.Get]: GET v2/conversations/{conversationId}/messages/{messageId}
+//   - [MessagesService.Create]: POST v2/conversations/{conversationId}/messages
+//   - [MessagesService.Update]: PATCH v2/conversations/{conversationId}/messages/{messageId}
+//   - [ContactsService.Get]: GET v2/contacts/{contactId}
+//   - [ContactsService.Create]: POST v2/contacts
+//   - [ContactsService.UpsertByEmail]: POST v2/contacts/raw
+//   - [ContactsService.Update]: PATCH v2/contacts/{contactId}
+//   - [ContactsService.Delete]: DELETE v2/contacts/{contactId}
+//   - [ContactsService.List], [ContactsService.All]: GET v2/contacts
+//   - [ContactsService.MatchEmail]: GET v2/contacts/match-email
+//   - [NotesService.Get]: GET v2/conversations/{conversationId}/timeline/notes/{noteId}
+//   - [NotesService.Create]: POST v2/conversations/{conversationId}/timeline/notes
+//   - [NotesService.Update]: PATCH v2/conversations/{conversationId}/timeline/notes/{noteId}
+//   - [TagsService.Get]: GET v2/tags/{tagId}
+//   - [TagsService.Create]: POST v2/tags
+//   - [TagsService.Update]: PATCH v2/tags/{tagId}
+//   - [TagsService.Delete]: DELETE v2/tags/{tagId}
+//   - [CompaniesService.ListPeople], [CompaniesService.AllPeople]: GET v2/companies/{companyId}/people
+//   - [CompaniesService.ListTeams], [CompaniesService.AllTeams]: GET v2/companies/{companyId}/teams
+//   - [MeetingsService.Get]: GET v2/meetings/{meetingId}
+//   - [MeetingsService.Create]: POST v2/meetings
+//   - [MeetingsService.Update]: PATCH v2/meetings/{meetingId}
+//   - [MeetingsService.Delete]: DELETE v2/meetings/{meetingId}
+//   - [MeetingsService.List], [MeetingsService.All]: GET v2/meetings
+//   - [MeetingsService.AddParticipant]: POST v2/meetings/{meetingId}/participants
+//   - [DriftbotService.UpdateMessage]: PATCH v2/conversations/{conversationId}/driftbot
+//   - [DriftbotService.Trigger]: POST v2/conversations/{conversationId}/driftbot/trigger
 package drift
 
 import (

@@ -15,8 +15,9 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type DriftbotService interface {
-	// UpdateMessage changes the bot's message in a conversation: PATCH v2/conversations/{conversationId}/driftbot. A
-	// request that sets no field is a [*ValidationError].
+	// UpdateMessage changes the bot's message in a conversation: PATCH
+	// v2/conversations/{conversationId}/driftbot. A request that sets no field is a
+	// *ValidationError.
 	UpdateMessage(
 		ctx context.Context, conversationID ConversationID, req DriftbotUpdateMessageRequest, opts ...CallOption,
 	) (*Message, error)
@@ -53,8 +54,9 @@ type DriftbotUpdateMessageRequest struct {
 type DriftbotTriggerRequest struct {
 	ActionID string `json:"action_id,omitzero"`
 
-	// Payload is any value that encodes to JSON, with instants as milliseconds. A value that encodes to null, such as a
-	// nil pointer, map or slice, is not sent. To send null, use json.RawMessage("null").
+	// Payload is any value that encodes to JSON, with instants as milliseconds. A value that
+	// encodes to null, such as a nil pointer, map or slice, is not sent. To send null, use
+	// json.RawMessage("null").
 	Payload any `json:"payload,omitzero"`
 }
 

@@ -18,11 +18,12 @@ import (
 
 // Sentinel errors, for errors.Is. The types that match them carry the details.
 var (
-	// ErrInvalid: the request is invalid. A *ValidationError found that before sending, an *APIError has status 400 or
-	// 422.
+	// ErrInvalid: the request is invalid. A *ValidationError found that before sending, an
+	// *APIError has status 400 or 422.
 	ErrInvalid = errors.New("drift: invalid request")
 
-	// ErrUnauthorized: the token is missing, wrong or expired (401, or 403 of type authentication_error).
+	// ErrUnauthorized: the token is missing, wrong or expired (401, or 403 of type
+	// authentication_error).
 	ErrUnauthorized = errors.New("drift: unauthorized")
 
 	// ErrForbidden: the token is valid, but does not allow this call (403).
@@ -34,7 +35,8 @@ var (
 	// ErrConflict: the record already exists or has changed (409).
 	ErrConflict = errors.New("drift: conflict")
 
-	// ErrRateLimited: a 429 after the last retry, or a wait for the rate limit that would outlast the deadline.
+	// ErrRateLimited: a 429 after the last retry, or a wait for the rate limit that would outlast
+	// the deadline.
 	ErrRateLimited = errors.New("drift: rate limited")
 
 	// ErrQuotaExceeded: this month's calls are used up.
@@ -46,7 +48,7 @@ var (
 	// ErrAmbiguous: a write may or may not have been applied.
 	ErrAmbiguous = errors.New("drift: the request may have been applied")
 
-	// ErrTooLarge: the answer is larger than [WithMaxResponseBytes] allows.
+	// ErrTooLarge: the answer is larger than WithMaxResponseBytes allows.
 	ErrTooLarge = errors.New("drift: response too large")
 
 	// ErrUnexpectedContent: the answer is not JSON, for example the login page of a proxy.
@@ -58,8 +60,8 @@ var (
 	// ErrClosed: the client or the token source is closed.
 	ErrClosed = errors.New("drift: the client or the token source is closed")
 
-	// ErrReauthRequired: the service rejects the refresh token, or no token is stored. A person has to authorize the
-	// application again.
+	// ErrReauthRequired: the service rejects the refresh token, or no token is stored. A person has
+	// to authorize the application again.
 	ErrReauthRequired = errors.New("drift: authorization is required again")
 )
 
@@ -283,7 +285,7 @@ type TransportError struct {
 	Operation string
 	Server    string    // host and port of the base URL, or of the TokenURL: "driftapi.com:443"
 	Sent      bool      // an attempt was sent, or may have been
-	Written   int64     // bytes that this call wrote to the io.Writer of [Client.Do]
+	Written   int64     // bytes that this call wrote to the io.Writer of Client.Do
 	Attempts  []Attempt // every attempt of the call
 	Err       error     // why the last attempt failed
 

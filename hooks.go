@@ -20,13 +20,14 @@ import (
 // another hook panics. Their Err then has the kind [KindPanic], and the panic reaches the caller after the call has
 // released its slot.
 type Hooks struct {
-	// Start runs before anything else of a call. The call continues with the context that it returns, which should be
-	// derived from ctx, for example with a span. If it returns nil, or a context that never ends in place of one that
-	// does, the call continues with ctx.
+	// Start runs before anything else of a call. The call continues with the context that it
+	// returns, which should be derived from ctx, for example with a span. If it returns nil, or a
+	// context that never ends in place of one that does, the call continues with ctx.
 	Start func(ctx context.Context, info RequestInfo) context.Context
 
-	// StartAttempt runs just before an attempt is sent, after all waits. The http.Request of the attempt carries the
-	// context that it returns, under the same conditions as for Start. number is 1 for the first attempt.
+	// StartAttempt runs just before an attempt is sent, after all waits. The http.Request of the
+	// attempt carries the context that it returns, under the same conditions as for Start. number
+	// is 1 for the first attempt.
 	StartAttempt func(ctx context.Context, info RequestInfo, number int) context.Context
 
 	Attempt  func(AttemptInfo)  // after each attempt; its Context is that of StartAttempt
@@ -104,7 +105,7 @@ type ResponseInfo struct {
 	Attempts   int
 	Duration   time.Duration // of the whole call
 	Waited     Waits
-	Err        error // nil: success. List returns the same error; see [RecordErrors]
+	Err        error // nil: success. List returns the same error; see RecordErrors
 }
 
 // Waits is how long a call waited, by reason.

@@ -15,15 +15,16 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type MeetingsService interface {
-	// Get returns a meeting: GET v2/meetings/{meetingId}. If it does not exist, the error matches [ErrNotFound].
+	// Get returns a meeting: GET v2/meetings/{meetingId}. If it does not exist, the error matches
+	// ErrNotFound.
 	Get(ctx context.Context, id MeetingID, opts ...CallOption) (*Meeting, error)
 
-	// Create books a meeting: POST v2/meetings. A duration that is negative or not a whole number of minutes is a
-	// [*ValidationError].
+	// Create books a meeting: POST v2/meetings. A duration that is negative or not a whole number
+	// of minutes is a *ValidationError.
 	Create(ctx context.Context, req MeetingCreateRequest, opts ...CallOption) (*Meeting, error)
 
-	// Update changes the fields that are set: PATCH v2/meetings/{meetingId}. A request that sets no field, or a
-	// duration that is not a positive whole number of minutes, is a [*ValidationError].
+	// Update changes the fields that are set: PATCH v2/meetings/{meetingId}. A request that sets no
+	// field, or a duration that is not a positive whole number of minutes, is a *ValidationError.
 	Update(ctx context.Context, id MeetingID, req MeetingUpdateRequest, opts ...CallOption) (*Meeting, error)
 
 	// Delete cancels a meeting: DELETE v2/meetings/{meetingId}.
@@ -32,12 +33,12 @@ type MeetingsService interface {
 	// List returns one page of the meetings that match the options: GET v2/meetings.
 	List(ctx context.Context, options MeetingListOptions, opts ...CallOption) (*Page[Meeting], error)
 
-	// All ranges over every meeting that matches the options, page by page; see [Collect], [PageError] and
-	// [RecordError].
+	// All ranges over every meeting that matches the options, page by page; see Collect, PageError
+	// and RecordError.
 	All(ctx context.Context, options MeetingListOptions, opts ...CallOption) iter.Seq2[*Meeting, error]
 
-	// AddParticipant adds a participant to a meeting: POST v2/meetings/{meetingId}/participants. An address without "@"
-	// is a [*ValidationError].
+	// AddParticipant adds a participant to a meeting: POST v2/meetings/{meetingId}/participants. An
+	// address without "@" is a *ValidationError.
 	AddParticipant(
 		ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption,
 	) (*Participant, error)
@@ -136,7 +137,7 @@ type MeetingListOptions struct {
 	UsePreciseFilters *bool           `query:"use_precise_filters"`
 
 	Limit  int    // items per page, 1 to 100; 0: 100
-	Cursor string // where to start: [Page.Next] or [PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: Page.Next or PageError.Cursor; "": at the beginning
 }
 
 func (o MeetingListOptions) page() paging { return paging{o.Limit, o.Cursor} }

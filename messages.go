@@ -14,19 +14,20 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type MessagesService interface {
-	// Get returns a message: GET v2/conversations/{conversationId}/messages/{messageId}. If it does not exist, the
-	// error matches [ErrNotFound].
+	// Get returns a message: GET v2/conversations/{conversationId}/messages/{messageId}. If it does
+	// not exist, the error matches ErrNotFound.
 	Get(ctx context.Context, conversationID ConversationID, id MessageID, opts ...CallOption) (*Message, error)
 
-	// Create posts a message to a conversation: POST v2/conversations/{conversationId}/messages. The ClientID of an
-	// [*AmbiguousError] is the client_message_id of the message that may have been created. No operation finds a
-	// message by it.
+	// Create posts a message to a conversation: POST v2/conversations/{conversationId}/messages.
+	// The ClientID of an *AmbiguousError is the client_message_id of the message that may have been
+	// created. No operation finds a message by it.
 	Create(
 		ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption,
 	) (*Message, error)
 
-	// Update changes the fields that are set: PATCH v2/conversations/{conversationId}/messages/{messageId}. A request
-	// that sets no field is a [*ValidationError].
+	// Update changes the fields that are set: PATCH
+	// v2/conversations/{conversationId}/messages/{messageId}. A request that sets no field is a
+	// *ValidationError.
 	Update(
 		ctx context.Context, conversationID ConversationID, id MessageID, req MessageUpdateRequest, opts ...CallOption,
 	) (*Message, error)

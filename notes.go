@@ -14,16 +14,18 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type NotesService interface {
-	// Get returns a note: GET v2/conversations/{conversationId}/timeline/notes/{noteId}. If it does not exist, the
-	// error matches [ErrNotFound].
+	// Get returns a note: GET v2/conversations/{conversationId}/timeline/notes/{noteId}. If it does
+	// not exist, the error matches ErrNotFound.
 	Get(ctx context.Context, conversationID ConversationID, id NoteID, opts ...CallOption) (*Note, error)
 
-	// Create adds a note to a conversation: POST v2/conversations/{conversationId}/timeline/notes. The ClientID of an
-	// [*AmbiguousError] is the client_id of the note that may have been created. No operation finds a note by it.
+	// Create adds a note to a conversation: POST v2/conversations/{conversationId}/timeline/notes.
+	// The ClientID of an *AmbiguousError is the client_id of the note that may have been created.
+	// No operation finds a note by it.
 	Create(ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption) (*Note, error)
 
-	// Update changes the fields that are set: PATCH v2/conversations/{conversationId}/timeline/notes/{noteId}. A
-	// request that sets no field is a [*ValidationError].
+	// Update changes the fields that are set: PATCH
+	// v2/conversations/{conversationId}/timeline/notes/{noteId}. A request that sets no field is a
+	// *ValidationError.
 	Update(
 		ctx context.Context, conversationID ConversationID, id NoteID, req NoteUpdateRequest, opts ...CallOption,
 	) (*Note, error)

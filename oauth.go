@@ -37,29 +37,32 @@ type OAuthConfig struct {
 	AuthURL      string // "": DefaultAuthURL
 	TokenURL     string // "": DefaultTokenURL. No user info, no fragment; plain http is for loopback, see InsecureHTTP
 
-	// HTTPClient sends the requests to the token endpoint. Of a given one the Transport and the Timeout (of one
-	// attempt) are used; it is never changed or closed, redirects are never followed, and its cookie jar is left out.
-	// nil: connections that are closed after each request.
+	// HTTPClient sends the requests to the token endpoint. Of a given one the Transport and the
+	// Timeout (of one attempt) are used; it is never changed or closed, redirects are never
+	// followed, and its cookie jar is left out. nil: connections that are closed after each
+	// request.
 	HTTPClient *http.Client `json:"-"`
 
-	// InsecureHTTP allows a TokenURL with http that is not on loopback. Every machine on the way can then read the
-	// secrets.
+	// InsecureHTTP allows a TokenURL with http that is not on loopback. Every machine on the way
+	// can then read the secrets.
 	InsecureHTTP bool
 
-	// SaveFailed is called when a token source cannot store a new token. The source goes on with the token in memory
-	// and tries again; until that succeeds, a program that starts with the stored token has a refresh token that is
-	// used up. The error matches what the store returned, but does not quote it. SaveFailed runs on the goroutine of
-	// the refresh: it must be quick, and must not call the token source.
+	// SaveFailed is called when a token source cannot store a new token. The source goes on with
+	// the token in memory and tries again; until that succeeds, a program that starts with the
+	// stored token has a refresh token that is used up. The error matches what the store returned,
+	// but does not quote it. SaveFailed runs on the goroutine of the refresh: it must be quick, and
+	// must not call the token source.
 	SaveFailed func(error) `json:"-"`
 
-	// RefreshFailed is called when a token source cannot refresh its token, even while calls go on with the old one: it
-	// says early that they will fail. The error is the one that calls get once the token has expired. It runs on the
-	// goroutine of the refresh: it must be quick, and must not call the token source.
+	// RefreshFailed is called when a token source cannot refresh its token, even while calls go on
+	// with the old one: it says early that they will fail. The error is the one that calls get once
+	// the token has expired. It runs on the goroutine of the refresh: it must be quick, and must
+	// not call the token source.
 	RefreshFailed func(error) `json:"-"`
 
-	// OnRefresh is called after each request of a token source for a new token, for metrics and tracing. It runs on the
-	// goroutine of the refresh, which serves many callers and has the context of none: it must be quick, and must not
-	// call the token source.
+	// OnRefresh is called after each request of a token source for a new token, for metrics and
+	// tracing. It runs on the goroutine of the refresh, which serves many callers and has the
+	// context of none: it must be quick, and must not call the token source.
 	OnRefresh func(RefreshInfo) `json:"-"`
 
 	// Logger gets a warning when a token cannot be refreshed or stored. nil: nothing is logged.

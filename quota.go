@@ -45,12 +45,12 @@ func (u Usage) crossed() bool {
 // count starts over in each process. The store's clock decides in which month a call counts. Implementations must be
 // safe for concurrent use.
 type QuotaStore interface {
-	// Reserve counts one call, just before an attempt goes out. If the month's calls are used up, it counts nothing and
-	// returns a *QuotaError.
+	// Reserve counts one call, just before an attempt goes out. If the month's calls are used up,
+	// it counts nothing and returns a *QuotaError.
 	Reserve(ctx context.Context) (Reservation, error)
 
-	// Usage returns the current usage and counts nothing. A client calls it for [Client.Quota], and before a call if
-	// the month's calls were used up at the last attempt.
+	// Usage returns the current usage and counts nothing. A client calls it for Client.Quota, and
+	// before a call if the month's calls were used up at the last attempt.
 	Usage(ctx context.Context) (Usage, error)
 }
 
@@ -59,8 +59,8 @@ type Reservation interface {
 	// Usage returns the usage right after the reservation, including its call.
 	Usage() Usage
 
-	// Refund takes the call back, because it was provably not sent. A client calls it at most once. The context does
-	// not end with the caller's, but after a second.
+	// Refund takes the call back, because it was provably not sent. A client calls it at most once.
+	// The context does not end with the caller's, but after a second.
 	Refund(ctx context.Context) error
 }
 

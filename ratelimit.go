@@ -40,12 +40,13 @@ const (
 // For each attempt a client calls Acquire and, once it knows how the attempt ended, Done of the slot. In between, if
 // the service asked for a pause, it calls Pause.
 type Limiter interface {
-	// Acquire waits until an attempt may go out. If the wait would outlast the context's deadline, it returns a
-	// *RateLimitError at once. If the context ends, it returns the context's error.
+	// Acquire waits until an attempt may go out. If the wait would outlast the context's deadline,
+	// it returns a *RateLimitError at once. If the context ends, it returns the context's error.
 	Acquire(ctx context.Context, turn Turn) (Slot, error)
 
-	// Pause holds back every attempt until the given time. A client calls it when the service asks for a pause, before
-	// Done of the slot of the same attempt. An error does not end the call: the client logs it.
+	// Pause holds back every attempt until the given time. A client calls it when the service asks
+	// for a pause, before Done of the slot of the same attempt. An error does not end the call: the
+	// client logs it.
 	Pause(ctx context.Context, until time.Time) error
 }
 
@@ -60,9 +61,9 @@ type Turn struct {
 
 // Slot is the right to make one attempt.
 type Slot interface {
-	// Done returns the slot. A client calls it once, as soon as it knows the outcome: before it reads the body of the
-	// answer, and perhaps after the caller's context has ended. The context of Done does not end with the caller's. An
-	// error does not end the call: the client logs it.
+	// Done returns the slot. A client calls it once, as soon as it knows the outcome: before it
+	// reads the body of the answer, and perhaps after the caller's context has ended. The context
+	// of Done does not end with the caller's. An error does not end the call: the client logs it.
 	Done(ctx context.Context, result Result) error
 }
 

@@ -27,10 +27,10 @@ type RetryPolicy struct {
 	MaxBackoff    time.Duration // the largest upper bound of a delay; default 20 s
 	MaxRetryAfter time.Duration // a call with a longer Retry-After fails at once; default 60 s
 
-	// Budget is the number of retries that a client may spend, so that retries do not multiply the load of a failing
-	// service. The default is 10. Five successes earn one retry back. A retry costs nothing after 429, with a new
-	// token, after a kept connection turned out to be closed, and after HTTP/2 refused a request. A negative Budget is
-	// unlimited.
+	// Budget is the number of retries that a client may spend, so that retries do not multiply the
+	// load of a failing service. The default is 10. Five successes earn one retry back. A retry
+	// costs nothing after 429, with a new token, after a kept connection turned out to be closed,
+	// and after HTTP/2 refused a request. A negative Budget is unlimited.
 	Budget int
 }
 

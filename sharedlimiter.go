@@ -17,8 +17,8 @@ type WindowStore interface {
 	// Take takes a slot in one step if the claim allows it. Either way it returns the state.
 	Take(ctx context.Context, claim WindowClaim) (WindowState, error)
 
-	// Give returns a slot that Take took. A slot that the store does not know, because its lease has ended, is added for
-	// end.Back. It may be called twice for a slot; the first call decides.
+	// Give returns a slot that Take took. A slot that the store does not know, because its lease
+	// has ended, is added for end.Back. It may be called twice for a slot; the first call decides.
 	Give(ctx context.Context, slot uint64, end WindowEnd) (WindowState, error)
 
 	// Look returns the state and changes nothing.
@@ -44,12 +44,13 @@ type WindowClaim struct {
 	Ramp     time.Duration // see above
 	Lesson   WindowLesson  // must equal the stored one, because the other conditions depend on it
 
-	// Lease is how long the attempt may take. A store that cannot see that a process has died takes the slot of a
-	// longer attempt for lost, and frees it a minute and a margin after the lease.
+	// Lease is how long the attempt may take. A store that cannot see that a process has died takes
+	// the slot of a longer attempt for lost, and frees it a minute and a margin after the lease.
 	Lease time.Duration
 
-	// Quota is the client's QuotaStore. A store that also keeps that may reserve a call in the same step, and return
-	// the Reservation. If the month is used up, Take then returns a *QuotaError and takes nothing. Otherwise, ignore it.
+	// Quota is the client's QuotaStore. A store that also keeps that may reserve a call in the same
+	// step, and return the Reservation. If the month is used up, Take then returns a *QuotaError
+	// and takes nothing. Otherwise, ignore it.
 	Quota QuotaStore
 }
 

@@ -14,14 +14,14 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type TagsService interface {
-	// Get returns a tag: GET v2/tags/{tagId}. If it does not exist, the error matches [ErrNotFound].
+	// Get returns a tag: GET v2/tags/{tagId}. If it does not exist, the error matches ErrNotFound.
 	Get(ctx context.Context, id TagID, opts ...CallOption) (*Tag, error)
 
 	// Create creates a tag: POST v2/tags.
 	Create(ctx context.Context, req TagCreateRequest, opts ...CallOption) (*Tag, error)
 
-	// Update changes the fields that are set: PATCH v2/tags/{tagId}. A request that sets no field is a
-	// [*ValidationError].
+	// Update changes the fields that are set: PATCH v2/tags/{tagId}. A request that sets no field
+	// is a *ValidationError.
 	Update(ctx context.Context, id TagID, req TagUpdateRequest, opts ...CallOption) (*Tag, error)
 
 	// Delete removes a tag: DELETE v2/tags/{tagId}.

@@ -17,8 +17,9 @@ type RefreshingTokenSource interface {
 	// TokenContext returns a token that is good for now.
 	TokenContext(ctx context.Context) (*oauth2.Token, error)
 
-	// Refresh returns a token in place of one that the service refused. Where stale is no longer the newest, the newest
-	// is enough. Returning the same access token means that there is no other.
+	// Refresh returns a token in place of one that the service refused. Where stale is no longer
+	// the newest, the newest is enough. Returning the same access token means that there is no
+	// other.
 	Refresh(ctx context.Context, stale *oauth2.Token) (*oauth2.Token, error)
 }
 

@@ -16,17 +16,17 @@ import (
 //
 // Methods must be safe for concurrent use and must return soon after their context has ended.
 type TokenStore interface {
-	// Load returns the stored token, or nil where there is none. It is called with and without the lock. Under the lock
-	// it must see the last Save, whichever process that came from: no replica, no cache. A used refresh token ends the
-	// authorization.
+	// Load returns the stored token, or nil where there is none. It is called with and without the
+	// lock. Under the lock it must see the last Save, whichever process that came from: no replica,
+	// no cache. A used refresh token ends the authorization.
 	Load(ctx context.Context) (*oauth2.Token, error)
 
-	// Save stores a token in place of what is there, all of it or nothing. nil leaves nothing stored. The token source
-	// calls it under the lock.
+	// Save stores a token in place of what is there, all of it or nothing. nil leaves nothing
+	// stored. The token source calls it under the lock.
 	Save(ctx context.Context, t *oauth2.Token) error
 
-	// Lock keeps all other users of the same token, in other processes too, from refreshing it. It waits until they are
-	// done, and returns a function that ends the lock, which is called once.
+	// Lock keeps all other users of the same token, in other processes too, from refreshing it. It
+	// waits until they are done, and returns a function that ends the lock, which is called once.
 	Lock(ctx context.Context) (unlock func(), err error)
 }
 
@@ -36,8 +36,8 @@ type TokenStore interface {
 type PreparingTokenStore interface {
 	TokenStore
 
-	// Prepare sets aside what the next Save needs. The token source calls it under the lock, and refreshes only if it
-	// returns nil.
+	// Prepare sets aside what the next Save needs. The token source calls it under the lock, and
+	// refreshes only if it returns nil.
 	Prepare(ctx context.Context) error
 }
 

@@ -20,18 +20,20 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type AccountsService interface {
-	// Create creates an account: POST accounts/create. OwnerID is required, and no other account may have the domain.
+	// Create creates an account: POST accounts/create. OwnerID is required, and no other account
+	// may have the domain.
 	Create(ctx context.Context, req AccountCreateRequest, opts ...drift.CallOption) (*Account, error)
 
-	// Get returns an account, even one that was deleted: GET accounts/{accountId}. If it never existed, the error
-	// matches [drift.ErrNotFound].
+	// Get returns an account, even one that was deleted: GET accounts/{accountId}. If it never
+	// existed, the error matches drift.ErrNotFound.
 	Get(ctx context.Context, id AccountID, opts ...drift.CallOption) (*Account, error)
 
 	// List returns one page of the accounts: GET accounts.
 	List(ctx context.Context, options AccountListOptions, opts ...drift.CallOption) (*drift.Page[Account], error)
 
-	// All ranges over every account, page by page; see [drift.Collect], [drift.PageError] and [drift.RecordError]. The
-	// pages count from the beginning, so accounts that come or go during the loop can be missed or seen twice.
+	// All ranges over every account, page by page; see drift.Collect, drift.PageError and
+	// drift.RecordError. The pages count from the beginning, so accounts that come or go during the
+	// loop can be missed or seen twice.
 	All(ctx context.Context, options AccountListOptions, opts ...drift.CallOption) iter.Seq2[*Account, error]
 
 	// Update changes the fields that are set, and always the owner: PATCH accounts/update.
@@ -131,7 +133,7 @@ func checkAccountID(id AccountID) error {
 // AccountListOptions are the options of GET accounts.
 type AccountListOptions struct {
 	Limit  int    // accounts per page, 1 to 65; 0: 65
-	Cursor string // where to start: [drift.Page.Next] or [drift.PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: drift.Page.Next or drift.PageError.Cursor; "": at the beginning
 }
 
 func (o AccountListOptions) input() rest.Input {

@@ -18,12 +18,13 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type AppService interface {
-	// Uninstall removes a public app from the organization: POST app/uninstall. Afterwards the client's token is dead.
-	// The service takes the secret in the query. This package shows it nowhere, but a proxy that logs URLs would.
+	// Uninstall removes a public app from the organization: POST app/uninstall. Afterwards the
+	// client's token is dead. The service takes the secret in the query. This package shows it
+	// nowhere, but a proxy that logs URLs would.
 	Uninstall(ctx context.Context, clientID string, clientSecret drift.Secret, opts ...drift.CallOption) error
 
-	// TokenInfo describes an access token, which need not be the client's: POST app/token_info. The call only reads, so
-	// it is retried like a GET.
+	// TokenInfo describes an access token, which need not be the client's: POST app/token_info. The
+	// call only reads, so it is retried like a GET.
 	TokenInfo(ctx context.Context, token drift.Secret, opts ...drift.CallOption) (*TokenInfo, error)
 }
 

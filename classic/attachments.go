@@ -17,13 +17,14 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type AttachmentsService interface {
-	// Download writes a file to w as it arrives: GET attachments/{attachmentId}/data. If it does not exist, the error
-	// matches [drift.ErrNotFound].
+	// Download writes a file to w as it arrives: GET attachments/{attachmentId}/data. If it does
+	// not exist, the error matches drift.ErrNotFound.
 	//
-	// The size is unlimited unless [drift.WithMaxResponseBytes] limits it. If the answer breaks off, or nothing arrives
-	// for a minute, the next attempt asks for the rest, provided that the answer names the version of the file by a
-	// strong ETag or Last-Modified; no byte is written twice. If the download fails after the first byte, the error is
-	// a [*drift.TransportError] whose Written is the number of bytes that w got. If w fails, the error wraps that of w.
+	// The size is unlimited unless drift.WithMaxResponseBytes limits it. If the answer breaks off,
+	// or nothing arrives for a minute, the next attempt asks for the rest, provided that the answer
+	// names the version of the file by a strong ETag or Last-Modified; no byte is written twice. If
+	// the download fails after the first byte, the error is a *drift.TransportError whose Written
+	// is the number of bytes that w got. If w fails, the error wraps that of w.
 	Download(ctx context.Context, id AttachmentID, w io.Writer, opts ...drift.CallOption) error
 }
 

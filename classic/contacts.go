@@ -17,50 +17,53 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type ContactsService interface {
-	// Create creates a contact: POST contacts. If a contact has the address already, the error matches
-	// [drift.ErrConflict], unless the request has an external id, which then must be new.
+	// Create creates a contact: POST contacts. If a contact has the address already, the error
+	// matches drift.ErrConflict, unless the request has an external id, which then must be new.
 	Create(ctx context.Context, req ContactCreateRequest, opts ...drift.CallOption) (*Contact, error)
 
-	// Get returns a contact: GET contacts/{contactId}. If it does not exist, the error matches [drift.ErrNotFound].
+	// Get returns a contact: GET contacts/{contactId}. If it does not exist, the error matches
+	// drift.ErrNotFound.
 	Get(ctx context.Context, id drift.ContactID, opts ...drift.CallOption) (*Contact, error)
 
-	// ListByEmail returns the contacts with an address: GET contacts. Several contacts may have the same address. If
-	// none has it, the list is empty. Contacts beyond the limit cannot be reached. An address without "@" is a
-	// [*drift.ValidationError].
+	// ListByEmail returns the contacts with an address: GET contacts. Several contacts may have the
+	// same address. If none has it, the list is empty. Contacts beyond the limit cannot be reached.
+	// An address without "@" is a *drift.ValidationError.
 	ListByEmail(
 		ctx context.Context, email string, options ContactListOptions, opts ...drift.CallOption,
 	) ([]*Contact, error)
 
-	// ListByExternalID returns the contacts with these ids of your own: GET contacts. Ids that no contact has are
-	// missing in the list.
+	// ListByExternalID returns the contacts with these ids of your own: GET contacts. Ids that no
+	// contact has are missing in the list.
 	ListByExternalID(ctx context.Context, externalIDs []string, opts ...drift.CallOption) ([]*Contact, error)
 
-	// Update changes the given attributes and leaves the others: PATCH contacts/{contactId}. A request without
-	// attributes is a [*drift.ValidationError].
+	// Update changes the given attributes and leaves the others: PATCH contacts/{contactId}. A
+	// request without attributes is a *drift.ValidationError.
 	Update(
 		ctx context.Context, id drift.ContactID, req ContactUpdateRequest, opts ...drift.CallOption,
 	) (*Contact, error)
 
-	// UpdateByExternalID is Update for the contact with an id of your own: PATCH contacts/normalize.
+	// UpdateByExternalID is Update for the contact with an id of your own: PATCH
+	// contacts/normalize.
 	UpdateByExternalID(
 		ctx context.Context, externalID string, req ContactUpdateRequest, opts ...drift.CallOption,
 	) (*Contact, error)
 
-	// Delete removes a contact from the index: DELETE contacts/{contactId}. It does not erase the contact's data; see
-	// [GDPRService].
+	// Delete removes a contact from the index: DELETE contacts/{contactId}. It does not erase the
+	// contact's data; see GDPRService.
 	Delete(ctx context.Context, id drift.ContactID, opts ...drift.CallOption) error
 
-	// Unsubscribe stops e-mails to these addresses: POST emails/unsubscribe. No address, or one without "@", is a
-	// [*drift.ValidationError].
+	// Unsubscribe stops e-mails to these addresses: POST emails/unsubscribe. No address, or one
+	// without "@", is a *drift.ValidationError.
 	Unsubscribe(ctx context.Context, emails []string, opts ...drift.CallOption) error
 
-	// CreateTimelineEvent adds an event to a contact's timeline: POST contacts/timeline. No operation reads events.
+	// CreateTimelineEvent adds an event to a contact's timeline: POST contacts/timeline. No
+	// operation reads events.
 	CreateTimelineEvent(
 		ctx context.Context, req TimelineEventRequest, opts ...drift.CallOption,
 	) (*TimelineEvent, error)
 
-	// ListAttributes returns the attributes that the account defines for contacts: GET contacts/attributes. It needs
-	// the scope all_contact_read.
+	// ListAttributes returns the attributes that the account defines for contacts: GET
+	// contacts/attributes. It needs the scope all_contact_read.
 	ListAttributes(ctx context.Context, opts ...drift.CallOption) ([]*CustomAttribute, error)
 
 	// ListTags returns a contact's tags: GET contacts/{contactId}/tags.
@@ -69,8 +72,8 @@ type ContactsService interface {
 	ListTags(ctx context.Context, id drift.ContactID, opts ...drift.CallOption) ([]*Tag, error)
 
 	// AddTags adds tags to a contact and returns the contact's tags: POST contacts/{contactId}/tags. The shape of the
-	// answer has confidence C. No tag, or one without a name, is a [*drift.ValidationError]. If a tag of the answer does
-	// not decode, which is a [*drift.RecordError], the tags were added all the same.
+	// answer has confidence C. No tag, or one without a name, is a *drift.ValidationError. If a tag of the answer does
+	// not decode, which is a *drift.RecordError, the tags were added all the same.
 	//
 	// Deprecated: Drift has retired tags of contacts in favor of attributes.
 	AddTags(ctx context.Context, id drift.ContactID, tags []Tag, opts ...drift.CallOption) ([]*Tag, error)
@@ -80,8 +83,8 @@ type ContactsService interface {
 	// Deprecated: Drift has retired tags of contacts in favor of attributes.
 	RemoveTag(ctx context.Context, id drift.ContactID, name string, opts ...drift.CallOption) error
 
-	// RemoveTags removes tags from a contact: POST contacts/{contactId}/tags/delete/_bulk. No name, or an empty one, is
-	// a [*drift.ValidationError].
+	// RemoveTags removes tags from a contact: POST contacts/{contactId}/tags/delete/_bulk. No name,
+	// or an empty one, is a *drift.ValidationError.
 	//
 	// Deprecated: Drift has retired tags of contacts in favor of attributes.
 	RemoveTags(ctx context.Context, id drift.ContactID, names []string, opts ...drift.CallOption) error

@@ -19,27 +19,30 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type ConversationsService interface {
-	// List returns one page of the conversations, newest change first: GET conversations/list. Its records have only
-	// ID, Status, ContactID, InboxID, CreatedAt and UpdatedAt; Get returns the rest.
+	// List returns one page of the conversations, newest change first: GET conversations/list. Its
+	// records have only ID, Status, ContactID, InboxID, CreatedAt and UpdatedAt; Get returns the
+	// rest.
 	List(
 		ctx context.Context, options ConversationListOptions, opts ...drift.CallOption,
 	) (*drift.Page[Conversation], error)
 
-	// All ranges over the conversations, newest change first, page by page; see [drift.Collect], [drift.PageError] and
-	// [drift.RecordError]. The API filters by status only: to find the conversations of a contact or a period, range
-	// over all of them. New activity does not shift the pages, but a conversation that changes during the loop may be
-	// missed. Range again to get it.
+	// All ranges over the conversations, newest change first, page by page; see drift.Collect,
+	// drift.PageError and drift.RecordError. The API filters by status only: to find the
+	// conversations of a contact or a period, range over all of them. New activity does not shift
+	// the pages, but a conversation that changes during the loop may be missed. Range again to get
+	// it.
 	All(
 		ctx context.Context, options ConversationListOptions, opts ...drift.CallOption,
 	) iter.Seq2[*Conversation, error]
 
-	// Get returns a conversation: GET conversations/{conversationId}. If it does not exist, the error matches
-	// [drift.ErrNotFound].
+	// Get returns a conversation: GET conversations/{conversationId}. If it does not exist, the
+	// error matches drift.ErrNotFound.
 	Get(ctx context.Context, id drift.ConversationID, opts ...drift.CallOption) (*Conversation, error)
 
-	// Create starts a conversation with the oldest contact that has an address, and creates the contact if necessary:
-	// POST conversations/new. Each call starts another conversation, so an [*drift.AmbiguousError] means that there may
-	// be one more. The conversation in the answer may lack Participants and UpdatedAt.
+	// Create starts a conversation with the oldest contact that has an address, and creates the
+	// contact if necessary: POST conversations/new. Each call starts another conversation, so an
+	// *drift.AmbiguousError means that there may be one more. The conversation in the answer may
+	// lack Participants and UpdatedAt.
 	Create(
 		ctx context.Context, req ConversationCreateRequest, opts ...drift.CallOption,
 	) (*Conversation, error)
@@ -47,13 +50,15 @@ type ConversationsService interface {
 	// Stats returns how many conversations have each status: GET conversations/stats.
 	Stats(ctx context.Context, opts ...drift.CallOption) (*ConversationStats, error)
 
-	// GetTranscript returns a conversation as text for people to read: GET conversations/{conversationId}/transcript.
-	// Do not parse it: its times lack a year, and a contact without a name is called null. [MessagesService.All]
-	// returns the same as data. Only an answer that says it is JSON is decoded: a string, alone or under "data".
+	// GetTranscript returns a conversation as text for people to read: GET
+	// conversations/{conversationId}/transcript. Do not parse it: its times lack a year, and a
+	// contact without a name is called null. MessagesService.All returns the same as data. Only an
+	// answer that says it is JSON is decoded: a string, alone or under "data".
 	GetTranscript(ctx context.Context, id drift.ConversationID, opts ...drift.CallOption) (string, error)
 
 	// GetJSONTranscript returns a conversation's transcript as JSON: GET
-	// conversations/{conversationId}/json_transcript. The shape of the answer has confidence C; see [JSONTranscript].
+	// conversations/{conversationId}/json_transcript. The shape of the answer has confidence C; see
+	// JSONTranscript.
 	GetJSONTranscript(
 		ctx context.Context, id drift.ConversationID, opts ...drift.CallOption,
 	) (*JSONTranscript, error)
@@ -106,7 +111,7 @@ type ConversationListOptions struct {
 	Statuses []ConversationStatus // open, closed and pending; nil: all conversations
 
 	Limit  int    // conversations per page, 1 to 100; 0: 100
-	Cursor string // where to start: [drift.Page.Next] or [drift.PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: drift.Page.Next or drift.PageError.Cursor; "": at the beginning
 }
 
 const errStatus = wire.Reason("must be open, closed or pending")

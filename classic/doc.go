@@ -9,7 +9,9 @@
 //	defer client.Close()
 //	api := classic.New(client)
 //
-//	open := classic.ConversationListOptions{Statuses: []classic.ConversationStatus{classic.ConversationStatusOpen}}
+//	open := classic.ConversationListOptions{
+//		Statuses: []classic.ConversationStatus{classic.ConversationStatusOpen},
+//	}
 //	for conversation, err := range api.Conversations.All(ctx, open) {
 //		if err != nil {
 //			return err

@@ -15,13 +15,13 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type GDPRService interface {
-	// Retrieve makes Drift send what it stores about an address to the organization's owner: POST gdpr/retrieve. The
-	// data arrive by e-mail. The shape of the answer has confidence C. An address without "@" is a
-	// [*drift.ValidationError].
+	// Retrieve makes Drift send what it stores about an address to the organization's owner: POST
+	// gdpr/retrieve. The data arrive by e-mail. The shape of the answer has confidence C. An
+	// address without "@" is a *drift.ValidationError.
 	Retrieve(ctx context.Context, email string, opts ...drift.CallOption) (*GDPRRetrieval, error)
 
-	// Delete makes Drift delete every contact and user with an address: POST gdpr/delete. This cannot be undone. An
-	// address without "@" is a [*drift.ValidationError].
+	// Delete makes Drift delete every contact and user with an address: POST gdpr/delete. This
+	// cannot be undone. An address without "@" is a *drift.ValidationError.
 	Delete(ctx context.Context, email string, opts ...drift.CallOption) (*GDPRDeletion, error)
 }
 

@@ -17,8 +17,9 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type MeetingsService interface {
-	// List returns the meetings of all users in a time span: GET users/meetings/org. Meetings that began more than 30
-	// days ago are never returned, and meetings beyond the limit cannot be reached except with a shorter span.
+	// List returns the meetings of all users in a time span: GET users/meetings/org. Meetings that
+	// began more than 30 days ago are never returned, and meetings beyond the limit cannot be
+	// reached except with a shorter span.
 	List(ctx context.Context, options MeetingListOptions, opts ...drift.CallOption) ([]*Meeting, error)
 }
 

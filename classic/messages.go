@@ -17,20 +17,21 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type MessagesService interface {
-	// List returns one page of a conversation's messages, oldest first: GET conversations/{conversationId}/messages. A
-	// page has 50 messages.
+	// List returns one page of a conversation's messages, oldest first: GET
+	// conversations/{conversationId}/messages. A page has 50 messages.
 	List(
 		ctx context.Context, conversationID drift.ConversationID, options MessageListOptions, opts ...drift.CallOption,
 	) (*drift.Page[Message], error)
 
-	// All ranges over a conversation's messages, oldest first, page by page; see [drift.Collect], [drift.PageError] and
-	// [drift.RecordError].
+	// All ranges over a conversation's messages, oldest first, page by page; see drift.Collect,
+	// drift.PageError and drift.RecordError.
 	All(
 		ctx context.Context, conversationID drift.ConversationID, options MessageListOptions, opts ...drift.CallOption,
 	) iter.Seq2[*Message, error]
 
-	// Create posts a message to a conversation: POST conversations/{conversationId}/messages. The API takes no key of
-	// the writer's, so an [*drift.AmbiguousError] has no ClientID; List shows whether the message is there.
+	// Create posts a message to a conversation: POST conversations/{conversationId}/messages. The
+	// API takes no key of the writer's, so an *drift.AmbiguousError has no ClientID; List shows
+	// whether the message is there.
 	Create(
 		ctx context.Context, conversationID drift.ConversationID, req MessageCreateRequest, opts ...drift.CallOption,
 	) (*Message, error)
@@ -143,7 +144,7 @@ type MessageContext struct {
 
 // MessageListOptions are the options of GET conversations/{conversationId}/messages.
 type MessageListOptions struct {
-	Cursor string // where to start: [drift.Page.Next] or [drift.PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: drift.Page.Next or drift.PageError.Cursor; "": at the beginning
 }
 
 // messagePaging has pages of a fixed size.

@@ -15,7 +15,8 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type PlaybooksService interface {
-	// List returns the active playbooks: GET playbooks/list. The service caches the answer for about ten minutes.
+	// List returns the active playbooks: GET playbooks/list. The service caches the answer for
+	// about ten minutes.
 	List(ctx context.Context, opts ...drift.CallOption) ([]*Playbook, error)
 
 	// ListLandingPages returns the conversational landing pages: GET playbooks/clp.

@@ -23,13 +23,14 @@ type SCIMService interface {
 		ctx context.Context, options SCIMListUsersOptions, opts ...drift.CallOption,
 	) (*drift.Page[SCIMUser], error)
 
-	// AllUsers ranges over every user that matches the filter, page by page; see [drift.Collect], [drift.PageError] and
-	// [drift.RecordError].
+	// AllUsers ranges over every user that matches the filter, page by page; see drift.Collect,
+	// drift.PageError and drift.RecordError.
 	AllUsers(
 		ctx context.Context, options SCIMListUsersOptions, opts ...drift.CallOption,
 	) iter.Seq2[*SCIMUser, error]
 
-	// GetUser returns a user: GET scim/Users/{scimUserId}. If it does not exist, the error matches [drift.ErrNotFound].
+	// GetUser returns a user: GET scim/Users/{scimUserId}. If it does not exist, the error matches
+	// drift.ErrNotFound.
 	GetUser(ctx context.Context, id SCIMUserID, opts ...drift.CallOption) (*SCIMUser, error)
 
 	// CreateUser provisions a user: POST scim/Users. UserName and DisplayName are required.
@@ -41,15 +42,15 @@ type SCIMService interface {
 		ctx context.Context, id SCIMUserID, req SCIMUserCreateRequest, opts ...drift.CallOption,
 	) (*SCIMUser, error)
 
-	// UpdateUser changes the fields that are set: PATCH scim/Users/{scimUserId}. To deactivate a user, set Active to
-	// false. The body is a user with some fields, not the PatchOp of the SCIM standard. A request that sets no field is
-	// a [*drift.ValidationError].
+	// UpdateUser changes the fields that are set: PATCH scim/Users/{scimUserId}. To deactivate a
+	// user, set Active to false. The body is a user with some fields, not the PatchOp of the SCIM
+	// standard. A request that sets no field is a *drift.ValidationError.
 	UpdateUser(
 		ctx context.Context, id SCIMUserID, req SCIMUserUpdateRequest, opts ...drift.CallOption,
 	) (*SCIMUser, error)
 
-	// DeleteUser removes a user: DELETE scim/Users/{scimUserId}. This cannot be undone, and the same person cannot be
-	// provisioned again.
+	// DeleteUser removes a user: DELETE scim/Users/{scimUserId}. This cannot be undone, and the
+	// same person cannot be provisioned again.
 	DeleteUser(ctx context.Context, id SCIMUserID, opts ...drift.CallOption) error
 }
 
@@ -112,7 +113,7 @@ type SCIMListUsersOptions struct {
 	Filter string `query:"filter"` // by SCIM, such as userName eq "ada@example.com"; "": all users
 
 	Limit  int    // users per page, 1 to 100; 0: 100
-	Cursor string // where to start: [drift.Page.Next] or [drift.PageError.Cursor]; "": at the beginning
+	Cursor string // where to start: drift.Page.Next or drift.PageError.Cursor; "": at the beginning
 }
 
 func (o SCIMListUsersOptions) input() rest.Input {

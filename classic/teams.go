@@ -19,7 +19,8 @@ type TeamsService interface {
 	// List returns all teams: GET teams/org.
 	List(ctx context.Context, opts ...drift.CallOption) ([]*Team, error)
 
-	// ListByUser returns the teams of a user: GET teams/users/{userId}. The operation has confidence C.
+	// ListByUser returns the teams of a user: GET teams/users/{userId}. The operation has
+	// confidence C.
 	ListByUser(ctx context.Context, userID drift.UserID, opts ...drift.CallOption) ([]*Team, error)
 }
 

@@ -20,15 +20,17 @@ type UsersService interface {
 	// List returns all users, bots included: GET users/list.
 	List(ctx context.Context, opts ...drift.CallOption) ([]*User, error)
 
-	// Get returns a user: GET users/{userId}. If it does not exist, the error matches [drift.ErrNotFound].
+	// Get returns a user: GET users/{userId}. If it does not exist, the error matches
+	// drift.ErrNotFound.
 	Get(ctx context.Context, id drift.UserID, opts ...drift.CallOption) (*User, error)
 
-	// GetMany returns 1 to 20 users by id: GET users. Ids that do not exist are missing in the map. If a user does not
-	// decode, the others are in the map, and [drift.RecordErrors] splits the error.
+	// GetMany returns 1 to 20 users by id: GET users. Ids that do not exist are missing in the map.
+	// If a user does not decode, the others are in the map, and drift.RecordErrors splits the
+	// error.
 	GetMany(ctx context.Context, ids []drift.UserID, opts ...drift.CallOption) (map[drift.UserID]*User, error)
 
-	// Update changes the fields that are set: PATCH users/update. A request that sets no field, or clears one, is a
-	// [*drift.ValidationError].
+	// Update changes the fields that are set: PATCH users/update. A request that sets no field, or
+	// clears one, is a *drift.ValidationError.
 	Update(ctx context.Context, id drift.UserID, req UserUpdateRequest, opts ...drift.CallOption) (*User, error)
 }
 

@@ -52,7 +52,7 @@ func (s *Server) AddLandingPage(page classic.LandingPage) {
 
 // AddAttachment adds a file and returns its attachment with an ID and a URL, for a message of [Server.AddMessage]:
 //
-//	invoice := srv.AddAttachment(drift.Attachment{FileName: "invoice.pdf", MIMEType: "application/pdf"}, data)
+//	invoice := srv.AddAttachment(drift.Attachment{FileName: "invoice.pdf"}, data)
 //	srv.AddMessage(drift.Message{ConversationID: id, Attachments: []drift.Attachment{invoice}})
 //
 // An ID of 0 becomes the next free one. Without a MIMEType the file is served with the type that its data have.

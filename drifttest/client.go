@@ -72,7 +72,8 @@ func (s *Server) OAuthConfig() drift.OAuthConfig {
 // Seq returns the value for a mocked All: a sequence of the items, then (nil, err) unless err is nil. You can range
 // over it any number of times.
 //
-//	contacts.EXPECT().All(mock.Anything, mock.Anything).Return(drifttest.Seq(nil, &drift.Contact{ID: 1}))
+//	all := drifttest.Seq(nil, &drift.Contact{ID: 1})
+//	contacts.EXPECT().All(mock.Anything, mock.Anything).Return(all)
 //
 // For an error before the end, such as a [*drift.RecordError] in place of a record, return a func:
 //

@@ -182,3 +182,14 @@ func TestClientHasNoLimit(t *testing.T) {
 		assert.NoError(t, err)
 	}
 }
+
+func TestDemoHasUnassignedConversations(t *testing.T) {
+	unassigned := 0
+	for _, conversation := range drifttest.Start(t, drifttest.WithDemoData()).Conversations() {
+		if conversation.AssignedUserID == 0 {
+			assert.Equal(t, drift.ConversationStatusOpen, conversation.Status)
+			unassigned++
+		}
+	}
+	assert.Equal(t, 4, unassigned)
+}

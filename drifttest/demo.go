@@ -120,6 +120,7 @@ func (d demo) seedConversation(i int) {
 	agent := int64(i%5 + 1)
 	status := []string{"open", "closed", "pending", "open", "closed", "bulk_sent"}[i%6]
 	opened := 40 + 7*i
+	unassigned := i%12 == 0 && i > 0 // open, and without an answer of an agent
 	conversation := d.conversations.put(object{
 		"title":             titles[i%len(titles)],
 		"status":            status,
@@ -140,6 +141,10 @@ func (d demo) seedConversation(i int) {
 		"deleted":           false,
 		"created_at":        d.at(opened),
 	})
+	if unassigned {
+		delete(conversation, "assigned_user_id")
+		conversation["participants"], conversation["member_count"] = []int64{}, int64(0)
+	}
 	d.seedMessages(i, conversation, contact, opened)
 	if i%5 == 0 {
 		d.seedNote(conversation, agent, opened+6)

@@ -14,25 +14,28 @@ import (
 //
 // Fields combine: Fault{Status: 500, Applied: true, Delay: time.Second} applies the request, waits, and answers 500.
 type Fault struct {
-	// Status replaces the real answer, and the request is not applied. 0 handles the request normally.
+	// Status replaces the real answer, and the request is not applied. 0 handles the request
+	// normally.
 	Status int
 	// Header is set on the answer with Status.
 	Header http.Header
-	// Body is the body of that answer. If it is empty and Status is an error, the server sends an error body as the
-	// service would. For "oauth.token" that is invalid_grant with 400, and invalid_client with 401.
+	// Body is the body of that answer. If it is empty and Status is an error, the server sends an
+	// error body as the service would. For "oauth.token" that is invalid_grant with 400, and
+	// invalid_client with 401.
 	Body string
 	// Applied applies the request to the store before the server answers with Status.
 	Applied bool
 
-	// Delay is the time between applying the request and answering it. It ends early, without an answer, if the client
-	// gives up or the server closes.
+	// Delay is the time between applying the request and answering it. It ends early, without an
+	// answer, if the client gives up or the server closes.
 	Delay time.Duration
 
 	// Drop closes the connection at this stage.
 	Drop Stage
 	// Truncate cuts the body to this many bytes, with a matching Content-Length. 0 leaves it whole.
 	Truncate int
-	// Pad streams this many spaces after the body, which leaves the JSON valid but huge. No Content-Length is sent.
+	// Pad streams this many spaces after the body, which leaves the JSON valid but huge. No
+	// Content-Length is sent.
 	Pad int
 }
 
@@ -47,8 +50,8 @@ const (
 	DropAfterHandling
 	// DropInHeaders drops the connection in the middle of the answer's headers.
 	DropInHeaders
-	// DropInBody sends the headers with the full Content-Length and half the body. An answer without a body is dropped
-	// in its headers instead.
+	// DropInBody sends the headers with the full Content-Length and half the body. An answer
+	// without a body is dropped in its headers instead.
 	DropInBody
 )
 

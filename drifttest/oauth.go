@@ -33,19 +33,21 @@ const (
 // OAuthApp describes an app that asks for access by OAuth, and how the server treats it. The zero value of each field
 // selects a default.
 type OAuthApp struct {
-	ClientID     string       // "": [DefaultClientID]
-	ClientSecret drift.Secret // "": [DefaultClientSecret]
+	ClientID     string       // "": DefaultClientID
+	ClientSecret drift.Secret // "": DefaultClientSecret
 
-	// RedirectURLs are the URLs that the authorize page may redirect to, compared byte by byte. If there are none, it
-	// accepts any http URL on a loopback address, with any port and path.
+	// RedirectURLs are the URLs that the authorize page may redirect to, compared byte by byte. If
+	// there are none, it accepts any http URL on a loopback address, with any port and path.
 	RedirectURLs []string
 
-	// TokenLifetime is how long an access token is valid by the server's clock, in whole seconds. 0: two hours.
+	// TokenLifetime is how long an access token is valid by the server's clock, in whole seconds.
+	// 0: two hours.
 	TokenLifetime time.Duration
-	// Rotation says what happens to a refresh token after its use. 0: [RotateAndRevoke].
+	// Rotation says what happens to a refresh token after its use. 0: RotateAndRevoke.
 	Rotation Rotation
-	// LegacyAnswers makes the token endpoint answer in camelCase (accessToken, refreshToken, expiresIn), as Drift's
-	// once did. It always accepts both kinds of requests: a form in snake_case and JSON in camelCase.
+	// LegacyAnswers makes the token endpoint answer in camelCase (accessToken, refreshToken,
+	// expiresIn), as Drift's once did. It always accepts both kinds of requests: a form in
+	// snake_case and JSON in camelCase.
 	LegacyAnswers bool
 }
 
@@ -53,10 +55,12 @@ type OAuthApp struct {
 type Rotation int
 
 const (
-	// RotateAndRevoke issues a new refresh token with each access token. A refresh token that is used twice may have
-	// been stolen, so the second use is refused and revokes every token of the same authorization.
+	// RotateAndRevoke issues a new refresh token with each access token. A refresh token that is
+	// used twice may have been stolen, so the second use is refused and revokes every token of the
+	// same authorization.
 	RotateAndRevoke Rotation = iota
-	// Rotate also issues a new refresh token, but a second use of the old one is refused and revokes nothing.
+	// Rotate also issues a new refresh token, but a second use of the old one is refused and
+	// revokes nothing.
 	Rotate
 	// KeepRefreshToken keeps the refresh token valid; the answer to a refresh does not include one.
 	KeepRefreshToken

@@ -81,9 +81,9 @@ func WithLimits(perMinute, perMonth int) Option {
 	}
 }
 
-// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, two of
-// them with a file, tags and notes, a few meetings, the people and teams of the company "acme.example", and the users,
-// accounts and playbooks of the classic API. It is the same account in every run.
+// WithDemoData fills the server with a small account: contacts, conversations in every status with messages, four of
+// them open and unassigned, two with a file, tags and notes, a few meetings, the people and teams of the company
+// "acme.example", and the users, accounts and playbooks of the classic API. It is the same account in every run.
 func WithDemoData() Option {
 	return func(set *settings) error {
 		set.demo = true

@@ -11,8 +11,9 @@ const redacted = "REDACTED"
 
 // Request is a request that a [Server] received.
 type Request struct {
-	// Operation is a name such as "conversations.get", "classic.contacts.get" or "oauth.token". For an endpoint of
-	// [Server.Handle] it is the method and template, such as "GET deals/{dealId}". It is "" for any other request.
+	// Operation is a name such as "conversations.get", "classic.contacts.get" or "oauth.token". For
+	// an endpoint of Server.Handle it is the method and template, such as "GET deals/{dealId}". It
+	// is "" for any other request.
 	Operation string
 	Method    string
 	Path      string      // as sent, with escapes

@@ -25,8 +25,9 @@ type TB interface {
 
 // Server is an in-memory Drift server. Its methods are safe for concurrent use.
 type Server struct {
-	// URL is the base URL: scheme, host and port, without a slash at the end. In a bubble of testing/synctest the server
-	// has no port, and only [Server.Client] and [Server.HTTPClient] reach it.
+	// URL is the base URL: scheme, host and port, without a slash at the end. In a bubble of
+	// testing/synctest the server has no port, and only Server.Client and Server.HTTPClient reach
+	// it.
 	URL string
 
 	t        TB

@@ -28,25 +28,27 @@ const (
 // Webhook says where and how a [Server] sends its events. Only URL or Handler is required.
 type Webhook struct {
 	URL string
-	// Handler receives the deliveries in place of a URL, over connections in memory. In a bubble of testing/synctest it
-	// is the only way.
+	// Handler receives the deliveries in place of a URL, over connections in memory. In a bubble of
+	// testing/synctest it is the only way.
 	Handler http.Handler
-	// Token is sent in the X-Verification-Token header and in the body. "": [DefaultWebhookToken].
+	// Token is sent in the X-Verification-Token header and in the body. "": DefaultWebhookToken.
 	Token string
 	// Events are the types to send, such as "new_message". Empty: all.
 	Events []string
 
-	// Attempts is the maximum number of attempts to get a 2xx answer. Redirects are not followed. 0: five.
+	// Attempts is the maximum number of attempts to get a 2xx answer. Redirects are not followed.
+	// 0: five.
 	Attempts int
-	// Backoff is the delay before the second attempt. It doubles with each further attempt. 0: 10 ms.
+	// Backoff is the delay before the second attempt. It doubles with each further attempt. 0: 10
+	// ms.
 	Backoff time.Duration
 	// Timeout is how long the receiver may take to answer. 0: 10 s.
 	Timeout time.Duration
 
 	// Duplicates is how many more times a delivery is sent after it has been accepted.
 	Duplicates int
-	// Reverse collects this many deliveries, then sends them in reverse order. [Webhooks.Wait] sends a smaller rest. 0
-	// and 1 keep the order of events.
+	// Reverse collects this many deliveries, then sends them in reverse order. Webhooks.Wait sends
+	// a smaller rest. 0 and 1 keep the order of events.
 	Reverse int
 }
 

@@ -2,7 +2,8 @@
 // the last minute that still count. [OpenTokens] keeps the tokens of an OAuth authorization. All processes of a machine
 // can share a file, and a new run continues where the last one ended.
 //
-//	quota, err := filestore.OpenQuota("/var/lib/myapp/drift.quota", filestore.WithPlan(drift.PlanProfessional))
+//	path, plan := "/var/lib/myapp/drift.quota", filestore.WithPlan(drift.PlanProfessional)
+//	quota, err := filestore.OpenQuota(path, plan)
 //	if err != nil {
 //		return err
 //	}

@@ -11,25 +11,26 @@ import (
 // Reasons to reject a file. errors.Is finds them in an [*Error]. A client's error includes them, without the file's
 // path.
 var (
-	// ErrCorrupt: the file is damaged, truncated or not a file of this package, or it was replaced while in use. Only a
-	// person can decide what to do. To start over, delete the file: a count is then 0, and without tokens a person has
-	// to authorize the application again.
+	// ErrCorrupt: the file is damaged, truncated or not a file of this package, or it was replaced
+	// while in use. Only a person can decide what to do. To start over, delete the file: a count is
+	// then 0, and without tokens a person has to authorize the application again.
 	ErrCorrupt error = wire.Reason("the file is damaged")
 
-	// ErrAccount: the file holds the calls or the tokens of another account; see [WithAccount].
+	// ErrAccount: the file holds the calls or the tokens of another account; see WithAccount.
 	ErrAccount error = wire.Reason("the file belongs to another account")
 
-	// ErrSettings: the file has another plan, time zone or number of calls a minute than this process. The error's text
-	// says which. Give all processes the same, or use [WithChangedSettings] once if the change is intended.
+	// ErrSettings: the file has another plan, time zone or number of calls a minute than this
+	// process. The error's text says which. Give all processes the same, or use WithChangedSettings
+	// once if the change is intended.
 	ErrSettings error = wire.Reason("the file is used with other settings")
 
 	// ErrVersion: a later version of this package wrote the file. Update this program.
 	ErrVersion error = wire.Reason("the file is of an unknown version")
 
-	// ErrUnsafe: the path is a symbolic link, a directory or anything else but a regular file, or others than the
-	// file's owner may read or write it. A file of tokens must also belong to the user of the process, and lie in a
-	// directory where no other user may replace files; see [WithSharedOwnership]. Owners and permissions are not
-	// checked on Windows.
+	// ErrUnsafe: the path is a symbolic link, a directory or anything else but a regular file, or
+	// others than the file's owner may read or write it. A file of tokens must also belong to the
+	// user of the process, and lie in a directory where no other user may replace files; see
+	// WithSharedOwnership. Owners and permissions are not checked on Windows.
 	ErrUnsafe error = wire.Reason("the file is not safe to use")
 )
 

@@ -13,7 +13,7 @@ import (
 // RefusedError says why a delivery that carries the right token was refused. [WithOnError] gets it.
 type RefusedError struct {
 	StatusCode int   // of the answer
-	Err        error // a [*drift.DecodeError], [ErrShutdown], [ErrInFlight], or an error that only says why
+	Err        error // a *drift.DecodeError, ErrShutdown, ErrInFlight, or an error that only says why
 }
 
 func (e *RefusedError) Error() string {

@@ -78,11 +78,12 @@ type Event interface {
 	// EventType returns the type as it was sent.
 	EventType() EventType
 
-	// EventOrgID returns the organization that the event belongs to: of an app that several use, the one to act for.
+	// EventOrgID returns the organization that the event belongs to: of an app that several use,
+	// the one to act for.
 	EventOrgID() drift.OrgID
 
-	// OccurredAt returns when it happened, by the clock of Drift and in UTC, or the zero time where the event does
-	// not tell.
+	// OccurredAt returns when it happened, by the clock of Drift and in UTC, or the zero time where
+	// the event does not tell.
 	OccurredAt() time.Time
 
 	fill(p *parts) error

@@ -12,14 +12,14 @@ import (
 // Several [WithHooks] add up: StartFunction runs in the order of the options, Function and Delivery in the reverse
 // order.
 type Hooks struct {
-	// StartFunction runs before each function of [On]. The function gets the context that it returns; with nil, it gets
-	// ctx. After StartFunction comes Function, even after a panic.
+	// StartFunction runs before each function of On. The function gets the context that it returns;
+	// with nil, it gets ctx. After StartFunction comes Function, even after a panic.
 	StartFunction func(ctx context.Context, event EventType) context.Context
 
 	Function func(FunctionInfo) // after each function; its Context is that of StartFunction
 
-	// Delivery runs once for each delivery, when it is known how it ended: before the answer or, for one that was
-	// queued, after its functions. A panic in it is recovered and dropped.
+	// Delivery runs once for each delivery, when it is known how it ended: before the answer or,
+	// for one that was queued, after its functions. A panic in it is recovered and dropped.
 	Delivery func(DeliveryInfo)
 }
 

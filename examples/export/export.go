@@ -24,6 +24,7 @@ import (
 // much as the checkpoint says. The next run cuts off the excess and reads that page again.
 type export[T any] struct {
 	path     string
+	owner    owner
 	list     func(ctx context.Context, cursor string) (*drift.Page[T], error)
 	id       func(*T) int64
 	progress func(records int)
@@ -36,8 +37,17 @@ type export[T any] struct {
 	cursors map[string]bool // read by this run
 }
 
+// owner is the account that an export belongs to.
+type owner struct {
+	Host         string      `json:"host"`
+	Organization drift.OrgID `json:"organization,omitempty"`
+}
+
+func (o owner) String() string { return fmt.Sprintf("organization %s at %s", o.Organization, o.Host) }
+
 // checkpoint is the progress of an export.
 type checkpoint struct {
+	Owner  owner  `json:"owner"`
 	Cursor string `json:"cursor"` // of the next page; "": the first
 	Offset int64  `json:"offset"` // the valid length of the file
 	Done   bool   `json:"done"`
@@ -89,7 +99,7 @@ func (e *export[T]) page(ctx context.Context) error {
 		}
 	}
 	e.at = checkpoint{
-		Cursor: page.Next, Offset: e.at.Offset + int64(len(lines)), Done: page.Next == "",
+		Owner: e.owner, Cursor: page.Next, Offset: e.at.Offset + int64(len(lines)), Done: page.Next == "",
 		Odd: e.at.Odd + len(odd), OddOffset: e.at.OddOffset + int64(len(oddLines)),
 	}
 	if err := e.save(); err != nil {
@@ -236,11 +246,12 @@ func (e *export[T]) oddPath() string {
 	return strings.TrimSuffix(e.path, extension) + ".unreadable" + extension
 }
 
-// load reads the checkpoint. Without one this is the first run, which must not overwrite existing files.
+// load reads the checkpoint, which must be one of the same account. Without one this is the first run, which must not
+// overwrite existing files.
 func (e *export[T]) load() error {
 	data, err := os.ReadFile(e.checkpointPath())
 	if err == nil {
-		return json.Unmarshal(data, &e.at)
+		return e.resume(data)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -250,7 +261,18 @@ func (e *export[T]) load() error {
 			return fmt.Errorf("%s exists but has no checkpoint: choose another folder", path)
 		}
 	}
+	e.at = checkpoint{Owner: e.owner}
 	return e.save()
+}
+
+func (e *export[T]) resume(data []byte) error {
+	if err := json.Unmarshal(data, &e.at); err != nil {
+		return fmt.Errorf("%s: %w", e.checkpointPath(), err)
+	}
+	if e.at.Owner != e.owner {
+		return fmt.Errorf("%s has records of %s, and this is %s: choose another folder", e.path, e.at.Owner, e.owner)
+	}
+	return nil
 }
 
 // save replaces the checkpoint by a rename, so that a partial one never exists.

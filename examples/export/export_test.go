@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,21 +22,14 @@ import (
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
 
-// asCommand names the folder in the environment of a process that is the command instead of its test.
-const asCommand = "EXPORT_TEST_DIR"
+func TestMain(m *testing.M) { clitest.Main(m, main) }
 
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(asCommand); dir != "" {
-		if err := start(context.Background(), dir, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(status(err))
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
+func TestStarts(t *testing.T) { clitest.Transcript(t, clitest.WithToken(t)[1:]) }
+
+func TestCtrlC(t *testing.T) { clitest.CtrlC(t, "-dir", t.TempDir()) }
 
 const (
 	contacts   = 25
@@ -70,6 +64,61 @@ func exportOf(srv *drifttest.Server, dir string, each func(n int)) *export[drift
 }
 
 func nothing(int) {}
+
+// The first export is of the demo. The second, of an account, must not take its files for its own.
+func TestAnotherAccountIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "files")
+	mine, demo := drifttest.Start(t, drifttest.WithDemoData()), drifttest.Start(t, drifttest.WithDemoData())
+	require.NoError(t, run(t.Context(), demo.Client(), dir, owner{Host: "the in-memory server"}, io.Discard))
+	before, err := os.ReadFile(filepath.Join(dir, contactSet))
+	require.NoError(t, err)
+
+	for _, of := range []owner{
+		{Host: "driftapi.com", Organization: 7}, {Host: "the in-memory server", Organization: 7}, {Host: "driftapi.com"},
+	} {
+		err := run(t.Context(), mine.Client(), dir, of, io.Discard)
+		assert.ErrorContains(t, err, "has records of organization 0 at the in-memory server, and this is "+of.String()+
+			": choose another folder")
+	}
+	assert.Zero(t, mine.Count("*"))
+	after, err := os.ReadFile(filepath.Join(dir, contactSet))
+	require.NoError(t, err)
+	assert.Equal(t, before, after)
+	assert.FileExists(t, filepath.Join(dir, ".gitignore"))
+}
+
+func TestStartFindsTheOrganization(t *testing.T) {
+	srv, dir := drifttest.Start(t, drifttest.WithDemoData()), filepath.Join(t.TempDir(), "files")
+	t.Setenv("DRIFT_TOKEN", drifttest.DefaultToken)
+	t.Setenv("DRIFT_BASE_URL", srv.URL)
+	require.NoError(t, start(t.Context(), dir, io.Discard))
+	var at checkpoint
+	data, err := os.ReadFile(filepath.Join(dir, contactSet+".checkpoint"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &at))
+	assert.Equal(t, "127.0.0.1", at.Owner.Host)
+	assert.NotZero(t, at.Owner.Organization)
+}
+
+// Without a token the files are in a temporary folder, which the program names. Stopped and run again with that folder,
+// it resumes.
+func TestOffline(t *testing.T) {
+	temporary := t.TempDir()
+	env := []string{"TMPDIR=" + temporary}
+	output := clitest.Interrupt(t, clitest.Start{Env: env},
+		func(output string) bool { return strings.Contains(output, "\nconversations: 60 records in ") })
+	_, dir, found := strings.Cut(output, "add -dir ")
+	require.True(t, found, output)
+	dir, _, _ = strings.Cut(dir, "\n")
+	assert.Equal(t, temporary, filepath.Dir(dir))
+	assert.Contains(t, output, "Run it again with the same folder to resume.\nStopped.\n")
+
+	command := clitest.Command(t.Context(), t, clitest.Start{Args: []string{"-dir", dir}, Env: env})
+	again, err := command.CombinedOutput()
+	require.NoError(t, err, string(again))
+	assert.Contains(t, string(again), "contacts: 1030 records in "+filepath.Join(dir, contactSet))
+	assert.Equal(t, upTo(1030), idsIn(t, filepath.Join(dir, contactSet)))
+}
 
 // idsIn reads the ids of a file, every line of which must be a record.
 func idsIn(t *testing.T, path string) []int64 {
@@ -207,8 +256,6 @@ func TestResumesAfterKill(t *testing.T) {
 // runCommand runs the command and kills it after its n-th request, if there is one. It reports whether it came to that.
 func runCommand(t *testing.T, srv *drifttest.Server, dir string, kill int) bool {
 	t.Helper()
-	program, err := os.Executable()
-	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context()) // which kills
 	defer cancel()
 	var requests atomic.Int32
@@ -220,9 +267,9 @@ func runCommand(t *testing.T, srv *drifttest.Server, dir string, kill int) bool 
 		}
 	}))
 	defer proxy.Close()
-	command := exec.CommandContext(ctx, program)
-	command.Env = append(os.Environ(), asCommand+"="+dir,
-		"DRIFT_TOKEN="+drifttest.DefaultToken, "DRIFT_BASE_URL="+proxy.URL)
+	command := clitest.Command(ctx, t, clitest.Start{
+		Args: []string{"-dir", dir}, Env: []string{"DRIFT_TOKEN=" + drifttest.DefaultToken, "DRIFT_BASE_URL=" + proxy.URL},
+	})
 	output, err := command.CombinedOutput()
 	if kill == 0 {
 		require.NoError(t, err, string(output))
@@ -302,14 +349,14 @@ func TestShortFileIsAnError(t *testing.T) {
 func TestRun(t *testing.T) {
 	srv, dir := drifttest.Start(t, drifttest.WithDemoData()), filepath.Join(t.TempDir(), "new")
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), srv.Client(), dir, &out))
+	require.NoError(t, run(t.Context(), srv.Client(), dir, owner{}, &out))
 	assert.Contains(t, out.String(), "\nconversations: 60 records in ")
 	assert.Contains(t, out.String(), "\ncontacts: 30 records in ")
 	assert.Equal(t, upTo(60), idsIn(t, filepath.Join(dir, "conversations.jsonl")))
 	assert.Equal(t, upTo(30), idsIn(t, filepath.Join(dir, contactSet)))
 
 	srv.Reset()
-	require.NoError(t, run(t.Context(), srv.Client(), dir, &out))
+	require.NoError(t, run(t.Context(), srv.Client(), dir, owner{}, &out))
 	assert.Zero(t, srv.Count("*"), "a finished export reads nothing")
 }
 
@@ -337,6 +384,8 @@ func (a *oddAccount) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case cursor != "" && cursor == a.broken:
 		w.WriteHeader(http.StatusForbidden)
+	case strings.HasSuffix(r.URL.Path, "app/token_info"):
+		fmt.Fprint(w, `{"id":"1","authenticated_userid":"orgId:7"}`)
 	case strings.HasSuffix(r.URL.Path, "conversations"):
 		fmt.Fprint(w, `{"data":[{"id":7}]}`)
 	default:
@@ -373,9 +422,8 @@ func TestGoesOnAfterOddRecords(t *testing.T) {
 	account, dir := new(oddAccount), t.TempDir()
 	client := account.client(t)
 	var out bytes.Buffer
-	err := run(t.Context(), client, dir, &out)
+	err := run(t.Context(), client, dir, owner{}, &out)
 	require.ErrorIs(t, err, errOdd)
-	assert.Equal(t, 3, status(err))
 	requireOddFiles(t, dir)
 	assert.Contains(t, out.String(), "\ncontacts: 3 records in ")
 	assert.Contains(t, out.String(), "\ncontacts: 3 records that do not decode are in "+filepath.Join(dir, "contacts.unreadable.jsonl")+"\n")
@@ -385,7 +433,7 @@ func TestGoesOnAfterOddRecords(t *testing.T) {
 
 	account.lists = nil
 	out.Reset()
-	require.ErrorIs(t, run(t.Context(), client, dir, &out), errOdd, "a finished export still says so")
+	require.ErrorIs(t, run(t.Context(), client, dir, owner{}, &out), errOdd, "a finished export still says so")
 	assert.Contains(t, out.String(), "3 records that do not decode")
 	assert.Empty(t, account.lists)
 }
@@ -394,9 +442,8 @@ func TestResumesWithOddRecords(t *testing.T) {
 	account, dir := &oddAccount{broken: "c"}, t.TempDir()
 	client := account.client(t)
 	var out bytes.Buffer
-	err := run(t.Context(), client, dir, &out)
+	err := run(t.Context(), client, dir, owner{}, &out)
 	require.ErrorIs(t, err, drift.ErrForbidden)
-	assert.Equal(t, 1, status(err))
 
 	// A crash has left a part of a line behind what the checkpoint says.
 	file, err := os.OpenFile(filepath.Join(dir, "contacts.unreadable.jsonl"), os.O_WRONLY|os.O_APPEND, 0)
@@ -406,7 +453,7 @@ func TestResumesWithOddRecords(t *testing.T) {
 	require.NoError(t, file.Close())
 
 	account.broken = ""
-	require.ErrorIs(t, run(t.Context(), client, dir, &out), errOdd)
+	require.ErrorIs(t, run(t.Context(), client, dir, owner{}, &out), errOdd)
 	requireOddFiles(t, dir)
 	assert.Equal(t, []string{"conversations", "contacts", "contactsb", "contactsc", "contactsc"}, account.lists)
 }
@@ -429,23 +476,23 @@ func TestResumesAfterCrashBeforeCheckpointWithOddRecords(t *testing.T) {
 	require.Error(t, e.run(t.Context()))
 	require.FileExists(t, filepath.Join(dir, "contacts.unreadable.jsonl"))
 	require.NoError(t, os.Remove(filepath.Join(dir, contactSet+".checkpoint.tmp")))
-	require.ErrorIs(t, run(t.Context(), client, dir, &bytes.Buffer{}), errOdd)
+	require.ErrorIs(t, run(t.Context(), client, dir, owner{}, &bytes.Buffer{}), errOdd)
 	requireOddFiles(t, dir)
 }
 
 func TestShortOddFileIsAnError(t *testing.T) {
 	account, dir := new(oddAccount), t.TempDir()
 	client := account.client(t)
-	require.ErrorIs(t, run(t.Context(), client, dir, &bytes.Buffer{}), errOdd)
+	require.ErrorIs(t, run(t.Context(), client, dir, owner{}, &bytes.Buffer{}), errOdd)
 	require.NoError(t, os.Truncate(filepath.Join(dir, "contacts.unreadable.jsonl"), 5))
-	assert.ErrorContains(t, run(t.Context(), client, dir, &bytes.Buffer{}), "contacts.unreadable.jsonl is shorter than its checkpoint")
+	assert.ErrorContains(t, run(t.Context(), client, dir, owner{}, &bytes.Buffer{}), "contacts.unreadable.jsonl is shorter than its checkpoint")
 }
 
 func TestKeepsForeignOddFile(t *testing.T) {
 	account, dir := new(oddAccount), t.TempDir()
 	path := filepath.Join(dir, "contacts.unreadable.jsonl")
 	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))
-	require.ErrorContains(t, run(t.Context(), account.client(t), dir, &bytes.Buffer{}), "choose another folder")
+	require.ErrorContains(t, run(t.Context(), account.client(t), dir, owner{}, &bytes.Buffer{}), "choose another folder")
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, "mine", string(data))
@@ -453,14 +500,13 @@ func TestKeepsForeignOddFile(t *testing.T) {
 
 // The command itself ends with a status that a script can tell from failure.
 func TestExitStatus(t *testing.T) {
-	program, err := os.Executable()
-	require.NoError(t, err)
 	account, dir := &oddAccount{broken: "c"}, t.TempDir()
 	server := httptest.NewServer(account)
 	defer server.Close()
 	for _, want := range []int{1, 3, 3} {
-		command := exec.CommandContext(t.Context(), program)
-		command.Env = append(os.Environ(), asCommand+"="+dir, "DRIFT_TOKEN=token", "DRIFT_BASE_URL="+server.URL)
+		command := clitest.Command(t.Context(), t, clitest.Start{
+			Args: []string{"-dir", dir}, Env: []string{"DRIFT_TOKEN=token", "DRIFT_BASE_URL=" + server.URL},
+		})
 		var failed *exec.ExitError
 		require.ErrorAs(t, command.Run(), &failed)
 		assert.Equal(t, want, failed.ExitCode())

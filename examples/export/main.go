@@ -1,23 +1,25 @@
 // Command export writes all conversations and all contacts into files of JSON Lines, with one record on each line. Stop
-// it with Ctrl-C, or even cut the power, and run it again: it resumes. For a new export, choose another folder.
+// it with Ctrl-C, or even cut the power, and run it again: it resumes. For a new export, or that of another account,
+// choose another folder.
 //
 // The export continues if a record does not decode, because the service has changed or a value is broken. The command
 // writes such a record unchanged to a separate file, such as contacts.unreadable.jsonl, and exits with status 3: the
 // export is complete, but check that file. Any other failure is status 1.
 //
 // Without DRIFT_TOKEN in the environment you need no account and no network: the program calls a slow in-memory Drift
-// server.
+// server, and writes to a temporary folder.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log"
+	"io/fs"
+	"net/url"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"time"
@@ -25,48 +27,66 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
+const about = `Writes all conversations and all contacts into files of JSON Lines. Stopped with Ctrl-C, it resumes when it is run again
+with the same folder. With DRIFT_TOKEN in the environment it reads your account. Otherwise it reads an in-memory Drift
+server, and writes to a temporary folder.
+
+Exit status 3 means that the export is complete, but that some records do not decode: they are in files of their own.`
+
 func main() {
-	dir := flag.String("dir", "drift-export", "the folder for the files")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := start(ctx, *dir, os.Stdout); err != nil {
-		if errors.Is(err, context.Canceled) {
-			log.Fatal("stopped; run the same command to resume")
-		}
-		log.Print(err)
-		os.Exit(status(err))
-	}
+	dir := flag.String("dir", "", "the `folder` for the files (default drift-export, or a temporary folder without DRIFT_TOKEN)")
+	cli.Main(about, func(ctx context.Context, w io.Writer) error { return start(ctx, *dir, w) })
 }
 
 // errOdd reports an export that is complete except for records that do not decode.
-var errOdd = errors.New("done, but some records do not decode")
-
-// status returns the exit status after an error. Wrong flags exit with 2.
-func status(err error) int {
-	if errors.Is(err, errOdd) {
-		return 3
-	}
-	return 1
-}
+var errOdd = &cli.StatusError{Status: 3, Text: "done, but some records do not decode"}
 
 // start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, dir string, w io.Writer) error {
-	if os.Getenv("DRIFT_TOKEN") == "" {
-		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
-		server := slowServer()
-		defer server.Close()
-		return run(ctx, server.Client(), dir, w)
+	token := drift.Secret(os.Getenv("DRIFT_TOKEN"))
+	if token == "" {
+		return offline(ctx, dir, w)
 	}
 	client, err := drift.NewClient(drift.FromEnv())
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	return run(ctx, client, dir, w)
+	// Which account is it? Records of two accounts must not end up in the same files.
+	info, err := classic.New(client).App.TokenInfo(ctx, token)
+	if err != nil {
+		return fmt.Errorf("find the organization of the token: %w", err)
+	}
+	return run(ctx, client, cmp.Or(dir, "drift-export"), owner{host(), info.OrgID()}, w)
+}
+
+// host returns the host that a client of drift.FromEnv calls.
+func host() string {
+	base, err := url.Parse(cmp.Or(os.Getenv("DRIFT_BASE_URL"), drift.DefaultBaseURL))
+	if err != nil {
+		return "" // not for a client that NewClient has made
+	}
+	return base.Hostname()
+}
+
+func offline(ctx context.Context, dir string, w io.Writer) error {
+	fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
+	if dir == "" {
+		temporary, err := os.MkdirTemp("", "drift-export-demo-")
+		if err != nil {
+			return err
+		}
+		dir = temporary
+	}
+	fmt.Fprintf(w, "Writing to %s. To resume there after Ctrl-C, add -dir %s\n", dir, dir)
+	server := slowServer()
+	defer server.Close()
+	return run(ctx, server.Client(), dir, owner{Host: "the in-memory server"}, w)
 }
 
 // slowServer has many contacts and answers slowly, so that there is time to press Ctrl-C.
@@ -80,37 +100,54 @@ func slowServer() *drifttest.Server {
 }
 
 // run is the part to copy.
-func run(ctx context.Context, client *drift.Client, dir string, w io.Writer) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func run(ctx context.Context, client *drift.Client, dir string, of owner, w io.Writer) error {
+	if err := makeFolder(dir); err != nil {
 		return err
 	}
 	// A long job must leave room for interactive calls.
 	client = client.With(drift.WithBulk())
 
 	conversations := export[drift.Conversation]{
-		path: filepath.Join(dir, "conversations.jsonl"),
+		path:  filepath.Join(dir, "conversations.jsonl"),
+		owner: of,
 		list: func(ctx context.Context, cursor string) (*drift.Page[drift.Conversation], error) {
 			return client.Conversations.List(ctx, drift.ConversationListOptions{Cursor: cursor, Limit: pageSize})
 		},
 		id: func(c *drift.Conversation) int64 { return int64(c.ID) },
 	}
 	contacts := export[drift.Contact]{
-		path: filepath.Join(dir, "contacts.jsonl"),
+		path:  filepath.Join(dir, "contacts.jsonl"),
+		owner: of,
 		list: func(ctx context.Context, cursor string) (*drift.Page[drift.Contact], error) {
 			return client.Contacts.List(ctx, drift.ContactListOptions{Cursor: cursor, Limit: pageSize})
 		},
 		id: func(c *drift.Contact) int64 { return int64(c.ID) },
 	}
-	if err := withBar(ctx, &conversations, "conversations", w); err != nil {
-		return err
+	err := withBar(ctx, &conversations, "conversations", w)
+	if err == nil {
+		err = withBar(ctx, &contacts, "contacts", w)
 	}
-	if err := withBar(ctx, &contacts, "contacts", w); err != nil {
+	if err != nil {
+		if ctx.Err() != nil {
+			fmt.Fprintln(w, "Run it again with the same folder to resume.")
+		}
 		return err
 	}
 	if conversations.at.Odd+contacts.at.Odd > 0 {
 		return errOdd
 	}
 	return nil
+}
+
+// makeFolder makes a folder whose files nobody else can read, and which git ignores: they have personal data.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, ".gitignore"), []byte("*\n"), 0o600)
 }
 
 // pageSize is the largest page that the API allows.

@@ -10,24 +10,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"os"
-	"os/signal"
 	"sync"
 	"time"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := start(ctx, os.Stdout); err != nil {
-		log.Fatal(err)
-	}
-}
+const about = `Runs workers and an interactive user on one client, and prints how long each call waits for the rate limit.
+With DRIFT_TOKEN in the environment it reads your account, and otherwise an in-memory Drift server.`
+
+func main() { cli.Main(about, start) }
 
 // start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
 func start(ctx context.Context, w io.Writer) error {
@@ -59,6 +55,8 @@ const (
 
 // run is the part to copy.
 func run(ctx context.Context, client *drift.Client, w io.Writer) error {
+	fmt.Fprintf(w, "%d workers read %d conversations, and a user reads contacts. For each call: when it ended, who made it,\n"+
+		"and how long it waited for the rate limit. The user's calls go first.\n", workers, records)
 	j := &journal{w: w, start: time.Now()}
 	page, err := client.Conversations.List(ctx, drift.ConversationListOptions{Limit: records})
 	if err != nil {

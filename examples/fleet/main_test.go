@@ -17,7 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+// What the program prints without a token has times in it, which differ.
+func TestStarts(t *testing.T) { clitest.Transcript(t, clitest.WithToken(t)[1:]) }
+
+func TestCtrlC(t *testing.T) { clitest.CtrlC(t) }
 
 // account answers in memory, because sockets would not know of virtual time. The first calls are answered 429 if asked.
 type account struct {
@@ -82,7 +90,7 @@ func TestUserGetsThrough(t *testing.T) {
 		a, start := new(account), time.Now()
 		require.NoError(t, run(t.Context(), newClient(t, a), &out))
 		assert.Equal(t, 1+records+visits, a.answers)
-		assert.InDelta(t, 6.6, time.Since(start).Seconds(), 0.1, "three at once, the others at 100 a minute")
+		assert.InDelta(t, 6.7, time.Since(start).Seconds(), 0.1, "three at once, the others at just under 100 a minute")
 
 		assert.Contains(t, out.String(), "Calls of the workers: 10,")
 		assert.Contains(t, out.String(), "Calls of the user: 3,")
@@ -90,6 +98,17 @@ func TestUserGetsThrough(t *testing.T) {
 		workers, user := waits(t, out.String())
 		assert.Greater(t, workers, 2.0)
 		assert.LessOrEqual(t, user, 0.6, "the next call is the user's")
+	})
+}
+
+// Without a token the program calls a server that enforces the limit. In a bubble, the server goes by virtual time too.
+func TestOffline(t *testing.T) {
+	t.Setenv("DRIFT_TOKEN", "")
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		require.NoError(t, start(t.Context(), &out))
+		assert.Contains(t, out.String(), "DRIFT_TOKEN is not set: calling an in-memory Drift server.\n")
+		assert.Contains(t, out.String(), "429s: 0.")
 	})
 }
 

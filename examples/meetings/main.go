@@ -2,7 +2,7 @@
 // hour, and lists the week.
 //
 // Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
-// server. With DRIFT_TOKEN it books a real meeting.
+// server. With DRIFT_TOKEN and -write it books a real meeting.
 package main
 
 import (
@@ -10,25 +10,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
+const about = `Books a meeting about the oldest open conversation, invites its contact, moves the meeting by an hour, and lists the
+week. With DRIFT_TOKEN in the environment it works on your account, and otherwise on an in-memory Drift server.`
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := start(ctx, os.Stdout); err != nil {
-		log.Fatal(err)
-	}
+	write := cli.WriteFlag()
+	cli.Main(about, func(ctx context.Context, w io.Writer) error { return start(ctx, *write, w) })
 }
 
 // start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
-func start(ctx context.Context, w io.Writer) error {
+func start(ctx context.Context, write bool, w io.Writer) error {
 	monday := nextMonday(time.Now())
 	if os.Getenv("DRIFT_TOKEN") == "" {
 		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
@@ -41,6 +40,11 @@ func start(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer client.Close()
+	if !write {
+		return cli.AskToWrite(
+			"book a meeting on Monday of next week, about the oldest open conversation",
+			"invite the contact of the conversation, and move the meeting by an hour")
+	}
 	return run(ctx, client, monday, w)
 }
 

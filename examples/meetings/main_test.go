@@ -11,7 +11,14 @@ import (
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+func TestStarts(t *testing.T) { clitest.Transcript(t, clitest.WithToken(t, "-write")) }
+
+func TestCtrlC(t *testing.T) { clitest.CtrlC(t, "-write") }
 
 var monday = time.Date(2026, time.March, 2, 0, 0, 0, 0, time.FixedZone("CET", 60*60))
 

@@ -13,52 +13,53 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"time"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 	"github.com/driftsdk/drift/filestore"
 )
 
+const about = `Gets access to an account by OAuth: you grant access in a browser, and the program keeps the tokens for the next run.
+With DRIFT_CLIENT_ID and DRIFT_CLIENT_SECRET in the environment it asks for access to your account; the redirect URL of
+the app must be http://127.0.0.1:8976/callback. Otherwise it starts an in-memory Drift server.`
+
 func main() {
 	browser := flag.Bool("browser", false, "let you answer the authorize page in a browser (without DRIFT_CLIENT_ID)")
-	port := flag.Int("port", 8976, "the port on which to wait for the browser (with DRIFT_CLIENT_ID)")
-	wait := flag.Duration("wait", 10*time.Minute, "how long to wait for the user")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := start(ctx, *browser, *port, *wait, os.Stdout); err != nil {
-		log.Fatal(err)
-	}
+	port := flag.Int("port", 8976, "the `port` on which to wait for the browser (with DRIFT_CLIENT_ID)")
+	tokens := flag.String("tokens", "", "the `file` for the tokens (with DRIFT_CLIENT_ID; default in your configuration folder)")
+	wait := flag.Duration("wait", 10*time.Minute, "wait this `long` for you")
+	cli.Main(about, func(ctx context.Context, w io.Writer) error {
+		if os.Getenv("DRIFT_CLIENT_ID") == "" {
+			return offline(ctx, *browser, *wait, w)
+		}
+		return online(ctx, *tokens, flow{port: *port, show: printTo(w), wait: *wait}, w)
+	})
 }
 
-// start uses your account if DRIFT_CLIENT_ID is set, and otherwise a server in this process. Secrets come from the
-// environment, because other users of the machine can read a program's arguments.
-func start(ctx context.Context, browser bool, port int, wait time.Duration, w io.Writer) error {
-	if os.Getenv("DRIFT_CLIENT_ID") == "" {
-		return offline(ctx, browser, wait, w)
+// online uses your account. Secrets come from the environment, because other users of the machine can read a program's
+// arguments.
+func online(ctx context.Context, tokens string, f flow, w io.Writer) error {
+	f.config = drift.OAuthConfig{
+		ClientID:     os.Getenv("DRIFT_CLIENT_ID"),
+		ClientSecret: drift.Secret(os.Getenv("DRIFT_CLIENT_SECRET")),
 	}
-	dir, err := os.UserConfigDir()
-	if err != nil {
-		return err
+	if f.config.ClientSecret == "" {
+		return cli.WrongUsage("DRIFT_CLIENT_SECRET is not set: it is on the page of your app, beside the client id")
 	}
-	return run(ctx, program{
-		flow: flow{
-			config: drift.OAuthConfig{
-				ClientID:     os.Getenv("DRIFT_CLIENT_ID"),
-				ClientSecret: drift.Secret(os.Getenv("DRIFT_CLIENT_SECRET")),
-			},
-			port: port,
-			show: printTo(w),
-			wait: wait,
-		},
-		tokens: filepath.Join(dir, "drift-oauth-example", "token.json"),
-	}, w)
+	if tokens == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return err
+		}
+		tokens = filepath.Join(dir, "drift-oauth-example", "token.json")
+	}
+	fmt.Fprintf(w, "The tokens are in %s.\n", tokens)
+	return run(ctx, program{flow: f, tokens: tokens}, w)
 }
 
 // offline runs the program twice. The second run uses the tokens of the first.
@@ -66,7 +67,7 @@ func offline(ctx context.Context, browser bool, wait time.Duration, w io.Writer)
 	fmt.Fprintln(w, "DRIFT_CLIENT_ID is not set: calling an in-memory Drift server.")
 	server := drifttest.NewServer(drifttest.WithDemoData())
 	defer server.Close()
-	dir, err := os.MkdirTemp("", "drift-oauth-example")
+	dir, err := os.MkdirTemp("", "drift-oauth-example-")
 	if err != nil {
 		return err
 	}

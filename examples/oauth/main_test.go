@@ -26,18 +26,30 @@ import (
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 	"github.com/driftsdk/drift/filestore"
 	"github.com/driftsdk/drift/internal/faults"
 )
 
-func TestOffline(t *testing.T) {
-	t.Setenv("DRIFT_CLIENT_ID", "")
-	var out bytes.Buffer
-	require.NoError(t, start(t.Context(), false, 0, time.Minute, &out))
-	contacts := "1  grace.abbott@customer01.example\n2  hugo.abbott@customer02.example\n3  ines.abbott@customer03.example\n"
-	assert.Equal(t, "DRIFT_CLIENT_ID is not set: calling an in-memory Drift server.\n"+
-		"The program needs access to the account.\n"+contacts+
-		"Two hours later, the program is started again:\n"+contacts, out.String())
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+func TestStarts(t *testing.T) {
+	id, secret := "DRIFT_CLIENT_ID=an-id", "DRIFT_CLIENT_SECRET=a-secret-of-the-app"
+	clitest.Transcript(t, []clitest.Start{
+		{Title: "no client id"},
+		{Title: "-h", Args: []string{"-h"}},
+		{Title: "an argument that is not a flag", Args: []string{"browser"}},
+		{Title: "a client id, without its secret", Env: []string{id}},
+		{Title: "a port that does not exist", Args: []string{"-tokens=testdata/none", "-port=99999"}, Env: []string{id, secret}},
+		{Title: "nobody opens the page", Args: []string{"-browser", "-wait=10ms"}},
+	})
+	assert.NoFileExists(t, "testdata/none")
+}
+
+// The program waits for you, and you press Ctrl-C instead.
+func TestCtrlC(t *testing.T) {
+	clitest.Interrupt(t, clitest.Start{Args: []string{"-browser"}},
+		func(output string) bool { return strings.Contains(output, "Open this in your browser:") })
 }
 
 func TestTokensOutliveTheProgram(t *testing.T) {

@@ -1,7 +1,7 @@
 // Command quickstart finds or creates a contact, opens a conversation with it, writes messages, and walks lists.
 //
 // Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
-// server.
+// server. With DRIFT_TOKEN and -write it writes to your account.
 package main
 
 import (
@@ -9,24 +9,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
-	"os/signal"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
+const about = `Finds or creates the contact grace@example.com, opens a conversation with it, writes two messages, and walks
+lists. With DRIFT_TOKEN in the environment it works on your account, and otherwise on an in-memory Drift server.`
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := start(ctx, os.Stdout); err != nil {
-		log.Fatal(err)
-	}
+	write := cli.WriteFlag()
+	cli.Main(about, func(ctx context.Context, w io.Writer) error { return start(ctx, *write, w) })
 }
 
 // start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
-func start(ctx context.Context, w io.Writer) error {
+func start(ctx context.Context, write bool, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
 		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 		server := drifttest.NewServer(drifttest.WithDemoData())
@@ -38,13 +37,19 @@ func start(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer client.Close()
+	if !write {
+		return cli.AskToWrite(
+			"create the contact "+email+", unless it exists",
+			"open a conversation with it",
+			"write two messages into the conversation, and label it")
+	}
 	return run(ctx, client, w)
 }
 
+const email = "grace@example.com"
+
 // run is the part to copy.
 func run(ctx context.Context, client *drift.Client, w io.Writer) error {
-	const email = "grace@example.com"
-
 	contact, err := client.Contacts.MatchEmail(ctx, email)
 	if errors.Is(err, drift.ErrNotFound) {
 		fmt.Fprintln(w, "No contact yet: creating one.")
@@ -112,6 +117,6 @@ func run(ctx context.Context, client *drift.Client, w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(w, "There are %d contacts in all.\n", len(contacts))
-	fmt.Fprintf(w, "The client has made %d calls this month.\n", usage.Used)
+	fmt.Fprintf(w, "This program has made %d calls.\n", usage.Used)
 	return nil
 }

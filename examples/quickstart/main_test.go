@@ -8,7 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+func TestStarts(t *testing.T) { clitest.Transcript(t, clitest.WithToken(t, "-write")) }
+
+func TestCtrlC(t *testing.T) { clitest.CtrlC(t, "-write") }
 
 func TestRun(t *testing.T) {
 	server := drifttest.Start(t, drifttest.WithDemoData())

@@ -7,25 +7,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "the host and port to listen on; port 0: any free port")
-	perMinute := flag.Int("per-minute", 100, "requests allowed in any 60 seconds; 0: no limit")
-	perMonth := flag.Int("per-month", 10_000, "requests allowed in a calendar month (UTC); 0: no limit")
-	flag.Parse()
+const about = `Serves an in-memory Drift server on a port until Ctrl-C, for programs in other languages and for curl. It prints its
+URL, its token, and commands to try.`
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *addr, *perMinute, *perMonth, os.Stdout); err != nil {
-		log.Fatal(err)
-	}
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "the `host:port` to listen on; port 0 is any free port")
+	perMinute := flag.Int("per-minute", 100, "allow `n` requests in any 60 seconds; 0: no limit")
+	perMonth := flag.Int("per-month", 10_000, "allow `n` requests in a calendar month (UTC); 0: no limit")
+	cli.Main(about, func(ctx context.Context, w io.Writer) error { return run(ctx, *addr, *perMinute, *perMonth, w) })
 }
 
 // run serves until ctx ends.
@@ -56,5 +50,5 @@ func explain(w io.Writer, url string) {
 	fmt.Fprintf(w, "%s-H 'Content-Type: application/json' -d '{\"body\": \"Hello!\"}' ", curl)
 	fmt.Fprintf(w, "'%s/v2/conversations/1/messages'\n", url)
 	fmt.Fprintf(w, "\nThe same account by the classic API:\n\n%s'%s/conversations/1/messages'\n", curl, url)
-	fmt.Fprintf(w, "\nWith the SDK: DRIFT_BASE_URL=%s DRIFT_TOKEN=%s go run ./examples/quickstart\n", url, token)
+	fmt.Fprintf(w, "\nWith the SDK: DRIFT_BASE_URL=%s DRIFT_TOKEN=%s go run ./examples/quickstart -write\n", url, token)
 }

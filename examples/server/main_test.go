@@ -13,7 +13,29 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+func TestStarts(t *testing.T) {
+	clitest.Transcript(t, []clitest.Start{
+		{Title: "-h", Args: []string{"-h"}},
+		{Title: "an argument that is not a flag", Args: []string{":8080"}},
+		{Title: "an address without a port", Args: []string{"-addr", "127.0.0.1"}},
+		{Title: "a limit below 0", Args: []string{"-addr", "127.0.0.1:0", "-per-minute", "-1"}},
+	})
+}
+
+func TestCtrlC(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", ":0"} {
+		output := clitest.Interrupt(t, clitest.Start{Args: []string{"-addr", addr}},
+			func(output string) bool { return strings.Contains(output, "With the SDK:") })
+		assert.Regexp(t, `(?m)^  URL    http://127\.0\.0\.1:\d+$`, output)
+		assert.Contains(t, output, "Stopped after 0 requests.\n")
+	}
+}
 
 // serve runs the server until the test ends, and returns what it printed at the start, line by line.
 func serve(t *testing.T, perMinute int) []string {

@@ -13,7 +13,16 @@ import (
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/driftmock"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+func TestStarts(t *testing.T) {
+	clitest.Transcript(t, clitest.WithToken(t, "-conversation=1", "-to=4", "-write"))
+}
+
+func TestCtrlC(t *testing.T) { clitest.CtrlC(t, "-conversation=1", "-to=4", "-write") }
 
 // The first way, and the one to begin with: a fake of the interface that the code itself declares. It needs no library.
 type fakeConversations struct {
@@ -108,6 +117,6 @@ func TestRun(t *testing.T) {
 	srv := drifttest.Start(t, drifttest.WithDemoData())
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), srv.Client(), 1, 4, &out))
-	assert.Equal(t, "Conversation 1 is now with user 4.\nConversation 1 needs no escalation.\n", out.String())
+	assert.Equal(t, "Conversation 1 is now with user 4.\nNothing to do: conversation 1 is not open, is escalated already, or does not exist.\n", out.String())
 	assert.Equal(t, 1, srv.Count("conversations.update"))
 }

@@ -2,7 +2,7 @@
 // triggers the Driftbot. It skips conversations that already have the label, so you can run it again at any time.
 //
 // Without DRIFT_TOKEN in the environment you need no account and no network: the program calls an in-memory Drift
-// server. With DRIFT_TOKEN it changes conversations of your account.
+// server. With DRIFT_TOKEN, -user and -write it changes conversations of your account.
 package main
 
 import (
@@ -11,28 +11,28 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"os"
-	"os/signal"
 	"slices"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
+const about = `Triages open conversations: assigns each to a user, labels and tags it, writes a note, and triggers the Driftbot.
+With DRIFT_TOKEN in the environment it works on your account, and otherwise on an in-memory Drift server.`
+
 func main() {
-	user := flag.Int64("user", 0, "the user to assign conversations to (with DRIFT_TOKEN)")
-	most := flag.Int("max", 5, "triage at most this many conversations")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := start(ctx, drift.UserID(*user), *most, os.Stdout); err != nil {
-		log.Fatal(err)
-	}
+	user := flag.Int64("user", 0, "the `id` of the user to assign conversations to (with DRIFT_TOKEN)")
+	most := flag.Int("max", 5, "triage at most `n` conversations")
+	write := cli.WriteFlag()
+	cli.Main(about, func(ctx context.Context, w io.Writer) error {
+		return start(ctx, plan{assignee: drift.UserID(*user), max: *most}, *write, w)
+	})
 }
 
 // start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
-func start(ctx context.Context, user drift.UserID, most int, w io.Writer) error {
+func start(ctx context.Context, p plan, write bool, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
 		fmt.Fprintln(w, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 		server := drifttest.NewServer(drifttest.WithDemoData())
@@ -40,17 +40,22 @@ func start(ctx context.Context, user drift.UserID, most int, w io.Writer) error 
 		// Two faults show how the program handles them: a conversation is deleted, and the answer to a note is lost.
 		server.Fail("conversations.update", drifttest.Fault{}, drifttest.Fault{Status: 404})
 		server.Fail("notes.create", drifttest.Fault{}, drifttest.Fault{Drop: drifttest.DropAfterHandling})
-		return run(ctx, server.Client(), plan{assignee: 2, max: most}, w)
+		return run(ctx, server.Client(), plan{assignee: 2, max: p.max}, w)
 	}
-	if user == 0 {
-		return errors.New("-user is required")
+	if p.assignee == 0 {
+		return cli.WrongUsage("-user is required")
 	}
 	client, err := drift.NewClient(drift.FromEnv())
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	return run(ctx, client, plan{assignee: user, max: most}, w)
+	if !write {
+		return cli.AskToWrite(
+			fmt.Sprintf("assign up to %d open conversations to user %s, label and tag them", p.max, p.assignee),
+			"write a note into each, and trigger the Driftbot there")
+	}
+	return run(ctx, client, p, w)
 }
 
 // plan holds the settings of a run.

@@ -12,7 +12,14 @@ import (
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+func TestStarts(t *testing.T) { clitest.Transcript(t, clitest.WithToken(t, "-user=7", "-write")) }
+
+func TestCtrlC(t *testing.T) { clitest.CtrlC(t, "-user=7", "-write") }
 
 // account has three open conversations, 1 to 3, and a closed one.
 func account(t *testing.T) *drifttest.Server {

@@ -2,9 +2,9 @@
 // conversation.
 //
 // Without DRIFT_TOKEN in the environment you need no account and no network: the program starts an in-memory Drift
-// server, acts as a visitor, and ends after the answer. With DRIFT_TOKEN and DRIFT_VERIFICATION_TOKEN it serves until
-// Ctrl-C and writes into your account. Put a proxy with TLS in front of it, and enter the proxy's URL on the Events
-// page of your app.
+// server, acts as a visitor, and ends after the answer. With DRIFT_TOKEN, DRIFT_VERIFICATION_TOKEN and -write it serves
+// until Ctrl-C and writes into your account. Put a proxy with TLS in front of it, and enter the proxy's URL on the
+// Events page of your app.
 package main
 
 import (
@@ -13,31 +13,29 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 	"github.com/driftsdk/drift/webhook"
 )
 
+const about = `Answers visitors: Drift sends it an event for every new message, and it writes an answer into the conversation.
+With DRIFT_TOKEN and DRIFT_VERIFICATION_TOKEN in the environment it serves until Ctrl-C and answers in your account.
+Otherwise it starts an in-memory Drift server, acts as a visitor, and ends after the answer.`
+
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8977", "the host and port to listen on (with DRIFT_TOKEN)")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := start(ctx, *addr, os.Stdout); err != nil {
-		log.Fatal(err)
-	}
+	addr := flag.String("addr", "127.0.0.1:8977", "the `host:port` to listen on (with DRIFT_TOKEN)")
+	write := cli.WriteFlag()
+	cli.Main(about, func(ctx context.Context, w io.Writer) error { return start(ctx, *addr, *write, w) })
 }
 
 // start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.
-func start(ctx context.Context, addr string, w io.Writer) error {
+func start(ctx context.Context, addr string, write bool, w io.Writer) error {
 	if os.Getenv("DRIFT_TOKEN") == "" {
 		return offline(ctx, w)
 	}
@@ -46,11 +44,25 @@ func start(ctx context.Context, addr string, w io.Writer) error {
 		return err
 	}
 	defer client.Close()
+	token := os.Getenv("DRIFT_VERIFICATION_TOKEN")
+	if token == "" {
+		return cli.WrongUsage("DRIFT_VERIFICATION_TOKEN is not set: it is on the page of your app, beside the events.")
+	}
+	if !write {
+		return cli.AskToWrite("answer every message of a visitor with a message, until Ctrl-C")
+	}
+	// A wrong token is to show now, and not when the first visitor writes.
+	if _, err := client.Contacts.List(ctx, drift.ContactListOptions{Limit: 1}); err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	return run(ctx, listener, client, os.Getenv("DRIFT_VERIFICATION_TOKEN"), w)
+	fmt.Fprintf(w, "Listening for events on port %d at %s.\n", listener.Addr().(*net.TCPAddr).Port, path)
+	err = run(ctx, listener, client, token, w)
+	fmt.Fprintln(w, "Stopped.")
+	return err
 }
 
 // offline lets a visitor write to an in-memory server, which sends every event twice, as Drift may do.

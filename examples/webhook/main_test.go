@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,14 +17,41 @@ import (
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+func TestStarts(t *testing.T) {
+	starts := clitest.WithToken(t, "-write")
+	for i := range starts {
+		starts[i].Env = append(starts[i].Env, "DRIFT_VERIFICATION_TOKEN="+token)
+	}
+	right := slices.IndexFunc(starts, func(s clitest.Start) bool { return s.Title == "a token, without -write" })
+	account := starts[right].Env[:2]
+	starts = append(starts,
+		clitest.Start{Title: "no verification token", Args: []string{"-write"}, Env: account},
+		clitest.Start{Title: "an address without a port", Args: []string{"-write", "-addr=127.0.0.1"}, Env: starts[right].Env})
+	clitest.Transcript(t, starts)
+}
+
+func TestCtrlC(t *testing.T) {
+	srv := drifttest.Start(t)
+	output := clitest.Interrupt(t, clitest.Start{
+		Args: []string{"-write", "-addr=127.0.0.1:0"},
+		Env: []string{
+			"DRIFT_TOKEN=" + drifttest.DefaultToken, "DRIFT_BASE_URL=" + srv.URL, "DRIFT_VERIFICATION_TOKEN=" + token,
+		},
+	}, func(output string) bool { return strings.Contains(output, "\n") })
+	assert.Regexp(t, `^Listening for events on port \d+ at /webhooks/drift\.\nStopped\.\n$`, output)
+}
 
 const token = "a-token-of-the-app"
 
 func TestOffline(t *testing.T) {
 	t.Setenv("DRIFT_TOKEN", "")
 	var out bytes.Buffer
-	require.NoError(t, start(t.Context(), "", &out))
+	require.NoError(t, start(t.Context(), "", false, &out))
 	assert.Equal(t, "DRIFT_TOKEN is not set: calling an in-memory Drift server.\n"+
 		"Conversation 1: \"<p>Do you ship to Lisbon?</p>\"\n  answered with message 2.\n"+
 		"4 events, each sent twice: 1 answer.\n", out.String())
