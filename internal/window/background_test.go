@@ -18,6 +18,7 @@ import (
 type slowStore struct {
 	*window.Memory
 	delay time.Duration
+	takes time.Duration // how long Take takes
 
 	mu     sync.Mutex
 	broken error
@@ -39,6 +40,13 @@ func (s *slowStore) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Take returns what was so when it was called.
+func (s *slowStore) Take(ctx context.Context, claim window.Claim) (window.State, error) {
+	state, err := s.Memory.Take(ctx, claim)
+	time.Sleep(s.takes)
+	return state, err
 }
 
 func (s *slowStore) Give(ctx context.Context, slot uint64, end window.End) (window.State, error) {
@@ -71,6 +79,18 @@ func TestSlotThatIsAboutToBeFree(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 300*time.Millisecond, time.Since(start))
 		slot.Free()
+	})
+}
+
+// A slot that was freed while the store was asked is not forgotten until the store is asked again.
+func TestSlotFreedWhileAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newShared(t, &slowStore{Memory: window.NewMemory(), takes: 300 * time.Millisecond})
+		slot := acquire(t, w, false)
+		start := time.Now()
+		time.AfterFunc(200*time.Millisecond, slot.Free)
+		acquire(t, w, false).Free()
+		assert.Equal(t, 600*time.Millisecond, time.Since(start))
 	})
 }
 

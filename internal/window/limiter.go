@@ -59,6 +59,9 @@ type Limiter struct {
 	lastBulk time.Time     // when a bulk call last took a slot
 	passed   int           // interactive calls that took one since then
 	looking  bool
+
+	given     int  // slots that were given back
+	overtaken bool // one of them, while the store gave its last answer
 }
 
 // Request describes a caller.
@@ -186,8 +189,12 @@ func (l *Limiter) repay(paid bool, now time.Time) {
 // outside calls the store. The lock is released meanwhile if that may take time.
 func (l *Limiter) outside(call func() (State, error)) (State, error) {
 	if l.shared() {
+		given := l.given
 		l.mu.Unlock()
-		defer l.mu.Lock()
+		defer func() {
+			l.mu.Lock()
+			l.overtaken = l.given != given
+		}()
 	}
 	return call()
 }
@@ -229,7 +236,7 @@ func (l *Limiter) spacing(bulk bool, now time.Time) time.Duration {
 // learn takes note of a state of the store.
 func (l *Limiter) learn(s State, now time.Time) {
 	l.state, l.seen = s, now
-	l.stale, l.unknown = false, false
+	l.stale, l.unknown = l.overtaken, false
 	if at := now.Add(-s.Since[class(true)]); at.After(l.lastBulk) {
 		l.lastBulk = at
 	}
@@ -402,6 +409,7 @@ func (l *Limiter) settle(ctx context.Context, s *Slot, end End) error {
 		p.Lesson, p.For = state.learn(l.config.Limit, time.Since(s.taken))
 		return l.change(ctx, p)
 	}
+	l.given++
 	if end.Back == 0 || l.unknown {
 		l.stale = true
 		l.signal()
