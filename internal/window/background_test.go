@@ -120,3 +120,23 @@ func TestPauseOfAStoreThatHangs(t *testing.T) {
 		assert.Equal(t, time.Second, time.Since(start))
 	})
 }
+
+// A caller that waits for a call in flight to end is not forgotten when another one looks at the store meanwhile.
+func TestLookDoesNotForgetWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(full(1))
+		slot := acquire(t, w, false)
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			acquire(t, w, false).Free()
+			assert.Equal(t, time.Second+window.Length, time.Since(start))
+		})
+		synctest.Wait()
+		_, err := w.Acquire(within(t, time.Second/2), false)
+		requireOneOf(t, err)
+		time.Sleep(time.Second)
+		slot.Used()
+		wg.Wait()
+	})
+}
