@@ -281,4 +281,3 @@ func (r *localReservation) Refund(context.Context) error {
 	}
 	return nil
 }
-

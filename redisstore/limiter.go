@@ -159,12 +159,12 @@ func text(id uint64) string { return strconv.FormatUint(id, 10) }
 
 // micros rounds away from 0, because that means something else.
 func micros(d time.Duration) int64 {
-	switch µs := d.Microseconds(); {
-	case d > 0 && time.Duration(µs)*time.Microsecond < d:
-		return µs + 1
+	n := d.Microseconds()
+	switch {
+	case d > 0 && time.Duration(n)*time.Microsecond < d:
+		return n + 1
 	case d < 0:
-		return min(µs, -1)
-	default:
-		return µs
+		return min(n, -1)
 	}
+	return n
 }

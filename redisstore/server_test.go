@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -126,6 +127,7 @@ type proxy struct {
 	listener net.Listener
 	to       string
 	delay    time.Duration
+	paused   atomic.Bool
 	mu       sync.Mutex
 	conns    []net.Conn
 	group    sync.WaitGroup
@@ -139,6 +141,7 @@ func startProxy(t *testing.T, to string, delay time.Duration) *proxy {
 	p.group.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
+		p.resume()
 		p.cut()
 		p.group.Wait()
 	})
@@ -175,11 +178,19 @@ func (p *proxy) copy(to, from net.Conn) {
 			return
 		}
 		time.Sleep(p.delay)
+		for p.paused.Load() {
+			time.Sleep(time.Millisecond)
+		}
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
 	}
 }
+
+// pause holds back all bytes until resume.
+func (p *proxy) pause() { p.paused.Store(true) }
+
+func (p *proxy) resume() { p.paused.Store(false) }
 
 // cut breaks all connections.
 func (p *proxy) cut() {
@@ -311,3 +322,10 @@ func (l *logs) String() string {
 }
 
 func (l *logs) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// within returns a context that ends after d.
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
