@@ -136,7 +136,7 @@ func (f *fallback) tell(ctx context.Context, stopped chan struct{}) {
 func (f *fallback) ends(since time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if since.IsZero() || time.Since(since) < settling {
+	if since.IsZero() || time.Since(since) < settling && !f.closed {
 		return false
 	}
 	f.on = false
