@@ -102,6 +102,28 @@ func TestRedisThatIsStopped(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(log.String(), "Redis is back"), log.String())
 }
 
+// A command that waited in a socket until its caller and the connection were gone does nothing.
+func TestCommandThatArrivesLate(t *testing.T) {
+	s := startRedis(t)
+	client := redis.NewClient(&redis.Options{Addr: s.addr, ReadTimeout: 50 * time.Millisecond, MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	store := open(t, client)
+	require.NoError(t, store.Ping(t.Context()))
+	s.stop()
+	_, err := store.Limiter(100).Acquire(t.Context(), drift.Turn{Quota: store})
+	requireReason(t, err, redisstore.ErrAway, "timeout")
+	time.Sleep(200 * time.Millisecond)
+	s.resume()
+	other := s.open(redisstore.WithTimeout(time.Second))
+	require.NoError(t, other.Ping(t.Context()))
+	time.Sleep(50 * time.Millisecond)
+	state := look(t, other.Window())
+	assert.Zero(t, state.InFlight)
+	usage, err := other.Usage(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, usage.Used)
+}
+
 func TestRedisThatIsKilledAndComesBack(t *testing.T) {
 	s := startRedis(t)
 	store := s.open()

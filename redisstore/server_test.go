@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type server struct {
 	addr string
 	args []string
 	cmd  *exec.Cmd
+
+	first []string // in place of the arguments for a server without a disk
 }
 
 // needRedis skips a test where there is no redis-server, unless DRIFT_REDIS is "required".
@@ -64,9 +67,12 @@ func (s *server) start() {
 	s.t.Helper()
 	_, port, err := net.SplitHostPort(s.addr)
 	require.NoError(s.t, err)
-	args := []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.t.TempDir(),
-		"--loglevel", "warning"}
-	s.cmd = exec.Command(needRedis(s.t), append(args, s.args...)...)
+	args := slices.Concat(s.first, []string{"--port", port, "--bind", "127.0.0.1", "--dir", s.t.TempDir(),
+		"--loglevel", "warning"}, s.args)
+	if s.first == nil {
+		args = append(args, "--save", "", "--appendonly", "no")
+	}
+	s.cmd = exec.Command(needRedis(s.t), args...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(s.t, s.cmd.Start())
 	require.Eventually(s.t, func() bool {
@@ -300,6 +306,18 @@ func number(t *testing.T, variable string, otherwise int) int {
 	n, err := strconv.Atoi(text)
 	require.NoError(t, err)
 	return n
+}
+
+// length is number for a duration.
+func length(t *testing.T, variable string, otherwise time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err)
+	return d
 }
 
 // logs keeps what a store logs.
