@@ -27,6 +27,10 @@ type attempt struct {
 
 	reservation Reservation // nil once it was refunded
 
+	context context.Context // of StartAttempt
+	started int             // StartAttempt hooks that returned
+	proto   string          // of the answer
+
 	token     *oauth2.Token
 	stopped   error // why the attempt ended before it was sent
 	err       error // why there is no usable answer
@@ -40,7 +44,6 @@ type attempt struct {
 	pause     time.Duration // for which the service asked; 0: none
 	buffer    *bytes.Buffer // the body; nil: none
 	whole     bool          // the body was read to its end
-	streamed  int64         // bytes that the caller's writer got
 	problem   *answer.Error // the error in the answer, once parsed
 }
 
@@ -83,14 +86,27 @@ func (a *attempt) run(req *http.Request) error {
 		a.usedUp.Store(true)
 	}
 	a.token = token
-	start := time.Now()
-	a.exchange(req)
-	duration := time.Since(start)
-	a.release(ctx)
-	a.warnOfPause(ctx)
-	a.record(ctx, Attempt{StatusCode: a.status, Sent: a.sent, Duration: duration, Err: a.err})
+	a.perform(req)
 	a.warnOfQuota(ctx, usage)
 	return nil
+}
+
+// perform sends the request between the hooks StartAttempt and Attempt. The attempt is recorded even if the transport
+// or a hook panics.
+func (a *attempt) perform(req *http.Request) {
+	ctx, start := req.Context(), time.Now()
+	a.context, a.err = ctx, errPanicked
+	defer func() {
+		a.sent = a.sent || a.err == errPanicked && a.outcome != OutcomeNotSent
+		listed := Attempt{StatusCode: a.status, Sent: a.sent, Duration: time.Since(start), Err: a.err}
+		a.release(ctx)
+		a.warnOfPause(ctx)
+		a.record(ctx, listed)
+	}()
+	number := len(a.attempts) + 1
+	a.callStartAttempt(number)
+	start = time.Now()
+	a.err = a.exchange(req, number)
 }
 
 // acquire waits for a slot.
@@ -103,7 +119,7 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	if a.options.bulk {
 		turn.Class = ClassBulk
 	}
-	a.slot, err = a.limiter.Acquire(ctx, turn)
+	a.slot, err = a.askLimiter(ctx, turn)
 	a.waitedFor(WaitRateLimit, time.Since(start))
 	switch {
 	case err != nil && errors.As(err, new(*RateLimitError)): // even if the context has ended: it says why
@@ -111,7 +127,7 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	case ctx.Err() != nil:
 		return contextError(ctx)
 	case err != nil:
-		return &cause{text: "the limiter failed", err: err}
+		return local("the limiter failed", err)
 	}
 	if slot, ok := a.slot.(ReservedSlot); ok {
 		a.reservation = slot.Reservation()
@@ -119,13 +135,19 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	return a.sitOut(ctx)
 }
 
-// sitOut waits for the end of the pause that the service has asked this call for, if the limiter has not.
+func (a *attempt) askLimiter(ctx context.Context, turn Turn) (Slot, error) {
+	defer a.reportLongWait(ctx)()
+	return a.slots().Acquire(ctx, turn)
+}
+
+// sitOut waits for the end of the pause that the service has asked this call for, if the limiter has not. The jitter
+// spreads the callers, which such a limiter does not do either.
 func (a *attempt) sitOut(ctx context.Context) error {
-	rest := time.Until(a.resumes)
-	if a.resumes.IsZero() || rest <= 0 {
+	start := time.Now()
+	if !start.Before(a.resumes) {
 		return nil
 	}
-	start, timer := time.Now(), time.NewTimer(rest)
+	timer := time.NewTimer(a.resumes.Sub(start) + jitter(a.spread))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -144,12 +166,13 @@ func (a *attempt) freeSlot(ctx context.Context) {
 	a.slot = nil
 	result := Result{Outcome: a.outcome, StatusCode: a.status, Header: a.header}
 	if err := slot.Done(context.WithoutCancel(ctx), result); err != nil {
-		a.warnOfStore(ctx, "drift: the limiter cannot take back a slot")
+		a.warnOfStore(ctx, "drift: the limiter cannot take back a slot", err)
 	}
 }
 
-func (a *attempt) warnOfStore(ctx context.Context, message string) {
-	a.logger.LogAttrs(ctx, slog.LevelWarn, message, slog.String("operation", a.route.Name))
+func (a *attempt) warnOfStore(ctx context.Context, message string, err error) {
+	a.logger.LogAttrs(ctx, slog.LevelWarn, message, slog.String("operation", a.route.Name),
+		ErrorAttr(local("the store failed", err)))
 }
 
 // reserve counts the attempt in the month's quota, unless the slot includes that.
@@ -179,7 +202,7 @@ func (a *attempt) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTimeout)
 	defer cancel()
 	if err := a.reservation.Refund(ctx); err != nil {
-		a.warnOfStore(ctx, "drift: the quota store cannot refund a call")
+		a.warnOfStore(ctx, "drift: the quota store cannot refund a call", err)
 	}
 	a.reservation = nil
 }
@@ -187,37 +210,52 @@ func (a *attempt) release(ctx context.Context) {
 // refundTimeout bounds the time that a refund may delay a caller whose context has ended.
 const refundTimeout = time.Second
 
-// exchange sends the request once and reads the answer.
-func (a *attempt) exchange(req *http.Request) {
-	ctx, request, cancel := trace.Follow(req.Context())
+// exchange sends the request once and reads the answer. It returns why there is no usable answer.
+func (a *attempt) exchange(req *http.Request, number int) error {
+	ctx, request, cancel := trace.Follow(a.context, number)
 	defer cancel(nil)
-	timer := time.AfterFunc(a.timeout, func() { cancel(errAttemptTimeout) })
+	timer := time.AfterFunc(a.timeout, func() { cancel(attemptTimeout(a.timeout)) })
 	defer timer.Stop()
 	resp, err := a.send(req.WithContext(ctx), request)
 	if err != nil {
-		a.err, a.broken = transportCause(req.Context(), ctx, err), true
-		a.stale = a.err == trace.ErrBroken && a.protocol.Load() == 1 || trace.Stale(err)
-		a.refused = a.err == trace.ErrBroken || trace.Refused(err)
+		why := a.noAnswer(req.Context(), ctx, request, err)
 		cancel(nil) // ends a dial that may continue in the background
-		if a.sent = request.Sent(err); !a.sent {
+		if a.sent = !a.blocked(request) && request.Sent(err); !a.sent {
 			a.outcome = OutcomeNotSent
 		}
 		a.freeSlot(ctx)
-		return
+		return why
 	}
 	defer resp.Body.Close()
-	a.sent, a.status, a.header = true, resp.StatusCode, resp.Header
+	a.sent, a.status, a.header, a.proto = true, resp.StatusCode, resp.Header, resp.Proto
 	a.noteProtocol(resp)
 	a.pauseIfAsked(ctx)
 	a.outcome = OutcomeAnswered
 	a.freeSlot(ctx)
-	if err = a.read(req.Context(), resp, timer, cancel); err != nil {
-		a.err = transportCause(req.Context(), ctx, err)
-		if a.status >= http.StatusBadRequest {
-			a.previous = a.apiError() // only a part of the answer arrived
-		}
+	if err = a.read(req.Context(), resp, timer, cancel); err == nil {
+		return nil
 	}
+	if a.status >= http.StatusBadRequest {
+		a.previous = a.apiError() // only a part of the answer arrived
+	}
+	return transportCause(req.Context(), ctx, err, trace.Reading)
 }
+
+// noAnswer returns why an attempt got no answer.
+func (a *attempt) noAnswer(caller, ctx context.Context, request *trace.Request, err error) error {
+	if a.blocked(request) {
+		a.broken = temporary(err)
+		return failed(caller, "the middleware failed", err)
+	}
+	why := transportCause(caller, ctx, err, request.Phase())
+	a.broken = true
+	a.stale = why == trace.ErrBroken && a.protocol.Load() == 1 || trace.Stale(err)
+	a.refused = why == trace.ErrBroken || trace.Refused(err)
+	return why
+}
+
+// blocked reports whether a middleware ended the attempt without sending the request.
+func (a *attempt) blocked(request *trace.Request) bool { return a.guarded && !request.Passed() }
 
 // send completes a copy of the request and sends it to the origin of the base URL, whatever the path. A copy, because
 // an abandoned attempt may still be using its own.
@@ -244,6 +282,7 @@ func (a *attempt) requestHeader() http.Header {
 	for name, values := range a.options.header {
 		h[name] = slices.Clone(values)
 	}
+	a.resume.ask(h, a.in)
 	h["Authorization"] = values[2:3:3]
 	return h
 }
@@ -271,7 +310,7 @@ func (a *attempt) pauseIfAsked(ctx context.Context) {
 	}
 	a.pause = min(asked, maxPause)
 	if err := a.limiter.Pause(context.WithoutCancel(ctx), time.Now().Add(a.pause)); err != nil {
-		a.warnOfStore(ctx, "drift: the limiter cannot pause")
+		a.warnOfStore(ctx, "drift: the limiter cannot pause", err)
 	}
 }
 
@@ -291,8 +330,10 @@ func (a *attempt) warnOfQuota(ctx context.Context, usage Usage) {
 	}
 	a.logger.LogAttrs(ctx, slog.LevelWarn, "drift: monthly quota",
 		slog.Int("used", usage.Used), slog.Int("limit", usage.Limit))
-	if a.hooks.Quota != nil {
-		a.hooks.Quota(usage)
+	for _, hooks := range a.hooks {
+		if hooks.Quota != nil {
+			hooks.Quota(usage)
+		}
 	}
 }
 
@@ -301,12 +342,14 @@ func (a *attempt) record(ctx context.Context, listed Attempt) {
 	a.attempts = append(a.attempts, listed)
 	if a.logger.Enabled(ctx, slog.LevelDebug) {
 		a.logger.LogAttrs(ctx, slog.LevelDebug, "drift: attempt", slog.String("operation", a.route.Name),
-			slog.Int("number", len(a.attempts)), slog.Int("status", a.status), slog.Bool("sent", a.sent),
-			slog.Duration("duration", listed.Duration), slog.String("request_id", a.requestID()), a.loggedHeader())
+			slog.String("server", a.server), slog.Int("number", len(a.attempts)), slog.Int("status", a.status),
+			slog.Bool("sent", a.sent), slog.Duration("duration", listed.Duration),
+			slog.String("request_id", a.requestID()), a.loggedHeader(), ErrorAttr(a.err))
 	}
-	if a.hooks.Attempt != nil {
-		a.hooks.Attempt(AttemptInfo{RequestInfo: a.info(), callContext: callContext{&a.caller}, Attempt: listed,
-			Number: len(a.attempts), RequestID: a.requestID()})
+	if a.started > 0 {
+		ctx := a.context // the next attempt overwrites a
+		a.callAttempt(a.started, &AttemptInfo{RequestInfo: a.info(), callContext: callContext{&ctx}, Attempt: listed,
+			Number: len(a.attempts), RequestID: a.requestID(), Proto: a.proto})
 	}
 }
 
@@ -342,8 +385,10 @@ func (c *call) waitedFor(reason WaitReason, d time.Duration) {
 		return
 	}
 	c.waited.add(reason, d)
-	if c.hooks.Wait != nil {
-		c.hooks.Wait(WaitInfo{RequestInfo: c.info(), callContext: callContext{&c.caller}, Reason: reason, Duration: d})
+	for _, hooks := range c.hooks {
+		if hooks.Wait != nil {
+			hooks.Wait(WaitInfo{RequestInfo: c.info(), callContext: callContext{&c.caller}, Reason: reason, Duration: d})
+		}
 	}
 }
 
@@ -360,12 +405,20 @@ func (a *attempt) secret() string {
 }
 
 // masked returns the body without the secret.
-func (a *attempt) masked() []byte { return answer.Hide(a.body(), a.secret()) }
+func (a *attempt) masked() []byte { return answer.Hide(a.bodyWithoutInput(), a.secret()) }
+
+// bodyWithoutInput returns the body without the secret of the call's input.
+func (a *attempt) bodyWithoutInput() []byte {
+	if a.call == nil || a.in == nil { // a token request
+		return a.body()
+	}
+	return answer.Hide(a.body(), a.in.Secret)
+}
 
 // reported returns the error in the answer.
 func (a *attempt) reported() *answer.Error {
 	if a.problem == nil {
-		a.problem = answer.ParseError(a.header, a.body(), a.secret())
+		a.problem = answer.ParseError(a.header, a.bodyWithoutInput(), a.secret())
 	}
 	return a.problem
 }

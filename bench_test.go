@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/driftsdk/drift/internal/rest"
 )
 
 // Benchmarks of whole calls, without a network, and of the steps that they are made of. benchmarks compares calls with
@@ -127,7 +129,7 @@ func BenchmarkDelete(b *testing.B) {
 }
 
 func BenchmarkList(b *testing.B) {
-	client := benchClient(b, http.StatusOK, benchPage(maxPage))
+	client := benchClient(b, http.StatusOK, benchPage(rest.Cursors.Max))
 	benchmark(b, func() error {
 		_, err := client.Conversations.List(b.Context(), benchListOptions())
 		return err
@@ -135,7 +137,7 @@ func BenchmarkList(b *testing.B) {
 }
 
 func BenchmarkAll(b *testing.B) {
-	client := benchClient(b, http.StatusOK, benchPage(maxPage))
+	client := benchClient(b, http.StatusOK, benchPage(rest.Cursors.Max))
 	benchmark(b, func() error {
 		_, err := Collect(client.Conversations.All(b.Context(), benchListOptions()), 0)
 		return err

@@ -47,11 +47,11 @@ func (a *attempt) read(
 	caller context.Context, resp *http.Response, timer *time.Timer, end context.CancelCauseFunc,
 ) error {
 	if resp.StatusCode/100 == 1 { // a body of a 1xx does not end with the context
-		return unusable(errStatus, strconv.Itoa(resp.StatusCode))
+		return unusable(KindUnexpectedContent, errStatus, strconv.Itoa(resp.StatusCode), "")
 	}
 	if redirects(resp.StatusCode) {
 		drain(resp.Body, end)
-		return unusable(errRedirect, "status "+strconv.Itoa(resp.StatusCode))
+		return unusable(KindUnexpectedContent, errRedirect, "status "+strconv.Itoa(resp.StatusCode), hintBaseURL)
 	}
 	limit, success := int64(maxErrorBody), a.success(resp.StatusCode)
 	if success && a.in.Writer != nil {
@@ -61,8 +61,8 @@ func (a *attempt) read(
 	if success {
 		limit = a.bodyLimit()
 	}
-	if success && a.decode != nil && resp.ContentLength > limit && a.route.Method != http.MethodHead {
-		return ErrTooLarge
+	if success && a.needsBody() && resp.ContentLength > limit && a.route.Method != http.MethodHead {
+		return errLarge()
 	}
 	n, err := a.fill(resp, limit)
 	switch {
@@ -75,16 +75,22 @@ func (a *attempt) read(
 			return err
 		}
 		return nil
-	case a.decode == nil: // the body does not matter
+	case !a.needsBody():
+		if err != nil && a.decode != nil {
+			a.buffer = nil // a part of a body says nothing
+		}
 		return nil
 	case err != nil:
 		a.broken = true
 		return err
 	case n > limit:
-		return ErrTooLarge
+		return errLarge()
 	}
 	return a.checkContent(resp.Header)
 }
+
+// needsBody reports whether the call fails without a whole body.
+func (c *call) needsBody() bool { return c.decode != nil && !c.in.AnyBody }
 
 // bodyLimit returns the largest size of an answer in bytes.
 func (a *attempt) bodyLimit() int64 {
@@ -133,34 +139,38 @@ func (a *attempt) checkContent(header http.Header) error {
 		err = answer.CheckJSON(header, a.body())
 	}
 	if err != nil {
-		return unusable(ErrUnexpectedContent, err.Error())
+		return unusable(KindUnexpectedContent, ErrUnexpectedContent, err.Error(), hintContent)
 	}
 	return nil
 }
 
-// stream copies the body to the caller's writer as it arrives. After the first byte a failure ends the call, because a
-// writer cannot be rewound. The attempt's timeout applies to each read, not to the whole body.
+// stream copies the body to the caller's writer as it arrives. A writer cannot be rewound, so after the first byte a
+// failure ends the call, unless the next attempt can ask for the rest. The attempt's timeout applies to each read, not
+// to the whole body.
 func (a *attempt) stream(resp *http.Response, end context.CancelCauseFunc) error {
 	if err := a.checkContent(resp.Header); err != nil {
 		return err
 	}
-	limit := a.bodyLimit()
+	if err := a.resume.open(resp); err != nil {
+		return err
+	}
+	limit, before := a.bodyLimit()-a.resume.written, a.resume.written
 	if resp.ContentLength > limit && a.route.Method != http.MethodHead {
-		return ErrTooLarge
+		return errLarge()
 	}
 	silence := time.AfterFunc(a.timeout, func() { end(errSilent) })
 	body := &heardBody{body: resp.Body, patience: a.timeout, silence: silence}
 	defer body.silence.Stop()
 	n, err := io.Copy(a.in.Writer, io.LimitReader(body, limit))
-	a.streamed = n
+	a.resume.written = before + n
 	more := err == nil && n == limit && body.goesOn()
 	switch {
 	case body.failed != nil:
-		a.streamed = body.read // the count of a writer's own ReadFrom may be too low
-		a.broken = body.read == 0
+		a.resume.written = before + body.read // the count of a writer's own ReadFrom may be too low
+		a.broken = a.resume.written == 0 || a.in.Resume && a.resume.possible()
 		return body.failed
 	case err == nil && more:
-		return ErrTooLarge
+		return errLarge()
 	case err == nil && !body.ended: // a ReadFrom that stopped early
 		err = io.ErrShortWrite
 	}

@@ -23,8 +23,9 @@ type call struct {
 	route   *rest.Route
 	in      *rest.Input
 	options callOptions
-	decode  func(body []byte) error // nil: the body of the answer does not matter
-	caller  context.Context         // the caller's own, for hooks
+	decode  func(rest.Answer) error // nil: the body of the answer does not matter
+	caller  context.Context         // of Start, for hooks
+	started int                     // Start hooks that returned
 	start   time.Time
 	path    string // escaped
 	query   string
@@ -32,6 +33,7 @@ type call struct {
 
 	last     attempt
 	received received
+	resume   resume
 	attempts []Attempt
 	waited   Waits
 	previous *APIError // the answer that caused the last retry
@@ -51,25 +53,35 @@ type retryState struct {
 	late        bool          // the delay would outlast the deadline
 	throttled   int           // attempts that the service answered with 429, which were waited out
 	patience    time.Time     // when the call gives up on 429s
-	resumes     time.Time     // the end of the pause after the last of them
+	resumes     time.Time     // when the call may go on after the last of them
+	spread      time.Duration // jitter after that
 }
 
 // Call implements rest.Caller.
 func (c *caller) Call(
-	ctx context.Context, route *rest.Route, in *rest.Input, opts []CallOption, decode func(body []byte) error,
+	ctx context.Context, route *rest.Route, in *rest.Input, opts []CallOption, decode func(rest.Answer) error,
 ) error {
 	call := &call{core: c.core, route: route, in: in, options: c.defaults, decode: decode, caller: ctx,
 		start: time.Now()}
 	call.options.apply(opts)
-	if ctx == nil {
-		call.caller = context.Background()
-	}
 	defer call.end()
-	if c.hooks.Request != nil {
-		c.hooks.Request(call.info())
+	return call.make()
+}
+
+// make makes the call between the hooks Start and Response.
+func (c *call) make() (err error) {
+	none := c.caller == nil
+	if none {
+		c.caller = context.Background()
 	}
-	err := call.do(ctx)
-	call.report(err)
+	err = errPanicked
+	defer func() { c.report(err) }()
+	c.callStart()
+	if none {
+		err = &ValidationError{Operation: c.route.Name, Argument: "ctx", Reason: "must not be nil"}
+	} else {
+		err = c.do(c.caller)
+	}
 	return err
 }
 
@@ -84,9 +96,6 @@ func (c *call) end() {
 func (c *call) do(ctx context.Context) error {
 	if c.options.err != nil {
 		return c.named(c.options.err)
-	}
-	if ctx == nil {
-		return &ValidationError{Operation: c.route.Name, Argument: "ctx", Reason: "must not be nil"}
 	}
 	if err := c.encode(); err != nil {
 		return c.named(err)
@@ -175,9 +184,9 @@ func (c *call) repeat(ctx context.Context) {
 	}
 }
 
-// safe reports whether the method only reads.
+// safe reports whether the operation only reads.
 func (c *call) safe() bool {
-	return c.route.Method == http.MethodGet || c.route.Method == http.MethodHead || c.route.Method == http.MethodOptions
+	return c.route.Reads || c.route.Method == http.MethodGet || c.route.Method == http.MethodHead || c.route.Method == http.MethodOptions
 }
 
 // repeatable reports whether the request may be sent again after it may have been applied.

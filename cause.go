@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -14,9 +15,11 @@ import (
 // cause is the reason for a failure. Its text does not quote err, whose own text may contain a URL, a token or a body.
 // errors.Is and errors.As find err.
 type cause struct {
-	text    string // precedes the description of err
+	kind    Kind // "": the kind of err
+	text    string
+	detail  string // follows the text in parentheses
+	hint    string // what to do about it
 	err     error
-	detail  string // follows it in parentheses
 	timeout bool
 }
 
@@ -29,29 +32,50 @@ const (
 	errRedirect      = wire.Reason("the service answered with a redirect, which is never followed")
 )
 
-// Timeouts of the client. They do not match context.DeadlineExceeded, which means that the caller's deadline has
-// passed.
-var (
-	errAttemptTimeout = &cause{text: "the attempt took too long", timeout: true}
-	errSilent         = &cause{text: "the answer stalled", timeout: true}
+// What to do about answers that cannot be used.
+const (
+	hintBaseURL = "check the base URL"
+	hintContent = hintBaseURL + ", and whether a proxy answers in its place"
+	hintProxy   = "check HTTPS_PROXY and NO_PROXY, or the proxy of your http.Transport"
+	hintLimit   = "raise the limit with WithMaxResponseBytes"
 )
 
+// errSilent ends an attempt whose answer stalled.
+var errSilent = &cause{kind: KindTimeout, text: "the answer stalled", timeout: true}
+
 // unusable returns the cause of a failure for an answer that cannot be used.
-func unusable(reason error, detail string) *cause { return &cause{err: reason, detail: detail} }
+func unusable(kind Kind, reason error, detail, hint string) *cause {
+	return &cause{kind: kind, text: strings.TrimPrefix(reason.Error(), "drift: "), detail: detail, hint: hint, err: reason}
+}
+
+// errLarge returns the cause of a failure for an answer that is too large.
+func errLarge() *cause { return unusable(KindTooLarge, ErrTooLarge, "", hintLimit) }
+
+// attemptTimeout returns the cause of the end of an attempt after its limit.
+func attemptTimeout(limit time.Duration) *cause {
+	return &cause{kind: KindTimeout, detail: "an attempt may take " + limit.String(), timeout: true}
+}
+
+// during returns a copy of an attempt's timeout that says what the attempt was doing.
+func (c *cause) during(phase trace.Phase) *cause {
+	ended := *c
+	ended.text = cmp.Or(c.text, trace.TimedOut(phase))
+	return &ended
+}
 
 func (c *cause) Error() string {
-	inner := causeText(c.err)
-	if c.timeout { // the error inside may name a deadline that is not the caller's
-		inner = ""
-	}
-	text := cmp.Or(joinNonEmpty(": ", c.text, inner), "the connection failed")
+	text := c.text
 	if c.detail != "" {
 		text += " (" + c.detail + ")"
 	}
-	return text
+	return joinNonEmpty("; ", text, c.hint)
 }
 
-// Is reports whether the error inside matches target.
+// Format writes the text for every verb: under some, fmt would print the error inside.
+func (c *cause) Format(f fmt.State, verb rune) { formatError(f, verb, c) }
+
+// Is reports whether the error inside matches target. A timeout does not match context.DeadlineExceeded, which means
+// that the caller's deadline has passed.
 func (c *cause) Is(target error) bool {
 	return !(c.timeout && target == context.DeadlineExceeded) && errors.Is(c.err, target)
 }
@@ -68,13 +92,17 @@ func (c *cause) Temporary() bool {
 	return c.timeout || errors.As(c.err, &passing) && passing.Temporary()
 }
 
-// failed returns the cause of a failure in a store, a limiter or a token source of the caller. If the context has
-// ended, that is the reason.
+// local returns the cause of a failure in a store, a limiter or a token source of the caller.
+func local(text string, err error) *cause {
+	return &cause{text: joinNonEmpty(": ", text, causeText(err)), err: err}
+}
+
+// failed is local, unless the context has ended: then that is the reason.
 func failed(ctx context.Context, text string, err error) error {
 	if ctx.Err() != nil {
-		return withContext(ctx, &cause{text: text, err: err})
+		return withContext(ctx, local(text, err))
 	}
-	return &cause{text: text, err: err}
+	return local(text, err)
 }
 
 // causeText describes an error without quoting it.
@@ -82,38 +110,53 @@ func causeText(err error) string {
 	if err == nil {
 		return ""
 	}
-	var own *cause
 	var refresh *refreshError
+	own, outermost := err.(*cause)
 	switch {
+	case outermost:
+		return own.Error()
+	case errors.As(err, &refresh): // before the cause in it, which does not name the token endpoint
+		return strings.TrimPrefix(refresh.Error(), "drift: ")
 	case errors.As(err, &own):
 		return own.Error()
-	case errors.As(err, &refresh):
-		return strings.TrimPrefix(refresh.Error(), "drift: ")
 	}
 	for _, known := range []error{ErrUnexpectedContent, ErrTooLarge, ErrReauthRequired, ErrClosed, errTokenText} {
 		if errors.Is(err, known) {
 			return strings.TrimPrefix(known.Error(), "drift: ")
 		}
 	}
-	return trace.Text(err)
+	return trace.Describe(err, trace.Unknown).Text
 }
 
 // transportCause returns the reason why an attempt failed: the end of the caller's context, the attempt's timeout, or
 // err.
-func transportCause(caller, attempt context.Context, err error) error {
+func transportCause(caller, attempt context.Context, err error, phase trace.Phase) error {
+	var own *cause
 	switch {
 	case caller.Err() != nil:
-		return contextError(caller)
-	case errors.As(err, new(*cause)): // the client ended the attempt only afterwards, to stop reading
-		return &cause{err: err}
+		return interrupted{contextError(caller), phase}
+	case errors.As(err, &own): // the client ended the attempt only afterwards, to stop reading
+		return &cause{kind: own.kind, text: own.during(phase).Error(), err: err, timeout: own.timeout}
+	case attempt.Err() != nil && errors.As(context.Cause(attempt), &own):
+		return own.during(phase)
 	case attempt.Err() != nil:
 		return context.Cause(attempt)
 	case trace.IsTimeout(err) && overdue(caller): // the network's timer fired before the context's
-		return context.DeadlineExceeded
-	case trace.IsTimeout(err): // for example of a dial or of the wait for headers
-		return &cause{text: "timeout", err: err, timeout: true}
+		return interrupted{context.DeadlineExceeded, phase}
 	}
-	return &cause{err: err}
+	return networkCause(err, phase)
+}
+
+// networkCause returns the cause for an error of a transport.
+func networkCause(err error, phase trace.Phase) *cause {
+	failure := trace.Describe(err, phase)
+	return &cause{
+		kind:    cmp.Or(Kind(failure.Kind), KindConnection),
+		text:    cmp.Or(failure.Text, "the connection failed"),
+		hint:    failure.Hint,
+		err:     err,
+		timeout: trace.IsTimeout(err), // for example of a dial or of the wait for headers
+	}
 }
 
 func overdue(ctx context.Context) bool {
@@ -134,14 +177,44 @@ func contextError(ctx context.Context) error {
 // withContext adds the end of a context to an earlier error, unless that error already reports it.
 func withContext(ctx context.Context, err error) error {
 	ended := contextError(ctx)
-	if err == nil || errors.Is(err, ctx.Err()) {
+	switch {
+	case errors.As(err, new(interrupted)):
+		return err
+	case err == nil || errors.Is(err, ctx.Err()):
 		return ended
 	}
 	return &causedError{ended, err}
 }
+
+// interrupted is the end of the caller's context, and what the attempt was doing then.
+type interrupted struct {
+	error
+	phase trace.Phase
+}
+
+func (e interrupted) Error() string {
+	if e.phase == trace.Unknown {
+		return e.error.Error()
+	}
+	return "while " + string(e.phase) + ": " + e.error.Error()
+}
+
+func (e interrupted) Unwrap() error { return e.error }
+
+// Format writes the text for every verb.
+func (e interrupted) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // causedError is an error and its cause, on one line.
 type causedError struct{ err, cause error }
 
 func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
 func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
+
+// underlying returns the error that caused err, which may quote anything.
+func underlying(err error) error {
+	var c *cause
+	for errors.As(err, &c) && c.err != nil {
+		err = c.err
+	}
+	return err
+}

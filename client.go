@@ -46,21 +46,25 @@ func (c *caller) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("drift serv
 type core struct {
 	base         *url.URL
 	basePath     string // escaped, ends in "/"
+	server       string // host and port of base
 	userAgent    string
 	transport    http.RoundTripper
+	guarded      bool            // there is middleware around the transport
 	ownTransport *http.Transport // the same transport if NewClient made it, else nil
 	timeout      time.Duration   // of each attempt
 	tokens       tokens
 	protocol     atomic.Int32 // major HTTP version of the service's last answer; 0: no answer yet
 	limiter      Limiter
+	ownLimiters  ownLimiters
 	quota        QuotaStore
 	usedUp       atomic.Bool // the quota store had no call left at the last attempt
 	serviceQuota serviceQuota
 	loop         *retryablehttp.Client
 	retry        RetryPolicy
 	budget       *budget
-	hooks        Hooks
+	hooks        []Hooks
 	logger       *slog.Logger // never nil
+	keys         func() string
 	closed       atomic.Bool
 }
 
@@ -68,38 +72,43 @@ type core struct {
 // [FromEnv] with DRIFT_TOKEN. For an invalid option it returns a [*ValidationError].
 func NewClient(opts ...Option) (*Client, error) {
 	c := config{baseURL: DefaultBaseURL, perMinute: DefaultRateLimit}
-	for _, o := range opts {
-		if o == nil {
-			continue
-		}
-		if err := o.applyClient(&c); err != nil {
-			return nil, err
-		}
+	if err := c.apply(opts); err != nil {
+		return nil, err
 	}
-	switch len(c.tokens) {
-	case 0:
+	switch n := len(c.tokens); {
+	case n == 0 && c.fromEnv:
+		return nil, invalidOption("DRIFT_TOKEN", errNoVariable)
+	case n == 0:
 		return nil, invalidOption("WithToken", errNoTokenSource)
-	case 1:
-	default:
-		return nil, invalidOption("WithToken", errTokenSources)
+	case n > 1:
+		return nil, invalidOption(c.tokenFrom[n-1], tooManyTokens(c.tokenFrom[n-2]))
 	}
 	base, err := parseBaseURL(c.baseURL, c.insecureHTTP)
 	if err != nil {
-		return nil, invalidOption("WithBaseURL", err)
+		return nil, invalidOption(c.baseURLFrom, err)
 	}
-	return newClient(&caller{newCore(c, base), c.call}), nil
+	core := newCore(c, base)
+	if core.transport, err = wrapped(core.transport, base, c.middleware); err != nil {
+		return nil, err
+	}
+	return newClient(&caller{core, c.call}), nil
 }
 
 const (
-	errNoTokenSource = wire.Reason("or another token source is required: WithTokenSource, or FromEnv with DRIFT_TOKEN")
-	errTokenSources  = wire.Reason("cannot be combined with another token source: " +
-		"use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN")
+	errNoVariable    = wire.Reason("is not set: set it to an access token, or use WithToken or WithTokenSource")
+	errNoTokenSource = wire.Reason("is missing: use WithToken, WithTokenSource, or FromEnv with DRIFT_TOKEN")
 )
+
+func tooManyTokens(other string) error {
+	return wire.Reason("cannot be combined with " + other +
+		": use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN")
+}
 
 func newCore(c config, base *url.URL) *core {
 	s := &core{
 		base:      base,
 		basePath:  base.EscapedPath(),
+		server:    serverOf(base),
 		userAgent: joinNonEmpty(" ", c.userAgent, userAgent),
 		timeout:   defaultAttemptTimeout,
 		tokens:    newTokens(c.tokens[0]),
@@ -107,7 +116,12 @@ func newCore(c config, base *url.URL) *core {
 		quota:     c.quota,
 		retry:     c.retry.withDefaults(),
 		hooks:     c.hooks,
+		guarded:   len(c.middleware) > 0,
+		keys:      c.keys,
 		logger:    cmp.Or(c.logger, slog.New(slog.DiscardHandler)),
+	}
+	if s.keys == nil {
+		s.keys = newKey
 	}
 	s.loop, s.budget = newLoop(), newBudget(s.retry.Budget)
 	if s.limiter == nil {
@@ -220,6 +234,14 @@ func (c *Client) Close() error {
 	c.caller.closed.Store(true)
 	c.caller.closeConnections()
 	return nil
+}
+
+// key returns the key of a write: the caller's, or else a new one.
+func (s *core) key(own string) string {
+	if own != "" {
+		return own
+	}
+	return s.keys()
 }
 
 // closeConnections closes the client's own idle connections.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/driftsdk/drift/internal/rest"
@@ -103,13 +102,6 @@ type emailArgument struct {
 	Email string `json:"email" query:"email"`
 }
 
-func checkEmail(email string) error {
-	if err := rest.CheckText(email); err != nil || !strings.Contains(email, "@") {
-		return &ValidationError{Argument: "email", Reason: "must be an e-mail address"}
-	}
-	return nil
-}
-
 var (
 	contactsGet           = rest.Route{Name: "contacts.get", Method: http.MethodGet, Path: "v2/contacts/{contactId}"}
 	contactsCreate        = rest.Route{Name: "contacts.create", Method: http.MethodPost, Path: "v2/contacts"}
@@ -132,7 +124,7 @@ func (s contacts) Create(ctx context.Context, req ContactCreateRequest, opts ...
 
 func (s contacts) UpsertByEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error) {
 	return rest.One[Contact](ctx, s.caller, &contactsUpsertByEmail,
-		rest.Input{Body: &emailArgument{email}, Err: checkEmail(email)}, opts)
+		rest.Input{Body: &emailArgument{email}, Err: rest.CheckEmail(email)}, opts)
 }
 
 func (s contacts) Update(
@@ -155,7 +147,7 @@ func (s contacts) All(ctx context.Context, options ContactListOptions, opts ...C
 
 func (s contacts) MatchEmail(ctx context.Context, email string, opts ...CallOption) (*Contact, error) {
 	return rest.First[Contact](ctx, s.caller, &contactsMatchEmail,
-		rest.Input{Query: emailArgument{email}, Err: checkEmail(email)}, opts)
+		rest.Input{Query: emailArgument{email}, Err: rest.CheckEmail(email)}, opts)
 }
 
 // UnmarshalJSON decodes a contact as sent by the API or encoded by MarshalJSON.

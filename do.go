@@ -53,7 +53,9 @@ type Request struct {
 // With *[]byte, io.Writer or Raw, an answer with a success status is a success even if its body reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
 	in := req.input(out)
-	return c.connection().Call(ctx, req.route(), &in, opts, func(body []byte) error { return req.decode(body, out) })
+	return c.connection().Call(ctx, req.route(), &in, opts, func(answer rest.Answer) error {
+		return req.decode(answer.Body, out)
+	})
 }
 
 func (r Request) route() *rest.Route {
@@ -68,9 +70,9 @@ func (r Request) input(out any) rest.Input {
 	case nil:
 		in.AnyContent = true
 	case *[]byte:
-		in.AnyContent, in.Accept = true, "*/*"
+		in.AnyContent, in.Accept = true, rest.AnyContent
 	case io.Writer:
-		in.AnyContent, in.Accept, in.Writer = true, "*/*", out
+		in.AnyContent, in.Accept, in.Writer = true, rest.AnyContent, out
 	}
 	in.Path, in.Body, in.Err = r.encode(out)
 	return in

@@ -11,6 +11,13 @@ var _ = openDoor()
 
 func openDoor() struct{} {
 	door.Caller = func(client any) any { return client.(*Client).connection() }
+	door.Limiter = func(client any, name string, perMinute int) any {
+		c := client.(*Client)
+		if c == nil || c.caller == nil {
+			return NewLimiter(perMinute)
+		}
+		return c.caller.ownLimiters.get(name, perMinute)
+	}
 	return struct{}{}
 }
 
@@ -26,6 +33,9 @@ func (c *Client) connection() rest.Caller[CallOption] {
 type notConnected struct{}
 
 // Call returns errNotConnected.
-func (notConnected) Call(context.Context, *rest.Route, *rest.Input, []CallOption, func([]byte) error) error {
+func (notConnected) Call(context.Context, *rest.Route, *rest.Input, []CallOption, func(rest.Answer) error) error {
 	return errNotConnected
 }
+
+// Range implements rest.Caller.
+func (c notConnected) Range([]CallOption) rest.Range[CallOption] { return newRange(c) }

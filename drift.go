@@ -15,6 +15,9 @@
 // A [Client] is safe for concurrent use. Its services are interfaces. Every method takes a context, which ends every
 // wait, and [CallOption] values such as [WithTimeout]. Requests and ids are values, records are pointers.
 //
+// Package [github.com/driftsdk/drift/classic] has the API that Drift documents, and calls through a Client of this
+// package.
+//
 // # Fields
 //
 // Zero fields of a request are not sent. The fields of an update are [Optional]: the zero value leaves a field
@@ -50,7 +53,8 @@
 //   - [*RecordError]: one record of a list does not decode.
 //   - [*AmbiguousError]: a write failed but may have been applied. It wraps one of the others.
 //
-// No error text contains a URL, a query, a token or a body.
+// The text of an error says what failed and what to do. It contains no path, query, token or body. [KindOf] returns the
+// kind of an error for a metric, and [ErrorAttr] its attribute for a log.
 //
 // # Retries
 //
@@ -94,7 +98,12 @@
 // These are assumptions: the service is being wound down, and this package has never been run against it.
 package drift
 
-import "github.com/driftsdk/drift/internal/rest"
+import (
+	"slices"
+
+	"github.com/driftsdk/drift/internal/door"
+	"github.com/driftsdk/drift/internal/rest"
+)
 
 // userAgent identifies the SDK to the service.
 const userAgent = "drift-go"
@@ -106,10 +115,11 @@ type Operation struct {
 	Template string // path below the base URL, such as "v2/conversations/{conversationId}"
 }
 
-// Operations returns the operations of all services of a [Client], grouped by service.
+// Operations returns the operations of all services of a [Client], grouped by service. In a program that imports package
+// classic, the operations of that package follow; their names begin with "classic.".
 func Operations() []Operation {
 	var operations []Operation
-	for _, route := range []*rest.Route{
+	for _, route := range slices.Concat([]*rest.Route{
 		&conversationsGet, &conversationsCreate, &conversationsCreateFromScratch, &conversationsUpdate,
 		&conversationsDelete, &conversationsList, &conversationsListByStatus,
 		&messagesGet, &messagesCreate, &messagesUpdate,
@@ -120,7 +130,7 @@ func Operations() []Operation {
 		&companiesListPeople, &companiesListTeams,
 		&meetingsGet, &meetingsCreate, &meetingsUpdate, &meetingsDelete, &meetingsList, &meetingsAddParticipant,
 		&driftbotUpdateMessage, &driftbotTrigger,
-	} {
+	}, door.Routes) {
 		operations = append(operations, Operation{route.Name, route.Method, route.Path})
 	}
 	return operations

@@ -56,7 +56,7 @@ var (
 	ErrCursorLoop = errors.New("drift: cursor repeats")
 
 	// ErrClosed: the client or the token source is closed.
-	ErrClosed = errors.New("drift: closed")
+	ErrClosed = errors.New("drift: the client or the token source is closed")
 
 	// ErrReauthRequired: the service rejects the refresh token, or no token is stored. A person has to authorize the
 	// application again.
@@ -80,10 +80,12 @@ func (e *ValidationError) Is(target error) bool { return target == ErrInvalid }
 // Format writes the text for every verb.
 func (e *ValidationError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation, the argument and the reason.
-func (e *ValidationError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.String("argument", e.Argument),
-		slog.String("reason", e.Reason))
+// LogValue returns the text, the kind, the operation, the argument and the reason.
+func (e *ValidationError) LogValue() slog.Value { return logValue(e) }
+
+func (e *ValidationError) logFields() []slog.Attr {
+	return []slog.Attr{slog.String("operation", e.Operation), slog.String("argument", e.Argument),
+		slog.String("reason", e.Reason)}
 }
 
 // APIError is an answer that reports an error: its status is not a success, or its body has an error and no data.
@@ -100,7 +102,8 @@ type APIError struct {
 	RetryAfter time.Duration // the delay that the service asks for; 0: none
 	Attempts   []Attempt     // every attempt of the call, including the one with this answer
 
-	body *[]byte // behind a pointer, so that no verb of fmt prints it
+	body    *[]byte // behind a pointer, so that no verb of fmt prints it
+	foreign bool    // a 404 whose body is not an error of the API
 }
 
 // Body returns at most the first 64 KiB of the answer's body. They may contain personal data: do not log them.
@@ -123,6 +126,9 @@ func (e *APIError) Error() string {
 	}
 	if e.RequestID != "" {
 		text += " (request " + e.RequestID + ")"
+	}
+	if e.foreign {
+		text += "; the body is not an error of the API: if other calls fail too, " + hintBaseURL
 	}
 	return "drift: " + text
 }
@@ -163,11 +169,14 @@ const authenticationError = "authentication_error"
 // Format writes the text for every verb.
 func (e *APIError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation, the status, the answer's error and request id, and the number of attempts.
-func (e *APIError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Int("status", e.StatusCode),
+// LogValue returns the text, the kind, the operation, the status, the answer's error and request id, and the number of
+// attempts.
+func (e *APIError) LogValue() slog.Value { return logValue(e) }
+
+func (e *APIError) logFields() []slog.Attr {
+	return []slog.Attr{slog.String("operation", e.Operation), slog.Int("status", e.StatusCode),
 		slog.String("type", e.Type), slog.String("code", e.Code), slog.String("message", e.Message),
-		slog.String("request_id", e.RequestID), slog.Int("attempts", len(e.Attempts)))
+		slog.String("request_id", e.RequestID), slog.Int("attempts", len(e.Attempts))}
 }
 
 // RateLimitError is a call that a rate limit stopped. It matches [ErrRateLimited], and [context.DeadlineExceeded] if
@@ -196,10 +205,12 @@ func (e *RateLimitError) Unwrap() error { return e.Err }
 // Format writes the text for every verb.
 func (e *RateLimitError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation, RetryAfter and Local.
-func (e *RateLimitError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Duration("retry_after", e.RetryAfter),
-		slog.Bool("local", e.Local))
+// LogValue returns the text, the kind, the operation, RetryAfter and Local.
+func (e *RateLimitError) LogValue() slog.Value { return logValue(e) }
+
+func (e *RateLimitError) logFields() []slog.Attr {
+	return []slog.Attr{slog.String("operation", e.Operation), slog.Duration("retry_after", e.RetryAfter),
+		slog.Bool("local", e.Local)}
 }
 
 // QuotaError is a call that the client did not send, or that the service rejected, because the month's calls are used
@@ -231,16 +242,18 @@ func (e *QuotaError) As(target any) bool { return e.Err != nil && errors.As(e.Er
 // Format writes the text for every verb.
 func (e *QuotaError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation and the usage.
-func (e *QuotaError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Int("used", e.Usage.Used),
-		slog.Int("limit", e.Usage.Limit), slog.Time("resets_at", e.Usage.ResetsAt))
+// LogValue returns the text, the kind, the operation and the usage.
+func (e *QuotaError) LogValue() slog.Value { return logValue(e) }
+
+func (e *QuotaError) logFields() []slog.Attr {
+	return []slog.Attr{slog.String("operation", e.Operation), slog.Int("used", e.Usage.Used),
+		slog.Int("limit", e.Usage.Limit), slog.Time("resets_at", e.Usage.ResetsAt)}
 }
 
 // AmbiguousError is a write (POST, PATCH, DELETE) that was sent and may have been applied: the answer is missing or
 // broken, or has status 408 or 5xx. Check before you send it again: Get shows an update, MatchEmail a contact, and List
-// a conversation or a meeting. No operation lists messages or notes; to find out whether one was created, look in
-// Drift. An AmbiguousError matches [ErrAmbiguous] and the error that it wraps.
+// a conversation or a meeting. No operation of this package lists messages or notes; to find out whether one was
+// created, list the messages with package classic, or look in Drift. An AmbiguousError matches [ErrAmbiguous] and the error that it wraps.
 type AmbiguousError struct {
 	Err      error  // the *APIError, *TransportError or *DecodeError
 	ClientID string // the client_message_id or client_id that was sent, never part of the text; "": none
@@ -258,17 +271,17 @@ func (e *AmbiguousError) Unwrap() error { return e.Err }
 // Format writes the text for every verb.
 func (e *AmbiguousError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the cause.
-func (e *AmbiguousError) LogValue() slog.Value {
-	return logGroup(slog.Bool("ambiguous", true), slog.Any("cause", e.Err))
-}
+// LogValue returns the text, the kind and the fields of the cause.
+func (e *AmbiguousError) LogValue() slog.Value { return logValue(e) }
 
 // TransportError is a call that got no usable answer. The connection failed, the service redirected (which the client
 // never follows), the answer is too large ([ErrTooLarge]) or not JSON ([ErrUnexpectedContent]), a token source, a
-// limiter or a store failed, or the context ended. errors.Is and errors.As find the causes. The text omits the errors
-// of the caller's own token source, limiter or store, because they may quote a secret.
+// limiter or a store failed, or the context ended. errors.Is and errors.As find the causes, and [KindOf] names them.
+// The text says what failed and what to do about it. It omits what others wrote: the errors of net/http, and those of
+// the caller's own token source, limiter or store. Unsafe returns them.
 type TransportError struct {
 	Operation string
+	Server    string    // host and port of the base URL, or of the TokenURL: "driftapi.com:443"
 	Sent      bool      // an attempt was sent, or may have been
 	Written   int64     // bytes that this call wrote to the io.Writer of [Client.Do]
 	Attempts  []Attempt // every attempt of the call
@@ -278,16 +291,23 @@ type TransportError struct {
 }
 
 func (e *TransportError) Error() string {
-	sent := "not sent"
+	text := "not sent"
 	if e.Sent {
-		sent = "sent"
+		text = "sent"
 	}
-	text := withCause("drift: "+joinNonEmpty(": ", e.Operation, sent), e.Err)
+	if e.Server != "" && len(e.Attempts) > 0 {
+		text += " to " + e.Server
+	}
+	text = withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
 	if e.Written > 0 {
 		text += fmt.Sprintf(", after %d bytes were written", e.Written)
 	}
 	return withCause(text, e.last)
 }
+
+// Unsafe returns the error that caused the failure, as net/http or the caller's own code returned it. Its text may
+// quote a URL with its query, a proxy's password or a part of the answer: show it to a developer, but do not log it.
+func (e *TransportError) Unsafe() error { return underlying(e.Err) }
 
 // Timeout reports whether the call failed because of a timeout: of an attempt (one minute, see [WithHTTPClient]), of
 // the connection, of a store, or of the caller's context. Only the last one matches [context.DeadlineExceeded].
@@ -298,14 +318,17 @@ func (e *TransportError) Unwrap() []error { return nonNil(e.Err, e.last) }
 // Format writes the text for every verb.
 func (e *TransportError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation, whether it was sent, the number of attempts, the cause and Written.
-func (e *TransportError) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("operation", e.Operation), slog.Bool("sent", e.Sent),
-		slog.Int("attempts", len(e.Attempts)), slog.Any("cause", e.Err)}
+// LogValue returns the text, the kind, the operation, the server, whether it was sent, the number of attempts and
+// Written.
+func (e *TransportError) LogValue() slog.Value { return logValue(e) }
+
+func (e *TransportError) logFields() []slog.Attr {
+	fields := []slog.Attr{slog.String("operation", e.Operation), slog.String("server", e.Server),
+		slog.Bool("sent", e.Sent), slog.Int("attempts", len(e.Attempts))}
 	if e.Written > 0 {
-		attrs = append(attrs, slog.Int64("written", e.Written))
+		fields = append(fields, slog.Int64("written", e.Written))
 	}
-	return logGroup(attrs...)
+	return fields
 }
 
 // DecodeError is JSON that cannot be decoded: it is broken or has the wrong shape, or a record has no id. If the target
@@ -341,10 +364,11 @@ func newDecodeError(operation string, e *wire.Error) *DecodeError {
 // Format writes the text for every verb.
 func (e *DecodeError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation, the path and the cause.
-func (e *DecodeError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.String("path", e.printablePath()),
-		slog.Any("cause", e.Err))
+// LogValue returns the text, the kind, the operation and the path.
+func (e *DecodeError) LogValue() slog.Value { return logValue(e) }
+
+func (e *DecodeError) logFields() []slog.Attr {
+	return []slog.Attr{slog.String("operation", e.Operation), slog.String("path", e.printablePath())}
 }
 
 // RecordError is one record of a page that does not decode. The other records of the page are not affected: All yields
@@ -380,9 +404,11 @@ func (e *RecordError) Unwrap() error { return e.Err }
 // Format writes the text for every verb.
 func (e *RecordError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the operation, the index and the cause.
-func (e *RecordError) LogValue() slog.Value {
-	return logGroup(slog.String("operation", e.Operation), slog.Int("index", e.Index), slog.Any("cause", e.Err))
+// LogValue returns the text, the kind, the index and the fields of the cause.
+func (e *RecordError) LogValue() slog.Value { return logValue(e) }
+
+func (e *RecordError) logFields() []slog.Attr {
+	return append([]slog.Attr{slog.Int("index", e.Index)}, logFields(e.Err)...)
 }
 
 // RecordErrors splits the error that List and [ListOf] return together with a page: it returns one error for each
@@ -445,9 +471,11 @@ func (e *recordErrors) Unwrap() []error { return e.errs }
 // Format writes the text for every verb.
 func (e *recordErrors) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns how many records do not decode, and the first.
-func (e *recordErrors) LogValue() slog.Value {
-	return logGroup(slog.Int("records", len(e.errs)), slog.Any("first", e.errs[0]))
+// LogValue returns the text, the kind, how many records do not decode, and the fields of the first.
+func (e *recordErrors) LogValue() slog.Value { return logValue(e) }
+
+func (e *recordErrors) logFields() []slog.Attr {
+	return append([]slog.Attr{slog.Int("records", len(e.errs))}, logFields(e.errs[0])...)
 }
 
 // PageError ends a sequence of All or [Paginate] when a page cannot be read. All items before that page were yielded.
@@ -471,8 +499,8 @@ func (e *PageError) Unwrap() error { return e.Err }
 // Format writes the text for every verb.
 func (e *PageError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns the cause.
-func (e *PageError) LogValue() slog.Value { return logGroup(slog.Any("cause", e.Err)) }
+// LogValue returns the text, the kind and the fields of the cause.
+func (e *PageError) LogValue() slog.Value { return logValue(e) }
 
 // Attempt is one try of a call, as errors and [Response] list them.
 type Attempt struct {
@@ -489,7 +517,10 @@ const (
 	errNoObject    = wire.Reason("not an object")
 )
 
-var errNotConnected = errors.New("drift: this client was not made by NewClient")
+var (
+	errNotConnected = errors.New("drift: this client was not made by NewClient")
+	errPanicked     = errors.New("drift: the call panicked")
+)
 
 // formatError writes an error's text for every verb. By default, fmt prints the fields of an error for some verbs.
 func formatError(f fmt.State, verb rune, err error) {
@@ -525,6 +556,30 @@ func joinNonEmpty(separator string, parts ...string) string {
 		}
 	}
 	return strings.Join(kept, separator)
+}
+
+// ErrorAttr returns the attribute "error" for a log record: a group with the text as "msg", the kind as "kind" and, if
+// err is or wraps an error of this package, the fields of that error. It has the same shape however err is wrapped. For
+// nil, it is empty, so that handlers leave it out.
+func ErrorAttr(err error) slog.Attr {
+	if err == nil {
+		return slog.Attr{}
+	}
+	return slog.Attr{Key: "error", Value: logValue(err)}
+}
+
+func logValue(err error) slog.Value {
+	attrs := []slog.Attr{slog.String("msg", err.Error()), slog.String("kind", string(KindOf(err)))}
+	return logGroup(append(attrs, logFields(err)...)...)
+}
+
+// logFields returns the fields of the first error that has any.
+func logFields(err error) []slog.Attr {
+	var fields interface{ logFields() []slog.Attr }
+	if !errors.As(err, &fields) {
+		return nil
+	}
+	return fields.logFields()
 }
 
 // logGroup returns a group without the empty strings in attrs.

@@ -241,25 +241,36 @@ func TestErrorsAreLoggedByKey(t *testing.T) {
 	_, odd := testkit.AnsweringClient(t, 200, `[{"id": 1}, {"id": 0, "email": "a@example.com"}, null]`).Contacts.List(t.Context(), drift.ContactListOptions{})
 	transport := testkit.Through(t, func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, drift.WithoutRetry()).Tags.Delete(t.Context(), 1)
 	for _, c := range []struct {
-		err  error
-		want string
+		err    error
+		kind   drift.Kind
+		fields string
 	}{
-		{notFound, `{"operation":"tags.get","status":404,"type":"not_found","code":"C","message":"gone","request_id":"req-1","attempts":1}`},
-		{noCode, `{"operation":"tags.get","status":409,"request_id":"req-1","attempts":1}`},
-		{ambiguous, `{"ambiguous":true,"cause":{"operation":"messages.create","status":500,"request_id":"req-1","attempts":1}}`},
-		{limited, `{"operation":"tags.get","retry_after":1000000000,"local":false}`},
-		{invalid, `{"operation":"tags.get","argument":"tagId","reason":"must be greater than 0"}`},
-		{undecodable, `{"operation":"tags.get","path":"/id","cause":"the record has no id greater than 0"}`},
-		{page, `{"cause":{"operation":"contacts.list","status":404,"request_id":"req-1","attempts":1}}`},
-		{odd, `{"records":2,"first":{"operation":"contacts.list","index":1,"cause":{"operation":"contacts.list","path":"/id","cause":"the record has no id greater than 0"}}}`},
-		{drift.RecordErrors(odd)[1], `{"operation":"contacts.list","index":2,"cause":{"operation":"contacts.list","cause":"null instead of an object"}}`},
-		{transport, `{"ambiguous":true,"cause":{"operation":"tags.delete","sent":true,"attempts":1,"cause":"the connection closed unexpectedly"}}`},
-		{&drift.QuotaError{Operation: "o", Usage: drift.Usage{Used: 2, Limit: 3, ResetsAt: time.Unix(0, 0).UTC()}}, `{"operation":"o","used":2,"limit":3,"resets_at":"1970-01-01T00:00:00Z"}`},
+		{notFound, drift.KindNotFound, `"operation":"tags.get","status":404,"type":"not_found","code":"C","message":"gone","request_id":"req-1","attempts":1`},
+		{noCode, drift.KindConflict, `"operation":"tags.get","status":409,"request_id":"req-1","attempts":1`},
+		{ambiguous, drift.KindAmbiguous, `"operation":"messages.create","status":500,"request_id":"req-1","attempts":1`},
+		{limited, drift.KindRateLimited, `"operation":"tags.get","retry_after":1000000000,"local":false`},
+		{invalid, drift.KindInvalid, `"operation":"tags.get","argument":"tagId","reason":"must be greater than 0"`},
+		{undecodable, drift.KindDecode, `"operation":"tags.get","path":"/id"`},
+		{page, drift.KindNotFound, `"operation":"contacts.list","status":404,"request_id":"req-1","attempts":1`},
+		{odd, drift.KindDecode, `"records":2,"index":1,"operation":"contacts.list","path":"/id"`},
+		{drift.RecordErrors(odd)[1], drift.KindDecode, `"index":2,"operation":"contacts.list"`},
+		{transport, drift.KindAmbiguous, `"operation":"tags.delete","server":"drift.test:443","sent":true,"attempts":1`},
+		{&drift.QuotaError{Operation: "o", Usage: drift.Usage{Used: 2, Limit: 3, ResetsAt: time.Unix(0, 0).UTC()}}, drift.KindQuotaExceeded, `"operation":"o","used":2,"limit":3,"resets_at":"1970-01-01T00:00:00Z"`},
 	} {
-		var log bytes.Buffer
-		slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{ReplaceAttr: onlyKey("err")})).Info("x", "err", c.err)
-		assert.JSONEq(t, `{"err":`+c.want+`}`, log.String())
+		for _, wrapped := range []error{c.err, fmt.Errorf("export: %w", c.err), errors.Join(c.err)} {
+			want := fmt.Sprintf(`{"error":{"msg":%q,"kind":%q,%s}}`, wrapped.Error(), c.kind, c.fields)
+			assert.JSONEq(t, want, loggedAs(drift.ErrorAttr(wrapped)), "ErrorAttr has one shape, however the error is wrapped")
+		}
+		assert.JSONEq(t, loggedAs(drift.ErrorAttr(c.err)), loggedAs(slog.Any("error", c.err)))
 	}
+	assert.JSONEq(t, `{}`, loggedAs(drift.ErrorAttr(nil)))
+	assert.JSONEq(t, `{"error":{"msg":"other","kind":"_OTHER"}}`, loggedAs(drift.ErrorAttr(errors.New("other"))))
+}
+
+func loggedAs(attr slog.Attr) string {
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{ReplaceAttr: onlyKey("error")})).LogAttrs(context.Background(), slog.LevelInfo, "x", attr)
+	return log.String()
 }
 
 // onlyKey drops the handler's own attributes.
@@ -412,7 +423,8 @@ func TestAttemptTimeoutIsNoDeadlineOfTheCaller(t *testing.T) {
 			_, err = client.Tags.Create(t.Context(), drift.TagCreateRequest{})
 			testkit.RequireSentinels(t, err, []error{drift.ErrAmbiguous})
 			testkit.RequireTimeout(t, err)
-			assert.Contains(t, err.Error(), "the attempt took too long")
+			assert.Contains(t, err.Error(), "timed out")
+			assert.Contains(t, err.Error(), "(an attempt may take 5s)")
 		}
 	})
 }

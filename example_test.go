@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -181,6 +182,157 @@ func ExampleDriftbotService() {
 	fmt.Println(interaction.ActionID, interaction.Status)
 	// Output: send-survey completed
 }
+
+func ExampleNewClient() {
+	client, err := drift.NewClient(
+		drift.FromEnv(), // DRIFT_TOKEN, DRIFT_BASE_URL, DRIFT_PLAN
+		drift.WithUserAgent("billing/1.4"),
+		drift.WithLogger(slog.Default()),
+	)
+	if errors.Is(err, drift.ErrInvalid) {
+		fmt.Println(err) // names the option or the variable that is wrong
+		return
+	}
+	defer client.Close()
+}
+
+// A program decides by the sentinel, reads the details from the type, and counts by the kind.
+func ExampleAPIError() {
+	server := drifttest.NewServer()
+	defer server.Close()
+	client, ctx := server.Client(), context.Background()
+
+	_, err := client.Contacts.Get(ctx, 7)
+	if errors.Is(err, drift.ErrNotFound) {
+		fmt.Println("there is no such contact")
+	}
+	if api, ok := errors.AsType[*drift.APIError](err); ok {
+		fmt.Println(api.StatusCode, api.Type, api.Operation)
+	}
+	fmt.Println(drift.KindOf(err))
+	// Output:
+	// there is no such contact
+	// 404 not_found contacts.get
+	// not_found
+}
+
+// Kinds are labels for metrics: there are few, and they do not change.
+func ExampleKindOf() {
+	server := drifttest.NewServer()
+	defer server.Close()
+	server.Fail("contacts.list", drifttest.Fault{Status: http.StatusServiceUnavailable})
+	client, ctx := server.Client(drift.WithoutRetry()), context.Background()
+
+	calls := map[drift.Kind]int{}
+	_, err := client.Contacts.UpsertByEmail(ctx, "grace@example.com")
+	calls[drift.KindOf(err)]++
+	_, err = client.Contacts.Get(ctx, 0)
+	calls[drift.KindOf(err)]++
+	_, err = client.Contacts.List(ctx, drift.ContactListOptions{})
+	calls[drift.KindOf(err)]++
+	fmt.Println(calls)
+	// Output: map[invalid:1 ok:1 server:1]
+}
+
+// A list that fails resumes at the page that could not be read.
+func ExamplePageError() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client, ctx := server.Client(drift.WithoutRetry()), context.Background()
+
+	options, read := drift.ContactListOptions{Limit: 10}, 0
+	for done := false; !done; {
+		done = true
+		for _, err := range client.Contacts.All(ctx, options) {
+			if page, ok := errors.AsType[*drift.PageError](err); ok && errors.Is(err, drift.ErrServer) {
+				fmt.Println("after", read, "contacts:", drift.KindOf(err))
+				options.Cursor, done = page.Cursor, false
+				break
+			}
+			if err != nil {
+				log.Fatal(err)
+			}
+			if read++; read == 10 {
+				server.Fail("contacts.list", drifttest.Fault{Status: http.StatusServiceUnavailable})
+			}
+		}
+	}
+	fmt.Println(read)
+	// Output:
+	// after 10 contacts: server
+	// 30
+}
+
+// A field of an update is left alone, cleared or set.
+func ExampleOptional() {
+	for _, request := range []drift.ConversationUpdateRequest{
+		{},
+		{AssignedUserID: drift.Null[drift.UserID]()},
+		{AssignedUserID: drift.Set(drift.UserID(7))},
+	} {
+		id, ok := request.AssignedUserID.Get()
+		fmt.Println(request.AssignedUserID.IsSet(), request.AssignedUserID.IsNull(), id, ok)
+	}
+	// Output:
+	// false false 0 false
+	// false true 0 false
+	// true false 7 true
+}
+
+type span struct{ name string }
+
+type spanKey struct{}
+
+// A tracer starts a span for the call, finds it at the end, and names it by the operation, not by the URL.
+func ExampleHooks() {
+	hooks := drift.Hooks{
+		Start: func(ctx context.Context, info drift.RequestInfo) context.Context {
+			return context.WithValue(ctx, spanKey{}, &span{info.Operation})
+		},
+		Attempt: func(attempt drift.AttemptInfo) {
+			fmt.Println("attempt", attempt.Number, attempt.Method, attempt.Route, attempt.StatusCode)
+		},
+		Response: func(response drift.ResponseInfo) {
+			span := response.Context().Value(spanKey{}).(*span)
+			fmt.Println(span.name, drift.KindOf(response.Err))
+		},
+	}
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	server.Fail("tags.get", drifttest.Fault{Status: http.StatusServiceUnavailable})
+	client := server.Client(drift.WithHooks(hooks), drift.WithRetryPolicy(drift.RetryPolicy{MinBackoff: time.Millisecond}))
+
+	if _, err := client.Tags.Get(context.Background(), 1); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// attempt 1 GET v2/tags/{tagId} 503
+	// attempt 2 GET v2/tags/{tagId} 200
+	// tags.get ok
+}
+
+// A middleware sees each attempt as it is sent. It logs the template of the path: the path itself has ids in it.
+func ExampleWithMiddleware() {
+	server := drifttest.NewServer(drifttest.WithDemoData())
+	defer server.Close()
+	client := server.Client(drift.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if info, number, ok := drift.AttemptFromContext(r.Context()); ok {
+				fmt.Println(info.Operation, info.Route, number)
+			}
+			return next.RoundTrip(r)
+		})
+	}))
+
+	if _, err := client.Tags.Get(context.Background(), 1); err != nil {
+		log.Fatal(err)
+	}
+	// Output: tags.get v2/tags/{tagId} 1
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func ExampleCollect() {
 	server := drifttest.NewServer(drifttest.WithDemoData())

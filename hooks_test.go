@@ -2,7 +2,10 @@ package drift_test
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,7 +29,10 @@ type hookLog struct {
 
 func (l *hookLog) hooks() drift.Hooks {
 	return drift.Hooks{
-		Request:  func(i drift.RequestInfo) { l.locked(func() { l.requests = append(l.requests, i) }) },
+		Start: func(ctx context.Context, i drift.RequestInfo) context.Context {
+			l.locked(func() { l.requests = append(l.requests, i) })
+			return ctx
+		},
 		Attempt:  func(i drift.AttemptInfo) { l.locked(func() { l.attempts = append(l.attempts, i) }) },
 		Wait:     func(i drift.WaitInfo) { l.locked(func() { l.waits = append(l.waits, i) }) },
 		Response: func(i drift.ResponseInfo) { l.locked(func() { l.responses = append(l.responses, i) }) },
@@ -39,8 +45,6 @@ func (l *hookLog) locked(f func()) {
 	f()
 }
 
-type spanKey struct{}
-
 func TestHooksOfACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(hookLog)
@@ -51,7 +55,7 @@ func TestHooksOfACall(t *testing.T) {
 		_, err := client.Conversations.Get(ctx, 42)
 		require.ErrorIs(t, err, drift.ErrNotFound)
 
-		info := drift.RequestInfo{Operation: "conversations.get", Method: http.MethodGet, Route: "v2/conversations/{conversationId}"}
+		info := drift.RequestInfo{Operation: "conversations.get", Method: http.MethodGet, Route: "v2/conversations/{conversationId}", Server: "drift.test:443"}
 		assert.Equal(t, []drift.RequestInfo{info}, log.requests)
 		require.Len(t, log.attempts, 3)
 		for i, attempt := range log.attempts {
@@ -83,6 +87,149 @@ func TestHooksOfACall(t *testing.T) {
 	})
 }
 
+// named returns hooks that write down what happens, under a name, and whether the contexts of both are seen.
+func named(name string, lines *[]string, panics string) drift.Hooks {
+	note := func(ctx context.Context, what string) {
+		*lines = append(*lines, strings.TrimSpace(fmt.Sprint(name, " ", what, " ", seen(ctx))))
+		if panics == what {
+			panic(what)
+		}
+	}
+	return drift.Hooks{
+		Start: func(ctx context.Context, _ drift.RequestInfo) context.Context {
+			note(ctx, "start")
+			return context.WithValue(ctx, spanKey{}, seen(ctx)+name)
+		},
+		StartAttempt: func(ctx context.Context, _ drift.RequestInfo, number int) context.Context {
+			note(ctx, fmt.Sprint("attempt ", number))
+			return context.WithValue(ctx, spanKey{}, seen(ctx)+name+"'")
+		},
+		Attempt:  func(i drift.AttemptInfo) { note(i.Context(), fmt.Sprint("ended ", i.Number)) },
+		Response: func(i drift.ResponseInfo) { note(i.Context(), "end") },
+	}
+}
+
+func seen(ctx context.Context) string {
+	text, _ := ctx.Value(spanKey{}).(string)
+	return text
+}
+
+func TestSeveralHooksAddUp(t *testing.T) {
+	var lines []string
+	inTransport := func(r *http.Request) (*http.Response, error) {
+		lines = append(lines, "sent "+seen(r.Context()))
+		if len(lines) < 6 {
+			return testkit.Answer(503)(r)
+		}
+		return testkit.Answer(200)(r)
+	}
+	client := testkit.Through(t, inTransport, testkit.Impatient(), drift.WithHooks(named("a", &lines, "")), drift.WithHooks(named("b", &lines, "")))
+	require.NoError(t, testkit.Get(t.Context(), client))
+	assert.Equal(t, []string{
+		"a start", "b start a",
+		"a attempt 1 ab", "b attempt 1 aba'", "sent aba'b'", "b ended 1 aba'b'", "a ended 1 aba'b'",
+		"a attempt 2 ab", "b attempt 2 aba'", "sent aba'b'", "b ended 2 aba'b'", "a ended 2 aba'b'",
+		"b end ab", "a end ab",
+	}, lines)
+}
+
+// What was started ends, whatever panics.
+func TestHooksEndAfterAPanic(t *testing.T) {
+	for panics, want := range map[string][]string{
+		"start":     {"a start"},
+		"attempt 1": {"a start", "b start a", "a attempt 1 ab", "b end ab", "a end ab"},
+		"transport": {"a start", "b start a", "a attempt 1 ab", "b attempt 1 aba'", "b ended 1 aba'b'", "a ended 1 aba'b'", "b end ab", "a end ab"},
+		"ended 1":   {"a start", "b start a", "a attempt 1 ab", "b attempt 1 aba'", "b ended 1 aba'b'", "a ended 1 aba'b'", "b end ab", "a end ab"},
+		"end":       {"a start", "b start a", "a attempt 1 ab", "b attempt 1 aba'", "b ended 1 aba'b'", "a ended 1 aba'b'", "b end ab", "a end ab"},
+	} {
+		t.Run(panics, func(t *testing.T) {
+			var lines []string
+			var ended drift.ResponseInfo
+			last := drift.Hooks{Response: func(i drift.ResponseInfo) { ended = i }}
+			limiter := new(testkit.Slots)
+			client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+				if panics == "transport" {
+					panic("transport")
+				}
+				return testkit.Answer(200)(r)
+			}, drift.WithLimiter(limiter), drift.WithHooks(last), drift.WithHooks(named("a", &lines, panics)), drift.WithHooks(named("b", &lines, panics)))
+			var response drift.Response
+			assert.PanicsWithValue(t, panics, func() { _ = testkit.Get(t.Context(), client, drift.WithResponse(&response)) })
+			assert.Equal(t, want, lines)
+			assert.Zero(t, limiter.Held())
+			if panics == "end" {
+				assert.NoError(t, ended.Err)
+				return
+			}
+			assert.Equal(t, drift.KindPanic, drift.KindOf(ended.Err))
+			if panics == "transport" {
+				require.Len(t, response.Attempts, 1)
+				assert.True(t, response.Attempts[0].Sent, "it may have been")
+				assert.Equal(t, drift.KindPanic, drift.KindOf(response.Attempts[0].Err))
+			}
+		})
+	}
+}
+
+// A hook cannot make a call outlast the caller's context, but it can shorten it.
+func TestContextsOfHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		background := drift.Hooks{
+			Start:        func(context.Context, drift.RequestInfo) context.Context { return context.Background() },
+			StartAttempt: func(context.Context, drift.RequestInfo, int) context.Context { return context.Background() },
+		}
+		nothing := drift.Hooks{
+			Start:        func(context.Context, drift.RequestInfo) context.Context { return nil },
+			StartAttempt: func(context.Context, drift.RequestInfo, int) context.Context { return nil },
+		}
+		for _, hooks := range []drift.Hooks{background, nothing} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			require.ErrorIs(t, testkit.Get(ctx, testkit.Through(t, blockedNetwork, drift.WithHooks(hooks))), context.DeadlineExceeded)
+			assert.Equal(t, time.Second, time.Since(start))
+		}
+		var cancel context.CancelFunc
+		shorter := drift.Hooks{StartAttempt: func(ctx context.Context, _ drift.RequestInfo, _ int) context.Context {
+			ctx, cancel = context.WithTimeout(ctx, time.Second)
+			return ctx
+		}}
+		start := time.Now()
+		client := testkit.Through(t, blockedNetwork, drift.WithHooks(shorter), drift.WithoutRetry())
+		require.ErrorIs(t, testkit.Get(t.Context(), client), context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(start))
+		cancel()
+	})
+}
+
+func TestAttemptFromContext(t *testing.T) {
+	var numbers []int
+	client := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+		info, number, ok := drift.AttemptFromContext(r.Context())
+		assert.True(t, ok)
+		assert.Equal(t, drift.RequestInfo{Operation: "tags.get", Method: "GET", Route: "v2/tags/{tagId}", Server: "drift.test:443"}, info)
+		numbers = append(numbers, number)
+		assert.Zero(t, testing.AllocsPerRun(10, func() { _, _, _ = drift.AttemptFromContext(r.Context()) }))
+		return testkit.Answer(503)(r)
+	}, testkit.Impatient())
+	_, err := client.Tags.Get(t.Context(), 1)
+	require.ErrorIs(t, err, drift.ErrServer)
+	assert.Equal(t, []int{1, 2, 3}, numbers)
+	_, _, ok := drift.AttemptFromContext(t.Context())
+	assert.False(t, ok)
+}
+
+func TestProtocolOfAnAttempt(t *testing.T) {
+	log := new(hookLog)
+	client := testkit.Serve(t, testkit.Respond(200, `{"data":{"id":1}}`), drift.WithHooks(log.hooks()))
+	_, err := client.Tags.Get(t.Context(), 1)
+	require.NoError(t, err)
+	require.Error(t, testkit.Get(t.Context(), testkit.Through(t, testkit.NotSent, drift.WithHooks(log.hooks()), drift.WithoutRetry())))
+	assert.Equal(t, "HTTP/1.1", log.attempts[0].Proto)
+	assert.Empty(t, log.attempts[1].Proto)
+	assert.Equal(t, strings.TrimPrefix(client.String(), "drift.Client("), log.attempts[0].Server+")")
+}
+
 func TestHooksOfACallThatIsNotSent(t *testing.T) {
 	log, network := new(hookLog), new(testkit.Network)
 	client := testkit.Through(t, network.Serve, drift.WithHooks(log.hooks()))
@@ -98,6 +245,7 @@ func TestHooksOfACallThatIsNotSent(t *testing.T) {
 	_, err = client.Conversations.Get(none, 1)
 	require.ErrorIs(t, err, drift.ErrInvalid)
 	assert.Equal(t, context.Background(), log.responses[1].Context())
+	assert.Len(t, log.requests, 2)
 	assert.Equal(t, context.Background(), drift.AttemptInfo{}.Context())
 }
 
@@ -222,5 +370,28 @@ func TestInterruptedBackoffIsAWait(t *testing.T) {
 		var response drift.Response
 		require.Error(t, testkit.Get(ctx, testkit.Through(t, network.Serve), drift.WithResponse(&response)))
 		assert.Equal(t, 10*time.Second, response.Waited.Backoff)
+	})
+}
+
+// A wait for the limiter is reported while it lasts, once it has lasted for a while.
+func TestWaitThatGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		var waiting []drift.WaitInfo
+		start := time.Now()
+		hooks := drift.Hooks{Waiting: func(info drift.WaitInfo) {
+			testkit.AssertTook(t, 5*time.Second, start)
+			waiting = append(waiting, info)
+		}}
+		client := testkit.Through(t, new(testkit.Network).Serve, drift.WithRateLimit(1), drift.WithHooks(hooks),
+			drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		require.NoError(t, testkit.Get(t.Context(), client))
+		require.Empty(t, waiting)
+		require.NoError(t, testkit.Get(t.Context(), client))
+		require.Len(t, waiting, 1)
+		assert.Equal(t, "tests.call", waiting[0].Operation)
+		assert.Equal(t, drift.WaitRateLimit, waiting[0].Reason)
+		assert.Equal(t, 5*time.Second, waiting[0].Duration)
+		assert.Equal(t, 1, strings.Count(log.String(), `msg="drift: waiting for the rate limit" operation=tests.call waited=5s`))
 	})
 }

@@ -183,7 +183,7 @@ func (s meetings) AddParticipant(
 	ctx context.Context, id MeetingID, req MeetingAddParticipantRequest, opts ...CallOption,
 ) (*Participant, error) {
 	return rest.One[Participant](ctx, s.caller, &meetingsAddParticipant,
-		rest.Input{Path: rest.Path{rest.ID(id)}, Body: &req, Err: checkEmail(req.Email)}, opts)
+		rest.Input{Path: rest.Path{rest.ID(id)}, Body: &req, Err: rest.CheckEmail(req.Email)}, opts)
 }
 
 // UnmarshalJSON decodes a meeting as sent by the API or encoded by MarshalJSON.

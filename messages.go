@@ -1,7 +1,6 @@
 package drift
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -173,7 +172,7 @@ func (s messages) Get(
 func (s messages) Create(
 	ctx context.Context, conversationID ConversationID, req MessageCreateRequest, opts ...CallOption,
 ) (*Message, error) {
-	req.ClientMessageID = cmp.Or(req.ClientMessageID, newKey())
+	req.ClientMessageID = s.key(req.ClientMessageID)
 	body := messageCreateBody{req, conversationID}
 	return rest.One[Message](ctx, s.caller, &messagesCreate, rest.Input{
 		Path: rest.Path{rest.ID(conversationID)},

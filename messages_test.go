@@ -58,6 +58,24 @@ func TestMadeUpKeys(t *testing.T) {
 	}
 }
 
+// A recorded request matches only if its key is known in advance.
+func TestKeysOfATest(t *testing.T) {
+	n, network := 0, new(testkit.Network)
+	client := testkit.Through(t, network.Serve, drift.WithKeys(func() string {
+		n++
+		return fmt.Sprint("key-", n)
+	}))
+	_, _ = client.Messages.Create(t.Context(), 1, drift.MessageCreateRequest{Body: "a"})
+	_, _ = client.Messages.Create(t.Context(), 1, drift.MessageCreateRequest{Body: "a", ClientMessageID: "own"})
+	_, _ = client.Notes.Create(t.Context(), 1, drift.NoteCreateRequest{Body: "a"})
+	require.Len(t, network.Sent, 3)
+	for i, key := range []string{"key-1", "own", "key-2"} {
+		assert.Contains(t, network.Sent[i].Body, `"`+key+`"`)
+	}
+	_, err := drift.NewClient(drift.WithToken("a"), drift.WithKeys(nil))
+	require.EqualError(t, err, "drift: WithKeys must not be nil")
+}
+
 // keysOfRetriedCall returns the keys that the attempts of a call sent, of which the first met a 429.
 func keysOfRetriedCall(t *testing.T, field string, call goldenCall) (keys []string) {
 	t.Helper()

@@ -1,7 +1,6 @@
 package drift
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -90,7 +89,7 @@ func (s notes) Get(ctx context.Context, conversationID ConversationID, id NoteID
 func (s notes) Create(
 	ctx context.Context, conversationID ConversationID, req NoteCreateRequest, opts ...CallOption,
 ) (*Note, error) {
-	req.ClientID = cmp.Or(req.ClientID, newKey())
+	req.ClientID = s.key(req.ClientID)
 	return rest.One[Note](ctx, s.caller, &notesCreate, rest.Input{
 		Path: rest.Path{rest.ID(conversationID)},
 		Body: (*noteCreateBody)(&req),

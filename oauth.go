@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -56,8 +57,21 @@ type OAuthConfig struct {
 	// goroutine of the refresh: it must be quick, and must not call the token source.
 	RefreshFailed func(error) `json:"-"`
 
+	// OnRefresh is called after each request of a token source for a new token, for metrics and tracing. It runs on the
+	// goroutine of the refresh, which serves many callers and has the context of none: it must be quick, and must not
+	// call the token source.
+	OnRefresh func(RefreshInfo) `json:"-"`
+
 	// Logger gets a warning when a token cannot be refreshed or stored. nil: nothing is logged.
 	Logger *slog.Logger `json:"-"`
+}
+
+// RefreshInfo describes a request for a new token, with its retries.
+type RefreshInfo struct {
+	Duration time.Duration
+	Attempts int   // 0: nothing was sent
+	Rotated  bool  // the service replaced the refresh token
+	Err      error // nil: success. An *APIError, a *TransportError or a *DecodeError; KindOf names it
 }
 
 // Format writes the client id alone, for every verb: under some of them fmt would not ask the secret.
@@ -104,7 +118,8 @@ func (c OAuthConfig) Exchange(ctx context.Context, code string, opts ...oauth2.A
 		form.Set("redirect_uri", c.RedirectURL)
 	}
 	maps.Copy(form, parametersOf(opts))
-	return endpoint.request(ctx, exchangeOperation, form, nil)
+	token, _, err := endpoint.request(ctx, exchangeOperation, form, nil)
+	return token, err
 }
 
 // parametersOf returns the parameters that the options set. Package oauth2 shows them only in a URL.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/textproto"
@@ -20,7 +21,8 @@ import (
 )
 
 // Option configures a client; see [NewClient]. The order of options does not matter, except that the last one wins if
-// an option is repeated. Printing an option never shows its values.
+// an option is repeated, and that several [WithHooks] and [WithMiddleware] add up in their order. Printing an option
+// never shows its values.
 type Option interface{ applyClient(*config) error }
 
 // CallOption configures one call. An option passed to [NewClient] or [Client.With] applies to every call.
@@ -32,7 +34,10 @@ type CallOption interface {
 // config collects the options of NewClient.
 type config struct {
 	tokens       []oauth2.TokenSource
+	tokenFrom    []string // the option or variable of each
+	fromEnv      bool
 	baseURL      string
+	baseURLFrom  string // the option or variable
 	insecureHTTP bool
 	httpClient   *http.Client
 	plan         Plan
@@ -41,7 +46,9 @@ type config struct {
 	quota        QuotaStore
 	retry        RetryPolicy
 	logger       *slog.Logger
-	hooks        Hooks
+	hooks        []Hooks
+	middleware   []func(http.RoundTripper) http.RoundTripper
+	keys         func() string
 	userAgent    string
 	call         callOptions
 }
@@ -72,12 +79,33 @@ func (o callOption) applyClient(c *config) error    { return o(&c.call) }
 // source; with a second one, NewClient returns an error.
 func WithToken(token string) Option {
 	return option(func(c *config) error {
-		if err := checkToken(token); err != nil {
-			return invalidOption("WithToken", err)
-		}
-		c.tokens = append(c.tokens, staticTokens{&oauth2.Token{AccessToken: token}})
-		return nil
+		return c.setToken("WithToken", token)
 	})
+}
+
+// apply applies options up to the first error.
+func (c *config) apply(opts []Option) error {
+	for _, o := range opts {
+		if o == nil {
+			continue
+		}
+		if err := o.applyClient(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *config) setToken(from, token string) error {
+	if reason := wrongToken(token); reason != nil {
+		return invalidOption(from, reason)
+	}
+	c.addTokens(from, staticTokens{&oauth2.Token{AccessToken: token}})
+	return nil
+}
+
+func (c *config) addTokens(from string, source oauth2.TokenSource) {
+	c.tokens, c.tokenFrom = append(c.tokens, source), append(c.tokenFrom, from)
 }
 
 // WithTokenSource takes the token of every attempt from source, which must be safe for concurrent use. After a 401, the
@@ -89,7 +117,7 @@ func WithTokenSource(source oauth2.TokenSource) Option {
 		if source == nil {
 			return invalidOption("WithTokenSource", errNil)
 		}
-		c.tokens = append(c.tokens, source)
+		c.addTokens("WithTokenSource", source)
 		return nil
 	})
 }
@@ -101,7 +129,7 @@ const DefaultBaseURL = "https://driftapi.com/"
 // except on loopback addresses; see [WithInsecureHTTP].
 func WithBaseURL(baseURL string) Option {
 	return option(func(c *config) error {
-		c.baseURL = baseURL
+		c.baseURL, c.baseURLFrom = baseURL, "WithBaseURL"
 		return nil
 	})
 }
@@ -120,7 +148,9 @@ func WithInsecureHTTP() Option {
 //
 // When [Client.Do] writes to an io.Writer, the timeout limits each pause in the answer, not the whole answer. If the
 // Transport is about to send a request a second time, the client ends the attempt, because the client itself decides
-// whether a retry is safe. Requests carry the caller's context, so a tracing Transport finds the caller's span.
+// whether a retry is safe. Requests carry the context of [Hooks].StartAttempt, so a tracing Transport finds
+// their span. Beware of a tracing Transport that is not made for this API: many record the URL, whose query may contain
+// an email address, and send trace headers to the service.
 func WithHTTPClient(client *http.Client) Option {
 	return option(func(c *config) error {
 		if client == nil {
@@ -191,8 +221,9 @@ func WithRetryPolicy(policy RetryPolicy) Option {
 	})
 }
 
-// WithLogger logs attempts at debug level, retries at info level, and pauses and quota warnings at warn level. The log
-// contains the headers Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* of answers. It
+// WithLogger logs attempts at debug level, retries and failed calls at info level, and pauses and quota warnings at
+// warn level. What failed is in the attribute "error", a group with "msg" and "kind"; see [ErrorAttr] and [KindOf]. The
+// log contains the headers Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* of answers. It
 // contains no token, query, path value, body or other header. With nil, the default, nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
@@ -201,10 +232,48 @@ func WithLogger(logger *slog.Logger) Option {
 	})
 }
 
-// WithHooks sets functions that the client calls in the course of each call; see [Hooks].
+// WithHooks adds functions that the client calls in the course of each call; see [Hooks].
 func WithHooks(hooks Hooks) Option {
 	return option(func(c *config) error {
-		c.hooks = hooks
+		c.hooks = append(c.hooks, hooks)
+		return nil
+	})
+}
+
+// WithMiddleware wraps the transport of every attempt, for example to log, to trace or to measure requests. It runs
+// after all waits, retries included, and sees the request as it is sent, token and all. Several add up: the first one
+// is the outermost. Inside it, [AttemptFromContext] returns the operation and the number of the attempt.
+//
+// A middleware sends the request through next at most once, with a context derived from the request's. It may change
+// headers, but not the scheme or the host: the client fails an attempt whose request would go elsewhere or goes out
+// twice. If the middleware does not call next, nothing was sent; it may return a response of its own, or an error,
+// which the client retries if its Temporary or Timeout method returns true. The text of a [*TransportError] omits that
+// error; errors.As and Unsafe find it.
+func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
+	return option(func(c *config) error {
+		if wrap == nil {
+			return invalidOption("WithMiddleware", errNil)
+		}
+		c.middleware = append(c.middleware, wrap)
+		return nil
+	})
+}
+
+// Options returns several options as one, so that a package can return all that it needs. Nil options are left out.
+func Options(opts ...Option) Option {
+	return option(func(c *config) error { return c.apply(opts) })
+}
+
+// WithKeys takes the keys of new messages and notes that have none from newKey, in place of random UUIDs. It is for
+// tests that compare requests with recorded ones. newKey must be safe for concurrent use, and return a different key
+// each time and never "". Do not use it in production: after a restart, a counter repeats its keys, and the service may
+// take two messages with the same key for one.
+func WithKeys(newKey func() string) Option {
+	return option(func(c *config) error {
+		if newKey == nil {
+			return invalidOption("WithKeys", errNil)
+		}
+		c.keys = newKey
 		return nil
 	})
 }
@@ -224,13 +293,14 @@ func WithUserAgent(userAgent string) Option {
 // enterprise, or a number of calls) from DRIFT_PLAN. It ignores empty and unset variables.
 func FromEnv() Option {
 	return option(func(c *config) error {
+		c.fromEnv = true
 		if token := os.Getenv("DRIFT_TOKEN"); token != "" {
-			if err := WithToken(token).applyClient(c); err != nil {
-				return invalidOption("DRIFT_TOKEN", errTokenText)
+			if err := c.setToken("DRIFT_TOKEN", token); err != nil {
+				return err
 			}
 		}
 		if baseURL := os.Getenv("DRIFT_BASE_URL"); baseURL != "" {
-			c.baseURL = baseURL
+			c.baseURL, c.baseURLFrom = baseURL, "DRIFT_BASE_URL"
 		}
 		if name := os.Getenv("DRIFT_PLAN"); name != "" {
 			plan, err := parsePlan(name)
@@ -375,7 +445,22 @@ func invalidOption(name string, reason error) error {
 
 // checkToken rejects characters that could end the header or be altered in transit. Its error must not quote the token.
 func checkToken(token string) error {
-	if token == "" || !printableASCII(token) || strings.Contains(token, " ") {
+	if wrongToken(token) != nil {
+		return errTokenText
+	}
+	return nil
+}
+
+// wrongToken returns what is wrong with a token that somebody has set, and what to do.
+func wrongToken(token string) error {
+	switch {
+	case token == "":
+		return errors.New("must not be empty: is the variable or setting that the token comes from set?")
+	case strings.TrimSpace(token) != token:
+		return errors.New("must not have spaces or line breaks around it: trim what you read from a file")
+	case strings.HasPrefix(strings.ToLower(token), "bearer "):
+		return errors.New(`must be the token alone, without "Bearer"`)
+	case !printableASCII(token) || strings.Contains(token, " "):
 		return errTokenText
 	}
 	return nil
@@ -392,27 +477,58 @@ func headerName(name string) bool {
 
 // parseBaseURL returns the base with a path that ends in "/".
 func parseBaseURL(text string, insecure bool) (*url.URL, error) {
-	base, err := url.Parse(text)
+	base, err := parseURL(text)
 	switch {
 	case err != nil:
-		return nil, errors.New("is not a URL") // the error of net/url would quote the URL, which may have a password
-	case base.Scheme != "https" && base.Scheme != "http" || base.Host == "" || base.Hostname() == "":
-		return nil, errors.New("must be absolute, with https or http and a host")
-	case base.User != nil:
-		return nil, errors.New("must not have user info")
+		return nil, err
 	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "" || strings.HasSuffix(text, "#"):
 		return nil, errors.New("must not have a query or a fragment")
 	case base.Scheme == "http" && !insecure && !loopback(base.Hostname()):
-		return nil, errors.New("must use https: http is only for loopback or with WithInsecureHTTP")
+		return nil, errors.New("must use https: http is only for loopback, or with WithInsecureHTTP")
 	}
-	for part := range strings.SplitSeq(base.Path, "/") {
-		if part == "." || part == ".." {
-			return nil, rest.ErrDots
-		}
+	parts := strings.Split(strings.TrimRight(base.Path, "/"), "/")
+	if strings.EqualFold(parts[len(parts)-1], "v2") {
+		return nil, errors.New(`must not end in "v2": every operation's path begins with it`)
+	}
+	if slices.Contains(parts, ".") || slices.Contains(parts, "..") {
+		return nil, rest.ErrDots
 	}
 	escaped := strings.TrimRight(base.EscapedPath(), "/") + "/"
 	path, _ := url.PathUnescape(escaped) // cannot fail: it was escaped
 	return &url.URL{Scheme: base.Scheme, Host: base.Host, Path: path, RawPath: escaped}, nil
+}
+
+// parseURL returns an absolute URL without user info. Its errors do not quote the URL, which may have a password.
+func parseURL(text string) (*url.URL, error) {
+	parsed, err := url.Parse(text)
+	switch {
+	case text == "":
+		return nil, rest.ErrEmpty
+	case strings.TrimSpace(text) != text:
+		return nil, errors.New("must not have spaces or line breaks around it")
+	case err != nil && !strings.Contains(text, "://"):
+		return nil, errNoScheme
+	case err != nil:
+		return nil, errors.New("is not a URL: it has a character that must be escaped, or a port that is not a number")
+	case parsed.Scheme != "https" && parsed.Scheme != "http":
+		return nil, errNoScheme
+	case parsed.Hostname() == "":
+		return nil, errors.New("must have a host")
+	case parsed.User != nil:
+		return nil, errors.New("must not have a user name or a password")
+	}
+	return parsed, nil
+}
+
+var errNoScheme = errors.New("must begin with https://, or with http:// for loopback")
+
+// serverOf returns the host and port of a URL.
+func serverOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 func loopback(host string) bool {

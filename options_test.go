@@ -23,17 +23,23 @@ import (
 
 func TestNewClientRefuses(t *testing.T) {
 	const (
-		tokenText  = "must be printable ASCII without spaces, and not empty"
-		headerText = "must name a header that the client does not set itself"
-		positive   = "must be greater than 0"
-		notNil     = "must not be nil"
-		onlyOne    = "cannot be combined with another token source: " +
-			"use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN"
-		absolute    = "must be absolute, with https or http and a host"
+		tokenText   = "must be printable ASCII without spaces, and not empty"
+		headerText  = "must name a header that the client does not set itself"
+		positive    = "must be greater than 0"
+		notNil      = "must not be nil"
+		onlyOne     = ": use exactly one of WithToken, WithTokenSource and DRIFT_TOKEN"
+		emptyToken  = "must not be empty: is the variable or setting that the token comes from set?"
+		trimToken   = "must not have spaces or line breaks around it: trim what you read from a file"
+		trim        = "must not have spaces or line breaks around it"
+		scheme      = "must begin with https://, or with http:// for loopback"
+		noHost      = "must have a host"
+		noURL       = "is not a URL: it has a character that must be escaped, or a port that is not a number"
+		noUser      = "must not have a user name or a password"
+		noVersion   = `must not end in "v2": every operation's path begins with it`
 		noQuery     = "must not have a query or a fragment"
-		onlyHTTPS   = "must use https: http is only for loopback or with WithInsecureHTTP"
+		onlyHTTPS   = "must use https: http is only for loopback, or with WithInsecureHTTP"
 		noDots      = `must not be "." or ".."`
-		noneAtAll   = "or another token source is required: WithTokenSource, or FromEnv with DRIFT_TOKEN"
+		noneAtAll   = "is missing: use WithToken, WithTokenSource, or FromEnv with DRIFT_TOKEN"
 		ascii       = "must be printable ASCII"
 		notNegative = "must not be negative"
 	)
@@ -45,30 +51,36 @@ func TestNewClientRefuses(t *testing.T) {
 		reason   string
 	}{
 		{"no token", nil, "WithToken", noneAtAll},
-		{"empty token", drift.WithToken(""), "WithToken", tokenText},
+		{"empty token", drift.WithToken(""), "WithToken", emptyToken},
 		{"token with a space", drift.WithToken("a b"), "WithToken", tokenText},
 		{"token with a line break", drift.WithToken("a\r\nX: y"), "WithToken", tokenText},
-		{"token with a line feed at its end", drift.WithToken("a\n"), "WithToken", tokenText},
+		{"token with a line feed at its end", drift.WithToken("a\n"), "WithToken", trimToken},
+		{"token with its scheme", drift.WithToken("Bearer a"), "WithToken", `must be the token alone, without "Bearer"`},
 		{"token beyond ASCII", drift.WithToken("tökn"), "WithToken", tokenText},
 		{"token with NUL", drift.WithToken("a\x00"), "WithToken", tokenText},
 		{"nil source", drift.WithTokenSource(nil), "WithTokenSource", notNil},
-		{"relative base", base("/v2"), "WithBaseURL", absolute},
-		{"base without a scheme", base("drift.test"), "WithBaseURL", absolute},
-		{"base of another scheme", base("ftp://drift.test"), "WithBaseURL", absolute},
-		{"opaque base", base("https:drift.test"), "WithBaseURL", absolute},
-		{"base without a host", base("https:///v2"), "WithBaseURL", absolute},
-		{"base with a port only", base("https://:443"), "WithBaseURL", absolute},
-		{"empty base", base(""), "WithBaseURL", absolute},
-		{"base that does not parse", base("https://user:password@host:port/%zz"), "WithBaseURL", "is not a URL"},
-		{"base with a control character", base("https://drift.test/\x7f"), "WithBaseURL", "is not a URL"},
-		{"base with a user", base("https://user@drift.test"), "WithBaseURL", "must not have user info"},
-		{"base with a password", base("https://user:password@drift.test"), "WithBaseURL", "must not have user info"},
+		{"relative base", base("/v2"), "WithBaseURL", scheme},
+		{"base without a scheme", base("drift.test"), "WithBaseURL", scheme},
+		{"base of another scheme", base("ftp://drift.test"), "WithBaseURL", scheme},
+		{"opaque base", base("https:drift.test"), "WithBaseURL", noHost},
+		{"base without a host", base("https:///v2"), "WithBaseURL", noHost},
+		{"base with a port only", base("https://:443"), "WithBaseURL", noHost},
+		{"empty base", base(""), "WithBaseURL", "must not be empty"},
+		{"base that does not parse", base("https://user:password@host:port/%zz"), "WithBaseURL", noURL},
+		{"base with a control character", base("https://drift.test/\x7f"), "WithBaseURL", noURL},
+		{"base with a user", base("https://user@drift.test"), "WithBaseURL", noUser},
+		{"base with a password", base("https://user:password@drift.test"), "WithBaseURL", noUser},
 		{"base with a query", base("https://drift.test/?a=b"), "WithBaseURL", noQuery},
 		{"base with an empty query", base("https://drift.test/?"), "WithBaseURL", noQuery},
 		{"base with a fragment", base("https://drift.test/#a"), "WithBaseURL", noQuery},
 		{"base with an empty fragment", base("https://drift.test/#"), "WithBaseURL", noQuery},
 		{"base with dots", base("https://drift.test/a/../b"), "WithBaseURL", noDots},
 		{"base with escaped dots", base("https://drift.test/a/%2e%2e/b"), "WithBaseURL", noDots},
+		{"base with a line feed at its end", base("https://drift.test\n"), "WithBaseURL", trim},
+		{"host and port alone", base("localhost:8080"), "WithBaseURL", scheme},
+		{"address and port alone", base("127.0.0.1:8080"), "WithBaseURL", scheme},
+		{"base with the version", base("https://drift.test/v2"), "WithBaseURL", noVersion},
+		{"base with the version and a slash", base("https://drift.test/api/V2//"), "WithBaseURL", noVersion},
 		{"http", base("http://drift.test"), "WithBaseURL", onlyHTTPS},
 		{"http on a name like loopback", base("http://127.0.0.1.drift.test"), "WithBaseURL", onlyHTTPS},
 		{"http on a name that ends like localhost", base("http://notlocalhost"), "WithBaseURL", onlyHTTPS},
@@ -112,17 +124,18 @@ func TestNewClientRefuses(t *testing.T) {
 			assert.Equal(t, "drift: "+c.argument+" "+c.reason, err.Error())
 		})
 	}
+	source := drift.WithTokenSource(testkit.StaticSource("a"))
 	for name, options := range map[string][]drift.Option{
-		"twice the same":     {drift.WithToken("a"), drift.WithToken("a")},
-		"token and source":   {drift.WithToken("a"), drift.WithTokenSource(testkit.StaticSource("a"))},
-		"two sources":        {drift.WithTokenSource(testkit.StaticSource("a")), drift.WithTokenSource(testkit.StaticSource("b"))},
-		"token and FromEnv":  {drift.WithToken("a"), drift.FromEnv()},
-		"FromEnv and source": {drift.FromEnv(), drift.WithTokenSource(testkit.StaticSource("a"))},
+		"WithToken cannot be combined with WithToken":             {drift.WithToken("a"), drift.WithToken("a")},
+		"WithTokenSource cannot be combined with WithToken":       {drift.WithToken("a"), source},
+		"WithTokenSource cannot be combined with WithTokenSource": {source, source},
+		"DRIFT_TOKEN cannot be combined with WithToken":           {drift.WithToken("a"), drift.FromEnv()},
+		"WithTokenSource cannot be combined with DRIFT_TOKEN":     {drift.FromEnv(), source},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("DRIFT_TOKEN", "b")
 			_, err := drift.NewClient(options...)
-			require.EqualError(t, err, "drift: WithToken "+onlyOne)
+			require.EqualError(t, err, "drift: "+name+onlyOne)
 		})
 	}
 }
@@ -202,14 +215,15 @@ func TestFromEnvPassesOverWhatIsNotSet(t *testing.T) {
 	t.Setenv("DRIFT_BASE_URL", "")
 	t.Setenv("DRIFT_PLAN", "")
 	_, err := drift.NewClient(drift.FromEnv())
-	require.ErrorIs(t, err, drift.ErrInvalid, "there is no token")
+	require.ErrorIs(t, err, drift.ErrInvalid)
+	require.EqualError(t, err, "drift: DRIFT_TOKEN is not set: set it to an access token, or use WithToken or WithTokenSource")
 	assert.Equal(t, "https://driftapi.com/v2/tags/1", urlOf(t, drift.FromEnv()))
 }
 
 func TestFromEnvRefuses(t *testing.T) {
 	for variable, values := range map[string][]string{
 		"DRIFT_TOKEN":    {"SECRET SECRET", "SECRETö"},
-		"DRIFT_BASE_URL": {"SECRET", "http://drift.test/SECRET", "https://SECRET:SECRET@drift.test"},
+		"DRIFT_BASE_URL": {"SECRET", "https://drift.test/SECRET/v2", "http://drift.test/SECRET", "https://SECRET:SECRET@drift.test"},
 		"DRIFT_PLAN":     {"SECRET", "0", "-1", "1.5"},
 	} {
 		for _, value := range values {
@@ -219,9 +233,7 @@ func TestFromEnvRefuses(t *testing.T) {
 				_, err := drift.NewClient(drift.FromEnv())
 				require.ErrorIs(t, err, drift.ErrInvalid)
 				assert.NotContains(t, err.Error(), "SECRET")
-				if variable != "DRIFT_BASE_URL" {
-					assert.Contains(t, err.Error(), variable)
-				}
+				assert.Contains(t, err.Error(), variable)
 			})
 		}
 	}

@@ -1,22 +1,12 @@
 package drift
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"hash/maphash"
 	"iter"
-	"maps"
-	"net/url"
-	"slices"
-	"strconv"
 
 	"github.com/driftsdk/drift/internal/rest"
 	"github.com/driftsdk/drift/internal/wire"
 )
-
-// maxPage is the largest page size, and the default of List and All.
-const maxPage = 100
 
 // Page is one page of a list.
 type Page[T any] struct {
@@ -35,7 +25,12 @@ type Page[T any] struct {
 // With Raw, the answer must be a bare list, which is the only page. If c was not made by [NewClient], ListOf returns an
 // error, as Do does.
 func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOption) (*Page[T], error) {
-	page, err := rest.List[T](ctx, c.connection(), req.route(), req.input(new(Page[T])), opts)
+	in := req.input(new(Page[T]))
+	in.Values = true
+	if !req.Raw {
+		in.Paging = &rest.Paging{Next: rest.Cursors.Next}
+	}
+	page, err := rest.List[T](ctx, c.connection(), req.route(), in, opts)
 	return (*Page[T])(page), err
 }
 
@@ -65,7 +60,6 @@ func Paginate[T any](
 ) iter.Seq2[*T, error] {
 	var options callOptions
 	options.apply(opts)
-	options.response = nil
 	switch {
 	case options.err != nil:
 		read = failingRead[T](options.err)
@@ -74,9 +68,16 @@ func Paginate[T any](
 	case read == nil:
 		read = failingRead[T](&ValidationError{Operation: "Paginate", Argument: "read", Reason: errNil.Error()})
 	}
+	r := newRange(nil)
+	if options.prefetch {
+		r.Ahead = func() (rest.Caller[CallOption], func()) { return nil, func() {} }
+	}
 	return func(yield func(*T, error) bool) {
-		read := func(ctx context.Context, cursor string, _ *Response) (*Page[T], error) { return read(ctx, cursor) }
-		newPager(cursor, options, read).run(ctx, yield)
+		rest.Pages(ctx, r, cursor,
+			func(ctx context.Context, _ rest.Caller[CallOption], cursor string) (*rest.Page[T], error) {
+				page, err := read(ctx, cursor)
+				return (*rest.Page[T])(page), err
+			}, yield)
 	}
 }
 
@@ -133,210 +134,65 @@ type paging struct {
 
 type listOptions interface{ page() paging }
 
-// listQuery encodes the options of a list. List and All ask for pages of the same size, because a cursor may be a page
-// number.
-func listQuery(options any) (url.Values, error) {
-	query, err := encodeQuery(options)
-	if err != nil {
-		return nil, err
-	}
-	page := options.(listOptions).page()
-	if page.limit < 0 || page.limit > maxPage {
-		return nil, &ValidationError{Argument: "limit", Reason: "must be 1 to 100, or 0 for 100"}
-	}
-	query.Set("limit", strconv.Itoa(cmp.Or(page.limit, maxPage)))
-	if page.cursor != "" {
-		query.Set("next", page.cursor)
-	}
-	return query, nil
+// paged adds to an input how the list pages. Its query is the options of the list.
+func paged(in rest.Input) rest.Input {
+	page := in.Query.(listOptions).page()
+	in.Paging, in.Limit, in.Cursor = &rest.Cursors, page.limit, page.cursor
+	return in
 }
 
 // list calls an operation that answers with one page.
 func list[T any](
 	ctx context.Context, c *caller, route *rest.Route, in rest.Input, opts []CallOption,
 ) (*Page[T], error) {
-	in.Query, in.Err = listQuery(in.Query)
-	return readPage[T](ctx, c, route, in, opts)
-}
-
-func readPage[T any](
-	ctx context.Context, c *caller, route *rest.Route, in rest.Input, opts []CallOption,
-) (*Page[T], error) {
-	page, err := rest.List[T](ctx, c, route, in, opts)
+	page, err := rest.List[T](ctx, c, route, paged(in), opts)
 	return (*Page[T])(page), err
 }
 
-// all ranges over the items of every page. Each range works on copies, so that it can be repeated.
+// all ranges over the items of every page.
 func all[T any](
 	ctx context.Context, c *caller, route *rest.Route, in rest.Input, opts []CallOption,
 ) iter.Seq2[*T, error] {
-	return func(yield func(*T, error) bool) {
-		c, in := c.with(opts), in
-		cursor := in.Query.(listOptions).page().cursor
-		query, invalid := listQuery(in.Query)
-		in.Query, in.Err = query, invalid
-		read := func(ctx context.Context, cursor string, response *Response) (*Page[T], error) {
-			in, c := in, c
-			if invalid == nil && cursor != "" {
-				query := maps.Clone(query)
-				query.Set("next", cursor)
-				in.Query = query
-			}
-			if response != c.defaults.response {
-				c = c.with([]CallOption{WithResponse(response)})
-			}
-			return readPage[T](ctx, c, route, in, nil)
-		}
-		newPager(cursor, c.defaults, read).run(ctx, yield)
-	}
+	return rest.All[T](ctx, c, route, paged(in), opts)
 }
 
-// pager is the state of one range over a list.
-type pager[T any] struct {
-	read     pageReader[T]
-	response *Response // the caller's, unchanged while the loop body runs
-	ahead    *prefetched[T]
-	fetches  bool // read one page ahead of the loop
-
-	cursor string // of the page to read next
-	seen   map[uint64]struct{}
-	seed   maphash.Seed
+// Range implements rest.Caller.
+func (c *caller) Range(opts []CallOption) rest.Range[CallOption] {
+	view := c.with(opts)
+	r := newRange(view)
+	if view.defaults.prefetch {
+		r.Ahead = view.ahead
+	}
+	return r
 }
 
-// pageReader reads the page at a cursor and fills response unless that is nil.
-type pageReader[T any] func(ctx context.Context, cursor string, response *Response) (*Page[T], error)
-
-func newPager[T any](cursor string, options callOptions, read pageReader[T]) *pager[T] {
-	return &pager[T]{read: read, response: options.response, fetches: options.prefetch, cursor: cursor,
-		seen: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
+// ahead returns a caller for a page that is fetched ahead. The loop still works on the page before it, so the caller
+// fills a Response of its own, which becomes the user's when the loop comes to the page.
+func (c *caller) ahead() (caller rest.Caller[CallOption], arrived func()) {
+	users := c.defaults.response
+	if users == nil {
+		return c, func() {}
+	}
+	response := new(Response)
+	return c.with([]CallOption{WithResponse(response)}), func() { *users = *response }
 }
 
-func (p *pager[T]) run(ctx context.Context, yield func(*T, error) bool) {
-	defer p.stop()
-	for {
-		page, odd, err := p.next(ctx)
-		if err != nil {
-			yield(nil, &PageError{Cursor: p.cursor, Err: err})
-			return
-		}
-		if !p.yieldPage(ctx, page, odd, yield) || page.Next == "" {
-			return
-		}
-		p.cursor = page.Next
+func newRange(c rest.Caller[CallOption]) rest.Range[CallOption] {
+	return rest.Range[CallOption]{
+		Caller: c,
+		Loop:   ErrCursorLoop,
+		Failed: func(cursor string, err error) error { return &PageError{Cursor: cursor, Err: err} },
+		Odd:    oddItems,
+		Nil:    func(index int) error { return &RecordError{Index: index, Err: errNilItem} },
 	}
-}
-
-// next returns the page at the cursor and the errors of its records, or an error of the whole page.
-func (p *pager[T]) next(ctx context.Context) (*Page[T], []*RecordError, error) {
-	page, err := p.fetch(ctx)
-	odd := RecordErrors(err)
-	switch {
-	case page != nil && (err == nil || odd != nil):
-		return page, odd, nil
-	case err == nil:
-		err = errNoPage
-	}
-	return nil, nil, err
-}
-
-var errNoPage = errors.New("drift: read returned neither a page nor an error")
-
-// fetch reads the page at the cursor. It rejects a repeated cursor, which would start an endless loop.
-func (p *pager[T]) fetch(ctx context.Context) (*Page[T], error) {
-	key := p.key(p.cursor)
-	if _, again := p.seen[key]; again {
-		return nil, ErrCursorLoop
-	}
-	p.seen[key] = struct{}{}
-	if p.ahead != nil {
-		return p.join()
-	}
-	return p.read(ctx, p.cursor, p.response)
-}
-
-// key returns a hash of a cursor, which takes less memory than the cursor in a long range.
-func (p *pager[T]) key(cursor string) uint64 { return maphash.String(p.seed, cursor) }
-
-// yieldPage yields the items of a page, and each error in its record's place.
-func (p *pager[T]) yieldPage(ctx context.Context, page *Page[T], odd []*RecordError, yield func(*T, error) bool) bool {
-	slices.SortStableFunc(odd, func(a, b *RecordError) int { return cmp.Compare(a.Index, b.Index) })
-	items := page.Items
-	for index := 0; len(items)+len(odd) > 0; index++ {
-		if index == 1 { // not earlier, because a loop may end after its first item
-			p.prefetch(ctx, page.Next)
-		}
-		var item *T
-		var err error
-		switch {
-		case len(odd) > 0 && (odd[0].Index <= index || len(items) == 0):
-			err, odd = odd[0], odd[1:]
-		case items[0] == nil:
-			err, items = &RecordError{Index: index, Err: errNilItem}, items[1:]
-		default:
-			item, items = items[0], items[1:]
-		}
-		if !yield(item, err) {
-			return false
-		}
-	}
-	return true
 }
 
 const errNilItem = wire.Reason("the item is nil")
 
-// prefetched is a page that is fetched while the loop works on the one before it.
-type prefetched[T any] struct {
-	cancel   context.CancelFunc
-	done     chan struct{}
-	page     *Page[T]
-	err      error
-	response Response
-	panicked any
-}
-
-func (p *pager[T]) prefetch(ctx context.Context, cursor string) {
-	if _, again := p.seen[p.key(cursor)]; again || !p.fetches || cursor == "" {
-		return
+func oddItems(err error) []rest.OddItem {
+	var odd []rest.OddItem
+	for _, e := range RecordErrors(err) {
+		odd = append(odd, rest.OddItem{Index: e.Index, Err: e})
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	ahead := &prefetched[T]{cancel: cancel, done: make(chan struct{})}
-	p.ahead = ahead
-	var response *Response
-	if p.response != nil {
-		response = &ahead.response
-	}
-	go func() {
-		defer close(ahead.done)
-		defer func() { ahead.panicked = recover() }()
-		ahead.page, ahead.err = p.read(ctx, cursor, response)
-	}()
-}
-
-// join waits for the prefetched page and returns it.
-func (p *pager[T]) join() (*Page[T], error) {
-	ahead := p.ahead
-	p.ahead = nil
-	ahead.wait()
-	if p.response != nil {
-		*p.response = ahead.response
-	}
-	return ahead.page, ahead.err
-}
-
-// stop ends a prefetch that is in progress.
-func (p *pager[T]) stop() {
-	if p.ahead != nil {
-		p.ahead.cancel()
-		p.ahead.wait()
-	}
-}
-
-// wait returns when the goroutine has ended. It repeats a panic of the goroutine, so that the panic reaches the caller
-// as it would without prefetching.
-func (a *prefetched[T]) wait() {
-	<-a.done
-	a.cancel()
-	if a.panicked != nil {
-		panic(a.panicked)
-	}
+	return odd
 }

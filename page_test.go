@@ -376,7 +376,7 @@ func TestPrefetchEndsWithTheRange(t *testing.T) {
 func hookAtSecondCall(f func()) drift.Option {
 	var mu sync.Mutex
 	calls := 0
-	return drift.WithHooks(drift.Hooks{Request: func(drift.RequestInfo) {
+	return testkit.OnStart(func(drift.RequestInfo) {
 		mu.Lock()
 		calls++
 		second := calls == 2
@@ -384,7 +384,7 @@ func hookAtSecondCall(f func()) drift.Option {
 		if second {
 			f()
 		}
-	}})
+	})
 }
 
 func TestPrefetchHandsOnThePanicOfAHook(t *testing.T) {

@@ -68,29 +68,30 @@ type Reservation interface {
 type memoryQuota struct {
 	limit int
 
-	mu   sync.Mutex
-	used int       // until ends
-	ends time.Time // of the month
+	mu    sync.Mutex
+	used  int                 // until ends
+	ends  time.Time           // of the month
+	spare []memoryReservation // one allocation for many calls
 }
 
 func newMemoryQuota(plan Plan) *memoryQuota { return &memoryQuota{limit: int(plan)} }
 
-func (q *memoryQuota) Reserve(context.Context) (Reservation, error) {
-	r, err := q.reserve(time.Now())
-	if err != nil {
-		return nil, err
-	}
-	return &r, nil
-}
+func (q *memoryQuota) Reserve(context.Context) (Reservation, error) { return q.reserve(time.Now()) }
 
-func (q *memoryQuota) reserve(at time.Time) (memoryReservation, error) {
+func (q *memoryQuota) reserve(at time.Time) (Reservation, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if usage := q.usage(at); usage.exhausted() {
-		return memoryReservation{}, &QuotaError{Usage: usage}
+		return nil, &QuotaError{Usage: usage}
 	}
 	q.used++
-	return memoryReservation{q, q.usage(at)}, nil
+	if len(q.spare) == 0 {
+		q.spare = make([]memoryReservation, 32)
+	}
+	r := &q.spare[0]
+	q.spare = q.spare[1:]
+	*r = memoryReservation{q, q.usage(at)}
+	return r, nil
 }
 
 func (q *memoryQuota) Usage(context.Context) (Usage, error) {

@@ -183,14 +183,18 @@ func limiterStats(s window.Stats) LimiterStats {
 func acquire(ctx context.Context, queue *window.Limiter, turn Turn) (Slot, error) {
 	slot, err := queue.Acquire(ctx, window.Request{Bulk: turn.Class == ClassBulk, Since: turn.Since, Lease: turn.Timeout,
 		Quota: turn.Quota})
-	var late *window.LateError
-	switch {
-	case errors.As(err, &late):
-		return nil, &RateLimitError{Local: true, RetryAfter: late.Wait, Err: context.DeadlineExceeded}
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, limitError(err)
 	}
 	return windowSlot{slot}, nil
+}
+
+func limitError(err error) error {
+	var late *window.LateError
+	if errors.As(err, &late) {
+		return &RateLimitError{Local: true, RetryAfter: late.Wait, Err: context.DeadlineExceeded}
+	}
+	return err
 }
 
 // windowSlot is a slot of either limiter.

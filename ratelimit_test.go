@@ -59,53 +59,87 @@ func TestWithRateLimit(t *testing.T) {
 func TestLimiterOptions(t *testing.T) {
 	tests := map[string]struct {
 		limiter           func() *drift.WindowLimiter
-		interactive, bulk int // how many can go out at once after the first call
+		interactive, bulk int // how many can go out in a second, and how many bulk calls in a minute
 	}{
-		"default":            {func() *drift.WindowLimiter { return drift.NewLimiter(100) }, 99, 89},
-		"large":              {func() *drift.WindowLimiter { return drift.NewLimiter(1000) }, 999, 989},
-		"small":              {func() *drift.WindowLimiter { return drift.NewLimiter(20) }, 19, 17},
-		"one":                {func() *drift.WindowLimiter { return drift.NewLimiter(1) }, 0, 0},
-		"below one":          {func() *drift.WindowLimiter { return drift.NewLimiter(-5) }, 0, 0},
-		"burst":              {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithBurst(5)) }, 4, 4},
-		"burst too small":    {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithBurst(0)) }, 0, 0},
-		"burst too large":    {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithBurst(500)) }, 99, 89},
-		"reserve":            {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithReserve(40)) }, 99, 59},
-		"no reserve":         {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithReserve(0)) }, 99, 99},
-		"negative reserve":   {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithReserve(-1)) }, 99, 99},
-		"reserve everything": {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithReserve(100)) }, 99, 0},
+		"default":            {func() *drift.WindowLimiter { return drift.NewLimiter(100) }, 100, 90},
+		"large":              {func() *drift.WindowLimiter { return drift.NewLimiter(1000) }, 1000, 989},
+		"small":              {func() *drift.WindowLimiter { return drift.NewLimiter(20) }, 20, 18},
+		"one":                {func() *drift.WindowLimiter { return drift.NewLimiter(1) }, 1, 1},
+		"below one":          {func() *drift.WindowLimiter { return drift.NewLimiter(-5) }, 1, 1},
+		"burst":              {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithBurst(5)) }, 6, 90},
+		"burst too small":    {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithBurst(0)) }, 2, 90},
+		"burst too large":    {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithBurst(500)) }, 100, 90},
+		"reserve":            {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithReserve(40)) }, 100, 60},
+		"no reserve":         {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithReserve(0)) }, 100, 100},
+		"negative reserve":   {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithReserve(-1)) }, 100, 100},
+		"reserve everything": {func() *drift.WindowLimiter { return drift.NewLimiter(100, drift.WithReserve(100)) }, 100, 5}, // its share
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				assert.Equal(t, test.interactive, slotsAtOnce(t, test.limiter(), drift.ClassInteractive))
-				assert.Equal(t, test.bulk, slotsAtOnce(t, test.limiter(), drift.ClassBulk))
+				assert.Equal(t, test.interactive, slotsIn(t, time.Second, test.limiter(), drift.ClassInteractive))
+				assert.Equal(t, test.bulk, slotsIn(t, time.Minute-100*time.Millisecond, test.limiter(), drift.ClassBulk))
 			})
 		})
 	}
 }
 
-// slotsAtOnce returns how many calls can go out at once after the first one was answered.
-func slotsAtOnce(t *testing.T, limiter drift.Limiter, class drift.Class) int {
-	first, err := limiter.Acquire(t.Context(), drift.Turn{Class: class})
-	require.NoError(t, err)
-	first.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
+// slotsIn returns how many calls can go out in a time if each is answered at once.
+func slotsIn(t *testing.T, d time.Duration, limiter drift.Limiter, class drift.Class) int {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
 	for n := 0; ; n++ {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
-		_, err := limiter.Acquire(ctx, drift.Turn{Class: class})
-		cancel()
+		slot, err := limiter.Acquire(ctx, drift.Turn{Class: class})
 		if err != nil {
 			return n
 		}
+		require.NoError(t, slot.Done(t.Context(), drift.Result{Outcome: drift.OutcomeAnswered}))
+	}
+}
+
+func TestWithBulkShare(t *testing.T) {
+	for share, least := range map[int]int{20: 3, 5: 15, 0: 0, -1: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			limiter := drift.NewLimiter(100, drift.WithBulkShare(share))
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			var group sync.WaitGroup
+			for range 10 { // more than the minute has
+				group.Go(func() { slotsIn(t, 5*time.Minute, limiter, drift.ClassInteractive) })
+			}
+			time.Sleep(time.Minute)
+			bulk := 0
+			group.Go(func() {
+				for {
+					slot, err := limiter.Acquire(ctx, drift.Turn{Class: drift.ClassBulk})
+					if err != nil {
+						return
+					}
+					bulk++
+					_ = slot.Done(t.Context(), drift.Result{Outcome: drift.OutcomeAnswered})
+				}
+			})
+			group.Wait()
+			assert.GreaterOrEqual(t, bulk/4, least, "a minute")
+			if least == 0 {
+				assert.LessOrEqual(t, bulk, 1)
+			}
+		})
 	}
 }
 
 func TestOutcomes(t *testing.T) {
-	for outcome, wait := range map[drift.Outcome]time.Duration{drift.OutcomeNotSent: 0, drift.OutcomeAnswered: time.Minute, drift.OutcomeUnknown: time.Minute} {
+	for result, wait := range map[*drift.Result]time.Duration{
+		{Outcome: drift.OutcomeNotSent}:                   0,
+		{Outcome: drift.OutcomeAnswered, StatusCode: 200}: time.Minute,
+		{Outcome: drift.OutcomeUnknown}:                   63 * time.Second, // the request may yet arrive
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			limiter, start := drift.NewLimiter(1), time.Now()
 			slot, err := limiter.Acquire(t.Context(), drift.Turn{})
 			require.NoError(t, err)
-			slot.Done(t.Context(), drift.Result{Outcome: outcome})
+			require.NoError(t, slot.Done(t.Context(), *result))
+			require.NoError(t, slot.Done(t.Context(), drift.Result{Outcome: drift.OutcomeNotSent}), "only the first counts")
 			_, err = limiter.Acquire(t.Context(), drift.Turn{})
 			require.NoError(t, err)
 			testkit.AssertTook(t, wait, start)
@@ -251,10 +285,11 @@ func TestLimiterThatFails(t *testing.T) {
 
 func TestPanicsGiveTheSlotBack(t *testing.T) {
 	hooks := map[string]drift.Hooks{
-		"Request":  {Request: func(drift.RequestInfo) { panic("hook") }},
-		"Attempt":  {Attempt: func(drift.AttemptInfo) { panic("hook") }},
-		"Response": {Response: func(drift.ResponseInfo) { panic("hook") }},
-		"Quota":    {Quota: func(drift.Usage) { panic("hook") }},
+		"Start":        {Start: func(context.Context, drift.RequestInfo) context.Context { panic("hook") }},
+		"StartAttempt": {StartAttempt: func(context.Context, drift.RequestInfo, int) context.Context { panic("hook") }},
+		"Attempt":      {Attempt: func(drift.AttemptInfo) { panic("hook") }},
+		"Response":     {Response: func(drift.ResponseInfo) { panic("hook") }},
+		"Quota":        {Quota: func(drift.Usage) { panic("hook") }},
 	}
 	for name, hook := range hooks {
 		t.Run(name, func(t *testing.T) {
@@ -492,7 +527,7 @@ func (c *cell) run(t *testing.T, seed uint64) {
 	server := newOracle(c.counting, c.delays, seed)
 	time.Sleep(time.Duration(server.random.Int64N(int64(time.Minute))))
 	start := time.Now()
-	patient := drift.WithRetryPolicy(drift.RetryPolicy{MaxAttempts: 1000}) // which a bucket needs
+	patient := drift.WithRetryPolicy(drift.RetryPolicy{MaxAttempts: 1000, MaxRetryAfter: time.Hour}) // which a bucket needs
 	testkit.CallAll(t, 1000, 64, testkit.Through(t, server.serve, patient, drift.WithLimiter(c.limiter())))
 
 	refused, took := len(server.refused), time.Since(start)
@@ -555,7 +590,7 @@ func TestLimitsOfAColdBurst(t *testing.T) {
 				server, start := newOracle(rolling, d, seed), time.Now()
 				testkit.CallAll(t, 50, 50, testkit.Through(t, server.serve))
 				assert.Empty(t, server.refused)
-				assert.LessOrEqual(t, time.Since(start), server.longestTrips(2), "one call alone, then the others at once")
+				assert.LessOrEqual(t, time.Since(start), server.longestTrips(6), "1, 2, 4, 8, 16 and 19 calls at a time")
 			})
 		})
 	}
@@ -571,8 +606,7 @@ func TestLimitsOfAJobBesideAUser(t *testing.T) {
 		_, p99 := logJob(t, "with WithBulk", took, latencies)
 		assert.Empty(t, server.refused)
 		assert.LessOrEqual(t, p99, time.Second)
-		// Both have 90 calls a minute between them, and make 1,103 or so.
-		assertMakespan(t, 12, took, server)
+		assertEvenly(t, 1000+len(latencies), took)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		server := newOracle(rolling, usualDelays, seed)
@@ -585,8 +619,14 @@ func TestLimitsOfAJobBesideAUser(t *testing.T) {
 		server, start := newOracle(rolling, usualDelays, seed), time.Now()
 		testkit.CallAll(t, 1000, 64, testkit.Through(t, server.serve, drift.WithBulk()))
 		t.Logf("with WithBulk, alone: job %v", time.Since(start).Round(time.Millisecond))
-		assertMakespan(t, 11, time.Since(start), server)
+		assertEvenly(t, 1000, time.Since(start))
 	})
+}
+
+// assertEvenly checks the time that calls take at 90 a minute, evenly spaced.
+func assertEvenly(t *testing.T, calls int, took time.Duration) {
+	t.Helper()
+	assert.InDelta(t, 1, took.Minutes()*90/float64(calls), 0.01)
 }
 
 // jobBesideAUser returns how long the job took, and each call of the user meanwhile.
@@ -657,23 +697,29 @@ func TestLimitsBesideOthers(t *testing.T) {
 	for _, c := range countings {
 		for _, others := range []int{30, 60} {
 			for _, workers := range []int{1, 8, 64} {
-				t.Run(fmt.Sprintf("%s, %d others, %d workers", c.name, others, workers), func(t *testing.T) {
-					t.Parallel()
-					synctest.Test(t, func(t *testing.T) { besideOthers(t, newOracle(c, usualDelays, seed), others, workers) })
-				})
+				for _, ahead := range []time.Duration{0, 2 * time.Minute} {
+					t.Run(fmt.Sprintf("%s, %d others %v ahead, %d workers", c.name, others, ahead, workers), func(t *testing.T) {
+						t.Parallel()
+						synctest.Test(t, func(t *testing.T) {
+							server := newOracle(c, usualDelays, seed)
+							besideOthers(t, server, others, ahead, workers, testkit.Through(t, server.serve, testkit.WithoutBudget))
+						})
+					})
+				}
 			}
 		}
 	}
 }
 
-func besideOthers(t *testing.T, server *oracle, others, workers int) {
+// besideOthers makes 600 calls from these clients, while others use the allowance.
+func besideOthers(t *testing.T, server *oracle, others int, ahead time.Duration, workers int, clients ...*drift.Client) {
 	const calls = 600
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go server.others(ctx, others)
-	time.Sleep(2 * time.Minute)
+	time.Sleep(ahead)
 	start := time.Now()
-	testkit.CallAll(t, calls, workers, testkit.Through(t, server.serve, testkit.WithoutBudget))
+	testkit.CallAll(t, calls/len(clients), workers, clients...)
 	took := time.Since(start)
 	settled := start.Add(2 * time.Minute)
 	sent := countAfter(server.arrived, settled, func(at time.Time) time.Time { return at })
@@ -709,5 +755,139 @@ func TestLimitsOfClientsThatDoNotShare(t *testing.T) {
 		t.Logf("two clients with one limiter: %v, 429s: %d", time.Since(start).Round(time.Millisecond), len(server.refused))
 		assert.Empty(t, server.refused)
 		assertMakespan(t, 9, time.Since(start), server)
+	})
+}
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := drift.NewLimiter(2)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 2}, limiter.Stats())
+		first, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 1, InFlight: 1}, limiter.Stats())
+		require.NoError(t, first.Done(t.Context(), answered))
+		second, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, class := range []drift.Class{drift.ClassInteractive, drift.ClassBulk, drift.ClassBulk} {
+			go func() { _, _ = limiter.Acquire(ctx, drift.Turn{Class: class}) }()
+		}
+		synctest.Wait()
+		assert.Equal(t, drift.LimiterStats{Limit: 2, InFlight: 1, Interactive: 1, Bulk: 2}, limiter.Stats())
+		require.NoError(t, limiter.Pause(t.Context(), time.Now().Add(time.Hour)))
+		require.NoError(t, second.Done(t.Context(), drift.Result{Outcome: drift.OutcomeNotSent}))
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 1, Interactive: 1, Bulk: 2, Pause: time.Hour}, limiter.Stats())
+		cancel()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 2, Pause: 59 * time.Minute}, limiter.Stats())
+	})
+}
+
+func TestResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter, start := drift.NewLimiter(100), time.Now()
+		slot, err := limiter.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		require.NoError(t, limiter.Pause(t.Context(), start.Add(24*time.Hour)))
+		require.NoError(t, slot.Done(t.Context(), drift.Result{Outcome: drift.OutcomeAnswered, StatusCode: 429}))
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			slot, err := limiter.Acquire(t.Context(), drift.Turn{})
+			if assert.NoError(t, err) {
+				assert.NoError(t, slot.Done(t.Context(), answered))
+			}
+		})
+		time.Sleep(10 * time.Minute)
+		limiter.Resume()
+		waiting.Wait()
+		testkit.AssertTook(t, 10*time.Minute, start)
+		assert.Equal(t, 100, limiter.Stats().Limit)
+	})
+}
+
+func TestLimiterThatWasNotMade(t *testing.T) {
+	for _, limiter := range []*drift.WindowLimiter{nil, {}} {
+		_, err := limiter.Acquire(t.Context(), drift.Turn{})
+		assert.ErrorContains(t, err, "NewLimiter")
+		assert.Error(t, limiter.Pause(t.Context(), time.Now()))
+		limiter.Resume()
+		assert.Zero(t, limiter.Stats())
+	}
+}
+
+// A deadline that ends in the queue says that the limit is why, for either class and even if nobody could foresee it.
+func TestDeadlineThatEndsInTheQueue(t *testing.T) {
+	for name, opts := range map[string][]drift.CallOption{"interactive": nil, "bulk": {drift.WithBulk()}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := testkit.Through(t, (&testkit.Network{Delay: 2 * time.Minute}).Serve, drift.WithRateLimit(1),
+					drift.WithHTTPClient(&http.Client{Timeout: time.Hour}))
+				var slow sync.WaitGroup
+				slow.Go(func() { _ = testkit.Get(t.Context(), client) }) // holds the only slot: it may turn out to be unsent
+				time.Sleep(time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 61*time.Second)
+				defer cancel()
+				err := testkit.Get(ctx, client, opts...)
+				var limited *drift.RateLimitError
+				require.ErrorAs(t, err, &limited)
+				assert.True(t, limited.Local)
+				assert.Positive(t, limited.RetryAfter)
+				require.ErrorIs(t, err, drift.ErrRateLimited)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				slow.Wait()
+			})
+		})
+	}
+}
+
+// Calls that are given up do not take their requests back: the server counts those later.
+func TestLimitsOfCallsThatAreGivenUp(t *testing.T) {
+	seed := testkit.Seed(t)
+	for _, c := range countings {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, start, limiter := newOracle(c, usualDelays, seed), time.Now(), drift.NewLimiter(100)
+				client := testkit.Through(t, server.serve, drift.WithLimiter(limiter))
+				require.NoError(t, testkit.Get(t.Context(), client))
+				hurried := testkit.Through(t, givenUp(server.serve), drift.WithLimiter(limiter))
+				var group sync.WaitGroup
+				for range 100 {
+					group.Go(func() { assert.Error(t, testkit.Get(t.Context(), hurried, drift.WithoutRetry())) })
+				}
+				group.Wait()
+				testkit.CallAll(t, 200, 64, client)
+				assert.Empty(t, server.refused)
+				assert.LessOrEqual(t, time.Since(start), 4*time.Minute)
+			})
+		})
+	}
+}
+
+// givenUp gives up after 5 ms, and delivers the request two seconds later.
+func givenUp(serve testkit.Responder) testkit.Responder {
+	return func(r *http.Request) (*http.Response, error) {
+		time.AfterFunc(2*time.Second, func() { _, _ = serve(r.WithContext(context.WithoutCancel(r.Context()))) })
+		time.Sleep(5 * time.Millisecond)
+		return testkit.NoAnswer(r)
+	}
+}
+
+// A call that the service has refused goes before those that came later.
+func TestRefusedCallKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "10"), testkit.Answer(200)}, Delay: time.Second}
+		client := testkit.Through(t, network.Serve)
+		var group sync.WaitGroup
+		var served []int
+		for i := range 5 { // the first one goes alone, and the others wait for its answer
+			group.Go(func() {
+				assert.NoError(t, testkit.Get(t.Context(), client))
+				served = append(served, i)
+			})
+			time.Sleep(time.Millisecond)
+		}
+		group.Wait()
+		assert.Equal(t, []int{0, 1, 2, 3, 4}, served)
 	})
 }

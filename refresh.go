@@ -98,9 +98,11 @@ func (s *OAuthTokenSource) prepare(ctx context.Context, store PreparingTokenStor
 func (s *OAuthTokenSource) refresh(open context.Context, refused string) (*oauth2.Token, error) {
 	for again := false; open.Err() == nil; again = true {
 		tried, start := s.held, time.Now()
-		next, err := s.endpoint.refresh(context.Background(), tried)
+		next, attempts, err := s.endpoint.refresh(context.Background(), tried)
+		took, rotated := time.Since(start), next != nil && next.RefreshToken != tried.RefreshToken
+		s.refreshed(RefreshInfo{Duration: took, Attempts: attempts, Rotated: rotated, Err: err})
 		seen := s.lookAgain()
-		if next != nil && next.RefreshToken != tried.RefreshToken {
+		if rotated {
 			s.usedUp.add(tried.RefreshToken)
 		}
 		switch {
@@ -110,11 +112,11 @@ func (s *OAuthTokenSource) refresh(open context.Context, refused string) (*oauth
 			return s.publish(time.Time{}), nil
 		case s.held != tried && s.held.RefreshToken != "" && !again:
 		case next == nil:
-			return s.fail(err, seen, time.Since(start), refused)
+			return s.fail(err, seen, took, refused)
 		case err != nil:
 			s.held = next // for its refresh token; its access token is the one before
 			_ = s.save()
-			return s.fail(err, seen, time.Since(start), refused)
+			return s.fail(err, seen, took, refused)
 		default:
 			s.hold(next, time.Now())
 			_ = s.save()
@@ -171,7 +173,7 @@ func (s *OAuthTokenSource) storeFailed(ctx context.Context, err error, refused s
 	case errStoreTimeout:
 		err = errStoreTimeout
 	}
-	failed := &refreshError{err: &TransportError{Operation: refreshOperation, Err: &cause{text: "the token store failed", err: err}}}
+	failed := &refreshError{err: &TransportError{Operation: refreshOperation, Err: local("the token store failed", err)}}
 	if now := time.Now(); !closed && !now.Before(s.quietTill) {
 		s.blocked++
 		s.quietTill = now.Add(pauseAfter(s.blocked))
@@ -186,7 +188,7 @@ func (s *OAuthTokenSource) storeFailed(ctx context.Context, err error, refused s
 	return nil, failed
 }
 
-var errStoreTimeout = &cause{text: "the token store took too long", timeout: true}
+var errStoreTimeout = &cause{kind: KindTimeout, text: "the store took too long", timeout: true}
 
 // invalidGrant is the code for a refresh token that is not good any more, the only one that no retry can help.
 const invalidGrant = "invalid_grant"
@@ -247,9 +249,15 @@ func (s *OAuthTokenSource) saved(token *oauth2.Token) {
 func (s *OAuthTokenSource) notSaved(err error) error {
 	s.saves++
 	s.saveAt = time.Now().Add(pauseAfter(s.saves))
-	err = &cause{text: "cannot store the token", err: err}
+	err = local("cannot store the token", err)
 	s.reportLater("drift: the token was not stored", err, s.config.SaveFailed)
 	return err
+}
+
+func (s *OAuthTokenSource) refreshed(info RefreshInfo) {
+	if s.config.OnRefresh != nil {
+		s.reports = append(s.reports, func() { s.config.OnRefresh(info) })
+	}
 }
 
 func (s *OAuthTokenSource) refreshFailed(err error) {
@@ -259,7 +267,7 @@ func (s *OAuthTokenSource) refreshFailed(err error) {
 func (s *OAuthTokenSource) reportLater(message string, err error, callback func(error)) {
 	s.reports = append(s.reports, func() {
 		if logger := s.config.Logger; logger != nil {
-			logger.LogAttrs(context.Background(), slog.LevelWarn, message, slog.Any("err", err))
+			logger.LogAttrs(context.Background(), slog.LevelWarn, message, ErrorAttr(err))
 		}
 		if callback != nil {
 			callback(err)
@@ -402,7 +410,5 @@ func (e *refreshError) Temporary() bool { return !e.reauth }
 // Format writes the text for every verb.
 func (e *refreshError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
-// LogValue returns whether a person has to authorize again, and the cause.
-func (e *refreshError) LogValue() slog.Value {
-	return logGroup(slog.Bool("reauth_required", e.reauth), slog.Any("cause", e.err))
-}
+// LogValue returns the text, the kind and the fields of the cause.
+func (e *refreshError) LogValue() slog.Value { return logValue(e) }

@@ -861,3 +861,38 @@ func TestRefreshFailedMayUseTheStore(t *testing.T) {
 		assert.Equal(t, 1, called)
 	})
 }
+
+// Each request for a new token is reported with its retries, whether or not it succeeds.
+func TestRefreshesAreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var infos []drift.RefreshInfo
+		authority := testkit.NewAuthority()
+		authority.Delay = time.Second
+		config := authority.Config()
+		config.OnRefresh = func(info drift.RefreshInfo) { infos = append(infos, info) }
+		source := testkit.NewSource(t, config, drift.NewMemoryTokenStore(testkit.Expired()))
+		next := func(answers ...testkit.Responder) drift.RefreshInfo {
+			infos = nil
+			authority.Set(func() { authority.Answers = answers })
+			_, _ = source.Token() // the one at hand has expired
+			synctest.Wait()
+			time.Sleep(time.Minute)
+			require.Len(t, infos, 1)
+			return infos[0]
+		}
+		info := next(testkit.AnswerBody(200, `{"access_token": "same", "expires_in": 1}`))
+		assert.Equal(t, drift.RefreshInfo{Duration: time.Second, Attempts: 1}, info)
+
+		info = next(testkit.Answer(503, "Retry-After", "2"), testkit.AnswerBody(200, `{"access_token": "next", "refresh_token": "next", "expires_in": 1}`))
+		assert.Equal(t, 2, info.Attempts)
+		assert.True(t, info.Rotated)
+		assert.GreaterOrEqual(t, info.Duration, 4*time.Second)
+		require.NoError(t, info.Err)
+
+		info = next(testkit.NotSent, testkit.NotSent, testkit.NotSent)
+		assert.Equal(t, 3, info.Attempts)
+		assert.False(t, info.Rotated)
+		assert.Equal(t, drift.KindConnect, drift.KindOf(info.Err))
+		require.EqualError(t, info.Err, "drift: oauth.refresh: not sent to driftapi.com:443: connection refused; check the host and port of TokenURL")
+	})
+}

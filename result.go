@@ -16,7 +16,7 @@ import (
 
 // result turns the last answer into a record or a typed error.
 func (c *call) result(ctx context.Context) error {
-	err := c.outcome(ctx)
+	err := c.resume.report(c, c.outcome(ctx))
 	if err == nil {
 		return nil
 	}
@@ -40,6 +40,8 @@ func (c *call) outcome(ctx context.Context) error {
 		return c.rateLimitError()
 	case a.quotaUsedUp():
 		return c.quotaError(ctx)
+	case a.status == http.StatusRequestedRangeNotSatisfiable && c.resume.complete(a.header):
+		return nil
 	case !c.success(a.status):
 		return c.apiError()
 	}
@@ -48,7 +50,7 @@ func (c *call) outcome(ctx context.Context) error {
 	if c.decode == nil {
 		return nil
 	}
-	return c.decoded(c.decode(c.last.body()))
+	return c.decoded(c.decode(rest.Answer{Header: c.last.header, Body: c.last.body()}))
 }
 
 // deletedBefore returns the result of a DELETE that an earlier attempt of the call applied. The answer to that attempt
@@ -92,7 +94,9 @@ func (c *call) named(err error) error {
 }
 
 func (c *call) transportError(err error) *TransportError {
-	e := &TransportError{Operation: c.route.Name, Written: c.last.streamed, Attempts: c.attempts, Err: err}
+	e := &TransportError{
+		Operation: c.route.Name, Server: c.server, Written: c.resume.written, Attempts: c.attempts, Err: err,
+	}
 	for _, attempt := range c.attempts {
 		e.Sent = e.Sent || attempt.Sent
 	}
@@ -121,6 +125,7 @@ func (c *call) quotaError(ctx context.Context) error {
 func (c *call) apiError() *APIError {
 	reported := c.last.reported()
 	body := c.last.masked()
+	foreign := c.last.status == http.StatusNotFound && reported.Empty() && c.route.Method != http.MethodHead
 	body = bytes.Clone(body[:min(len(body), maxErrorBody)])
 	return &APIError{
 		StatusCode: c.last.status,
@@ -135,6 +140,7 @@ func (c *call) apiError() *APIError {
 		RetryAfter: c.last.retryAfter(),
 		Attempts:   c.attempts,
 		body:       &body,
+		foreign:    foreign,
 	}
 }
 
@@ -178,17 +184,22 @@ func (c *call) decoded(err error) error {
 
 // info identifies the call to hooks.
 func (c *call) info() RequestInfo {
-	return RequestInfo{Operation: c.route.Name, Method: c.route.Method, Route: c.route.Path}
+	return RequestInfo{Operation: c.route.Name, Method: c.route.Method, Route: c.route.Path, Server: c.server}
 }
 
-// report fills the caller's Response and calls the Response hook.
+// report fills the caller's Response, logs a failure and calls the Response hook.
 func (c *call) report(err error) {
+	if err != nil && c.logger.Enabled(c.caller, slog.LevelInfo) {
+		c.logger.LogAttrs(c.caller, slog.LevelInfo, "drift: the call failed", slog.String("operation", c.route.Name),
+			slog.String("server", c.server), slog.Int("attempts", len(c.attempts)),
+			slog.Duration("duration", time.Since(c.start)), slog.Duration("waited", c.waited.Total()), ErrorAttr(err))
+	}
 	if r := c.options.response; r != nil {
 		*r = Response{StatusCode: c.received.status, Header: c.received.header, RequestID: c.received.requestID,
 			Body: c.received.body, Attempts: c.attempts, Waited: c.waited}
 	}
-	if c.hooks.Response != nil {
-		c.hooks.Response(ResponseInfo{RequestInfo: c.info(), callContext: callContext{&c.caller},
+	if c.started > 0 {
+		c.callResponse(c.started, &ResponseInfo{RequestInfo: c.info(), callContext: callContext{&c.caller},
 			StatusCode: c.received.status, Attempts: len(c.attempts), Duration: time.Since(c.start),
 			Waited: c.waited, Err: err})
 	}

@@ -176,7 +176,8 @@ func (c *call) announceRetry(ctx context.Context, delay time.Duration) {
 		c.previous = c.apiError()
 	}
 	c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: retrying", slog.String("operation", c.route.Name),
-		slog.Int("attempts", len(c.attempts)), slog.Int("status", c.last.status), slog.Duration("delay", delay))
+		slog.Int("attempts", len(c.attempts)), slog.Int("status", c.last.status), slog.Duration("delay", delay),
+		ErrorAttr(cmp.Or(c.last.stopped, c.last.err)))
 }
 
 // waitOutPause prepares a retry after a 429, which does not count as an attempt. The limiter, which knows of the pause,
@@ -186,15 +187,19 @@ func (c *call) waitOutPause(ctx context.Context) bool {
 	if c.throttled == 0 {
 		c.patience = now.Add(max(maxThrottle, c.retry.MaxRetryAfter))
 	}
-	pause := c.last.pause
+	asked, pause := c.last.retryAfter(), c.last.pause
 	resumes := now.Add(pause)
 	deadline, bounded := ctx.Deadline()
 	c.late = bounded && !resumes.Before(deadline)
-	if c.last.retryAfter() > c.retry.MaxRetryAfter || resumes.After(c.patience) || c.late {
+	if asked > c.retry.MaxRetryAfter || resumes.After(c.patience) || c.late {
 		return false
 	}
+	c.resumes, c.spread = resumes, min(time.Second, pause/10)
+	if asked == 0 {
+		c.resumes, c.spread = now.Add(min(c.retry.MinBackoff, pause)), pause
+	}
 	c.throttled++
-	c.resumes, c.delay = resumes, 0
+	c.delay = 0
 	c.announceRetry(ctx, pause)
 	return true
 }

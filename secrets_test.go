@@ -116,6 +116,7 @@ func TestNothingSecretShowsOfTheTransport(t *testing.T) {
 	for name, err := range map[string]error{
 		"url.Error":     &url.Error{Op: "Get", URL: "https://drift.test/" + testkit.MarkedPath + "?q=" + testkit.MarkedQuery, Err: io.EOF},
 		"text":          errors.New(testkit.MarkedToken),
+		"a string":      testkit.QuotingError(testkit.MarkedToken),
 		"dial":          &net.OpError{Op: "dial", Net: "tcp", Err: errors.New(testkit.MarkedPath)},
 		"no such host":  &net.DNSError{Err: "no such host", Name: testkit.MarkedPath, Server: testkit.MarkedPath, IsNotFound: true},
 		"address":       &net.AddrError{Err: testkit.MarkedPath, Addr: testkit.MarkedPath},
@@ -231,7 +232,8 @@ func TestAnswerHeadersAreLogged(t *testing.T) {
 		RequestID string            `json:"request_id"`
 		Header    map[string]string `json:"header"`
 	}
-	require.NoError(t, json.Unmarshal(lines.Bytes(), &line), "one line: %s", lines.String())
+	attempt, _, _ := strings.Cut(lines.String(), "\n")
+	require.NoError(t, json.Unmarshal([]byte(attempt), &line), attempt)
 	assert.Equal(t, "r1", line.RequestID)
 	assert.Equal(t, map[string]string{"content-type": "application/json", "date": "Sat, 01 Jan 2000 00:00:00 GMT", "content-length": "2", "retry-after": "7",
 		"ratelimit-limit": "100", "ratelimit-policy": "100;w=60", "ratelimit-remaining": "99", "ratelimit-reset": "60"}, line.Header)
@@ -242,7 +244,7 @@ func TestAnswerHeadersAreLogged(t *testing.T) {
 	}, drift.WithLogger(logger))
 	require.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrNotFound)
 	assert.NotContains(t, lines.String(), testkit.Token)
-	assert.Less(t, lines.Len(), 500, "bounded")
+	assert.Less(t, lines.Len(), 1000, "bounded")
 }
 
 func TestAnswerHeadersCostNothingUnlessLogged(t *testing.T) {

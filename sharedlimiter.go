@@ -33,12 +33,14 @@ type WindowStore interface {
 //   - There is no pause.
 //   - In the first minute of the window, and in the minute after a pause, slots that were taken since then may only be
 //     in flight if no more of them are than [WindowState.Admitted]. So one call goes first, and the number doubles with
-//     each round trip.
+//     each round trip. If Admitted is greater than 0, one more may go once Ramp has passed since the last slot.
 type WindowClaim struct {
 	Class    Class
 	Capacity int           // fewer slots must be taken
+	Pace     time.Duration // the last slot, of whatever class, must have been taken at least so long ago
 	Spacing  time.Duration // the last slot of the class must have been taken at least so long ago
-	Lesson   WindowLesson  // must equal the stored one, because Capacity and Spacing depend on it
+	Ramp     time.Duration // see above
+	Lesson   WindowLesson  // must equal the stored one, because the other conditions depend on it
 
 	// Lease is how long the attempt may take. A store that cannot see that a process has died takes the slot of a
 	// longer attempt for lost, and frees it a minute and a margin after the lease.
@@ -149,7 +151,8 @@ func (l *SharedLimiter) Close(ctx context.Context) error {
 type sharedWindow struct{ store WindowStore }
 
 func (w sharedWindow) Take(ctx context.Context, c window.Claim) (window.State, error) {
-	claim := WindowClaim{Capacity: c.Capacity, Spacing: c.Spacing, Lesson: WindowLesson(c.Lesson), Lease: c.Lease}
+	claim := WindowClaim{Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, Ramp: c.Ramp,
+		Lesson: WindowLesson(c.Lesson), Lease: c.Lease}
 	if c.Bulk {
 		claim.Class = ClassBulk
 	}

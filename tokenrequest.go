@@ -31,6 +31,7 @@ const (
 // tokenEndpoint is where tokens come from. Its requests are not calls of the API: no limiter and no quota counts them.
 type tokenEndpoint struct {
 	url       string
+	server    string // its host and port
 	id        string
 	secret    Secret
 	transport http.RoundTripper
@@ -51,9 +52,11 @@ func (c OAuthConfig) endpoint(operation string) (*tokenEndpoint, error) {
 	case c.ClientSecret == "":
 		return nil, invalid("ClientSecret", rest.ErrEmpty)
 	}
-	if err := checkTokenURL(e.url, c.InsecureHTTP); err != nil {
+	address, err := parseTokenURL(e.url, c.InsecureHTTP)
+	if err != nil {
 		return nil, invalid("TokenURL", err)
 	}
+	e.server = serverOf(address)
 	if c.HTTPClient == nil {
 		transport := newTransport()
 		transport.DisableKeepAlives = true // so that there is nothing to close
@@ -67,26 +70,24 @@ func (c OAuthConfig) endpoint(operation string) (*tokenEndpoint, error) {
 	return e, nil
 }
 
-func checkTokenURL(text string, insecure bool) error {
-	address, err := url.Parse(text)
+func parseTokenURL(text string, insecure bool) (*url.URL, error) {
+	address, err := parseURL(text)
 	switch {
 	case err != nil:
-		return errors.New("is not a URL") // the error of net/url would quote it
-	case address.Scheme != "https" && address.Scheme != "http" || address.Hostname() == "":
-		return errors.New("must be absolute, with https or http and a host")
-	case address.User != nil:
-		return errors.New("must not have user info")
+		return nil, err
 	case strings.Contains(text, "#"):
-		return errors.New("must not have a fragment")
+		return nil, errors.New("must not have a fragment")
 	case address.Scheme == "http" && !insecure && !loopback(address.Hostname()):
-		return errors.New("must use https: http is for loopback, or for InsecureHTTP")
+		return nil, errors.New("must use https: http is only for loopback, or with InsecureHTTP")
 	}
-	return nil
+	return address, nil
 }
 
 // refresh asks for a token in place of the previous one. What the answer leaves out is kept. If it is of no use but for
 // a new refresh token, there are both an error and a token: the previous one with that refresh token.
-func (e *tokenEndpoint) refresh(ctx context.Context, previous *oauth2.Token) (*oauth2.Token, error) {
+func (e *tokenEndpoint) refresh(
+	ctx context.Context, previous *oauth2.Token,
+) (token *oauth2.Token, attempts int, err error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {previous.RefreshToken}}
 	return e.request(ctx, refreshOperation, form, previous)
 }
@@ -94,7 +95,7 @@ func (e *tokenEndpoint) refresh(ctx context.Context, previous *oauth2.Token) (*o
 // request asks for a token, as often as the retry policy allows.
 func (e *tokenEndpoint) request(
 	ctx context.Context, operation string, form url.Values, previous *oauth2.Token,
-) (*oauth2.Token, error) {
+) (token *oauth2.Token, attempts int, err error) {
 	r := &tokenRequest{tokenEndpoint: e, operation: operation, caller: ctx, previous: previous}
 	for _, name := range []string{"refresh_token", "code", "code_verifier"} {
 		r.secrets = append(r.secrets, form.Get(name))
@@ -104,15 +105,16 @@ func (e *tokenEndpoint) request(
 	form.Set("client_secret", e.secret.Reveal())
 	r.form = form.Encode()
 
-	ctx, cancel := context.WithTimeoutCause(ctx, tokenTimeout, errAttemptTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, tokenTimeout, attemptTimeout(tokenTimeout))
 	defer cancel()
 	if ctx.Err() != nil {
-		return nil, r.transportError(contextError(ctx))
+		return nil, 0, r.transportError(contextError(ctx))
 	}
 	if err := r.repeatUntilDone(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return r.result()
+	token, err = r.result()
+	return token, len(r.attempts), err
 }
 
 // tokenRequest is one request for a token, with its attempts.
@@ -141,7 +143,7 @@ func (r *tokenRequest) repeatUntilDone(ctx context.Context) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, nil) // each attempt adds headers and body
 	if err != nil {
-		return r.transportError(&cause{err: err})
+		return r.transportError(local("the request cannot be made", err))
 	}
 	_, _ = loop.Do(&retryablehttp.Request{Request: req}) // the attempts have read and closed the body
 	return nil
@@ -183,7 +185,7 @@ type tokenAnswer struct {
 }
 
 func (r *tokenRequest) attempt(ctx context.Context) *tokenAnswer {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errAttemptTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, attemptTimeout(r.timeout))
 	defer cancel()
 	a := &tokenAnswer{asked: time.Now(), header: http.Header{}}
 	r.send(ctx, cancel, a)
@@ -192,18 +194,18 @@ func (r *tokenRequest) attempt(ctx context.Context) *tokenAnswer {
 }
 
 func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
-	traced, request, cancel := trace.Follow(ctx)
+	traced, request, cancel := trace.Follow(ctx, len(r.attempts)+1)
 	defer cancel(nil)
 	req, err := http.NewRequestWithContext(traced, http.MethodPost, r.url, nil)
 	if err != nil {
-		a.err = &cause{err: err}
+		a.err = local("the request cannot be made", err)
 		return
 	}
 	req.Header = http.Header{"Accept": {jsonType}, "Content-Type": {"application/x-www-form-urlencoded"}, "User-Agent": {userAgent}}
 	request.Prepare(req, []byte(r.form), 0)
 	resp, err := roundTrip(r.transport, req)
 	if err != nil {
-		a.err, a.broken = transportCause(r.caller, traced, err), true
+		a.err, a.broken = r.cause(traced, err, request.Phase()), true
 		end()
 		a.sent = request.Sent(err)
 		return
@@ -212,7 +214,7 @@ func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
 	a.sent, a.status, a.header = true, resp.StatusCode, resp.Header
 	a.err = a.read(resp, end)
 	if a.broken {
-		a.err = transportCause(r.caller, traced, a.err)
+		a.err = r.cause(traced, a.err, trace.Reading)
 	}
 }
 
@@ -220,7 +222,7 @@ func (r *tokenRequest) send(ctx context.Context, end func(), a *tokenAnswer) {
 // connection ends after it, because the refresh token in it is the only one that is good from then on.
 func (a *tokenAnswer) read(resp *http.Response, end func()) (err error) {
 	if resp.StatusCode/100 == 1 || redirects(resp.StatusCode) {
-		return unusable(errRedirect, "status "+strconv.Itoa(resp.StatusCode))
+		return unusable(KindUnexpectedContent, errRedirect, "status "+strconv.Itoa(resp.StatusCode), hintTokenURL)
 	}
 	a.body, err = readObject(resp.Body, end)
 	success := resp.StatusCode/100 == 2
@@ -228,7 +230,7 @@ func (a *tokenAnswer) read(resp *http.Response, end func()) (err error) {
 	case !success: // the status is enough, even if the body breaks off
 		return nil
 	case len(a.body) > maxTokenBody:
-		return ErrTooLarge
+		return errLarge()
 	case err != nil && !completeObject(a.body):
 		a.broken = true
 		return err
@@ -271,16 +273,29 @@ func withoutMark(text []byte) []byte {
 func (a *tokenAnswer) checkContent() error {
 	a.body = withoutMark(a.body)
 	if !bytes.HasPrefix(a.body, []byte("{")) { // whatever it is called: what looks like a token may be the only one there is
-		return ErrUnexpectedContent
+		return unusable(KindUnexpectedContent, ErrUnexpectedContent, "", hintTokenURL)
 	}
 	return nil
 }
 
 func (a *tokenAnswer) retryAfter() time.Duration { return answer.RetryAfter(a.header, time.Now()) }
 
+const hintTokenURL = "check TokenURL"
+
+// cause is transportCause with hints about the TokenURL.
+func (r *tokenRequest) cause(attempt context.Context, err error, phase trace.Phase) error {
+	why := transportCause(r.caller, attempt, err, phase)
+	if own, ok := why.(*cause); ok {
+		own.hint = strings.ReplaceAll(own.hint, "the base URL", "TokenURL")
+	}
+	return why
+}
+
 func (r *tokenRequest) transportError(err error) error {
 	sent := slices.ContainsFunc(r.attempts, func(a Attempt) bool { return a.Sent })
-	return &TransportError{Operation: r.operation, Sent: sent, Attempts: slices.Clone(r.attempts), Err: err}
+	return &TransportError{
+		Operation: r.operation, Server: r.server, Sent: sent, Attempts: slices.Clone(r.attempts), Err: err,
+	}
 }
 
 func (r *tokenRequest) decodeError(path string, err error) error {

@@ -182,7 +182,7 @@ func (c *call) authorize(ctx context.Context) (*oauth2.Token, error) {
 	start := time.Now()
 	token, err := c.tokens.token(ctx)
 	c.waitedFor(WaitToken, time.Since(start))
-	return checkedToken(ctx, token, err, "no token")
+	return checkedToken(ctx, token, err, "the token source failed")
 }
 
 // newToken returns another token than the one that was refused, or nil where the source has none.
@@ -201,12 +201,12 @@ func checkedToken(ctx context.Context, token *oauth2.Token, err error, none stri
 	case err != nil:
 		return nil, failed(ctx, none, err)
 	case token == nil:
-		return nil, &cause{text: "the token source returned none"}
+		return nil, local("the token source returned none", nil)
 	case token.Type() != "Bearer":
-		return nil, &cause{text: "the token is not of type Bearer"}
+		return nil, local("the token is not of type Bearer", nil)
 	}
 	if err := checkToken(token.AccessToken); err != nil {
-		return nil, &cause{text: "the token", err: err}
+		return nil, local("the token", err)
 	}
 	return token, nil
 }

@@ -414,8 +414,8 @@ func (s *rotatingSource) Refresh(ctx context.Context, _ *oauth2.Token) (*oauth2.
 func TestTextsOfTokensThatCannotBeHad(t *testing.T) {
 	opaque := errors.New("sEcReT")
 	for err, text := range map[error]string{
-		opaque: "no token", fmt.Errorf("sEcReT: %w", opaque): "no token", errors.Join(opaque): "no token", &net.AddrError{Err: "sEcReT"}: "no token: *net.AddrError",
-		fmt.Errorf("sEcReT: %w", fs.ErrClosed): "no token: file already closed",
+		opaque: "the token source failed", fmt.Errorf("sEcReT: %w", opaque): "the token source failed", errors.Join(opaque): "the token source failed", &net.AddrError{Err: "sEcReT"}: "the token source failed: *net.AddrError",
+		fmt.Errorf("sEcReT: %w", fs.ErrClosed): "the token source failed: file already closed",
 	} {
 		client := testkit.ThroughWith(t, &plainSource{tokens: []string{"a"}, err: err}, new(testkit.Network).Serve)
 		require.EqualError(t, testkit.Get(t.Context(), client), "drift: tests.call: not sent: "+text)
@@ -425,7 +425,7 @@ func TestTextsOfTokensThatCannotBeHad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &refusingSource{err: opaque}
 		client := testkit.ThroughWith(t, source, (&testkit.Network{Answers: []testkit.Responder{testkit.Answer(http.StatusUnauthorized)}}).Serve)
-		require.ErrorContains(t, testkit.Get(t.Context(), client), "drift: tests.call: sent: no new token: GET v2/things: 401")
+		require.ErrorContains(t, testkit.Get(t.Context(), client), "drift: tests.call: sent to drift.test:443: no new token: GET v2/things: 401")
 	})
 }
 

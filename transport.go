@@ -3,11 +3,15 @@ package drift
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/driftsdk/drift/internal/trace"
 )
 
 const defaultAttemptTimeout = time.Minute
@@ -39,13 +43,29 @@ func newTransport() *http.Transport {
 // proxy's status line.
 func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		return unusable(errProxy, "status "+strconv.Itoa(resp.StatusCode))
+		return unusable(KindConnect, errProxy, "status "+strconv.Itoa(resp.StatusCode), hintProxy)
 	}
 	return nil
 }
 
 // refuseRedirect is a second safeguard: RoundTrip turns redirects into errors before net/http sees them.
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// wrapped returns transport inside the middleware, with a guard between them.
+func wrapped(
+	transport http.RoundTripper, base *url.URL, middleware []func(http.RoundTripper) http.RoundTripper,
+) (http.RoundTripper, error) {
+	if len(middleware) == 0 {
+		return transport, nil
+	}
+	transport = trace.Guard{Base: base, Next: transport}
+	for _, wrap := range slices.Backward(middleware) {
+		if transport = wrap(transport); transport == nil {
+			return nil, invalidOption("WithMiddleware", errors.New("must return an http.RoundTripper, not nil"))
+		}
+	}
+	return transport, nil
+}
 
 // roundTrip calls the transport, and corrects results that violate the contract of http.RoundTripper.
 func roundTrip(transport http.RoundTripper, req *http.Request) (*http.Response, error) {

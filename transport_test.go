@@ -4,14 +4,17 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -371,4 +374,137 @@ func TestHeadersOfAnAttemptAreItsOwn(t *testing.T) {
 	require.Len(t, seen, 2)
 	assert.Equal(t, "Bearer "+testkit.Token, seen[0].Get("Authorization"))
 	assert.Equal(t, seen[0], seen[1])
+}
+
+// middleware is a middleware of one function.
+func middleware(f func(r *http.Request, next http.RoundTripper) (*http.Response, error)) drift.Option {
+	return drift.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return testkit.Responder(func(r *http.Request) (*http.Response, error) { return f(r, next) })
+	})
+}
+
+func TestMiddlewareIsAroundEveryAttempt(t *testing.T) {
+	var lines []string
+	note := func(name string) drift.Option {
+		return middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			info, number, _ := drift.AttemptFromContext(r.Context())
+			lines = append(lines, fmt.Sprint(name, " ", info.Route, " ", number, " ", r.Header.Get("Authorization")))
+			resp, err := next.RoundTrip(r)
+			lines = append(lines, name+" ended")
+			return resp, err
+		})
+	}
+	network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503), testkit.Answer(200)}}
+	limiter := new(testkit.Slots)
+	client := testkit.Through(t, network.Serve, testkit.Impatient(), drift.WithLimiter(limiter), drift.Options(nil, note("a"), note("b")))
+	require.NoError(t, testkit.Get(t.Context(), client))
+	var want []string
+	for _, number := range []string{"1", "2"} {
+		seen := " v2/things " + number + " Bearer " + testkit.Token
+		want = append(want, "a"+seen, "b"+seen, "b ended", "a ended")
+	}
+	assert.Equal(t, want, lines)
+	assert.Equal(t, 2, limiter.Spent())
+}
+
+func TestMiddlewareThatAnswersItself(t *testing.T) {
+	network := new(testkit.Network)
+	client := testkit.Through(t, network.Serve, middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+		return testkit.Answer(404)(r)
+	}))
+	require.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrNotFound)
+	assert.Empty(t, network.Requests())
+}
+
+// passingError says that it will pass.
+type passingError struct{}
+
+func (passingError) Error() string   { return "MARKER" }
+func (passingError) Temporary() bool { return true }
+
+// A middleware that ends an attempt has sent nothing, so that a write is not ambiguous.
+func TestMiddlewareThatFails(t *testing.T) {
+	for want, failure := range map[int]error{1: errors.New("MARKER"), 3: passingError{}} {
+		network, limiter := new(testkit.Network), new(testkit.Slots)
+		client := testkit.Through(t, network.Serve, testkit.Impatient(), drift.WithLimiter(limiter),
+			middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, failure }))
+		_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{})
+		testkit.RequireSentinels(t, err, nil)
+		var transport *drift.TransportError
+		require.ErrorAs(t, err, &transport)
+		assert.False(t, transport.Sent)
+		assert.Len(t, transport.Attempts, want)
+		assert.Equal(t, drift.KindOther, drift.KindOf(err))
+		assert.Equal(t, failure, transport.Unsafe())
+		assert.ErrorContains(t, err, "not sent to drift.test:443: the middleware failed")
+		assert.NotContains(t, err.Error(), "MARKER")
+		assert.Empty(t, network.Requests())
+		assert.Zero(t, limiter.Spent())
+		assert.Zero(t, testkit.Used(t, client))
+	}
+}
+
+// The token goes to the origin of the base URL, whatever a middleware does.
+func TestMiddlewareCannotMisdirectTheToken(t *testing.T) {
+	trap, calls := testkit.TrapServer(t)
+	elsewhere := testkit.Must(url.Parse(trap))
+	for name, change := range map[string]func(*http.Request){
+		"host":         func(r *http.Request) { r.URL.Host = elsewhere.Host },
+		"scheme":       func(r *http.Request) { r.URL.Scheme = "https" },
+		"host header":  func(r *http.Request) { r.Host = elsewhere.Host },
+		"opaque":       func(r *http.Request) { r.URL.Opaque = "//" + elsewhere.Host + "/" },
+		"another URL":  func(r *http.Request) { r.URL = elsewhere },
+		"no URL":       func(r *http.Request) { r.URL = nil },
+		"user context": func(r *http.Request) { *r = *r.WithContext(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int32
+			client := testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				testkit.Respond(200, `{"data":{"id":1}}`)(w, r)
+			}, middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+				r = r.Clone(r.Context())
+				change(r)
+				return next.RoundTrip(r)
+			}))
+			_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{})
+			var transport *drift.TransportError
+			require.ErrorAs(t, err, &transport)
+			assert.False(t, transport.Sent)
+			assert.Len(t, transport.Attempts, 1)
+			assert.ErrorContains(t, err, "the middleware failed: it ")
+			assert.Zero(t, requests.Load())
+		})
+	}
+	assert.Zero(t, calls())
+}
+
+// A middleware cannot repeat a request, over whatever transport.
+func TestMiddlewareCannotRepeatARequest(t *testing.T) {
+	for name, answer := range map[string]testkit.Responder{"answered": testkit.Answer(503), "broken": testkit.NoAnswer} {
+		t.Run(name, func(t *testing.T) {
+			network := &testkit.Network{Answers: []testkit.Responder{answer}}
+			client := testkit.Through(t, network.Serve, middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+				if resp, err := next.RoundTrip(r); err == nil {
+					_ = resp.Body.Close()
+				}
+				return next.RoundTrip(r)
+			}))
+			_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{})
+			require.ErrorIs(t, err, drift.ErrAmbiguous)
+			assert.ErrorContains(t, err, "a middleware sent the request a second time")
+			assert.Len(t, network.Requests(), 1)
+			require.Error(t, testkit.Get(t.Context(), client))
+			assert.Len(t, network.Requests(), 2, "nor is the attempt repeated")
+		})
+	}
+}
+
+func TestMiddlewareThatIsNil(t *testing.T) {
+	_, err := drift.NewClient(drift.WithToken("a"), drift.WithMiddleware(nil))
+	require.EqualError(t, err, "drift: WithMiddleware must not be nil")
+	_, err = drift.NewClient(drift.WithToken("a"), drift.WithMiddleware(func(http.RoundTripper) http.RoundTripper { return nil }))
+	require.EqualError(t, err, "drift: WithMiddleware must return an http.RoundTripper, not nil")
+	_, err = drift.NewClient(drift.Options(drift.WithToken("a"), drift.Options(drift.WithPlan(-1))))
+	require.EqualError(t, err, "drift: WithPlan must be greater than 0")
 }

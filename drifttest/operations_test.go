@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/internal/testkit"
 )
 
 // One request of each operation against the demo account, with what its answer must hold.
@@ -61,7 +61,7 @@ func TestEveryOperation(t *testing.T) {
 		{"driftbot.trigger", "POST", "v2/conversations/1/driftbot/trigger", `{"action_id":"a","conversation_id":1,"payload":{"n":1.50}}`,
 			`{"conversation_id":1,"action_id":"a","status":"completed","payload":{"n":1.50}}`},
 	}
-	require.Len(t, tests, len(drift.Operations()))
+	require.Len(t, tests, len(testkit.Catalogue(t)))
 	for _, test := range tests {
 		t.Run(test.operation, func(t *testing.T) {
 			t.Parallel()

@@ -19,7 +19,11 @@ var (
 	// ErrAccount: the file holds the calls or the tokens of another account; see [WithAccount].
 	ErrAccount error = wire.Reason("the file belongs to another account")
 
-	// ErrVersion: a later version of this package wrote the file.
+	// ErrSettings: the file has another plan, time zone or number of calls a minute than this process. The error's text
+	// says which. Give all processes the same, or use [WithChangedSettings] once if the change is intended.
+	ErrSettings error = wire.Reason("the file is used with other settings")
+
+	// ErrVersion: a later version of this package wrote the file. Update this program.
 	ErrVersion error = wire.Reason("the file is of an unknown version")
 
 	// ErrUnsafe: the path is a symbolic link, a directory or anything else but a regular file, or others than the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 const (
 	lockPoll = time.Millisecond // between attempts to lock the file, which is held for about as long as one flush takes
 	openWait = 10 * time.Second // how long OpenQuota, which has no context, waits for the lock
+	lockWarn = 3 * time.Second  // after so long a wait for the lock is logged
 )
 
 // lockedFile is a file of fixed size that processes share. Only one goroutine of a process at a time holds or requests
@@ -29,16 +31,20 @@ type lockedFile struct {
 	file   *os.File
 	info   fs.FileInfo
 	flush  func(*os.File) error
+	logger *slog.Logger
 	closed bool
 }
 
 // openFile opens the file, or creates it with these contents, and calls check under the lock.
-func openFile(path string, contents []byte, check func(*lockedFile) error) (*lockedFile, error) {
+func openFile(
+	path string, contents []byte, logger *slog.Logger, check func(*lockedFile) error,
+) (*lockedFile, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, wrap(path, err)
 	}
-	f := &lockedFile{path: path, lock: flock.New(path + ".lock"), claim: make(chan struct{}, 1), flush: syncData}
+	f := &lockedFile{path: path, lock: flock.New(path + ".lock"), claim: make(chan struct{}, 1), flush: syncData,
+		logger: logger}
 	for _, path := range []string{path, f.lock.Path()} {
 		if _, err := lookAt(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, wrap(path, err)
@@ -46,8 +52,8 @@ func openFile(path string, contents []byte, check func(*lockedFile) error) (*loc
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openWait)
 	defer cancel()
-	if _, err := f.lock.TryLockContext(ctx, lockPoll); err != nil {
-		return nil, wrap(path, fmt.Errorf("lock: %w", err))
+	if err := f.acquire(ctx); err != nil {
+		return nil, err
 	}
 	if err = f.open(contents); err == nil {
 		err = check(f)
@@ -179,23 +185,20 @@ func syncDir(path string) error {
 	return err
 }
 
-// do calls fn while this goroutine has the file and no other goroutine or process does. If the context ends first, do
-// returns the context's error.
+// do calls fn while this goroutine has the file and no other goroutine or process does. If the context ends first, the
+// error matches the context's.
 func (f *lockedFile) do(ctx context.Context, fn func() error) error {
 	select {
 	case f.claim <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return f.lockError(ctx.Err())
 	}
 	defer func() { <-f.claim }()
 	if f.closed {
 		return wrap(f.path, fs.ErrClosed)
 	}
-	if _, err := f.lock.TryLockContext(ctx, lockPoll); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return wrap(f.path, err)
+	if err := f.acquire(ctx); err != nil {
+		return err
 	}
 	err := f.inPlace()
 	if err == nil {
@@ -205,6 +208,27 @@ func (f *lockedFile) do(ctx context.Context, fn func() error) error {
 		err = wrap(f.path, unlock)
 	}
 	return err
+}
+
+// acquire waits for the lock between processes. If that takes long, it logs a warning: a process that is stopped while it
+// has the lock holds up all others.
+func (f *lockedFile) acquire(ctx context.Context) error {
+	patient, cancel := context.WithTimeout(ctx, lockWarn)
+	defer cancel()
+	_, err := f.lock.TryLockContext(patient, lockPoll)
+	if err != nil && patient.Err() != nil && ctx.Err() == nil {
+		f.logger.LogAttrs(ctx, slog.LevelWarn, "filestore: another process holds the lock of a file",
+			slog.String("path", f.lock.Path()))
+		_, err = f.lock.TryLockContext(ctx, lockPoll)
+	}
+	if err != nil {
+		return f.lockError(err)
+	}
+	return nil
+}
+
+func (f *lockedFile) lockError(err error) error {
+	return wrap(f.path, fmt.Errorf("waiting for its lock: %w", err))
 }
 
 // inPlace returns an error if the file was deleted or replaced: a count in a file without a name would be lost.

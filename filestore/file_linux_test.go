@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/filestore"
 )
 
@@ -123,7 +124,7 @@ func TestFullDisk(t *testing.T) {
 	t.Run("during a run", func(t *testing.T) {
 		path := newPath(t)
 		require.NoError(t, child(t, "reserves on a full disk", path).Run())
-		assert.Equal(t, 3, used(t, open(t, path), noon))
+		assert.Equal(t, 3, used(t, open(t, path), time.Now()))
 	})
 }
 
@@ -153,22 +154,23 @@ func reserveOnFullDisk(path string) error {
 	if err := reserveTimes(q, 2); err != nil {
 		return err
 	}
+	limiter := q.Limiter(10)
 	lift, err := limitFileSize(10)
 	if err != nil {
 		return err
 	}
 	for range 3 {
-		if _, err := q.Reserve(background, noon); mustBeFull(err) != nil {
+		if _, err := q.Reserve(background); mustBeFull(err) != nil {
 			return mustBeFull(err)
 		}
-		if _, err := q.Limiter(10).Acquire(background, 0); mustBeFull(err) != nil {
+		if _, err := limiter.Acquire(background, drift.Turn{}); mustBeFull(err) != nil {
 			return mustBeFull(err)
 		}
 	}
 	if err := lift(); err != nil {
 		return err
 	}
-	if usage, err := q.Usage(background, noon); err != nil || usage.Used != 2 {
+	if usage, err := q.Usage(background); err != nil || usage.Used != 2 {
 		return fmt.Errorf("used %d, %w", usage.Used, err)
 	}
 	if err := reserveTimes(q, 1); err != nil {
@@ -177,7 +179,11 @@ func reserveOnFullDisk(path string) error {
 	ctx, cancel := context.WithTimeout(background, 5*time.Second)
 	defer cancel()
 	for range 10 { // no slot was lost
-		if _, err := q.Limiter(10).Acquire(ctx, 0); err != nil {
+		slot, err := limiter.Acquire(ctx, drift.Turn{})
+		if err == nil {
+			err = slot.Done(ctx, answered)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -186,7 +192,7 @@ func reserveOnFullDisk(path string) error {
 
 func reserveTimes(q *filestore.Quota, n int) error {
 	for range n {
-		if _, err := q.Reserve(background, noon); err != nil {
+		if _, err := q.Reserve(background); err != nil {
 			return err
 		}
 	}

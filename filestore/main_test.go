@@ -88,16 +88,36 @@ func open(t testing.TB, path string, opts ...filestore.Option) *filestore.Quota 
 	return q
 }
 
+// reserve counts a call at a time by the quota's clock.
 func reserve(t testing.TB, q *filestore.Quota, at time.Time) drift.Usage {
 	t.Helper()
-	usage, err := q.Reserve(context.Background(), at)
+	return reservation(t, q, at).Usage()
+}
+
+func reservation(t testing.TB, q *filestore.Quota, at time.Time) drift.Reservation {
+	t.Helper()
+	filestore.SetClock(q, at)
+	r, err := q.Reserve(t.Context())
 	require.NoError(t, err)
-	return usage
+	return r
+}
+
+// refused checks that no call is left, and returns the usage in the error.
+func refused(t testing.TB, q *filestore.Quota, at time.Time) drift.Usage {
+	t.Helper()
+	filestore.SetClock(q, at)
+	r, err := q.Reserve(t.Context())
+	require.Nil(t, r)
+	require.ErrorIs(t, err, drift.ErrQuotaExceeded)
+	var quota *drift.QuotaError
+	require.ErrorAs(t, err, &quota)
+	return quota.Usage
 }
 
 func used(t testing.TB, q *filestore.Quota, at time.Time) int {
 	t.Helper()
-	usage, err := q.Usage(context.Background(), at)
+	filestore.SetClock(q, at)
+	usage, err := q.Usage(t.Context())
 	require.NoError(t, err)
 	return usage.Used
 }

@@ -2,15 +2,29 @@ package filestore
 
 import (
 	"bytes"
-	"encoding/binary"
 	"hash/fnv"
 	"os"
 	"strconv"
 )
 
-// startOf returns when a process was started, in ticks since the machine booted, mixed with the id of that boot.
-// Without /proc, no process seems to be running.
-func startOf(pid int) (started uint64, runs bool) {
+// idSpace identifies the boot of the machine and the namespace of process ids.
+func idSpace() uint32 {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return 0
+	}
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return 0
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write(boot)
+	_, _ = hash.Write([]byte(namespace))
+	return hash.Sum32()
+}
+
+// startOf returns when a process was started, in ticks since the machine booted.
+func startOf(pid int) (started uint32, runs bool) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, false
@@ -22,14 +36,5 @@ func startOf(pid int) (started uint64, runs bool) {
 		return 0, false
 	}
 	ticks, err := strconv.ParseUint(string(fields[startTime]), 10, 64)
-	if err != nil {
-		return 0, false
-	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ticks, true
-	}
-	hash := fnv.New64a()
-	_, _ = hash.Write(binary.LittleEndian.AppendUint64(boot, ticks))
-	return hash.Sum64(), true
+	return uint32(ticks), err == nil
 }

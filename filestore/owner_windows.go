@@ -7,9 +7,11 @@ const (
 	stillActive             = 259
 )
 
+func idSpace() uint32 { return 1 }
+
 // startOf returns when a process was started. A process that this one has no permission to inspect seems not to be
 // running.
-func startOf(pid int) (started uint64, runs bool) {
+func startOf(pid int) (started uint32, runs bool) {
 	process, err := syscall.OpenProcess(queryLimitedInformation, false, uint32(pid))
 	if err != nil {
 		return 0, false
@@ -23,5 +25,5 @@ func startOf(pid int) (started uint64, runs bool) {
 	if err := syscall.GetProcessTimes(process, &creation, &exit, &kernel, &user); err != nil {
 		return 0, false
 	}
-	return uint64(creation.Nanoseconds()), true
+	return uint32(creation.LowDateTime), true
 }

@@ -28,6 +28,8 @@ import (
 func init() {
 	children["calls until it is killed"] = callUntilKilled
 	children["calls as one of many"] = callAsOneOfMany
+	children["calls among many until it is killed"] = callAmongMany
+	children["calls through the limiter"] = callThroughLimiter
 	children["holds slots"] = holdSlots
 	children["holds the lock"] = holdLock
 }
@@ -60,11 +62,11 @@ func TestCountAfterKills(t *testing.T) {
 		}
 		_ = p.cmd.Wait()
 
-		count := used(t, open(t, path), noon)
+		count := used(t, open(t, path), time.Now())
 		require.GreaterOrEqual(t, count, sent, "after %d kills", i+1)
 		require.LessOrEqual(t, count, sent+i+1)
 	}
-	t.Logf("%d calls before %d kills, %d counted", sent, n, used(t, open(t, path), noon))
+	t.Logf("%d calls before %d kills, %d counted", sent, n, used(t, open(t, path), time.Now()))
 	assert.Greater(t, sent, n)
 }
 
@@ -74,20 +76,20 @@ func callUntilKilled(path string) error {
 	if err != nil {
 		return err
 	}
+	store := filestore.WindowOf(q, 1000)
 	for {
-		l := q.Limiter(1000)
-		for range 1000 {
-			slot, err := l.Acquire(background, drift.Turn{})
-			if err != nil {
-				return err
-			}
-			if _, err := q.Reserve(background, noon); err != nil {
-				return err
-			}
-			if _, err := fmt.Println("sent"); err != nil {
-				return err
-			}
-			slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
+		state, err := store.Take(background, drift.WindowClaim{Capacity: 1000, Quota: q})
+		if err != nil {
+			return err
+		}
+		if state.Slot == 0 {
+			continue
+		}
+		if _, err := fmt.Println("sent"); err != nil {
+			return err
+		}
+		if _, err := store.Give(background, state.Slot, drift.WindowEnd{Back: time.Millisecond}); err != nil {
+			return err
 		}
 	}
 }
@@ -95,9 +97,20 @@ func callUntilKilled(path string) error {
 const (
 	crowd         = 8
 	crowdLimit    = 24
-	crowdRoutines = 4
+	crowdRoutines = 8
 	crowdPlan     = 150
 )
+
+// readArrivals returns when the calls of all processes have arrived.
+func readArrivals(t *testing.T, path string) (times []time.Time) {
+	t.Helper()
+	log, err := os.ReadFile(path + ".log")
+	require.NoError(t, err)
+	for record := range slices.Chunk(log, 8) {
+		times = append(times, time.Unix(0, int64(binary.LittleEndian.Uint64(record))))
+	}
+	return times
+}
 
 func TestManyProcessesOnOneFile(t *testing.T) {
 	path := newPath(t)
@@ -108,20 +121,48 @@ func TestManyProcessesOnOneFile(t *testing.T) {
 	}
 	wg.Wait()
 
-	log, err := os.ReadFile(path + ".log")
-	require.NoError(t, err)
-	var times []time.Time
-	for record := range slices.Chunk(log, 8) {
-		times = append(times, time.Unix(0, int64(binary.LittleEndian.Uint64(record))))
-	}
+	times := readArrivals(t, path)
 	assert.Len(t, times, crowdPlan, "what the plan allows, and no call more")
-	assert.Equal(t, crowdPlan, used(t, open(t, path), noon))
+	assert.Equal(t, crowdPlan, used(t, open(t, path), time.Now()))
 	checkBusiest(t, times, crowdLimit, shortMinute)
 }
 
-// callAsOneOfMany makes as many calls as the window of a process lets through in a real minute.
-func callAsOneOfMany(path string) error {
-	q, err := filestore.OpenQuota(path, filestore.WithPlan(crowdPlan), filestore.WithLength(shortMinute))
+// Processes that are killed again and again, whatever their calls are about to do, and others in their place.
+func TestKilledAmongMany(t *testing.T) {
+	path := newPath(t)
+	n := kills(t, 12)
+	processes := make([]*process, crowd)
+	for i := range processes {
+		processes[i] = start(t, "calls among many until it is killed", path)
+	}
+	for i := range n {
+		time.Sleep(time.Duration(rand.Int64N(int64(shortMinute))))
+		processes[i%crowd].kill()
+		processes[i%crowd] = start(t, "calls among many until it is killed", path)
+	}
+	time.Sleep(2 * shortMinute)
+	for _, p := range processes {
+		p.kill()
+	}
+	times := readArrivals(t, path)
+	checkBusiest(t, times, crowdLimit, shortMinute)
+	count := used(t, open(t, path), time.Now())
+	t.Logf("%d calls, %d kills of processes with %d callers, %d counted", len(times), n+crowd, crowdRoutines, count)
+	assert.GreaterOrEqual(t, count, len(times))
+	assert.LessOrEqual(t, count, len(times)+(n+crowd)*crowdRoutines)
+	assert.Greater(t, len(times), crowdLimit)
+}
+
+func callAmongMany(path string) error {
+	fmt.Println("started")
+	return callFromMany(path, 0)
+}
+
+func callAsOneOfMany(path string) error { return callFromMany(path, crowdPlan) }
+
+// callFromMany makes calls from many goroutines until the plan is used up.
+func callFromMany(path string, plan drift.Plan) error {
+	q, err := filestore.OpenQuota(path, filestore.WithPlan(plan), filestore.WithLength(shortMinute))
 	if err != nil {
 		return err
 	}
@@ -129,10 +170,9 @@ func callAsOneOfMany(path string) error {
 	if err != nil {
 		return err
 	}
-	l := q.Limiter(crowdLimit)
 	failed := make(chan error, crowdRoutines)
 	for range crowdRoutines {
-		go func() { failed <- callSome(q, l, log, crowdLimit/crowdRoutines) }()
+		go func() { failed <- callSome(q, filestore.WindowOf(q, crowdLimit), log) }()
 	}
 	for range crowdRoutines {
 		err = errors.Join(err, <-failed)
@@ -140,26 +180,86 @@ func callAsOneOfMany(path string) error {
 	return errors.Join(err, log.Close(), q.Close())
 }
 
-func callSome(q *filestore.Quota, l drift.Limiter, log io.Writer, n int) error {
-	for range n {
-		slot, err := l.Acquire(background, drift.Turn{})
-		if err != nil {
+func callSome(q *filestore.Quota, store drift.WindowStore, log io.Writer) error {
+	for {
+		state, err := store.Take(background, drift.WindowClaim{Capacity: crowdLimit, Lease: time.Second, Quota: q})
+		switch {
+		case errors.Is(err, drift.ErrQuotaExceeded):
+			return nil
+		case err != nil:
+			return err
+		case state.Slot == 0:
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		time.Sleep(time.Duration(rand.Int64N(int64(5 * time.Millisecond))))
+		if _, err := log.Write(binary.LittleEndian.AppendUint64(nil, uint64(time.Now().UnixNano()))); err != nil {
 			return err
 		}
-		if _, err := q.Reserve(background, noon); err != nil {
-			slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeNotSent})
-			if errors.Is(err, drift.ErrQuotaExceeded) {
-				return nil
-			}
+		time.Sleep(time.Duration(rand.Int64N(int64(5 * time.Millisecond))))
+		if _, err := store.Give(background, state.Slot, drift.WindowEnd{Back: shortMinute}); err != nil {
 			return err
 		}
-		now := binary.LittleEndian.AppendUint64(nil, uint64(time.Now().UnixNano()))
-		if _, err := log.Write(now); err != nil {
-			return err
-		}
-		slot.Done(context.Background(), drift.Result{Outcome: drift.OutcomeAnswered})
 	}
-	return nil
+}
+
+// The same through the limiter, in real minutes: DRIFT_KILLS processes are killed in two and a half of them.
+func TestKilledInRealMinutes(t *testing.T) {
+	if os.Getenv("DRIFT_KILLS") == "" {
+		t.Skip("takes minutes; set DRIFT_KILLS")
+	}
+	path := newPath(t)
+	n := kills(t, 0)
+	begin := time.Now()
+	processes := make([]*process, crowd)
+	for i := range processes {
+		processes[i] = start(t, "calls through the limiter", path)
+	}
+	for i := range n {
+		time.Sleep(time.Until(begin.Add(150 * time.Second * time.Duration(i+1) / time.Duration(n))))
+		processes[i%crowd].kill()
+		processes[i%crowd] = start(t, "calls through the limiter", path)
+	}
+	for _, p := range processes {
+		p.kill()
+	}
+	times := readArrivals(t, path)
+	checkBusiest(t, times, drift.DefaultRateLimit, time.Minute)
+	count := used(t, open(t, path), time.Now())
+	t.Logf("%d calls, %d kills of processes with %d callers, %d counted", len(times), n+crowd, crowdRoutines, count)
+	assert.GreaterOrEqual(t, count, len(times))
+	assert.LessOrEqual(t, count, len(times)+(n+crowd)*crowdRoutines)
+	assert.Greater(t, len(times), drift.DefaultRateLimit)
+}
+
+func callThroughLimiter(path string) error {
+	q, err := filestore.OpenQuota(path)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(path+".log", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	fmt.Println("started")
+	l := q.Limiter(drift.DefaultRateLimit)
+	failed := make(chan error, crowdRoutines)
+	for range crowdRoutines {
+		go func() {
+			for {
+				slot, err := l.Acquire(background, drift.Turn{Timeout: 30 * time.Second, Quota: q})
+				if err != nil {
+					failed <- err
+					return
+				}
+				time.Sleep(time.Duration(rand.Int64N(int64(100 * time.Millisecond))))
+				_, _ = log.Write(binary.LittleEndian.AppendUint64(nil, uint64(time.Now().UnixNano())))
+				time.Sleep(time.Duration(rand.Int64N(int64(100 * time.Millisecond))))
+				_ = slot.Done(background, answered)
+			}
+		}()
+	}
+	return <-failed
 }
 
 func holdSlots(path string) error {
@@ -167,9 +267,18 @@ func holdSlots(path string) error {
 	if err != nil {
 		return err
 	}
-	l := q.Limiter(10)
-	for range 3 {
-		if _, err := l.Acquire(background, drift.Turn{}); err != nil {
+	store := filestore.WindowOf(q, 10)
+	for i := range 3 {
+		state, err := store.Take(background, drift.WindowClaim{Capacity: 10})
+		switch {
+		case err != nil:
+			return err
+		case state.Slot == 0:
+			return errors.New("no slot")
+		case i > 0:
+			continue
+		}
+		if _, err := store.Give(background, state.Slot, drift.WindowEnd{Back: time.Nanosecond}); err != nil {
 			return err
 		}
 	}
@@ -183,10 +292,12 @@ func TestSlotsOfAKilledProcess(t *testing.T) {
 	p := startHolding(t, "holds slots", path)
 	synctest.Test(t, func(t *testing.T) {
 		l := open(t, path).Limiter(10)
-		use(t, l, 7)
+		use(t, l, 1) // once the slow first minute is over
+		time.Sleep(2 * time.Minute)
+		use(t, l, 8)
 		late(t, l, drift.ClassInteractive, 59*time.Second)
 		time.Sleep(10 * time.Minute)
-		use(t, l, 7)
+		use(t, l, 8)
 		late(t, l, drift.ClassInteractive, 59*time.Second) // it still runs, and so do its calls
 
 		p.kill()
@@ -194,7 +305,7 @@ func TestSlotsOfAKilledProcess(t *testing.T) {
 		late(t, l, drift.ClassInteractive, 59*time.Second)
 		time.Sleep(10 * time.Second)
 		use(t, l, 10)
-		assert.InDelta(t, 60, time.Since(start).Seconds(), 0.01)
+		assert.InDelta(t, 63, time.Since(start).Seconds(), 0.01)
 	})
 }
 
@@ -224,7 +335,7 @@ func TestLockOfAKilledProcess(t *testing.T) {
 	p := startHolding(t, "holds the lock", path)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err := q.Reserve(ctx, noon)
+	_, err := q.Reserve(ctx)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	p.kill()
 	assert.Equal(t, 2, reserve(t, q, noon).Used)

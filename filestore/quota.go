@@ -3,11 +3,11 @@ package filestore
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/internal/window"
 )
 
 const (
@@ -16,7 +16,6 @@ const (
 	// Operations that have no context, or that run after it has ended, wait this long for the file.
 	refundWait = time.Second
 	closeWait  = time.Second
-	tellWait   = 100 * time.Millisecond
 )
 
 // Quota counts the calls of the month, and those of the last minute, in a file that all processes of a machine can
@@ -24,21 +23,20 @@ const (
 type Quota struct {
 	file     *lockedFile
 	account  [sha256.Size]byte
-	limit    int
+	settings settings
+	change   bool // see WithChangedSettings
 	location *time.Location
 
 	owner  owner
 	length time.Duration    // of the window
-	clock  func() time.Time // the wall clock that processes share, for the window
+	clock  func() time.Time // the wall clock that processes share
 
 	buffer []byte // of the window; guarded by file.do
 
-	mu       sync.Mutex         // never held while waiting for another process
-	serial   uint32             // of the latest slot
-	holdings map[uint32]holding // slots by serial, until their end is written to the file
-	pause    pause              // not yet written to the file
-	retry    *time.Timer        // tries again after a failed write
-	closed   bool
+	mu       sync.Mutex          // never held while waiting for another process
+	serial   uint32              // of the latest slot
+	held     map[uint32]*holding // slots of this process, by serial, until they are free
+	limiters []*drift.SharedLimiter
 }
 
 var _ drift.QuotaStore = (*Quota)(nil)
@@ -52,47 +50,6 @@ type reservation struct {
 	refunded bool  // guarded by file.do
 }
 
-// Option configures [OpenQuota] and [OpenTokens]. Of the options, [WithAccount] applies to both.
-type Option func(*config)
-
-type config struct {
-	plan     drift.Plan
-	account  string
-	location *time.Location
-	length   time.Duration
-	clock    func() time.Time
-
-	sharedOwnership bool
-}
-
-// WithPlan refuses calls beyond the plan's number in a month. Without it, or with 0 or less, calls are counted but
-// never refused. The file does not store the plan: to change it, open the file with another plan; the count continues.
-func WithPlan(plan drift.Plan) Option {
-	return func(c *config) { c.plan = max(plan, 0) }
-}
-
-// WithAccount binds a new file to an account, under any name that you choose. Opening the file with another name is an
-// [ErrAccount]. The file stores a hash of the name. The default is "", a name like any other.
-func WithAccount(name string) Option {
-	return func(c *config) { c.account = name }
-}
-
-// WithSharedOwnership lets [OpenTokens] use a file that belongs to another user, and a directory in which its group or
-// another user may replace files. Use it only if you trust all of them with the tokens: who can replace the file can
-// read what is stored in it next.
-func WithSharedOwnership() Option {
-	return func(c *config) { c.sharedOwnership = true }
-}
-
-// WithLocation sets the time zone in which months begin. The default, also for nil, is UTC.
-func WithLocation(location *time.Location) Option {
-	return func(c *config) {
-		if location != nil {
-			c.location = location
-		}
-	}
-}
-
 // OpenQuota opens the file at path, or creates it; the directory must exist. Close the quota after the clients that use
 // it. A process may open the file twice; the two quotas then share it as two processes would. Every error is an
 // [*Error].
@@ -101,28 +58,19 @@ func WithLocation(location *time.Location) Option {
 // another process creates or updates the file, OpenQuota waits up to 10 seconds, then fails with
 // [context.DeadlineExceeded].
 func OpenQuota(path string, opts ...Option) (*Quota, error) {
-	c := config{location: time.UTC, length: window.Length, clock: time.Now}
-	for _, o := range opts {
-		if o != nil {
-			o(&c)
-		}
-	}
+	c := newConfig(opts)
 	q := &Quota{
 		account:  sha256.Sum256([]byte(c.account)),
-		limit:    int(c.plan),
+		settings: settings{int(c.plan), zoneName(c.location)},
+		change:   c.change,
 		location: c.location,
 		owner:    newOwner(),
 		length:   c.length,
 		clock:    c.clock,
 		buffer:   make([]byte, windowSize),
-		holdings: make(map[uint32]holding),
+		held:     make(map[uint32]*holding),
 	}
-	var err error
-	q.file, err = openFile(path, q.fresh(), func(f *lockedFile) error {
-		_, _, err := q.load(f)
-		return err
-	})
-	if err != nil {
+	if _, err := openFile(path, q.fresh(), c.logger, q.open); err != nil {
 		return nil, err
 	}
 	return q, nil
@@ -132,35 +80,63 @@ func OpenQuota(path string, opts ...Option) (*Quota, error) {
 func (q *Quota) fresh() []byte {
 	b := make([]byte, fileSize)
 	for place := range copies {
-		r := record{account: q.account, sequence: uint64(place)}
+		r := record{account: q.account, settings: q.settings, sequence: uint64(place)}
 		copy(b[place*blockSize:], r.encode())
 	}
-	sharedWindow{}.encode(b[copies*blockSize:])
+	newWindow(q.clock().UnixNano()).encode(b[windowOffset:])
 	return b
+}
+
+// open checks the file and adds the settings that it lacks.
+func (q *Quota) open(f *lockedFile) error {
+	q.file = f
+	r, err := q.read()
+	if err != nil {
+		return err
+	}
+	agreed := r.settings.agreed(q.settings, q.change)
+	if err := agreed.check(q.settings); err != nil {
+		return wrap(f.path, err)
+	}
+	if agreed == r.settings {
+		return nil
+	}
+	r.settings = agreed
+	return q.save(r)
 }
 
 // Reserve counts one call, and returns when the new count is on disk. If the plan is used up, it counts nothing and
 // returns a [*drift.QuotaError]. If it cannot write, it returns an [*Error], and the call must not go out. It waits for
 // other processes until the context ends.
 func (q *Quota) Reserve(ctx context.Context) (drift.Reservation, error) {
-	counted := &reservation{quota: q}
+	var counted *reservation
 	err := q.file.do(ctx, func() error {
-		r, place, err := q.load(q.file)
+		r, reserved, err := q.reserve()
 		if err != nil {
 			return err
 		}
-		at := q.clock()
-		reserved := r.reserve(at, q.location, q.limit)
-		counted.usage, counted.counted, counted.shown = q.usage(r), r.month, monthOf(at, q.location)
-		if !reserved {
-			return &drift.QuotaError{Usage: counted.usage}
-		}
-		return q.save(r, 1-place)
+		counted = reserved
+		return q.save(r)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return counted, nil
+}
+
+// reserve counts a call, and returns the record that is to be saved.
+func (q *Quota) reserve() (record, *reservation, error) {
+	r, err := q.load()
+	if err != nil {
+		return record{}, nil, err
+	}
+	at := q.clock()
+	reserved := r.reserve(at, q.location)
+	counted := &reservation{quota: q, usage: q.usage(r), counted: r.month, shown: monthOf(at, q.location)}
+	if !reserved {
+		return record{}, nil, &drift.QuotaError{Usage: counted.usage}
+	}
+	return r, counted, nil
 }
 
 // Usage implements [drift.Reservation].
@@ -176,12 +152,12 @@ func (r *reservation) Refund(ctx context.Context) error {
 		if r.refunded {
 			return nil
 		}
-		latest, place, err := q.load(q.file)
+		latest, err := q.load()
 		if err != nil {
 			return err
 		}
 		if latest.refund(r.counted, r.shown) {
-			if err := q.save(latest, 1-place); err != nil {
+			if err := q.save(latest); err != nil {
 				return err
 			}
 		}
@@ -194,14 +170,14 @@ func (r *reservation) Refund(ctx context.Context) error {
 func (q *Quota) Usage(ctx context.Context) (drift.Usage, error) {
 	var usage drift.Usage
 	err := q.file.do(ctx, func() error {
-		r, _, err := q.load(q.file)
+		r, err := q.load()
 		if err != nil {
 			return err
 		}
 		at := q.clock()
 		r.turn(at, q.location)
 		usage = q.usage(r)
-		if probe := r; r.full(q.limit) && probe.reserve(at, q.location, q.limit) {
+		if probe := r; r.full() && probe.reserve(at, q.location) {
 			usage.Used = min(usage.Used, usage.Limit-1) // a client that checks first must see that one call may go
 		}
 		return nil
@@ -209,45 +185,72 @@ func (q *Quota) Usage(ctx context.Context) (drift.Usage, error) {
 	return usage, err
 }
 
-// Close closes the file. Slots that its limiters still hold become free a minute later. Every other method then fails
-// with [fs.ErrClosed]; a second Close does nothing. If another process holds the file for more than a second, Close
-// fails and the file stays open: call Close again.
+// Close closes the limiters and the file. Slots of calls that are still in flight become free 63 seconds later. Every
+// other method then fails with [fs.ErrClosed]; a second Close does nothing. If another process holds the file for more
+// than a second, Close fails and the file stays open: call Close again.
 func (q *Quota) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
-	defer cancel()
-	if err := q.release(ctx); err != nil {
+	q.mu.Lock()
+	limiters := q.limiters
+	q.mu.Unlock()
+	for _, l := range limiters {
+		_ = bounded(closeWait, l.Close) // what it has not told the file, release does
+	}
+	err := bounded(closeWait, q.release)
+	if errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return q.file.close(ctx)
+	if closed := bounded(closeWait, q.file.close); err == nil {
+		err = closed
+	}
+	return err
 }
 
-// load returns the record, and which of the copies it is.
-func (q *Quota) load(f *lockedFile) (record, int, error) {
+func bounded(d time.Duration, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return fn(ctx)
+}
+
+// load returns the newest record, if its settings are those of this process.
+func (q *Quota) load() (record, error) {
+	r, err := q.read()
+	if err != nil {
+		return record{}, err
+	}
+	if err := r.settings.check(q.settings); err != nil {
+		return record{}, wrap(q.file.path, err)
+	}
+	return r, nil
+}
+
+// read returns the newest record.
+func (q *Quota) read() (record, error) {
 	var both [copies][]byte
 	for place := range both {
 		both[place] = make([]byte, recordSize)
-		if err := f.read(both[place], int64(place*blockSize)); err != nil {
-			return record{}, 0, err
+		if err := q.file.read(both[place], int64(place*blockSize)); err != nil {
+			return record{}, err
 		}
 	}
-	r, place, err := newest(both)
+	r, err := newest(both)
 	if err == nil && r.account != q.account {
 		err = ErrAccount
 	}
 	if err != nil {
-		return record{}, 0, wrap(f.path, err)
+		return record{}, wrap(q.file.path, err)
 	}
-	return r, place, nil
+	return r, nil
 }
 
-func (q *Quota) save(r record, place int) error {
+// save writes a record over the other copy.
+func (q *Quota) save(r record) error {
 	r.sequence++
-	if err := q.file.write(r.encode(), int64(place*blockSize)); err != nil {
+	if err := q.file.write(r.encode(), int64((1-r.place)*blockSize)); err != nil {
 		return err
 	}
 	return q.file.sync()
 }
 
 func (q *Quota) usage(r record) drift.Usage {
-	return drift.Usage{Used: r.used, Limit: q.limit, ResetsAt: startOfMonth(r.month+1, q.location)}
+	return drift.Usage{Used: r.used, Limit: r.settings.plan, ResetsAt: startOfMonth(r.month+1, q.location)}
 }

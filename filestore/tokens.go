@@ -59,12 +59,7 @@ var _ drift.PreparingTokenStore = (*Tokens)(nil)
 // only its owner may read and write; that is how it is created (mode 0600). Anything else is rejected, and so is a
 // directory in which other users may replace files.
 func OpenTokens(path string, opts ...Option) (*Tokens, error) {
-	var c config
-	for _, o := range opts {
-		if o != nil {
-			o(&c)
-		}
-	}
+	c := newConfig(opts)
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, wrap(path, err)

@@ -30,13 +30,21 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 type answer struct {
 	status  int
 	reason  string
-	event   Event // nil if no body was read
-	refused error // why, if it was refused without a report
-	proved  bool  // the sender knows a token
+	event   Event   // nil if no body was read
+	refused error   // why, if it was refused without a report
+	proved  bool    // the sender knows a token
+	outcome Outcome // "": it is reported when the delivery has been handled
 }
 
 func refuse(status int, why error) answer {
-	return answer{status: status, reason: why.Error(), refused: why}
+	a := answer{status: status, reason: why.Error(), refused: why, outcome: OutcomeRefused}
+	switch why {
+	case ErrShutdown:
+		a.outcome = OutcomeShutdown
+	case ErrInFlight:
+		a.outcome = OutcomeDuplicate
+	}
+	return a
 }
 
 const retryAfter = "5" // seconds
@@ -82,10 +90,7 @@ func (h *Handler) log(ctx context.Context, level slog.Level, a answer) {
 	if h.logger == nil {
 		return
 	}
-	event := "unknown"
-	if a.event != nil && a.event.EventType().IsKnown() {
-		event = string(a.event.EventType())
-	}
+	event := string(labelOf(a.event))
 	h.logger.LogAttrs(ctx, level, "drift webhook",
 		slog.Int("status", a.status), slog.String("event", event), slog.String("reason", a.reason))
 }

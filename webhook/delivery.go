@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -60,11 +61,12 @@ func (e *PanicError) Unwrap() error {
 
 // delivery is an event on its way through the handler.
 type delivery struct {
-	event   Event
-	key     string
-	ctx     context.Context // of the request; in the queue its values alone
-	claimed time.Time
-	decided bool // it is known, or reported, how it went; guarded by the handler's mutex
+	event    Event
+	key      string
+	ctx      context.Context // of the request; in the queue its values alone
+	received time.Time
+	claimed  time.Time
+	decided  bool // it is known, or reported, how it went; guarded by the handler's mutex
 }
 
 // bookkeeping bounds each call of the store, since no other context does.
@@ -123,7 +125,7 @@ func (h *Handler) call(ctx context.Context, e Event) error {
 		if !f.takes(e) {
 			continue
 		}
-		if err := f.call(ctx, e); err != nil {
+		if err := h.watched(ctx, e, f); err != nil {
 			return err
 		}
 	}
@@ -201,16 +203,29 @@ func (h *Handler) report(ctx context.Context, e Event, err error) {
 }
 
 // reportOutcome reports a delivery unless it is known or reported already how it went.
-func (h *Handler) reportOutcome(d *delivery, err error) {
+func (h *Handler) reportOutcome(d *delivery, err error) { h.decide(d, outcomeOf(err), err) }
+
+// decide is reportOutcome with an outcome that does not follow from the error.
+func (h *Handler) decide(d *delivery, outcome Outcome, err error) {
 	h.mu.Lock()
 	first := !d.decided
 	d.decided = true
 	ended := h.beginReport()
 	h.mu.Unlock()
-	if !first {
+	if first {
+		h.delivered(d.ctx, d.event, d.received, outcome, h.statusOf(err))
+	} else {
 		err = nil
 	}
 	h.tell(d.ctx, d.event, err, ended)
+}
+
+// statusOf returns the status with which a delivery is answered that functions handle.
+func (h *Handler) statusOf(err error) int {
+	if err == nil || h.queueSize > 0 {
+		return http.StatusOK
+	}
+	return http.StatusInternalServerError
 }
 
 // beginReport notes a report that Shutdown must let end. The caller holds the mutex.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // Handler receives deliveries. It is safe for concurrent use.
@@ -81,14 +82,17 @@ func On[E Event](h *Handler, f func(ctx context.Context, e E) error) {
 
 // ServeHTTP answers one delivery; the documentation of the package lists the answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := h.credentials(r.Header)
-	a := h.serve(w, r, c)
+	c, received := h.credentials(r.Header), time.Now()
+	a := h.serve(w, r, c, received)
 	a.proved = c.proved
 	h.note(r.Context(), a)
+	if a.outcome != "" && a.status != http.StatusMethodNotAllowed { // which is not a delivery
+		h.delivered(r.Context(), a.event, received, a.outcome, a.status)
+	}
 	a.write(w)
 }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c *credentials) answer {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c *credentials, received time.Time) answer {
 	unlimited := h.limitReading(w, r)
 	if status, err := h.examine(r, c); err != nil {
 		return refuse(status, err)
@@ -99,7 +103,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, c *credentials) 
 		return a
 	}
 	unlimited()
-	return h.deliver(r.Context(), p)
+	return h.deliver(r.Context(), p, received)
 }
 
 // examine looks at everything but the body.
@@ -143,8 +147,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, c *credentials
 	return p, answer{}
 }
 
-func (h *Handler) deliver(ctx context.Context, p *parts) answer {
-	d := &delivery{event: p.event(), key: p.key(), ctx: ctx}
+func (h *Handler) deliver(ctx context.Context, p *parts, received time.Time) answer {
+	d := &delivery{event: p.event(), key: p.key(), ctx: ctx, received: received}
 	a := h.answerTo(d)
 	a.event = d.event
 	return a
@@ -159,13 +163,14 @@ func (h *Handler) answerTo(d *delivery) answer {
 	switch {
 	case err != nil:
 		h.report(d.ctx, d.event, err)
-		return answer{status: http.StatusServiceUnavailable, reason: "the store of duplicates failed"}
+		const reason = "the store of duplicates failed"
+		return answer{status: http.StatusServiceUnavailable, reason: reason, outcome: outcomeOf(err)}
 	case claim == Handled:
-		return answer{status: http.StatusOK, reason: "handled before"}
+		return answer{status: http.StatusOK, reason: "handled before", outcome: OutcomeDuplicate}
 	case claim == InFlight && d.event.OccurredAt().IsZero(): // perhaps another event
 		return refuse(http.StatusConflict, ErrInFlight)
 	case claim == InFlight:
-		return answer{status: http.StatusConflict, reason: "being handled"}
+		return answer{status: http.StatusConflict, reason: "being handled", outcome: OutcomeDuplicate}
 	case h.queueSize > 0:
 		return h.enqueue(d)
 	}

@@ -37,6 +37,7 @@ type config struct {
 	workers        int // 0: one
 	onError        func(context.Context, Event, error)
 	logger         *slog.Logger
+	hooks          []Hooks
 }
 
 // WithShortTokens allows tokens of less than [MinTokenLength] bytes, which can be guessed. An empty one is refused
@@ -168,6 +169,14 @@ func WithOnError(f func(ctx context.Context, e Event, err error)) Option {
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger
+		return nil
+	}
+}
+
+// WithHooks adds functions that the handler calls in the course of each delivery; see [Hooks].
+func WithHooks(hooks Hooks) Option {
+	return func(c *config) error {
+		c.hooks = append(c.hooks, hooks)
 		return nil
 	}
 }

@@ -113,7 +113,11 @@ func (h *Handler) pop() *delivery {
 func (h *Handler) handleQueued(d *delivery) {
 	defer h.leave()
 	defer h.untrack(d)
-	if handled, err := h.reclaim(d); handled || err != nil {
+	switch handled, err := h.reclaim(d); {
+	case handled:
+		h.decide(d, OutcomeDuplicate, err)
+		return
+	case err != nil:
 		h.reportOutcome(d, err)
 		return
 	}
@@ -179,7 +183,7 @@ func (h *Handler) giveUp(ctx context.Context, drained <-chan struct{}) {
 	defer cancel()
 	for _, d := range h.emptyQueue() {
 		_ = h.abandon(ctx, d) // failing that, the claim ends with its lease
-		h.report(d.ctx, d.event, ErrShutdown)
+		h.reportOutcome(d, ErrShutdown)
 		h.leave()
 	}
 	select {

@@ -40,6 +40,11 @@ type Error struct {
 	secret string // replaced by Redacted; "": none
 }
 
+// Empty reports whether the body has none of these shapes.
+func (e *Error) Empty() bool {
+	return e.Type == "" && e.Message == "" && e.Code == "" && len(e.Fields) == 0
+}
+
 // detail is an error as an object. Its members accept any type, so that one malformed member does not hide the others.
 type detail struct {
 	Type    wire.Value `json:"type"`
@@ -198,6 +203,9 @@ func Printable(text string, limit int) string {
 
 // Hide returns a body without the secret.
 func Hide(body []byte, secret string) []byte {
+	if secret == "" {
+		return body
+	}
 	text := string(body)
 	if masked := redact(text, secret); masked != text {
 		return []byte(masked)

@@ -9,9 +9,8 @@ import (
 )
 
 const (
-	// shortestEncoded is how long a secret must be to be looked for in other encodings: those of a few bytes are in any
-	// text.
-	shortestEncoded = 8
+	// shortestSecret is how long a secret must be to be looked for. A shorter one, as in a test, is a part of any text.
+	shortestSecret = 8
 
 	// escapeDepth is how often a text may have been escaped.
 	escapeDepth = 2
@@ -20,7 +19,7 @@ const (
 // redact takes a secret out of a text that repeats it: as it is, in hex or in base64, and with any of its characters
 // escaped as in URLs, in JSON or in HTML.
 func redact(text, secret string) string {
-	if secret == "" || longestWord(text) < len(secret) {
+	if len(secret) < shortestSecret || longestWord(text) < len(secret) {
 		return text
 	}
 	var room [12]string
@@ -54,9 +53,6 @@ func appendForms(forms []string, secret string) []string {
 	forms = append(forms, secret)
 	if inner, escaped := (escapedText{text: secret}).unescape(); escaped {
 		forms = append(forms, inner.text)
-	}
-	if len(secret) < shortestEncoded {
-		return forms
 	}
 	inHex := hex.EncodeToString([]byte(secret))
 	forms = append(forms, inHex, strings.ToUpper(inHex))

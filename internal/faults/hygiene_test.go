@@ -224,7 +224,14 @@ func (f handlerFunc) WithGroup(string) slog.Handler                      { retur
 // interrupting returns hooks and loggers, by name, that do something when they are called.
 func interrupting(do func()) map[string]drift.Option {
 	options := map[string]drift.Option{
-		"Request":  drift.WithHooks(drift.Hooks{Request: func(drift.RequestInfo) { do() }}),
+		"Start": drift.WithHooks(drift.Hooks{Start: func(context.Context, drift.RequestInfo) context.Context {
+			do()
+			return nil
+		}}),
+		"StartAttempt": drift.WithHooks(drift.Hooks{StartAttempt: func(context.Context, drift.RequestInfo, int) context.Context {
+			do()
+			return nil
+		}}),
 		"Attempt":  drift.WithHooks(drift.Hooks{Attempt: func(drift.AttemptInfo) { do() }}),
 		"Wait":     drift.WithHooks(drift.Hooks{Wait: func(drift.WaitInfo) { do() }}),
 		"Response": drift.WithHooks(drift.Hooks{Response: func(drift.ResponseInfo) { do() }}),

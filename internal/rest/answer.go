@@ -3,14 +3,21 @@ package rest
 import (
 	"bytes"
 	"errors"
+	"mime"
+	"net/http"
+	"strings"
 
 	"github.com/driftsdk/drift/internal/wire"
 )
 
-func openRecord[T any](body []byte, in *Input) (*T, error) { return openOne(body, in, decodeEcho[T]) }
+func openRecord[T any](answer Answer, in *Input) (*T, error) {
+	return openOne(answer, in, decodeEcho[T])
+}
 
-func openFirst[T any](body []byte, in *Input) (*T, error) {
-	rec, err := openOne(body, in, decodeFirst[T])
+func openLast[T any](answer Answer, in *Input) (*T, error) { return openOne(answer, in, decodeLast[T]) }
+
+func openFirst[T any](answer Answer, in *Input) (*T, error) {
+	rec, err := openOne(answer, in, decodeFirst[T])
 	if errors.Is(err, ErrNoData) {
 		err = ErrNoRecord
 	}
@@ -19,11 +26,11 @@ func openFirst[T any](body []byte, in *Input) (*T, error) {
 
 // openOne reads an answer whose data decode turns into a record. If the answer also reports an error, an empty list or
 // object counts as no data.
-func openOne[T any](body []byte, in *Input, decode func(*wire.Decoder, *Input) (*T, error)) (*T, error) {
+func openOne[T any](answer Answer, in *Input, decode func(*wire.Decoder, *Input) (*T, error)) (*T, error) {
 	var rec *T
 	var data []byte
 	var odd error
-	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
+	envelope, err := open(answer.Body, in, func(dec *wire.Decoder) error {
 		dec.Kind()
 		mark := dec.Mark()
 		rec, odd = decode(dec, in)
@@ -37,6 +44,63 @@ func openOne[T any](body []byte, in *Input, decode func(*wire.Decoder, *Input) (
 		return nil, err
 	}
 	return rec, wire.Explain(odd)
+}
+
+func open(body []byte, in *Input, data func(*wire.Decoder) error) (wire.Envelope, error) {
+	if in.NaN {
+		body = wire.WithoutNaN(body)
+	}
+	if in.Bare {
+		return wire.OpenBare(body, data)
+	}
+	return wire.Open(body, data)
+}
+
+// openRaw returns the data of an answer, or all of it if it has no envelope.
+func openRaw(answer Answer, in *Input) (*[]byte, error) {
+	return openOne(answer, in, func(dec *wire.Decoder, _ *Input) (*[]byte, error) {
+		data := bytes.Clone(dec.Value())
+		return (*[]byte)(&data), nil
+	})
+}
+
+// openText returns the body of an answer, which may be any text. Only if the answer says that it is JSON, a string in
+// it is the text.
+func openText(answer Answer, _ *Input) (*string, error) {
+	text := string(answer.Body)
+	if !isJSON(answer.Header) {
+		return &text, nil
+	}
+	var inner string
+	envelope, err := wire.Open(answer.Body, func(dec *wire.Decoder) error {
+		if kind := dec.Kind(); kind != '"' {
+			return wire.Misplaced(kind, "a string")
+		}
+		return wire.Decode(dec, &inner)
+	})
+	if err == nil && envelope.Data {
+		text = inner
+	}
+	return &text, nil
+}
+
+func isJSON(header http.Header) bool {
+	media, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json")
+}
+
+// acknowledged returns ErrReported if an answer reports an error or says that it is not OK. The answer need not be
+// JSON.
+func acknowledged(answer Answer) error {
+	var said struct {
+		OK wire.Value `json:"ok"`
+	}
+	if wire.UnmarshalObject(answer.Body, &said) == nil && len(said.OK) > 0 && said.OK.Kind() != 'n' {
+		if ok, err := wire.ParseBool(said.OK); err == nil && !ok {
+			return ErrReported
+		}
+	}
+	return Reported(answer.Body)
 }
 
 // empty reports whether a JSON value is an empty list or object.
@@ -71,9 +135,9 @@ func Reported(body []byte) error {
 }
 
 // decodeFirst decodes the first record of a list, or a record that is not in a list. It ignores further records.
-func decodeFirst[T any](dec *wire.Decoder, _ *Input) (*T, error) {
+func decodeFirst[T any](dec *wire.Decoder, in *Input) (*T, error) {
 	if dec.Kind() != '[' {
-		return decodeRecord[T](dec)
+		return decodeEcho[T](dec, in)
 	}
 	var rec *T
 	err := wire.DecodeList(dec, func(dec *wire.Decoder) (err error) {
@@ -81,7 +145,49 @@ func decodeFirst[T any](dec *wire.Decoder, _ *Input) (*T, error) {
 			dec.Value()
 			return nil
 		}
-		rec, err = decodeRecord[T](dec)
+		rec, err = decodeEcho[T](dec, in)
+		return err
+	})
+	if rec == nil && err == nil {
+		err = ErrNoData
+	}
+	return rec, err
+}
+
+// decodeLast decodes the last record of a list, or a record that is not in a list. The list may be a member of the
+// data.
+func decodeLast[T any](dec *wire.Decoder, in *Input) (rec *T, err error) {
+	mark := dec.Mark()
+	if dec.Kind() == '{' {
+		found, err := wire.DecodeMember(dec, in.At, func(dec *wire.Decoder) (err error) {
+			rec, err = lastOf[T](dec, in)
+			return err
+		})
+		if found {
+			return rec, err
+		}
+		dec.Return(mark)
+	}
+	return lastOf[T](dec, in)
+}
+
+func lastOf[T any](dec *wire.Decoder, in *Input) (rec *T, err error) {
+	if dec.Kind() != '[' {
+		return decodeEcho[T](dec, in)
+	}
+	last := -1
+	mark := dec.Mark()
+	if err := wire.DecodeList(dec, func(dec *wire.Decoder) error { last++; dec.Value(); return nil }); err != nil {
+		return nil, err
+	}
+	dec.Return(mark)
+	n := -1
+	err = wire.DecodeList(dec, func(dec *wire.Decoder) (err error) {
+		if n++; n < last {
+			dec.Value()
+			return nil
+		}
+		rec, err = decodeEcho[T](dec, in)
 		return err
 	})
 	if rec == nil && err == nil {
@@ -108,7 +214,7 @@ func decodeEcho[T any](dec *wire.Decoder, in *Input) (*T, error) {
 		return nil, err
 	}
 	if n := len(in.Path); n > 0 && in.Path[n-1].own {
-		if err := wire.Expect(dec, mark, rec, "id", in.Path[n-1].text, ErrForeign); err != nil {
+		if err := wire.Expect(dec, mark, rec, "", in.Path[n-1].text, ErrForeign); err != nil {
 			return nil, err
 		}
 	}

@@ -35,73 +35,116 @@ const errManyOdd = wire.Reason("too many records of the page do not decode")
 // usualPage is how many items a page has room for before it grows.
 const usualPage = 16
 
-func openList[T any](body []byte, in *Input) (*Page[T], error) {
-	decode := decodeValue[T]
-	if wire.IsRecord(reflect.TypeFor[T]()) {
-		decode = decodeRecord[T]
+func openList[T any](answer Answer, in *Input) (*Page[T], error) {
+	decode := decodeRecord[T]
+	if in.Values && !wire.IsRecord(reflect.TypeFor[T]()) {
+		decode = decodeValue[T]
 	}
 	if in.Bare {
-		return openBarePage(body, decode)
+		return openBarePage(answer.Body, in, decode)
 	}
-	return openPage(body, decode)
+	return openPage(answer.Body, in, decode)
 }
 
 // openBarePage reads an answer that must be a bare list, which is the only page.
-func openBarePage[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
+func openBarePage[T any](body []byte, in *Input, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
 	if err := wire.Unmarshal(body, new([]json.RawMessage)); err != nil {
 		return nil, err
 	}
-	return openPage(body, decode)
+	return openPage(body, in, decode)
 }
 
 // openPage reads an answer that is a page. It returns elements that do not decode as an Odd, together with the page. If
 // the answer also reports an error, an empty list counts as no data.
-func openPage[T any](body []byte, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
-	page := new(Page[T])
-	var odd Odd
-	envelope, err := wire.Open(body, func(dec *wire.Decoder) (err error) {
-		page.Items, odd, err = decodeItems(dec, decode) // a "data" before this one does not count
-		return err
+func openPage[T any](body []byte, in *Input, decode func(*wire.Decoder) (*T, error)) (*Page[T], error) {
+	var list items[T]
+	envelope, err := wire.Open(body, func(dec *wire.Decoder) error {
+		list = items[T]{decode: decode} // a "data" before this one does not count
+		return list.find(dec, in)
 	})
 	if envelope.Null {
-		page.Items, odd = nil, nil
+		list = items[T]{}
 	}
 	switch {
 	case err != nil:
 		return nil, err
-	case envelope.Failed && len(page.Items) == 0 && odd == nil:
+	case envelope.Failed && list.count() == 0:
 		return nil, ErrReported
 	}
-	if page.Next, err = envelope.Next(); err != nil {
-		return nil, err
+	page := &Page[T]{Items: list.items}
+	if in.Paging != nil && in.Paging.Next != nil {
+		page.Next, err = in.Paging.Next(
+			&Around{Envelope: envelope, Object: list.object, Count: list.count(), Cursor: in.Cursor, Limit: in.Limit})
 	}
-	if odd != nil {
-		return page, odd
+	switch {
+	case err != nil:
+		return nil, wire.Explain(err)
+	case list.odd != nil:
+		return page, list.odd
 	}
 	return page, nil
 }
 
-func decodeItems[T any](dec *wire.Decoder, decode func(*wire.Decoder) (*T, error)) (items []*T, odd Odd, err error) {
+// items are the elements of a list while it is read.
+type items[T any] struct {
+	decode func(*wire.Decoder) (*T, error)
+	items  []*T
+	odd    Odd
+	object wire.Value // that has the list
+}
+
+func (l *items[T]) count() int { return len(l.items) + len(l.odd) }
+
+// find reads the list in the data, or in a member of them.
+func (l *items[T]) find(dec *wire.Decoder, in *Input) error {
+	if in.At == "" || dec.Kind() != '{' {
+		return l.read(dec, in)
+	}
+	mark := dec.Mark()
+	found, err := wire.DecodeMember(dec, in.At, func(dec *wire.Decoder) error { return l.read(dec, in) })
+	l.object = wire.Value(dec.Past(mark, nil))
+	if !found && !in.Sparse {
+		return wire.Below("/"+in.At, wire.Misplaced(0, "a list"))
+	}
+	return err
+}
+
+func (l *items[T]) read(dec *wire.Decoder, in *Input) error {
 	index := -1
-	err = wire.DecodeList(dec, func(dec *wire.Decoder) error {
+	item := func(dec *wire.Decoder) error {
 		index++
-		dec.Kind()
-		mark := dec.Mark()
-		item, err := decode(dec)
-		value := dec.Past(mark, err)
-		switch {
-		case err == nil && items == nil:
-			items = append(make([]*T, 0, usualPage), item)
-		case err == nil:
-			items = append(items, item)
-		case len(odd) == maxOdd:
-			return errManyOdd
-		default:
-			odd = append(odd, newOdd(index, value, err))
-		}
+		return l.take(dec, index)
+	}
+	kind := dec.Kind()
+	switch {
+	case kind == 'n' && in.At != "":
+		dec.Value()
 		return nil
-	})
-	return items, odd, err
+	case kind == '{' && in.Single:
+		return item(dec)
+	case kind == '{' && in.Keyed:
+		return wire.DecodeValues(dec, item)
+	}
+	return wire.DecodeList(dec, item)
+}
+
+// take decodes the next element. It skips one that does not decode, and keeps its error.
+func (l *items[T]) take(dec *wire.Decoder, index int) error {
+	dec.Kind()
+	mark := dec.Mark()
+	item, err := l.decode(dec)
+	value := dec.Past(mark, err)
+	switch {
+	case err == nil && l.items == nil:
+		l.items = append(make([]*T, 0, usualPage), item)
+	case err == nil:
+		l.items = append(l.items, item)
+	case len(l.odd) == maxOdd:
+		return errManyOdd
+	default:
+		l.odd = append(l.odd, newOdd(index, value, err))
+	}
+	return nil
 }
 
 func newOdd(index int, value []byte, err error) OddElement {

@@ -15,6 +15,7 @@ type Route struct {
 	Name   string // such as "conversations.get"
 	Method string
 	Path   string // template relative to the base URL, with {parameters}
+	Reads  bool   // it changes nothing, although its method is POST
 }
 
 // Path holds the values of a route's parameters, in their order.
@@ -45,6 +46,13 @@ func OwnID[N ~int64](id N) Segment {
 // Text is the segment of a text.
 func Text[S ~string](text S) Segment {
 	return Segment{text: string(text), err: CheckText(string(text))}
+}
+
+// OwnText is the segment of a text that is the id of the record that the call returns. The answer must repeat it.
+func OwnText[S ~string](id S) Segment {
+	s := Text(id)
+	s.own = true
+	return s
 }
 
 // Reasons why a value cannot be a segment.
@@ -100,3 +108,13 @@ func (r *Route) Expand(base string, values Path) (string, error) {
 		template = after
 	}
 }
+
+// CheckEmail rejects an argument that is not an e-mail address.
+func CheckEmail(email string) error {
+	if err := CheckText(email); err != nil || !strings.Contains(email, "@") {
+		return &wire.ArgumentError{Argument: "email", Reason: errEmail}
+	}
+	return nil
+}
+
+const errEmail = wire.Reason("must be an e-mail address")

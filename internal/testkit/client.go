@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -54,6 +55,14 @@ func AnsweringClient(t testing.TB, status int, body string, opts ...drift.Option
 		resp.Header.Set("X-Request-Id", "req-1")
 		return resp, nil
 	}, append(opts, drift.WithoutRetry(), drift.WithLimiter(OpenLimiter{}))...)
+}
+
+// OnStart calls f at the start of every call.
+func OnStart(f func(drift.RequestInfo)) drift.Option {
+	return drift.WithHooks(drift.Hooks{Start: func(_ context.Context, info drift.RequestInfo) context.Context {
+		f(info)
+		return nil
+	}})
 }
 
 // Impatient retries without delays.

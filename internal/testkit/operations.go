@@ -18,14 +18,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 )
 
-// Operation is a line of the catalogue.
+// Operation is a line of a catalogue.
 type Operation struct {
 	Name, Method, Path string
 	Parameters         []string
 	Calls              []GoCall
+
+	Answer string // of the classic API: the shape of the answer
+	At     string // of the classic API: a pointer to the record or the list in the answer
 }
+
+// Classic reports whether the operation is one of package classic.
+func (o Operation) Classic() bool { return o.Answer != "" }
 
 // GoCall is a call that the catalogue names, such as Tags.Get(ctx, id).
 type GoCall struct {
@@ -49,8 +56,33 @@ func Catalogue(t testing.TB) []Operation {
 			})
 		}
 	}
-	require.Len(t, operations, len(drift.Operations()))
 	return operations
+}
+
+// ClassicCatalogue reads testdata/classic.tsv. The operation that issues tokens is none of a client.
+func ClassicCatalogue(t testing.TB) []Operation {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(Root(t), "testdata", "classic.tsv"))
+	require.NoError(t, err)
+	var operations []Operation
+	for line := range strings.Lines(string(text)) {
+		columns := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		require.Len(t, columns, 10, line)
+		if columns[0] != "operation" && columns[0] != "oauth.token" {
+			operations = append(operations, Operation{
+				Name: "classic." + columns[0], Method: columns[1], Path: columns[2],
+				Parameters: append(splitList(columns[3]), splitList(columns[4])...), Calls: parseCalls(t, columns[8]),
+				Answer: columns[5], At: columns[9],
+			})
+		}
+	}
+	return operations
+}
+
+// Catalogues are both catalogues, that of package drift first.
+func Catalogues(t testing.TB) []Operation {
+	t.Helper()
+	return append(Catalogue(t), ClassicCatalogue(t)...)
 }
 
 func splitList(text string) []string {
@@ -77,10 +109,15 @@ func parseCalls(t testing.TB, column string) []GoCall {
 	return calls
 }
 
-// Services returns the client's service interfaces by the name of their field.
-func Services() map[string]reflect.Type {
+// Services returns the service interfaces of a drift.Client by the name of their field.
+func Services() map[string]reflect.Type { return servicesOf(reflect.TypeFor[drift.Client]()) }
+
+// ClassicServices returns the service interfaces of a classic.Client by the name of their field.
+func ClassicServices() map[string]reflect.Type { return servicesOf(reflect.TypeFor[classic.Client]()) }
+
+func servicesOf(client reflect.Type) map[string]reflect.Type {
 	found := map[string]reflect.Type{}
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[drift.Client]()) {
+	for _, field := range reflect.VisibleFields(client) {
 		if field.IsExported() && field.Type.Kind() == reflect.Interface {
 			found[field.Name] = field.Type
 		}
@@ -106,13 +143,54 @@ type Invocation struct {
 	Arguments       []reflect.Value
 
 	Operation Operation
+	classic   bool
 }
 
-// Reads reports whether the operation is a GET.
-func (i Invocation) Reads() bool { return i.Operation.Method == http.MethodGet }
+// Reads reports whether the operation changes nothing.
+func (i Invocation) Reads() bool {
+	switch i.Operation.Name {
+	case "classic.app.tokenInfo", "classic.reports.conversations", "classic.reports.conversationSummary":
+		return true
+	}
+	return i.Operation.Method == http.MethodGet
+}
 
 // Deletes reports whether the operation is a DELETE.
 func (i Invocation) Deletes() bool { return i.Operation.Method == http.MethodDelete }
+
+// TakesAnyBody reports whether any body of an answer is a success.
+func (i Invocation) TakesAnyBody() bool {
+	return i.Deletes() || i.Operation.Answer == "ok" || i.TakesAnyText()
+}
+
+// TakesAnyText reports whether the answer is a text or a file.
+func (i Invocation) TakesAnyText() bool {
+	return i.Operation.Answer == "text" || i.Operation.Answer == "bytes"
+}
+
+// Body is an answer that the operation accepts.
+func (i Invocation) Body() string {
+	const record = `{"id": "1", "accountId": "ada@example.com"}`
+	switch {
+	case i.Operation.Name == "classic.scim.listUsers":
+		return `{"totalResults": 1, "Resources": [` + record + `]}`
+	case strings.HasPrefix(i.Operation.Name, "classic.scim."):
+		return `{"id": "ada@example.com"}`
+	case i.Operation.Name == "classic.reports.conversations":
+		return `{"count": 1, "data": [{"conversationId": 1, "metrics": ["NaN"]}]}`
+	case i.Operation.Name == "classic.conversations.stats":
+		return `{"conversationCount": {"OPEN": 1}}`
+	case i.Operation.Name == "classic.users.getMany":
+		return `{"data": {"1": ` + record + `}}`
+	case strings.Contains(i.Operation.Name, ".list"), strings.HasSuffix(i.Operation.Answer, "list"):
+		list := "[" + record + "]"
+		if member, inside := strings.CutPrefix(i.Operation.At, "/data/"); inside {
+			list = `{"` + member + `": ` + list + `}`
+		}
+		return `{"data": ` + list + `}`
+	}
+	return `{"data": ` + record + `}`
+}
 
 // Ranges reports whether the method answers with a sequence.
 func (i Invocation) Ranges() bool { return strings.HasPrefix(i.Method, "All") }
@@ -122,20 +200,27 @@ func (i Invocation) Labels() drift.RequestInfo {
 	return drift.RequestInfo{Operation: i.Operation.Name, Method: i.Operation.Method, Route: i.Operation.Path}
 }
 
-// Invocations lists every method of every service. Which operation a method serves is found by calling it once.
+// Invocations lists every method of every service of both APIs. Which operation a method serves is found by calling it
+// once.
 func Invocations(t testing.TB) []Invocation {
 	t.Helper()
-	operations := Catalogue(t)
+	found := invocationsOf(t, reflect.TypeFor[drift.Client](), false)
+	return append(found, invocationsOf(t, reflect.TypeFor[classic.Client](), true)...)
+}
+
+func invocationsOf(t testing.TB, client reflect.Type, classic bool) []Invocation {
+	t.Helper()
+	operations := Catalogues(t)
 	var found []Invocation
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[drift.Client]()) {
+	for _, field := range reflect.VisibleFields(client) {
 		if field.Type.Kind() != reflect.Interface || !field.IsExported() {
 			continue
 		}
 		for i := range field.Type.NumMethod() {
 			method := field.Type.Method(i)
-			call := Invocation{Service: field.Name, Method: method.Name, Index: i}
+			call := Invocation{Service: field.Name, Method: method.Name, Index: i, classic: classic}
 			for n := 1; n < method.Type.NumIn()-1; n++ { // the context comes first, the call options come last
-				call.Arguments = append(call.Arguments, goodArgument(method.Type.In(n), n))
+				call.Arguments = append(call.Arguments, goodArgument(method.Type.In(n)))
 			}
 			name := operationOf(t, call)
 			at := slices.IndexFunc(operations, func(o Operation) bool { return o.Name == name })
@@ -151,13 +236,16 @@ func Invocations(t testing.TB) []Invocation {
 func operationOf(t testing.TB, call Invocation) (name string) {
 	t.Helper()
 	client := Through(t, func(*http.Request) (*http.Response, error) { return nil, errors.New("no network") },
-		drift.WithoutRetry(), drift.WithHooks(drift.Hooks{Request: func(r drift.RequestInfo) { name = r.Operation }}))
+		drift.WithoutRetry(), OnStart(func(r drift.RequestInfo) { name = r.Operation }))
 	require.ErrorAs(t, call.On(t.Context(), client), new(*drift.TransportError))
 	return name
 }
 
 // goodArgument makes an argument that can be sent: 1 as an id, an address as a string, a request with a field set.
-func goodArgument(t reflect.Type, n int) reflect.Value {
+func goodArgument(t reflect.Type) reflect.Value {
+	if good, ok := goodClassic[t]; ok {
+		return reflect.ValueOf(good)
+	}
 	v := reflect.New(t).Elem()
 	switch t.Kind() {
 	case reflect.Int64:
@@ -200,7 +288,11 @@ func (i Invocation) Results(ctx context.Context, client *drift.Client, opts ...d
 	for _, o := range opts {
 		arguments = append(arguments, reflect.ValueOf(o))
 	}
-	return reflect.ValueOf(client).Elem().FieldByName(i.Service).Method(i.Index).Call(arguments)
+	services := reflect.ValueOf(client)
+	if i.classic {
+		services = reflect.ValueOf(classic.New(client))
+	}
+	return services.Elem().FieldByName(i.Service).Method(i.Index).Call(arguments)
 }
 
 // On calls the method, and ranges over its sequence where it returns one.
@@ -226,6 +318,14 @@ func rangeOver(seq reflect.Value) (err error) {
 	return err
 }
 
+// String returns the package, the service and the method.
+func (i Invocation) String() string {
+	if i.classic {
+		return "classic." + i.Service + "." + i.Method
+	}
+	return i.Service + "." + i.Method
+}
+
 // With returns the invocation with another argument in place n.
 func (i Invocation) With(n int, argument reflect.Value) Invocation {
 	i.Arguments = slices.Clone(i.Arguments)
@@ -237,7 +337,7 @@ func (i Invocation) With(n int, argument reflect.Value) Invocation {
 func ForEveryOperation(t *testing.T, check func(*testing.T, Invocation)) {
 	t.Helper()
 	for _, call := range Invocations(t) {
-		t.Run(call.Service+"."+call.Method, func(t *testing.T) { check(t, call) })
+		t.Run(call.String(), func(t *testing.T) { check(t, call) })
 	}
 }
 

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/gob"
 	"encoding/hex"
@@ -125,7 +126,14 @@ func (w *SecretWatch) Options() []drift.Option {
 		drift.WithLogger(slog.New(slog.NewJSONHandler(w, everything))),
 		drift.WithPlan(10), // so that the warnings about the month are logged too
 		drift.WithHooks(drift.Hooks{
-			Request:  func(i drift.RequestInfo) { w.Show(i) },
+			Start: func(ctx context.Context, i drift.RequestInfo) context.Context {
+				w.Show(i)
+				return ctx
+			},
+			StartAttempt: func(ctx context.Context, i drift.RequestInfo, _ int) context.Context {
+				w.Show(i)
+				return ctx
+			},
 			Attempt:  func(i drift.AttemptInfo) { w.Show(i); w.ShowError(i.Err) },
 			Wait:     func(i drift.WaitInfo) { w.Show(i) },
 			Response: func(i drift.ResponseInfo) { w.Show(i); w.ShowError(i.Err) },

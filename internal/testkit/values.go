@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 )
 
 // RefusedIntegers are refused wherever an integer belongs.
@@ -112,7 +113,9 @@ func fillOptional(t testing.TB, v any) bool {
 		fillOptionalOf[time.Duration](t, v) || fillOptionalOf[[]string](t, v) || fillOptionalOf[drift.Attributes](t, v) ||
 		fillOptionalOf[drift.ConversationID](t, v) || fillOptionalOf[drift.UserID](t, v) ||
 		fillOptionalOf[drift.WorkflowID](t, v) || fillOptionalOf[drift.MessageType](t, v) ||
-		fillOptionalOf[[]drift.ParticipantID](t, v) || fillOptionalOf[[]drift.UserID](t, v)
+		fillOptionalOf[[]drift.ParticipantID](t, v) || fillOptionalOf[[]drift.UserID](t, v) ||
+		fillOptionalOf[[]classic.CustomProperty](t, v) || fillOptionalOf[classic.SCIMName](t, v) ||
+		fillOptionalOf[[]classic.SCIMValue](t, v)
 }
 
 func fillOptionalOf[T any](t testing.TB, v any) bool {
@@ -132,6 +135,10 @@ func filling(of reflect.Type) (any, bool) {
 		return 45 * time.Minute, true
 	case reflect.TypeFor[json.RawMessage]():
 		return json.RawMessage(`{"Slot_at":[1.50,"b"]}`), true
+	case reflect.TypeFor[map[string]int]():
+		return map[string]int{"OPEN": 1, "New_one": 1 << 20}, true
+	case reflect.TypeFor[classic.Metric]():
+		return classic.Metric("1.50"), true
 	case reflect.TypeFor[any]():
 		return "a payload", true
 	case reflect.TypeFor[map[string]json.RawMessage]():

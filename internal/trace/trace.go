@@ -30,6 +30,9 @@ import (
 // another host, or have other headers and another method, path or length. A transport may also dump the request, which
 // writes it, but not to a network.
 type Request struct {
+	context.Context // of the attempt; by its Value, FromContext finds the Request
+
+	Number        int // of the attempt, from 1
 	client        httptrace.ClientTrace
 	body          []byte
 	method, path  string
@@ -46,6 +49,7 @@ type Request struct {
 	changed  *write     // the last request that may be this one with other headers; nil: none
 	current  *write     // the last request of any kind
 	repeated bool       // the request was about to be written a second time
+	passed   bool       // the request has passed the Guard
 }
 
 // connection is the last one that net/http asked for.
@@ -72,12 +76,30 @@ type fields struct {
 	http2, keyed bool
 }
 
-// Follow returns a context for a request, and the Request that follows it. The context ends with ErrBroken if the
-// request is about to be written a second time, or when cancel is called.
-func Follow(ctx context.Context) (traced context.Context, r *Request, cancel context.CancelCauseFunc) {
-	r = new(Request)
-	ctx, r.end = context.WithCancelCause(ctx)
+// Follow returns a context for the request of an attempt, and the Request that follows it. The context ends with
+// ErrBroken if the request is about to be written a second time, or when cancel is called.
+func Follow(
+	ctx context.Context, number int,
+) (traced context.Context, r *Request, cancel context.CancelCauseFunc) {
+	r = &Request{Context: ctx, Number: number}
+	ctx, r.end = context.WithCancelCause(r)
 	return httptrace.WithClientTrace(ctx, r.hooks()), r, r.end
+}
+
+type requestKey struct{}
+
+// Value implements context.Context. The Request is a context so that it costs no allocation to find it in one.
+func (r *Request) Value(key any) any {
+	if key == (requestKey{}) {
+		return r
+	}
+	return r.Context.Value(key)
+}
+
+// FromContext returns the Request of an attempt, or nil if there is none in its context.
+func FromContext(ctx context.Context) *Request {
+	r, _ := ctx.Value(requestKey{}).(*Request)
+	return r
 }
 
 // ErrBroken ends an attempt whose request was about to be written a second time.
@@ -290,9 +312,24 @@ func (r *Request) Sent(err error) bool {
 	}
 }
 
+// Phase returns what the attempt was doing last, as far as the transport reports it. After the headers of an answer, it
+// is Reading, which the caller knows.
+func (r *Request) Phase() Phase {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !r.traced:
+		return Unknown
+	case r.connected:
+		return Waiting
+	}
+	return Connecting
+}
+
 // Texts of errors that net/http, and for HTTP/2 golang.org/x/net, do not export.
 const (
 	serverClosedIdle = "http: server closed idle connection"
+	malformed        = "malformed HTTP "
 
 	cannotRetry   = "http2: Transport: cannot retry err ["
 	refusedStream = "; REFUSED_STREAM; received from peer]"

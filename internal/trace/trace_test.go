@@ -43,7 +43,7 @@ func TestSent(t *testing.T) {
 		{written, errors.New("http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR"), true},
 		{written, fmt.Errorf("proxy: %s", retry("stream error: stream ID 3; REFUSED_STREAM; received from peer")), true},
 	} {
-		_, r, cancel := Follow(t.Context())
+		_, r, cancel := Follow(t.Context(), 1)
 		defer cancel(nil)
 		hooks := r.hooks()
 		if test.reached >= waiting {

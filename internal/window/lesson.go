@@ -17,6 +17,9 @@ const (
 	shortestInterval = time.Second
 	longestInterval  = time.Minute
 
+	// forgotten is the age of a lesson that the next one does not depend on.
+	forgotten = 10 * time.Minute
+
 	// precise is by how much more calls the service may admit if the lesson was right.
 	precise = 4
 )
@@ -48,7 +51,8 @@ func (s *State) learn(most int, sent time.Duration) (Lesson, time.Duration) {
 	if held == 0 { // nothing is known about the pace: someone has used up the minute before
 		lesson.Limit = most
 	}
-	if s.Lesson.Limit == 0 {
+	if s.Lesson.Limit == 0 || s.LessonAge-sent > forgotten {
+		lesson.Limit = max(lesson.Limit, most/2) // a single refusal is weak evidence
 		return lesson, 0
 	}
 	if sent > s.LessonAge {

@@ -24,6 +24,9 @@ const (
 	Margin = 3 * time.Second
 )
 
+// rampStep keeps slow answers from holding back other calls in a window's first minute.
+const rampStep = 250 * time.Millisecond
+
 // Config configures a Limiter.
 type Config struct {
 	Limit   int           // calls in any minute, at least 1
@@ -173,8 +176,8 @@ func (l *Limiter) outside(call func() (State, error)) (State, error) {
 }
 
 func (l *Limiter) claim(r Request, now time.Time) Claim {
-	return Claim{Bulk: r.Bulk, Capacity: l.capacity(r.Bulk, now), Spacing: l.spacing(r.Bulk, now), Lesson: l.state.Lesson,
-		Lease: r.Lease, Quota: r.Quota}
+	return Claim{Bulk: r.Bulk, Capacity: l.capacity(r.Bulk, now), Pace: l.pace(now), Spacing: l.spacing(r.Bulk, now),
+		Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota}
 }
 
 // capacity returns how many slots may be taken, including that of a new call of the class.
@@ -186,19 +189,24 @@ func (l *Limiter) capacity(bulk bool, now time.Time) int {
 	return limit - l.config.Reserve*limit/l.config.Limit
 }
 
-// spacing returns how far apart calls of a class are. Bulk calls are always spaced evenly, so that a slot soon comes
-// back for an interactive call. The others are for a minute after a pause, and as long as the limit is uncertain: then
-// only one call at a time finds out that it is too high.
-func (l *Limiter) spacing(bulk bool, now time.Time) time.Duration {
+// pace returns how far apart calls are, for a minute after a pause and as long as the limit is uncertain: then only one
+// call at a time finds out that it is too high.
+func (l *Limiter) pace(now time.Time) time.Duration {
 	s := l.stateAt(now)
 	limit := s.limit(l.config.Limit)
-	switch {
-	case bulk && l.untilDue(now) > 0:
-		return Length / time.Duration(max(1, limit-l.config.Reserve*limit/l.config.Limit))
-	case limit < l.config.Limit || -s.Pause < Length || s.Lesson.Limit > 0 && s.LessonAge < 2*Length:
+	if limit < l.config.Limit || -s.Pause < Length || s.Lesson.Limit > 0 && s.LessonAge < 2*Length {
 		return Length / time.Duration(limit)
 	}
 	return 0
+}
+
+// spacing returns how far apart calls of a class are. Bulk calls are spaced evenly, so that a slot soon comes back for an
+// interactive call.
+func (l *Limiter) spacing(bulk bool, now time.Time) time.Duration {
+	if !bulk || l.untilDue(now) == 0 {
+		return 0
+	}
+	return Length / time.Duration(max(1, l.capacity(true, now)))
 }
 
 // learn takes note of a state of the store.

@@ -451,7 +451,7 @@ func TestCallAfterAPauseGoesAlone(t *testing.T) {
 		use(t, w)
 		w.Pause(time.Now().Add(10 * time.Second))
 		admitted := queue(t, w, 4, false, 7*time.Second)
-		assert.Equal(t, []time.Duration{10 * time.Second, 17 * time.Second, 17600 * time.Millisecond, 24 * time.Second}, admitted)
+		assert.Equal(t, []time.Duration{10 * time.Second, 17 * time.Second, 17600 * time.Millisecond, 18200 * time.Millisecond}, admitted)
 	})
 }
 

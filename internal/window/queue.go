@@ -160,8 +160,8 @@ func (l *Limiter) delay(w *waiter, now time.Time) time.Duration {
 	if w.Bulk && due > 0 {
 		delay = min(delay, max(due, l.pausedUntil().Sub(now)))
 	}
-	if l.shared() {
-		delay = min(delay, l.config.Recheck)
+	if l.shared() { // others may have changed everything since
+		delay = min(delay, l.config.Recheck-now.Sub(l.seen))
 	}
 	return delay
 }
@@ -200,16 +200,21 @@ func (l *Limiter) untilSlot(bulk bool, now time.Time) time.Duration {
 	limit := s.limit(l.config.Limit)
 	var wait time.Duration
 	if ramps := min(s.Age, -s.Pause) < Length; ramps && s.Recent > s.Admitted {
+		l.unknown = true
 		wait = forever
+		if s.Admitted > 0 {
+			wait = rampStep - min(s.Since[0], s.Since[1])
+		}
 	}
 	if excess := l.taken(now) - l.capacity(bulk, now); excess >= 0 {
 		wait = max(wait, l.untilReturn(excess, now))
 	}
 	l.unknown = l.unknown || wait == forever
+	wait = max(wait, l.spacing(bulk, now)-s.Since[class(bulk)], l.pace(now)-min(s.Since[0], s.Since[1]))
 	if limit < l.config.Limit {
 		wait = min(wait, s.growsIn(limit))
 	}
-	return max(wait, l.spacing(bulk, now)-s.Since[class(bulk)])
+	return wait
 }
 
 // untilReturn returns how long it takes until so many slots, and one more, have come back.

@@ -24,12 +24,14 @@ type Store interface {
 
 // Claim says under which conditions Take takes a slot. In addition, it takes none during a pause. In the minute after a
 // pause, and after the window was created, of the slots taken since then no more may be in flight than calls were
-// admitted, plus one: so one call goes first, and the number doubles with each round trip.
+// admitted, plus one: so one call goes first, and the number doubles with each round trip. See also Ramp.
 type Claim struct {
 	Bulk     bool          // the class of the call
 	Capacity int           // fewer slots must be taken
+	Pace     time.Duration // the last slot must have been taken this long ago
 	Spacing  time.Duration // the last slot of the class must have been taken this long ago
-	Lesson   Lesson        // must be the stored one, because Capacity and Spacing depend on it
+	Ramp     time.Duration // so long after the last slot one more may be in flight, if any call was admitted
+	Lesson   Lesson        // must be the stored one, because the conditions depend on it
 	Lease    time.Duration // how long the slot stays in flight if its holder dies
 	Quota    any           // see State.Reservation
 }
@@ -110,9 +112,12 @@ func (m *Memory) Take(_ context.Context, claim Claim) (State, error) {
 func (m *Memory) allows(claim Claim, now time.Time) bool {
 	return !now.Before(m.paused) && claim.Lesson == m.lesson &&
 		m.inFlight+len(m.returns) < claim.Capacity &&
-		now.Sub(m.last[class(claim.Bulk)]) >= claim.Spacing &&
-		(!m.ramps(now) || m.recent <= m.admitted)
+		now.Sub(m.last[class(claim.Bulk)]) >= claim.Spacing && m.idle(now) >= claim.Pace &&
+		(!m.ramps(now) || m.recent <= m.admitted || m.admitted > 0 && m.idle(now) >= claim.Ramp)
 }
+
+// idle is how long ago the last slot was taken.
+func (m *Memory) idle(now time.Time) time.Duration { return now.Sub(later(m.last[0], m.last[1])) }
 
 // ramps reports whether the window is young, or a pause has just ended.
 func (m *Memory) ramps(now time.Time) bool {

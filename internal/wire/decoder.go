@@ -220,8 +220,22 @@ func (d *Decoder) openList() []any {
 	return list
 }
 
+// DecodeValues is DecodeList for the values of an object.
+func DecodeValues(dec *Decoder, item func(*Decoder) error) error {
+	for dec.enter(); dec.more(); {
+		name := pointer(dec.string())
+		if err := item(dec); err != nil {
+			return Below(name, err)
+		}
+	}
+	return nil
+}
+
 // Mark returns the decoder's position.
 func (d *Decoder) Mark() int { return d.at }
+
+// Return moves the decoder back to a mark.
+func (d *Decoder) Return(mark int) { d.at = mark }
 
 // Decode decodes the next value into out with Unmarshal, which checks the grammar again.
 func Decode(dec *Decoder, out any) error { return Unmarshal(dec.Value(), out) }
@@ -238,6 +252,25 @@ func DecodeList(dec *Decoder, item func(*Decoder) error) error {
 		}
 	}
 	return nil
+}
+
+// DecodeMember calls decode at a member of the next value, an object, and then skips the object. It does not call
+// decode if the object lacks the member, and reports so. The path of an error begins with the member.
+func DecodeMember(dec *Decoder, name string, decode func(*Decoder) error) (found bool, err error) {
+	var one names
+	one.add(name, "", isNull)
+	dec.Kind()
+	chosen := one.choose(&dec.scanner, func(int) { dec.Value() })
+	if len(chosen) == 0 {
+		return false, nil
+	}
+	end := dec.at
+	dec.at = chosen[0].name
+	spelled := pointer(dec.string())
+	dec.at = chosen[0].value
+	err = Below(spelled, decode(dec))
+	dec.at = end
+	return true, err
 }
 
 // Past returns the value at a mark, which is a part of the data. If decoding the value failed, Past also moves the

@@ -49,14 +49,34 @@ func Open(body []byte, data func(*Decoder) error) (Envelope, error) {
 	if err != nil {
 		return Envelope{}, Explain(err)
 	}
+	var e Envelope
 	if dec.Kind() == '{' {
-		e, err := openEnvelope(dec, data)
+		e, err = openEnvelope(dec, data)
 		if err != nil || e.Data || e.Null || e.Failed {
 			return e, Explain(err)
 		}
 		dec.at = 0
 	}
+	err = e.readData(dec, data)
+	return e, Explain(err)
+}
+
+// OpenBare reads an answer that has no envelope: all of it is the data. The envelope says whether an error stands among
+// them.
+func OpenBare(body []byte, data func(*Decoder) error) (Envelope, error) {
+	dec, err := newDecoder(body)
+	defer dec.free()
+	if err != nil {
+		return Envelope{}, Explain(err)
+	}
 	var e Envelope
+	if dec.Kind() == '{' {
+		e, _ = openEnvelope(dec, func(dec *Decoder) error { dec.Value(); return nil })
+		dec.at = 0
+	}
+	if e.Failed && !e.Data {
+		return e, nil
+	}
 	err = e.readData(dec, data)
 	return e, Explain(err)
 }
@@ -204,38 +224,71 @@ func saysNothing(value jsontext.Value) bool {
 	return true
 }
 
-const errNoCursor = Reason("the answer announces a next page without a usable cursor")
+// ErrNoCursor is the reason for rejecting a page whose next page cannot be asked for.
+const ErrNoCursor = Reason("the answer announces a next page without a usable cursor")
 
 // Next returns the cursor of the next page, or "" for the last page. It is pagination.next, or else the cursor in the
-// query of links.next. The link itself may name any host and is never followed.
+// query of links.next.
 func (e Envelope) Next() (string, error) {
-	page, err := e.pagination.members(&pageNames)
-	if err != nil {
-		return "", err
+	cursor, announced, err := e.paginationNext()
+	if cursor != "" || err != nil || announced == lastPage {
+		return cursor, err
 	}
-	more, next := page[0], page[1]
-	announced := len(more.value) > 0
-	if announced {
-		yes, err := ParseBool(more.value)
-		if err != nil || !yes {
-			return "", Below(more.path(), err)
-		}
-	}
-	if len(next.value) > 0 {
-		cursor, err := ParseText(next.value)
-		if err != nil {
-			return "", &Error{Path: next.path(), Reason: errNoCursor}
-		}
-		return cursor, nil
-	}
-	cursor, err := e.linkCursor()
-	if cursor == "" && err == nil && announced {
-		err = &Error{Path: e.pagination.path() + "/next", Reason: errNoCursor}
+	cursor, err = e.LinkCursor("next", "page_token", "cursor")
+	if cursor == "" && err == nil && announced == nextPage {
+		err = &Error{Path: e.pagination.path() + "/next", Reason: ErrNoCursor}
 	}
 	return cursor, err
 }
 
-func (e Envelope) linkCursor() (string, error) {
+// PageCursor returns pagination.next, or "" for the last page. It does not look at the links.
+func (e Envelope) PageCursor() (string, error) {
+	cursor, announced, err := e.paginationNext()
+	if cursor == "" && err == nil && announced == nextPage {
+		err = &Error{Path: e.pagination.path() + "/next", Reason: ErrNoCursor}
+	}
+	return cursor, err
+}
+
+// announced is what pagination.more says.
+type announced int
+
+const (
+	nothing announced = iota
+	lastPage
+	nextPage
+)
+
+// paginationNext returns pagination.next unless pagination.more says that this is the last page.
+func (e Envelope) paginationNext() (cursor string, more announced, err error) {
+	page, err := e.pagination.members(&pageNames)
+	if err != nil {
+		return "", nothing, err
+	}
+	said, next := page[0], page[1]
+	if len(said.value) > 0 {
+		yes, err := ParseBool(said.value)
+		if err != nil || !yes {
+			return "", lastPage, Below(said.path(), err)
+		}
+		more = nextPage
+	}
+	if len(next.value) == 0 {
+		return "", more, nil
+	}
+	cursor, err = ParseText(next.value)
+	if err != nil {
+		return "", more, &Error{Path: next.path(), Reason: ErrNoCursor}
+	}
+	return cursor, more, nil
+}
+
+// HasLinks reports whether the answer has links, even if they are an empty object.
+func (e Envelope) HasLinks() bool { return e.links.value.Kind() == '{' }
+
+// LinkCursor returns the value of the first of these parameters in the query of links.next, or "" if there is no such
+// link. The link itself may name any host and is never followed.
+func (e Envelope) LinkCursor(parameters ...string) (string, error) {
 	links, err := e.links.members(&linkNames)
 	if err != nil || len(links[0].value) == 0 {
 		return "", err
@@ -244,15 +297,24 @@ func (e Envelope) linkCursor() (string, error) {
 	if err != nil {
 		return "", Below(links[0].path(), err)
 	}
+	if cursor := QueryValue(link, parameters...); cursor != "" {
+		return cursor, nil
+	}
+	return "", &Error{Path: links[0].path(), Reason: ErrNoCursor}
+}
+
+// QueryValue returns the first of these parameters that the query of a link has. The link may be relative, and parts of
+// the query that cannot be parsed do not count.
+func QueryValue(link string, parameters ...string) string {
 	_, query, _ := strings.Cut(link, "?")
 	query, _, _ = strings.Cut(query, "#")
 	values, _ := url.ParseQuery(query) // on an error, values has the valid parts
-	for _, key := range []string{"next", "page_token", "cursor"} {
-		if cursor := values.Get(key); cursor != "" {
-			return cursor, nil
+	for _, name := range parameters {
+		if value := values.Get(name); value != "" {
+			return value
 		}
 	}
-	return "", &Error{Path: links[0].path(), Reason: errNoCursor}
+	return ""
 }
 
 // Fold returns the form of a name that is compared: in lower case, without underscores and dashes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	stdjson "encoding/json"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -23,18 +24,22 @@ import (
 // gets the members that belong to no other field.
 //
 // A field with the tag wire:"bare" gets a string in place of the object, and one with the tag wire:"null" keeps null.
-// The tag wire:"id" marks the id of a record, an integer or a string; see [DecodeRecord]. DecodeObject does not call
-// UnmarshalJSON of the struct, nor of fields that are integers, free maps or records. A struct cannot contain itself.
-// After an error, too, the decoder is behind the object.
+// The tag wire:"milliseconds" is for a duration in that unit. The tag wire:"id" marks the id of a record, an integer or
+// a string; see [DecodeRecord]. DecodeObject does not call UnmarshalJSON of the struct, nor of fields that are
+// integers, free maps or records, unless a field has the tag wire:"own". A struct cannot contain itself. After an
+// error, too, the decoder is behind the object.
 func DecodeObject(dec *Decoder, out any) error {
 	v := reflect.ValueOf(out).Elem()
 	return layoutOf(v.Type()).set(dec, v)
 }
 
-const errNoID = Reason("the record has no id greater than 0")
+const (
+	errNoID    = Reason("the record has no id greater than 0")
+	errMissing = Reason("the record lacks this member")
+)
 
 // DecodeRecord is DecodeObject for a whole record. The value must be an object. If the type has an id, it must be
-// greater than 0 or not empty.
+// greater than 0 or not empty. A field with the tag wire:"required" must get a value.
 func DecodeRecord(dec *Decoder, out any) error {
 	if kind := dec.Kind(); kind != '{' {
 		dec.Value()
@@ -45,6 +50,9 @@ func DecodeRecord(dec *Decoder, out any) error {
 	l := layoutOf(v.Type())
 	if err := l.setMembers(dec, v); err != nil {
 		return err
+	}
+	if l.must >= 0 && v.Field(l.fields[l.must].index).IsZero() {
+		return &Error{Path: l.spelled(dec, mark, l.must), Reason: errMissing}
 	}
 	if l.id < 0 {
 		return nil
@@ -73,12 +81,15 @@ func UnmarshalObject(data []byte, out any) error {
 }
 
 // Expect returns an error with the reason otherwise if a field of the struct that out points to differs from value. It
-// ignores case, and accepts a field that is zero or that the type lacks. Mark is the position of the object, in whose
-// spelling the error names the field.
+// ignores case, and accepts a field that is zero or that the type lacks. The name "" means the record's id. Mark is the
+// position of the object, in whose spelling the error names the field.
 func Expect(dec *Decoder, mark int, out any, name, value string, otherwise Reason) error {
 	v := reflect.ValueOf(out).Elem()
 	l := layoutOf(v.Type())
 	member, found := l.names.own[name]
+	if name == "" {
+		member, found = l.id, l.id >= 0
+	}
 	if !found {
 		return nil
 	}
@@ -115,6 +126,7 @@ type layout struct {
 	names  names
 	fields []field // by member
 	id     int     // index of the record's id in fields; -1: none
+	must   int     // index of the required field in fields; -1: none
 	bare   int     // index of the struct's field for a string in place of the object; -1: none
 	rest   int     // index of the struct's field for other members; -1: none
 }
@@ -139,8 +151,8 @@ func layoutOf(t reflect.Type) *layout {
 }
 
 func newLayout(t reflect.Type) *layout {
-	l := &layout{id: -1, bare: taggedField(t, "bare"), rest: restField(t)}
-	id := taggedField(t, "id")
+	l := &layout{id: -1, must: -1, bare: taggedField(t, "bare"), rest: restField(t)}
+	id, must := taggedField(t, "id"), taggedField(t, "required")
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -150,14 +162,25 @@ func newLayout(t reflect.Type) *layout {
 		if i == id {
 			l.id = len(l.fields)
 		}
-		l.names.add(cmp.Or(name, f.Name), f.Tag.Get("also"), absentIn(f.Type))
-		set := setterOf(f.Type)
-		if f.Tag.Get("wire") == "null" {
-			set = setRawOrNull
+		if i == must {
+			l.must = len(l.fields)
 		}
-		l.fields = append(l.fields, field{i, set})
+		l.names.add(cmp.Or(name, f.Name), f.Tag.Get("also"), absentIn(f.Type))
+		l.fields = append(l.fields, field{i, fieldSetter(f)})
 	}
 	return l
+}
+
+func fieldSetter(f reflect.StructField) setter {
+	switch f.Tag.Get("wire") {
+	case "null":
+		return setRawOrNull
+	case "milliseconds":
+		return setMilliseconds
+	case "own":
+		return listSetter(setUnmarshaler)
+	}
+	return setterOf(f.Type)
 }
 
 func taggedField(t reflect.Type, tag string) int {
@@ -275,6 +298,7 @@ var (
 	openType        = reflect.TypeFor[map[string]any]()
 	durationType    = reflect.TypeFor[time.Duration]()
 	numberType      = reflect.TypeFor[stdjson.Number]()
+	anyType         = reflect.TypeFor[any]()
 	rawType         = reflect.TypeFor[stdjson.RawMessage]()
 	valueType       = reflect.TypeFor[Value]()
 	unmarshalerType = reflect.TypeFor[stdjson.Unmarshaler]()
@@ -292,6 +316,8 @@ func setterOf(t reflect.Type) setter {
 		return setRaw
 	case t == valueType:
 		return setValue
+	case t == anyType:
+		return setAnyOpen
 	case kind == reflect.Int, kind == reflect.Int64:
 		return setInteger
 	case kind == reflect.Map && t.ConvertibleTo(openType):
@@ -381,6 +407,14 @@ func setOpen(dec *Decoder, field reflect.Value) error {
 	return nil
 }
 
+// setAnyOpen keeps the digits of numbers, which the JSON package would turn into float64.
+func setAnyOpen(dec *Decoder, field reflect.Value) error {
+	if value := dec.open(); value != nil {
+		field.Set(reflect.ValueOf(value))
+	}
+	return nil
+}
+
 // setRaw keeps a value unchanged. Null counts as absent.
 func setRaw(dec *Decoder, field reflect.Value) error {
 	if value := dec.Value(); !isNull(value) {
@@ -422,6 +456,15 @@ func setTime(dec *Decoder, field reflect.Value) (err error) {
 func setMinutes(dec *Decoder, field reflect.Value) error {
 	d, err := ParseMinutes(dec.Value())
 	field.SetInt(int64(d))
+	return err
+}
+
+func setMilliseconds(dec *Decoder, field reflect.Value) error {
+	ms, err := dec.integer()
+	if err == nil && (ms > math.MaxInt64/int64(time.Millisecond) || ms < math.MinInt64/int64(time.Millisecond)) {
+		err = ErrInteger
+	}
+	field.SetInt(ms * int64(time.Millisecond))
 	return err
 }
 

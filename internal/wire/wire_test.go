@@ -456,3 +456,64 @@ func TestNames(t *testing.T) {
 		assert.Equal(t, want, candidate{member: member, rank: rank}, name)
 	}
 }
+
+func TestDecodeMember(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"a":1,"my_list":[2],"b":3}`: `[2]`, `{"myList":[1],"MYLIST":[2]}`: `[1]`, `{"myList":[1],"myList":null}`: `null`, `{"a":1}`: "", `{}`: "",
+	} {
+		dec, err := newDecoder([]byte(body))
+		require.NoError(t, err)
+		var got string
+		found, err := DecodeMember(dec, "myList", func(dec *Decoder) error {
+			got = string(dec.Value())
+			return nil
+		})
+		require.NoError(t, err)
+		assert.Equal(t, want != "", found, body)
+		assert.Equal(t, want, got, body)
+		assert.Equal(t, len(body), dec.Mark(), "the object is behind")
+		dec.free()
+	}
+	dec, err := newDecoder([]byte(`{"MY_LIST":1}`))
+	require.NoError(t, err)
+	defer dec.free()
+	_, err = DecodeMember(dec, "myList", func(dec *Decoder) error { return ErrText })
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, "/MY_LIST", e.Path)
+}
+
+func TestOpenBare(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"count":1,"data":[2]}`: `{"count":1,"data":[2]}`, `[1]`: `[1]`, `{"data":[],"errors":["a"]}`: `{"data":[],"errors":["a"]}`, `{"error":"a"}`: "", `null`: "",
+	} {
+		var got string
+		_, err := OpenBare([]byte(body), func(dec *Decoder) error {
+			got = string(dec.Value())
+			return nil
+		})
+		require.NoError(t, err)
+		assert.Equal(t, want, got, body)
+	}
+}
+
+func TestQueryValue(t *testing.T) {
+	for link, want := range map[string]string{
+		"https://a.example/b?x=1&c=a%2Bb": "a+b", "/b?c=1#c=2": "1", "?c=": "", "c=1": "", "?c=1;d&c=2": "2", "?%zz&c=3": "3",
+	} {
+		assert.Equal(t, want, QueryValue(link, "c"), link)
+	}
+}
+
+func TestMilliseconds(t *testing.T) {
+	type record struct {
+		Left time.Duration `json:"left" wire:"milliseconds"`
+	}
+	for body, want := range map[string]time.Duration{`{"left":1500}`: 1500 * time.Millisecond, `{"left":"7"}`: 7 * time.Millisecond, `{"left":null}`: 0} {
+		var r record
+		require.NoError(t, UnmarshalObject([]byte(body), &r))
+		assert.Equal(t, want, r.Left)
+	}
+	require.Error(t, UnmarshalObject([]byte(`{"left":9223372036854775807}`), new(record)))
+	require.Error(t, UnmarshalObject([]byte(`{"left":0.5}`), new(record)))
+}

@@ -1,0 +1,148 @@
+// Package driftotel reports the calls of a [drift.Client] to OpenTelemetry: spans, metrics and, if you ask for it, trace
+// headers.
+//
+//	client, err := drift.NewClient(drift.FromEnv(), driftotel.New())
+//
+// # Spans
+//
+//   - A call is an internal span named after the operation, such as "conversations.get".
+//   - Each attempt is a client span below it, such as "GET /v2/conversations/{conversationId}", with the attributes of the
+//     semantic conventions for HTTP clients.
+//   - Each wait of a millisecond or more is an internal span, such as "wait rate_limit".
+//   - A refresh of an OAuth token ([OnRefresh]) is a root span, because it serves many callers.
+//   - Each function that handles a webhook ([Webhook]) is an internal span.
+//
+// All has no span: each page is a call. A call that its caller canceled has the attribute drift.canceled and no error; a
+// deadline that passed is an error.
+//
+// # Metrics
+//
+//   - http.client.request.duration: attempts, in seconds
+//   - drift.client.call.duration, drift.client.wait.duration: calls and waits, in seconds
+//   - drift.client.quota.used, drift.client.quota.limit: calls of the month ([Observe])
+//   - drift.oauth.refresh.duration, drift.webhook.delivery.duration: refreshes and deliveries, in seconds
+//
+// The attribute error.type is a [drift.Kind]. Every attribute has few values: after 500 routes, which only the Path of
+// [drift.Client.Do] can cause, a client reports further ones as "_OTHER".
+//
+// # What is not exported
+//
+// No attribute has a URL, a path value, a query, a header, a body, an email address, or the text of an error, which may
+// quote the service. The conventions require url.full of an HTTP client span; this package leaves it out on purpose.
+//
+// Do not put a general tracing transport, such as otelhttp's, under the client: it exports the URL with its query.
+package driftotel
+
+import (
+	"context"
+	"net/http"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/driftsdk/drift"
+)
+
+const (
+	scope     = "github.com/driftsdk/drift/driftotel"
+	schemaURL = "https://opentelemetry.io/schemas/1.43.0"
+)
+
+// Option configures [New], [Observe], [OnRefresh] and [Webhook].
+type Option func(*config)
+
+type config struct {
+	tracers    trace.TracerProvider
+	meters     metric.MeterProvider
+	propagator propagation.TextMapPropagator
+}
+
+// WithTracerProvider sets where spans go. The default is the global provider, even if it is set later.
+func WithTracerProvider(provider trace.TracerProvider) Option {
+	return func(c *config) { c.tracers = provider }
+}
+
+// WithMeterProvider sets where metrics go. The default is the global provider, even if it is set later.
+func WithMeterProvider(provider metric.MeterProvider) Option {
+	return func(c *config) { c.meters = provider }
+}
+
+// WithPropagator sends trace headers to the service with each attempt, which tells a third party about your traces. By
+// default, nothing is sent. Only [New] uses it.
+func WithPropagator(propagator propagation.TextMapPropagator) Option {
+	return func(c *config) { c.propagator = propagator }
+}
+
+func newConfig(opts []Option) *config {
+	c := &config{tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider()}
+	for _, o := range opts {
+		if o != nil {
+			o(c)
+		}
+	}
+	return c
+}
+
+func (c *config) tracer() trace.Tracer {
+	return c.tracers.Tracer(scope, trace.WithSchemaURL(schemaURL))
+}
+
+func (c *config) meter() metric.Meter { return c.meters.Meter(scope, metric.WithSchemaURL(schemaURL)) }
+
+// New returns an option that makes a client report its calls.
+func New(opts ...Option) drift.Option {
+	c := newConfig(opts)
+	r := newRecorder(c)
+	hooks := drift.WithHooks(drift.Hooks{
+		Start: r.start, StartAttempt: r.startAttempt, Attempt: r.attempt, Wait: r.wait, Response: r.response,
+	})
+	if c.propagator == nil {
+		return hooks
+	}
+	return drift.Options(hooks, drift.WithMiddleware(propagating(c.propagator)))
+}
+
+// propagating returns a middleware that sends the trace of the attempt's span.
+func propagating(propagator propagation.TextMapPropagator) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			propagator.Inject(r.Context(), propagation.HeaderCarrier(r.Header))
+			return next.RoundTrip(r)
+		})
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Observe reports how many of the month's calls a client has used, and how many there are, whenever metrics are
+// collected. It asks [drift.Client.Quota], so it may ask your QuotaStore. Unregister the registration before you close
+// the client.
+func Observe(client *drift.Client, opts ...Option) (metric.Registration, error) {
+	meter := newConfig(opts).meter()
+	used, err := meter.Int64ObservableGauge("drift.client.quota.used", metric.WithUnit("{call}"),
+		metric.WithDescription("Calls of this month that have been used."))
+	if err != nil {
+		return nil, err
+	}
+	limit, err := meter.Int64ObservableGauge("drift.client.quota.limit", metric.WithUnit("{call}"),
+		metric.WithDescription("Calls of this month that may be used."))
+	if err != nil {
+		return nil, err
+	}
+	return meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		usage, err := client.Quota(ctx)
+		if err != nil {
+			return err
+		}
+		o.ObserveInt64(used, int64(usage.Used))
+		if usage.Limit > 0 {
+			o.ObserveInt64(limit, int64(usage.Limit))
+		}
+		return nil
+	}, used, limit)
+}
