@@ -85,7 +85,7 @@ func (w sharedWindow) Take(ctx context.Context, c drift.WindowClaim) (drift.Wind
 	r, err := w.store.call(ctx, request{
 		op: "take", id: text(id), plan: w.store.plan, brief: true, counts: counted,
 		args: []any{c.Capacity, micros(c.Spacing), int(c.Class), c.Lesson.Limit, int64(c.Lesson.Interval),
-			micros(cmp.Or(c.Lease, defaultLease)), counted},
+			micros(cmp.Or(c.Lease, defaultLease)), counted, micros(c.Pace), micros(c.Ramp)},
 		undo: []string{"give", "refund"},
 	})
 	switch {

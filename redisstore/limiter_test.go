@@ -23,7 +23,7 @@ var (
 // take takes a slot as a limiter with 100 calls a minute would.
 func take(t *testing.T, w drift.WindowStore, change func(*drift.WindowClaim)) drift.WindowState {
 	t.Helper()
-	claim := drift.WindowClaim{Capacity: 100, Lease: time.Minute}
+	claim := drift.WindowClaim{Capacity: 100, Lease: time.Minute, Ramp: time.Minute}
 	if change != nil {
 		change(&claim)
 	}
@@ -109,6 +109,32 @@ func TestWindowSpacesAClass(t *testing.T) {
 	require.NotZero(t, take(t, w, nil).Slot, "the other class")
 	time.Sleep(110 * time.Millisecond)
 	require.NotZero(t, take(t, w, bulk).Slot)
+}
+
+func TestWindowPacesAllClasses(t *testing.T) {
+	w := startRedis(t).open(redisstore.WithMinute(50 * time.Millisecond)).Window()
+	look(t, w)
+	time.Sleep(60 * time.Millisecond)
+	paced := func(c *drift.WindowClaim) { c.Pace = 100 * time.Millisecond }
+	require.NotZero(t, take(t, w, func(c *drift.WindowClaim) { c.Class = drift.ClassBulk }).Slot)
+	assert.Zero(t, take(t, w, paced).Slot)
+	time.Sleep(110 * time.Millisecond)
+	assert.NotZero(t, take(t, w, paced).Slot)
+}
+
+// In the slow start, one more call may be in flight some time after the last one, if any call was admitted.
+func TestWindowRamps(t *testing.T) {
+	w := startRedis(t).open().Window()
+	ramp := func(c *drift.WindowClaim) { c.Ramp = 100 * time.Millisecond }
+	first := take(t, w, ramp).Slot
+	time.Sleep(110 * time.Millisecond)
+	assert.Zero(t, take(t, w, ramp).Slot, "no call was admitted")
+	give(t, w, first, used)
+	require.NotZero(t, take(t, w, ramp).Slot)
+	require.NotZero(t, take(t, w, ramp).Slot)
+	assert.Zero(t, take(t, w, ramp).Slot)
+	time.Sleep(110 * time.Millisecond)
+	assert.NotZero(t, take(t, w, ramp).Slot)
 }
 
 func TestWindowPauses(t *testing.T) {

@@ -126,13 +126,16 @@ local function count(n)
 	w.since, w.sequence = w.since + n, w.sequence + 1
 end
 
-local function allows(capacity, spacing, class, limit, interval)
-	if now < w.paused or limit ~= w.lesson_limit or interval ~= w.lesson_interval or
-		redis.call('ZCARD', slots) + redis.call('ZCARD', returns) >= capacity or now - w[class] < spacing then
+-- See drift.WindowClaim.
+local function allows(claim)
+	local idle = now - math.max(w.class0, w.class1)
+	if now < w.paused or claim.limit ~= w.lesson_limit or claim.interval ~= w.lesson_interval or
+		redis.call('ZCARD', slots) + redis.call('ZCARD', returns) >= claim.capacity or
+		now - w[claim.class] < claim.spacing or idle < claim.pace then
 		return false
 	end
 	local ramps = now - w.created < minute or now - w.paused < minute
-	return not ramps or redis.call('SCARD', recent) <= w.admitted
+	return not ramps or redis.call('SCARD', recent) <= w.admitted or w.admitted > 0 and idle >= claim.ramp
 end
 
 if op == 'take' then
@@ -141,7 +144,8 @@ if op == 'take' then
 	end
 	if not redis.call('ZSCORE', slots, id) then
 		local class = 'class' .. ARGV[18]
-		if not allows(tonumber(ARGV[16]), tonumber(ARGV[17]), class, ARGV[19], ARGV[20]) then
+		if not allows({capacity = tonumber(ARGV[16]), spacing = tonumber(ARGV[17]), class = class, limit = ARGV[19],
+			interval = ARGV[20], pace = tonumber(ARGV[23]), ramp = tonumber(ARGV[24])}) then
 			return finish_with_state()
 		end
 		redis.call('ZADD', slots, now + ARGV[21], id)
