@@ -54,7 +54,9 @@ func (d *Dedup) Abandon(ctx context.Context, key string) error {
 	return err
 }
 
-func (d *Dedup) run(ctx context.Context, s *script, key string, late func(context.Context, any), args ...any) (any, error) {
+func (d *Dedup) run(
+	ctx context.Context, s *script, key string, late func(context.Context, any), args ...any,
+) (any, error) {
 	c := d.store.connection
 	return c.run(ctx, func(ctx context.Context) (any, error) {
 		return c.eval(ctx, s, d.keys(key), args...)

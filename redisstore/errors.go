@@ -87,7 +87,10 @@ func wrap(addr string, err error) *Error {
 	case redis.IsAuthError(err) || redis.IsPermissionError(err):
 		e.Reason = ErrDenied
 	case redis.IsOOMError(err) || redis.HasErrorPrefix(err, "MISCONF"):
-		e.Reason, e.detail = fullness(err)
+		e.Reason = ErrFull
+		if !redis.IsOOMError(err) {
+			e.Reason, e.detail = ErrReadOnly, "it cannot save to its disk"
+		}
 	case redis.IsReadOnlyError(err):
 		e.Reason = ErrReadOnly
 	case redis.IsLoadingError(err):
@@ -103,14 +106,6 @@ func wrap(addr string, err error) *Error {
 		e.detail = "timeout"
 	}
 	return e
-}
-
-// fullness tells a Redis that has no memory left from one that cannot write to its disk, and so accepts no writes.
-func fullness(err error) (reason error, detail string) {
-	if redis.HasErrorPrefix(err, "MISCONF") {
-		return ErrReadOnly, "it cannot save to its disk"
-	}
-	return ErrFull, ""
 }
 
 // code returns the first word of an error of Redis, such as WRONGTYPE. What follows may quote keys.

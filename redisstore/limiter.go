@@ -93,7 +93,7 @@ func (w sharedWindow) Take(ctx context.Context, c drift.WindowClaim) (drift.Wind
 		return drift.WindowState{}, err
 	case r.status == statusQuota:
 		return drift.WindowState{}, &drift.QuotaError{Usage: w.store.usage(r)}
-	case r.state != nil && len(r.state) > 0:
+	case len(r.state) > 0:
 		return r.window(), nil
 	}
 	state := drift.WindowState{Slot: id}

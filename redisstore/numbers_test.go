@@ -35,7 +35,8 @@ func TestNumbers(t *testing.T) {
 		for range 100 {
 			var slot drift.Slot
 			var err error
-			measure("slot and quota", func() { slot, err = l.Acquire(t.Context(), drift.Turn{Timeout: time.Minute, Quota: store}) })
+			turn := drift.Turn{Timeout: time.Minute, Quota: store}
+			measure("slot and quota", func() { slot, err = l.Acquire(t.Context(), turn) })
 			require.NoError(t, err)
 			measure("done", func() { err = slot.Done(t.Context(), answered) })
 			require.NoError(t, err)

@@ -84,6 +84,12 @@ func TestRedisThatIsStopped(t *testing.T) {
 	for _, err := range tryAll(t, store) {
 		requireReason(t, err, redisstore.ErrAway, s.addr)
 	}
+	require.Error(t, store.Ping(t.Context()))
+	start := time.Now()
+	for range 100 {
+		require.Error(t, store.Ping(t.Context()))
+	}
+	assert.Less(t, time.Since(start), 500*time.Millisecond, "one caller in a while asks Redis, the others fail at once")
 	for range 3 {
 		time.Sleep(110 * time.Millisecond) // so that the next caller asks Redis
 		_, err = l.Acquire(t.Context(), drift.Turn{Quota: store})

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -73,7 +72,7 @@ func (s *server) start() {
 		args = append(args, "--save", "", "--appendonly", "no")
 	}
 	s.cmd = exec.Command(needRedis(s.t), args...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	endWithParent(s.cmd)
 	require.NoError(s.t, s.cmd.Start())
 	require.Eventually(s.t, func() bool {
 		conn, err := net.Dial("tcp", s.addr)
@@ -98,10 +97,6 @@ func (s *server) restartEmpty() {
 	s.kill()
 	s.start()
 }
-
-func (s *server) stop() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
-
-func (s *server) resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
 
 // client returns a client with the default options, as users have it.
 func (s *server) client() *redis.Client {
@@ -292,7 +287,7 @@ func child(t *testing.T, name string, args ...any) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], texts...)
 	cmd.Env = append(os.Environ(), childVariable+"="+name)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	endWithParent(cmd)
 	return cmd
 }
 

@@ -147,7 +147,7 @@ func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	case client == nil:
 		return nil, errors.New("redisstore: the Redis client is nil")
 	case !validName(c.account):
-		return nil, errors.New("redisstore: the account's name must have 1 to 200 bytes, without braces and control characters")
+		return nil, errors.New("redisstore: an account's name has 1 to 200 bytes, without braces and control characters")
 	}
 	s := &Store{
 		connection: &connection{client: client, addr: addrOf(client), timeout: c.timeout, logger: c.logger,
@@ -178,9 +178,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// Close waits until Redis knows of all calls that have ended, because no call waits for that. If the context ends first,
-// it returns the context's error; slots then become free later than necessary. Every other method then fails with
-// [drift.ErrClosed]. The Redis client stays open.
+// Close waits until Redis knows of all calls that have ended, because no call waits for that. If the context ends
+// first, it returns the context's error; slots then become free later than necessary. Every other method then fails
+// with [drift.ErrClosed]. The Redis client stays open.
 func (s *Store) Close(ctx context.Context) error {
 	s.mu.Lock()
 	limiters := s.limiters
@@ -306,7 +306,7 @@ func (s *Store) learn(r reply, raw any, sent time.Time, issued uint64) {
 	defer s.mu.Unlock()
 	if !sent.Before(s.clock.at) {
 		s.clock.at, s.clock.now = sent, r.now
-		s.clock.wall = time.UnixMicro(wallOf(raw)).Sub(time.Now())
+		s.clock.wall = time.Until(time.UnixMicro(wallOf(raw)))
 	}
 	k := &s.known
 	switch {

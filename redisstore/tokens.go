@@ -31,9 +31,9 @@ const (
 // Tokens keeps the token of one authorization in Redis, for all processes of the account. It is a
 // [drift.PreparingTokenStore] and safe for concurrent use. Create one with [Store.Tokens].
 //
-// Redis holds the tokens in plain text, and so do its files and backups: use a Redis that only your programs reach, with
-// a password and TLS. A token that Redis loses is lost: a person then has to authorize again. So let Redis write to its
-// disk at once (appendonly yes, appendfsync always), or accept that the last refresh may be gone after a crash.
+// Redis holds the tokens in plain text, and so do its files and backups: use a Redis that only your programs reach,
+// with a password and TLS. If Redis and all processes lose a token, a person has to authorize again. So let Redis write
+// to its disk at once (appendonly yes, appendfsync always).
 type Tokens struct {
 	store *Store
 	keys  []string
@@ -54,8 +54,8 @@ type seenToken struct {
 
 var _ drift.PreparingTokenStore = (*Tokens)(nil)
 
-// Tokens returns the store of one authorization, under any name that you choose, for example the id of the organization.
-// Call it once for each authorization. The name may be empty.
+// Tokens returns the store of one authorization, under any name that you choose, for example the id of the
+// organization. Call it once for each authorization in a process. The name may be empty.
 func (s *Store) Tokens(authorization string) *Tokens {
 	return &Tokens{store: s, keys: []string{s.prefix + "tokens:" + authorization, s.prefix + "lock:" + authorization},
 		life: lockLife, claim: make(chan struct{}, 1)}
@@ -71,9 +71,9 @@ var tokensSource string
 
 var tokensScript = newScript(tokensSource)
 
-// Load implements [drift.TokenStore]. It asks the master. If Redis has lost the token that this process has last seen, Load
-// returns that, and the next Lock restores it: so Save nil to remove a token, and do not delete its key. A value that is
-// not a token is [ErrCorrupt].
+// Load implements [drift.TokenStore]. It asks the master. If Redis has lost the token that this process has last seen,
+// Load returns that, and the next Lock restores it: so Save nil to remove a token, and do not delete its key. A value
+// that is not a token is [ErrCorrupt].
 func (t *Tokens) Load(ctx context.Context) (*oauth2.Token, error) {
 	raw, err := t.run(ctx, nil, "load", 0, "")
 	if err != nil {

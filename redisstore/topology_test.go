@@ -42,8 +42,8 @@ func TestCluster(t *testing.T) {
 	var addrs []string
 	nodes := make([]*server, 3)
 	for i := range nodes {
-		nodes[i] = startRedis(t, "--cluster-enabled", "yes", "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"),
-			"--cluster-node-timeout", "2000")
+		nodes[i] = startRedis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+			"--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
 		addrs = append(addrs, nodes[i].addr)
 	}
 	first := nodes[0].client()

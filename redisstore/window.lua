@@ -11,7 +11,7 @@
 --       5 the generation that the caller knows, 6 its sequence number, 7 whether that was within two minutes
 --       8 the month that the caller knows, 9 its count
 --      10 not later than this; 0: no matter when
---      11 the month that it should be, 12 when it begins, 13 when it ends, 14 the plan; all 0: the caller counts no calls
+--      11 the month that it should be, 12 when it begins, 13 when it ends, 14 the plan; all 0: the caller does not count
 --      15 the slot or the call, and from 16 on what the operation needs
 --
 -- Times are in microseconds. "wall" is the clock of Redis. "now" is the same clock, except that it stands still when

@@ -1,12 +1,12 @@
-// Command fleet runs eight processes that share one allowance through Redis. Each makes as many calls of a long job as it
-// may: WithBulk spaces those of all processes evenly. A line each second shows how many calls each process has made. The
-// service refuses none of them.
+// Command fleet runs eight processes that share one allowance through Redis. Each makes as many calls of a long job as
+// it may: WithBulk spaces those of all processes evenly. A line each second shows how many calls each process has made.
+// The service refuses none of them.
 //
 //	redis-server --port 6379 &
 //	go run ./examples/fleet -redis localhost:6379
 //
-// Without DRIFT_TOKEN in the environment you need no account and no network: the processes call an in-memory Drift server
-// that enforces Drift's limit.
+// Without DRIFT_TOKEN in the environment you need no account and no network: the processes call an in-memory Drift
+// server that enforces Drift's limit.
 package main
 
 import (
