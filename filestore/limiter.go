@@ -2,7 +2,9 @@ package filestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/driftsdk/drift"
@@ -44,17 +46,19 @@ func (s *windowStore) Take(ctx context.Context, claim drift.WindowClaim) (state 
 		if err != nil {
 			return err
 		}
+		var counted record
+		if claim.Quota == drift.QuotaStore(q) { // if the month is used up, nobody waits for a slot
+			if counted, state.Reservation, err = q.reserve(); err != nil {
+				return err
+			}
+		}
 		if !w.allows(claim, now, q.length) {
 			state = w.state(now)
 			return s.save(w)
 		}
-		count, err := q.countWith(claim, &state)
-		if err != nil {
-			return err
-		}
 		serial := q.hold(w, claim, now)
-		if err = s.save(w); err == nil {
-			err = count()
+		if err = s.save(w); err == nil && state.Reservation != nil {
+			err = q.save(counted)
 		}
 		if err != nil {
 			q.drop(serial)
@@ -67,19 +71,6 @@ func (s *windowStore) Take(ctx context.Context, claim drift.WindowClaim) (state 
 		return drift.WindowState{}, err
 	}
 	return state, nil
-}
-
-// countWith reserves a call if the claim's quota is this one, and returns what saves it.
-func (q *Quota) countWith(claim drift.WindowClaim, state *drift.WindowState) (save func() error, err error) {
-	if claim.Quota != drift.QuotaStore(q) {
-		return func() error { return nil }, nil
-	}
-	r, counted, err := q.reserve()
-	if err != nil {
-		return nil, err
-	}
-	state.Reservation = counted
-	return func() error { return q.save(r) }, nil
 }
 
 // hold takes a slot.
@@ -219,10 +210,8 @@ func (q *Quota) release(ctx context.Context) error {
 		}
 		return q.saveWindow(w)
 	})
-	if err == nil {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		clear(q.held)
+	if errors.Is(err, fs.ErrClosed) {
+		return nil
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func (q *Quota) open(f *lockedFile) error {
 // returns a [*drift.QuotaError]. If it cannot write, it returns an [*Error], and the call must not go out. It waits for
 // other processes until the context ends.
 func (q *Quota) Reserve(ctx context.Context) (drift.Reservation, error) {
-	var counted *reservation
+	var counted drift.Reservation
 	err := q.file.do(ctx, func() error {
 		r, reserved, err := q.reserve()
 		if err != nil {
@@ -125,7 +125,7 @@ func (q *Quota) Reserve(ctx context.Context) (drift.Reservation, error) {
 }
 
 // reserve counts a call, and returns the record that is to be saved.
-func (q *Quota) reserve() (record, *reservation, error) {
+func (q *Quota) reserve() (record, drift.Reservation, error) {
 	r, err := q.load()
 	if err != nil {
 		return record{}, nil, err

@@ -89,13 +89,28 @@ func turn(class drift.Class) drift.Turn {
 // acquire ends the test if there is no slot at once.
 func acquire(t *testing.T, l drift.Limiter) drift.Slot {
 	t.Helper()
-	return acquireWithin(t, l, soon)
+	slot, err := l.Acquire(within(t, soon), interactive())
+	noError(t, "Acquire", err)
+	return slot
 }
 
-func acquireWithin(t *testing.T, l drift.Limiter, d time.Duration) drift.Slot {
+// acquireIn ends the test if there is no slot after a time, or there is one too early. It sets no deadline, which would
+// be refused.
+func acquireIn(t *testing.T, l drift.Limiter, after time.Duration) drift.Slot {
 	t.Helper()
-	slot, err := l.Acquire(within(t, d), interactive())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	timer := time.AfterFunc(after+slack, cancel)
+	defer timer.Stop()
+	start := time.Now()
+	slot, err := l.Acquire(ctx, interactive())
+	if errors.Is(err, context.Canceled) {
+		t.Fatalf("the slot was not free %v after it was due", slack)
+	}
 	noError(t, "Acquire", err)
+	if took := time.Since(start); took < after-early {
+		t.Fatalf("the slot was free %v too early, after %v", after-took, took)
+	}
 	return slot
 }
 
@@ -326,19 +341,7 @@ func checkBack(t *testing.T, open openLimiter, result drift.Result, after time.D
 	slot := acquire(t, l)
 	time.Sleep(3 * time.Second)
 	done(t, slot, result)
-	checkFreeIn(t, l, after)
-}
-
-func checkFreeIn(t *testing.T, l drift.Limiter, after time.Duration) {
-	t.Helper()
-	start := time.Now()
-	acquireWithin(t, l, 2*time.Minute)
-	switch took := time.Since(start); {
-	case took < after-early:
-		t.Errorf("the slot was free again after %v, %v too early", took, after-took)
-	case took > after+slack:
-		t.Errorf("the slot was free again after %v, %v too late", took, took-after)
-	}
+	acquireIn(t, l, after)
 }
 
 func checkInFlight(t *testing.T, open openLimiter) {
@@ -402,7 +405,7 @@ func checkSharedSlot(t *testing.T, open openLimiter) {
 		t.Fatalf("the slot is taken by another instance: got the error %v", err)
 	}
 	done(t, slot, notSent)
-	done(t, acquireWithin(t, there, slack), notSent)
+	done(t, acquireIn(t, there, 0), notSent)
 }
 
 func checkSharedPause(t *testing.T, open openLimiter) {
@@ -426,5 +429,5 @@ func checkSharedAnswer(t *testing.T, open openLimiter) {
 	slot := acquire(t, here)
 	time.Sleep(3 * time.Second)
 	done(t, slot, answered)
-	checkFreeIn(t, there, time.Minute)
+	acquireIn(t, there, time.Minute)
 }

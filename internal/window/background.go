@@ -23,14 +23,27 @@ type background struct {
 type task struct {
 	run   func(context.Context) error
 	until time.Time // it is of no use later
+	frees bool      // it frees a slot at once
 }
 
 // do runs a task later, and again if it fails. After close, it runs the task at once.
-func (b *background) do(ctx context.Context, until time.Time, run func(context.Context) error) error {
-	if b.add(task{run, until}) {
+func (b *background) do(ctx context.Context, t task) error {
+	if b.add(t) {
 		return nil
 	}
-	return attempt(ctx, run)
+	return attempt(ctx, t.run)
+}
+
+// frees returns how many slots are about to be free.
+func (b *background) frees() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range b.tasks {
+		if t.frees {
+			n++
+		}
+	}
+	return n
 }
 
 // add reports whether it is not too late to add a task.

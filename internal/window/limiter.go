@@ -233,18 +233,43 @@ func (l *Limiter) refresh(ctx context.Context, r Request, now time.Time) error {
 	return err
 }
 
-// Pause holds back every caller for a time. Then one goes alone, and the others follow at an even pace. This process
-// pauses even if the store fails.
+// Pause holds back every caller for a time. Then one goes alone, and the others follow at an even pace. If the store
+// fails, this process pauses all the same, and the store is told again for a minute.
 func (l *Limiter) Pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
+	until := l.pauseHere(d)
+	pause := func(ctx context.Context) error { return l.pauseUntil(ctx, until) }
+	if !l.shared() {
+		return pause(ctx)
+	}
+	err := attempt(ctx, pause)
+	if err != nil {
+		l.background.add(task{run: pause, until: time.Now().Add(Length)})
+	}
+	return err
+}
+
+// pauseHere pauses this process, and returns the end of the pause.
+func (l *Limiter) pauseHere(d time.Duration) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); now.Add(d).After(l.pausedUntil()) {
+	now := time.Now()
+	if now.Add(d).After(l.pausedUntil()) {
 		l.state.Pause = d + now.Sub(l.seen)
 	}
-	return l.change(ctx, Pause{For: d})
+	return now.Add(d)
+}
+
+// pauseUntil tells the store of a pause, unless it is over.
+func (l *Limiter) pauseUntil(ctx context.Context, until time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if rest := time.Until(until); rest > 0 {
+		return l.change(ctx, Pause{For: rest})
+	}
+	return nil
 }
 
 // Resume ends a pause and forgets what refused calls have taught.
@@ -329,7 +354,11 @@ func (s *Slot) give(ctx context.Context, end End) error {
 	if !l.shared() {
 		return l.settle(ctx, s, end, now)
 	}
-	return l.background.do(ctx, now.Add(Length), func(ctx context.Context) error { return l.settle(ctx, s, end, now) })
+	return l.background.do(ctx, task{
+		run:   func(ctx context.Context) error { return l.settle(ctx, s, end, now) },
+		until: now.Add(Length),
+		frees: end.Back == 0,
+	})
 }
 
 // end marks a slot as done. It returns false if it was done already.

@@ -272,7 +272,8 @@ func (l *Limiter) refuseLate(now time.Time) {
 func (l *Limiter) atLeast(w *waiter, ahead int, now time.Time) time.Duration {
 	limit := l.config.Limit
 	wait := time.Duration(0)
-	if missing := ahead%limit + 1 - (limit - l.taken(now)); missing > 0 {
+	taken := max(0, l.taken(now)-l.background.frees())
+	if missing := ahead%limit + 1 - (limit - taken); missing > 0 {
 		wait = min(l.untilReturn(missing-1, now), Length)
 	}
 	wait += time.Duration(ahead/limit) * Length
