@@ -49,6 +49,7 @@ type Limiter struct {
 	state    State     // the last one that the store returned
 	seen     time.Time // when it did
 	stale    bool      // the store may have a slot although the last state has none
+	ends     uint64    // how often that came to be: a state that was on its way then is stale too
 	unknown  bool      // by the last state, the next slot depends on a call in flight
 	lastBulk time.Time // when a bulk call last took a slot
 	passed   int       // interactive calls that took one since then
@@ -143,6 +144,7 @@ func (l *Limiter) ask(ctx context.Context, r Request, now time.Time) (*Slot, err
 	}()
 	paid := l.bucket.AllowN(now, 1)
 	claim := l.claim(r, now)
+	before := l.ends
 	state, err := l.outside(func() (State, error) { return l.store.Take(ctx, claim) })
 	if err == nil && state.Slot != 0 {
 		l.passed++
@@ -155,6 +157,7 @@ func (l *Limiter) ask(ctx context.Context, r Request, now time.Time) (*Slot, err
 	if err != nil {
 		return nil, err
 	}
+	l.stale = l.ends != before
 	l.learn(state, time.Now())
 	return nil, nil
 }
@@ -212,7 +215,7 @@ func (l *Limiter) spacing(bulk bool, now time.Time) time.Duration {
 // learn takes note of a state of the store.
 func (l *Limiter) learn(s State, now time.Time) {
 	l.state, l.seen = s, now
-	l.stale, l.unknown = false, false
+	l.unknown = false
 	if at := now.Add(-s.Since[class(true)]); at.After(l.lastBulk) {
 		l.lastBulk = at
 	}
@@ -226,8 +229,10 @@ func (l *Limiter) refresh(ctx context.Context, r Request, now time.Time) error {
 	}
 	l.looking = true
 	defer func() { l.looking = false }()
+	before := l.ends
 	state, err := l.outside(func() (State, error) { return l.store.Look(ctx) })
 	if err == nil {
+		l.stale = l.ends != before
 		l.learn(state, time.Now())
 	}
 	return err
@@ -391,6 +396,7 @@ func (l *Limiter) settle(ctx context.Context, s *Slot, end End, ended time.Time)
 	}
 	if end.Back == 0 || l.unknown {
 		l.stale = true
+		l.ends++
 		l.signal()
 	}
 	return nil

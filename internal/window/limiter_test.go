@@ -979,3 +979,27 @@ func BenchmarkAcquire(b *testing.B) {
 		slot.Used()
 	}
 }
+
+// slowTakes is a store whose answers to Take are on their way for a while.
+type slowTakes struct{ window.Store }
+
+func (s slowTakes) Take(ctx context.Context, c window.Claim) (window.State, error) {
+	state, err := s.Store.Take(ctx, c)
+	time.Sleep(10 * time.Millisecond)
+	return state, err
+}
+
+// A caller with a deadline is not refused by a state that is older than the end of another call.
+func TestSlotFreedWhileTheStoreIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := window.New(slowTakes{window.NewMemory()}, window.Config{Limit: 2, Burst: 2, Recheck: time.Second})
+		first, err := l.Acquire(t.Context(), window.Request{})
+		require.NoError(t, err)
+		time.AfterFunc(5*time.Millisecond, func() { _ = first.Free(context.Background()) })
+		start := time.Now()
+		_, err = l.Acquire(within(t, time.Second), window.Request{})
+		require.NoError(t, err)
+		assert.Equal(t, 20*time.Millisecond, time.Since(start), "asked twice")
+		require.NoError(t, l.Close(t.Context()))
+	})
+}

@@ -241,7 +241,7 @@ func (l *Limiter) taken(now time.Time) int {
 
 // late returns a *LateError if a caller behind so many others of its class cannot go out before its deadline.
 func (l *Limiter) late(w *waiter, ahead int, now time.Time) error {
-	if w.deadline.IsZero() {
+	if w.deadline.IsZero() || l.stale {
 		return nil
 	}
 	if wait := l.atLeast(w, ahead, now); !now.Add(wait).Before(w.deadline) {
