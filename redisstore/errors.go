@@ -17,8 +17,8 @@ import (
 // Reasons why a store cannot be used. errors.Is finds them in an [*Error], and in a client's error, whose text includes
 // them.
 var (
-	// ErrAway: Redis did not answer in time, refused the connection, or is starting or failing over. Calls fail until it
-	// is back, or go by a local share: see [FallBack].
+	// ErrAway: Redis did not answer in time, refused the connection, or is starting or failing over. Calls fail until
+	// it is back, or go by a local share: see [FallBack].
 	ErrAway error = wire.Reason("Redis does not answer")
 
 	// ErrFull: Redis has reached its maxmemory. Nothing was changed.

@@ -86,12 +86,10 @@ func (s *localSlot) Done(ctx context.Context, result drift.Result) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	stays := f.store.length
-	switch {
-	case result.Outcome == drift.OutcomeNotSent && !s.held:
-		delete(f.owed, s.id)
-	case result.Outcome == drift.OutcomeNotSent:
+	switch result.Outcome {
+	case drift.OutcomeNotSent:
 		stays = 0
-	case result.Outcome == drift.OutcomeUnknown:
+	case drift.OutcomeUnknown:
 		stays += f.store.margin()
 	}
 	s.back = time.Now().Add(stays)
@@ -150,11 +148,11 @@ func (f *fallback) ends(since time.Time) bool {
 }
 
 func (f *fallback) tellOnce(ctx context.Context) error {
-	w := sharedWindow{f.store}
+	w, slots := sharedWindow{f.store}, f.toTell()
 	if _, err := w.Look(ctx); err != nil {
 		return err
 	}
-	for _, s := range f.toTell() {
+	for _, s := range slots {
 		if err := f.tellOf(ctx, w, s); err != nil {
 			return err
 		}
@@ -174,12 +172,15 @@ func (f *fallback) tellOnce(ctx context.Context) error {
 	return err
 }
 
-// toTell returns the slots of which Redis does not know enough.
+// toTell returns the slots of which Redis does not know enough. It forgets those of which it need not know any more.
 func (f *fallback) toTell() (slots []*localSlot) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, s := range f.owed {
-		if !s.held || !s.back.IsZero() {
+	for id, s := range f.owed {
+		switch {
+		case !s.held && !s.back.IsZero() && !time.Now().Before(s.back):
+			delete(f.owed, id)
+		case !s.held || !s.back.IsZero():
 			slots = append(slots, s)
 		}
 	}

@@ -72,7 +72,7 @@ type config struct {
 }
 
 // WithAccount names the user whose allowance it is, under any name that you choose. Stores with different names share
-// nothing. The default is "default". A name has 1 to 200 bytes, without braces and control characters.
+// nothing. The default is "default". A name has 1 to 200 bytes, no braces and no control characters.
 func WithAccount(name string) Option {
 	return func(c *config) { c.account = name }
 }
@@ -147,7 +147,7 @@ func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	case client == nil:
 		return nil, errors.New("redisstore: the Redis client is nil")
 	case !validName(c.account):
-		return nil, errors.New("redisstore: an account's name has 1 to 200 bytes, without braces and control characters")
+		return nil, errors.New("redisstore: an account's name has 1 to 200 bytes, no braces and no control characters")
 	}
 	s := &Store{
 		connection: &connection{client: client, addr: addrOf(client), timeout: c.timeout, logger: c.logger,
@@ -332,7 +332,8 @@ func parseReply(raw any) (reply, bool) {
 	r := reply{status: status, now: integer(list[1])}
 	if len(list) >= 8 {
 		r.generation, _ = list[3].(string)
-		r.sequence, r.month, r.ends, r.used = integer(list[4]), integer(list[5]), integer(list[6]), int(integer(list[7]))
+		r.sequence, r.month, r.ends = integer(list[4]), integer(list[5]), integer(list[6])
+		r.used = int(integer(list[7]))
 		r.state = list[8:]
 	}
 	return r, ok && r.now > 0

@@ -186,7 +186,11 @@ func (t *Tokens) acquire(ctx context.Context) (int64, error) {
 		number, last := pair(raw)
 		switch {
 		case number > 0 && integer(last) < seen.number:
-			return number, t.change(ctx, "save", number, seen.value)
+			if err := t.change(ctx, "save", number, seen.value); err != nil {
+				_, _ = t.run(ctx, nil, "unlock", number, "")
+				return 0, err
+			}
+			return number, nil
 		case number > 0:
 			return number, nil
 		}

@@ -228,7 +228,8 @@ func TestTokensOfManySources(t *testing.T) {
 		}
 		n := refreshes.Add(1)
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"access_token":"access-%d","refresh_token":"refresh-%d","token_type":"Bearer","expires_in":1}`, n, n)
+		const answer = `{"access_token":"access-%d","refresh_token":"refresh-%[1]d","token_type":"Bearer","expires_in":1}`
+		fmt.Fprintf(w, answer, n)
 	})
 	server := httptest.NewServer(service)
 	t.Cleanup(server.Close)

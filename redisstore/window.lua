@@ -11,7 +11,7 @@
 --       5 the generation that the caller knows, 6 its sequence number, 7 whether that was within two minutes
 --       8 the month that the caller knows, 9 its count
 --      10 not later than this; 0: no matter when
---      11 the month that it should be, 12 when it begins, 13 when it ends, 14 the plan; all 0: the caller does not count
+--      11 the month that it should be, 12 when it begins, 13 when it ends, 14 the plan; 0: the caller does not count
 --      15 the slot or the call, and from 16 on what the operation needs
 --
 -- Times are in microseconds. "wall" is the clock of Redis. "now" is the same clock, except that it stands still when
@@ -20,8 +20,8 @@ local op, id = ARGV[1], ARGV[15]
 local minute, margin = tonumber(ARGV[2]), tonumber(ARGV[3])
 local slots, returns, recent, calls = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
-local names = {'generation', 'lesson_limit', 'lesson_interval', 'sequence', 'lost', 'created', 'last', 'shift', 'paused',
-	'admitted', 'before', 'class0', 'class1', 'learned', 'month', 'ends', 'base', 'since'}
+local names = {'generation', 'lesson_limit', 'lesson_interval', 'sequence', 'lost', 'created', 'last', 'shift',
+	'paused', 'admitted', 'before', 'class0', 'class1', 'learned', 'month', 'ends', 'base', 'since'}
 local w = {}
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
 	w[names[i]] = i <= 3 and (value or '0') or tonumber(value or 0)
@@ -175,7 +175,8 @@ elseif op == 'give' then
 			redis.call('ZADD', returns, free, name)
 		end
 		redis.call('ZREM', returns, 'lapsed:' .. id)
-	elseif back > 0 and not redis.call('ZSCORE', returns, id) and not redis.call('ZSCORE', returns, 'refused:' .. id) then
+	elseif back > 0 and not redis.call('ZSCORE', returns, id) and
+		not redis.call('ZSCORE', returns, 'refused:' .. id) then
 		redis.call('ZADD', returns, free, name)
 	end
 	if name == id then
