@@ -64,11 +64,12 @@ func callInTurn(l *redisstore.Limiter, store *redisstore.Store, addr string, job
 	}
 	defer conn.Close()
 	b, ctx := make([]byte, 1), context.Background()
+	turn := drift.Turn{Timeout: time.Second, Quota: store}
 	for range jobs {
-		slot, err := l.Acquire(ctx, drift.Turn{Timeout: 200 * time.Millisecond, Quota: store})
+		slot, err := l.Acquire(ctx, turn)
 		for errors.Is(err, redisstore.ErrAway) {
 			time.Sleep(10 * time.Millisecond)
-			slot, err = l.Acquire(ctx, drift.Turn{Timeout: 200 * time.Millisecond, Quota: store})
+			slot, err = l.Acquire(ctx, turn)
 		}
 		if err != nil {
 			return err
@@ -149,14 +150,15 @@ func TestManyProcessesThatAreKilled(t *testing.T) {
 	assert.GreaterOrEqual(t, usage.Used, calls, "never too low")
 }
 
-// Redis is killed and loses everything, again and again.
+// Redis is killed and loses everything, again and again. The minute is long enough for a slot that could not be given
+// back to be given back a second later.
 func TestManyProcessesAndARedisThatLosesItsData(t *testing.T) {
 	s := startRedis(t)
-	c := startCounter(t, 50, 500*time.Millisecond)
+	c := startCounter(t, 50, 2*time.Second)
 	all := startCrowd(t, s, c, 1_000_000)
-	restarts := number(t, "DRIFT_RESTARTS", 4)
+	restarts := number(t, "DRIFT_RESTARTS", 3)
 	for range restarts {
-		time.Sleep(2*c.minute + rand.N(c.minute))
+		time.Sleep(c.minute + rand.N(c.minute))
 		s.kill()
 		time.Sleep(rand.N(c.minute / 2))
 		s.start()
@@ -166,11 +168,11 @@ func TestManyProcessesAndARedisThatLosesItsData(t *testing.T) {
 	calls, refused := c.counted()
 	t.Logf("%d restarts, %d calls, %d refused", restarts, calls, refused)
 	assert.Zero(t, refused)
-	assert.Greater(t, calls, (restarts+1)*c.limit)
+	assert.Greater(t, calls, 2*c.limit)
 	usage, err := s.open().Usage(t.Context())
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, usage.Used, calls, "never too low")
-	assert.LessOrEqual(t, usage.Used, calls+restarts*crowd*routines+crowd*routines)
+	assert.LessOrEqual(t, usage.Used, calls+(restarts+1)*crowd*routines)
 }
 
 // Redis is stopped and goes on, again and again: what was asked meanwhile must not count.
