@@ -59,10 +59,13 @@ type Limiter struct {
 	passed   int           // interactive calls that took one since then
 	looking  bool
 
-	given int // slots that were given back
-	asked int // of these, before the store was asked for its last answer
-	known int // of these, before the last state
+	given gives
+	asked gives // before the store was asked for its last answer
+	known gives // before it was asked for the last state
 }
+
+// gives counts slots that were given back.
+type gives struct{ all, unused int }
 
 // Request describes a caller.
 type Request struct {
@@ -410,7 +413,10 @@ func (l *Limiter) settle(ctx context.Context, s *Slot, end End) error {
 		p.Lesson, p.For = state.learn(l.config.Limit, time.Since(s.taken))
 		return l.change(ctx, p)
 	}
-	l.given++
+	l.given.all++
+	if end.Back == 0 {
+		l.given.unused++
+	}
 	if end.Back == 0 || l.lanes[0].unknown || l.lanes[1].unknown {
 		l.stale = true
 		l.signal()

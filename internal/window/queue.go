@@ -280,7 +280,7 @@ func (l *Limiter) refuseLate(now time.Time) {
 func (l *Limiter) atLeast(w *waiter, ahead int, now time.Time) time.Duration {
 	limit := l.config.Limit
 	wait := time.Duration(0)
-	taken := max(0, l.taken(now)-l.background.frees())
+	taken := max(0, l.taken(now)-(l.given.unused-l.known.unused)-l.background.frees())
 	if missing := ahead%limit + 1 - (limit - taken); missing > 0 {
 		wait = min(l.untilReturn(missing-1, now), Length)
 	}
