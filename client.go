@@ -223,6 +223,22 @@ func (c *Client) Quota(ctx context.Context) (Usage, error) {
 	return c.caller.quota.Usage(ctx)
 }
 
+// LimiterStats returns the current numbers of the client's limiter; see [LimiterStats]. Interactive and Bulk include the
+// calls that wait for a limit of their own, such as that of the classic API's reports. It sends nothing. ok is false if
+// the limiter of [WithLimiter] has no method Stats() LimiterStats, or if the client was not made by NewClient.
+func (c *Client) LimiterStats() (stats LimiterStats, ok bool) {
+	if c.caller == nil {
+		return LimiterStats{}, false
+	}
+	limiter, ok := c.caller.limiter.(interface{ Stats() LimiterStats })
+	if !ok {
+		return LimiterStats{}, false
+	}
+	stats = limiter.Stats()
+	c.caller.ownLimiters.addWaiting(&stats)
+	return stats, true
+}
+
 // Close closes the client: later calls return [ErrClosed], and calls in progress continue. Close closes the client's
 // own idle connections; connections in use close when their calls end. An HTTP/2 connection on which a call was
 // canceled may stay open for another minute. Close never closes anything that the caller passed in. On a view, Close

@@ -15,11 +15,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/internal/door"
 	"github.com/driftsdk/drift/internal/testkit"
 )
 
@@ -86,6 +88,43 @@ func TestViewSharesTheClient(t *testing.T) {
 	require.ErrorIs(t, client.Tags.Delete(t.Context(), 1), drift.ErrQuotaExceeded)
 	require.NoError(t, client.Close())
 	require.ErrorIs(t, view.Tags.Delete(t.Context(), 1), drift.ErrClosed, "it ends with its client")
+}
+
+// A call that still waits is in the numbers, whichever limiter it waits for.
+func TestLimiterStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := testkit.Through(t, testkit.AnswerBody(200, `{"id":1}`), drift.WithLimiter(drift.NewLimiter(2)))
+		view := client.With(drift.WithBulk())
+		stats := func() drift.LimiterStats {
+			synctest.Wait()
+			stats, known := view.LimiterStats()
+			require.True(t, known)
+			return stats
+		}
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 2}, stats())
+		require.NoError(t, client.Tags.Delete(t.Context(), 1))
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Free: 1}, stats())
+		require.NoError(t, client.Tags.Delete(t.Context(), 1))
+
+		own := door.Limiter(client, "own", 1).(drift.Limiter)
+		_, err := own.Acquire(t.Context(), drift.Turn{})
+		require.NoError(t, err)
+		for _, class := range []drift.Class{drift.ClassInteractive, drift.ClassBulk, drift.ClassBulk} {
+			go func() { _, _ = own.Acquire(t.Context(), drift.Turn{Class: class}) }()
+		}
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() { assert.NoError(t, client.Tags.Delete(t.Context(), 1)) })
+		}
+		group.Go(func() { assert.NoError(t, view.Tags.Delete(t.Context(), 1)) })
+		assert.Equal(t, drift.LimiterStats{Limit: 2, Interactive: 3, Bulk: 3}, stats())
+		group.Wait()
+	})
+}
+
+func TestLimiterStatsOfALimiterWithout(t *testing.T) {
+	_, known := testkit.Through(t, testkit.Answer(200), drift.WithLimiter(testkit.OpenLimiter{})).LimiterStats()
+	assert.False(t, known)
 }
 
 func TestViewKeepsReplacedFields(t *testing.T) {
@@ -163,6 +202,8 @@ func TestClientOfMocks(t *testing.T) {
 		require.EqualError(t, c.Do(t.Context(), drift.Request{Path: "x"}, nil), "drift: this client was not made by NewClient")
 		_, err = c.Quota(t.Context())
 		require.Error(t, err)
+		_, known := c.LimiterStats()
+		assert.False(t, known)
 		require.NoError(t, c.Close())
 		assert.Equal(t, "drift.Client", c.String())
 	}

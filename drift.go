@@ -157,7 +157,7 @@ type Operation struct {
 }
 
 // Operations returns the operations of all services of a [Client], grouped by service. In a program that imports package
-// classic, the operations of that package follow; their names begin with "classic.".
+// classic, as drifttest does, the operations of that package follow; their names begin with "classic.".
 func Operations() []Operation {
 	var operations []Operation
 	for _, route := range slices.Concat([]*rest.Route{

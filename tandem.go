@@ -62,17 +62,28 @@ func (c *call) slots() Limiter {
 // ownLimiters are the limiters of operations with a limit of their own, by name. A client shares them with its views.
 type ownLimiters struct {
 	mu     sync.Mutex
-	byName map[string]Limiter
+	byName map[string]*WindowLimiter
 }
 
 func (o *ownLimiters) get(name string, perMinute int) Limiter {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.byName == nil {
-		o.byName = map[string]Limiter{}
+		o.byName = map[string]*WindowLimiter{}
 	}
 	if o.byName[name] == nil {
 		o.byName[name] = NewLimiter(perMinute)
 	}
 	return o.byName[name]
+}
+
+// addWaiting adds the calls that wait for one of these limiters.
+func (o *ownLimiters) addWaiting(stats *LimiterStats) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, limiter := range o.byName {
+		own := limiter.Stats()
+		stats.Interactive += own.Interactive
+		stats.Bulk += own.Bulk
+	}
 }

@@ -44,7 +44,7 @@ func rows() (all []row, end func(), err error) {
 	}
 	byHand, goccy := newByHand(stubURL, newStub(one)), newByHandGoccy(stubURL, newStub(one))
 	pageByHand, pageGoccy := newByHand(stubURL, newStub(page)), newByHandGoccy(stubURL, newStub(page))
-	return []row{
+	return append([]row{
 		{name: "GET of one conversation, stubbed", rounds: 400, calls: callsOfSlice,
 			hand: getByHand(byHand), other: getWithClient(stubURL, newStub(one)),
 			most: eachEngine{jsonV1: {0.50, 0.75, 0.80}, jsonV2: {0.85, 1.25, 0.90}}[engine]},
@@ -64,7 +64,7 @@ func rows() (all []row, end func(), err error) {
 			most: eachEngine{jsonV1: {time: 0.35, bytes: 0.60}, jsonV2: {time: 0.55, bytes: 0.60}}[engine]},
 		{name: "the same list by hand, with goccy/go-json", rounds: 100, calls: 2,
 			hand: listByHand(pageByHand), other: listByHand(pageGoccy)},
-	}, end, nil
+	}, classicRows()...), end, nil
 }
 
 // within reports whether the time is within its bound.

@@ -99,6 +99,22 @@ func TestMemoryBounds(t *testing.T) {
 	assert.GreaterOrEqual(t, m.heapRatio(), leastHeapRatio*pages/1000.0)
 }
 
+// A tenth of the messages and a sixteenth of the file: what is held does not depend on how much there is.
+func TestClassicMemoryBounds(t *testing.T) {
+	var m classicMemory
+	for range short.tries {
+		var err error
+		m, err = measureClassicMemory(100_000/classicPageItems, 1<<26)
+		require.NoError(t, err)
+		if m.growth() <= mostGrowth && m.file.overStart() <= mostOfDownload {
+			break
+		}
+	}
+	t.Logf("median of the heap: %s, ten times as many pages %s; a download takes %.0f bytes", mebibytes(m.few.MedianHeap), mebibytes(m.many.MedianHeap), m.file.overStart())
+	assert.LessOrEqual(t, m.growth(), mostGrowth)
+	assert.LessOrEqual(t, m.file.overStart(), float64(mostOfDownload))
+}
+
 func TestPrefetchBounds(t *testing.T) {
 	var p prefetching
 	for range short.tries {

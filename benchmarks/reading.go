@@ -15,10 +15,13 @@ import (
 
 // reading is what it took to read a list, as the command in reader prints it.
 type reading struct {
-	Items                int
-	PeakHeap, MedianHeap uint64 // bytes
-	Seconds              float64
+	Items                           int    // or bytes of a file
+	StartHeap, PeakHeap, MedianHeap uint64 // bytes
+	Seconds                         float64
 }
+
+// overStart is how much the heap grew at most.
+func (r reading) overStart() float64 { return max(0, float64(r.PeakHeap)-float64(r.StartHeap)) }
 
 func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
@@ -35,42 +38,55 @@ const (
 func (m memory) heapRatio() float64 { return float64(m.collected.PeakHeap) / float64(m.many.PeakHeap) }
 func (m memory) growth() float64    { return float64(m.many.MedianHeap) / float64(m.few.MedianHeap) }
 
-// measureMemory reads a list of that many pages and one of a tenth of them. Each way of reading is measured in a process of its
-// own, which links nothing but the client. The server is here.
+// measureMemory reads a list of that many pages and one of a tenth of them.
 func measureMemory(pages int, collect bool) (m memory, err error) {
+	err = withReader(func(reader string) error {
+		if m.few, err = readWith(reader, "iterate", pages/10); err != nil {
+			return err
+		}
+		if m.many, err = readWith(reader, "iterate", pages); err != nil || !collect {
+			return err
+		}
+		m.collected, err = readWith(reader, "collect", pages)
+		return err
+	})
+	return m, err
+}
+
+// withReader builds the command in reader and measures with it. Each way of reading is measured in a process of its own, which
+// links nothing but the client. The server is here.
+func withReader(measure func(reader string) error) error {
 	dir, err := os.MkdirTemp("", "reader")
 	if err != nil {
-		return m, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	reader := filepath.Join(dir, "reader")
 	if output, err := exec.Command("go", "build", "-o", reader, "./reader").CombinedOutput(); err != nil {
-		return m, fmt.Errorf("%w: %s", err, output)
+		return fmt.Errorf("%w: %s", err, output)
 	}
-	if m.few, err = readWith(reader, "iterate", pages/10); err != nil {
-		return m, err
-	}
-	if m.many, err = readWith(reader, "iterate", pages); err != nil || !collect {
-		return m, err
-	}
-	m.collected, err = readWith(reader, "collect", pages)
-	return m, err
+	return measure(reader)
 }
 
-func readWith(reader, how string, pages int) (r reading, err error) {
-	server := httptest.NewServer(newPageServer(pages, pageItems, 0))
+func readWith(reader, how string, pages int) (reading, error) {
+	return readFrom(reader, how, newPageServer(pages, pageItems, 0), pages*pageItems)
+}
+
+// readFrom lets the command read in one way, and checks that it got everything.
+func readFrom(reader, how string, handler http.Handler, items int) (r reading, err error) {
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	command := exec.Command(reader, how, server.URL)
 	command.Stderr = os.Stderr
 	output, err := command.Output()
 	if err != nil {
-		return r, fmt.Errorf("%s %d pages: %w", how, pages, err)
+		return r, fmt.Errorf("%s: %w", how, err)
 	}
 	if err := json.Unmarshal(output, &r); err != nil {
 		return r, err
 	}
-	if r.Items != pages*pageItems {
-		return r, fmt.Errorf("%s: %d items of %d pages", how, r.Items, pages)
+	if r.Items != items {
+		return r, fmt.Errorf("%s: %d items of %d", how, r.Items, items)
 	}
 	return r, nil
 }

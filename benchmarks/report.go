@@ -161,10 +161,29 @@ func (r *report) peers() (string, error) {
 
 // memory is the table of long lists.
 func (r *report) memory() (string, error) {
-	t := newTable("1,000 conversations a page", "conversations", "heap, peak", "heap, median", "seconds")
-	if !r.wanted("memory") {
+	t := newTable("what", "items", "heap, peak", "heap, median", "seconds")
+	var said []string
+	for _, part := range []struct {
+		name    string
+		measure func(*table) (string, error)
+	}{{"memory", r.lists}, {"memory of classic", r.classicMemory}} {
+		if !r.wanted(part.name) {
+			continue
+		}
+		text, err := part.measure(t)
+		if err != nil {
+			return "", err
+		}
+		said = append(said, text)
+	}
+	if said == nil {
 		return t.String(), nil
 	}
+	return t.String() + "\n" + strings.Join(said, " ") + "\n", nil
+}
+
+// lists reads conversations, and says how the ways of reading compare.
+func (r *report) lists(t *table) (string, error) {
 	pages := 1000
 	if r.quick {
 		pages = 100
@@ -180,11 +199,34 @@ func (r *report) memory() (string, error) {
 	for _, way := range []struct {
 		name string
 		reading
-	}{{"ranging over `All`", m.few}, {"ranging over `All`", m.many}, {"`Collect`", m.collected}} {
-		t.add(way.name, thousands(int64(way.Items)), mebibytes(way.PeakHeap), mebibytes(way.MedianHeap), fmt.Sprintf("%.1f", way.Seconds))
+	}{{"ranging over `All`, 1,000 conversations a page", m.few}, {"the same, ten times as many pages", m.many}, {"`Collect`", m.collected}} {
+		t.addReading(way.name, way.reading)
 	}
-	return t.String() + fmt.Sprintf("\nThe peak of collecting is %.0f times that of ranging (at least %d). With ten times as many pages the median of ranging is %.2f of what it was (at most %.2f).\n",
+	return fmt.Sprintf("The peak of collecting is %.0f times that of ranging (at least %d). With ten times as many pages the median of ranging is %.2f of what it was (at most %.2f).",
 		m.heapRatio(), leastHeapRatio, m.growth(), mostGrowth), nil
+}
+
+// classicMemory reads messages of the classic API and a file, and says what they take.
+func (r *report) classicMemory(t *table) (string, error) {
+	pages, size := 1_000_000/classicPageItems, 1<<30
+	if r.quick {
+		pages, size = pages/10, size/16
+	}
+	m, err := measureClassicMemory(pages, size)
+	if err != nil {
+		return "", err
+	}
+	r.atMost("memory of classic, ten times as many pages", m.growth(), mostGrowth)
+	r.atMost("memory of classic, bytes of the heap for a download", m.file.overStart(), mostOfDownload)
+	t.addReading("`classic`: ranging over `Messages.All`, 50 messages a page", m.few)
+	t.addReading("the same, ten times as many pages", m.many)
+	t.addReading(fmt.Sprintf("`classic`: downloading a file of %d MiB", size>>20), m.file)
+	return fmt.Sprintf("With ten times as many pages the median of ranging over messages is %.2f of what it was (at most %.2f). The download takes at most %.2f MiB more than there was before it (at most %d MiB).",
+		m.growth(), mostGrowth, m.file.overStart()/(1<<20), mostOfDownload>>20), nil
+}
+
+func (t *table) addReading(name string, r reading) {
+	t.add(name, thousands(int64(r.Items)), mebibytes(r.PeakHeap), mebibytes(r.MedianHeap), fmt.Sprintf("%.1f", r.Seconds))
 }
 
 // rest is the table of what stands by itself.

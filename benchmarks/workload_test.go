@@ -1,13 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 )
 
 func TestWorkload(t *testing.T) {
@@ -55,6 +58,57 @@ func TestAllReadTheSame(t *testing.T) {
 	assert.Equal(t, want, *byHand)
 	assert.NotZero(t, want.LastMessageSentAt)
 	assert.NotEmpty(t, want.CustomAttributes)
+}
+
+// So do both sides of the classic API.
+func TestClassicReadsTheSame(t *testing.T) {
+	hand := newByHand(stubURL, newStub(answerClassicOne()))
+	conversation, err := hand.classicConversation(t.Context(), conversationID)
+	require.NoError(t, err)
+	got, err := classic.New(newTestClient(t, newStub(answerClassicOne()))).Conversations.Get(t.Context(), conversationID)
+	require.NoError(t, err)
+	assertSameJSON(t, []byte(classicConversationJSON), conversation, got)
+
+	messages, err := newByHand(stubURL, newStub(answerClassicPage(""))).classicMessages(t.Context(), conversationID)
+	require.NoError(t, err)
+	api := classic.New(newTestClient(t, newStub(answerClassicPage(""))))
+	page, err := api.Messages.List(t.Context(), conversationID, classic.MessageListOptions{})
+	require.NoError(t, err)
+	require.Len(t, page.Items, classicPageItems)
+	require.Len(t, messages, classicPageItems)
+	assert.Empty(t, page.Items[0].Extra)
+	for i, message := range messages {
+		assertSameJSON(t, []byte(classicMessage(i)), message, page.Items[i])
+	}
+}
+
+// assertSameJSON checks that both values have everything that was sent. Instants are compared as milliseconds.
+func assertSameJSON(t *testing.T, sent []byte, hand, client any) {
+	t.Helper()
+	var want map[string]any
+	require.NoError(t, json.Unmarshal(sent, &want))
+	for _, value := range []any{hand, client} {
+		text, err := json.Marshal(value)
+		require.NoError(t, err)
+		var got map[string]any
+		require.NoError(t, json.Unmarshal(text, &got))
+		for _, name := range []string{"createdAt", "updatedAt"} {
+			if at, ok := got[name].(string); ok {
+				instant, err := time.Parse(time.RFC3339Nano, at)
+				require.NoError(t, err)
+				got[name] = float64(instant.UnixMilli())
+			}
+		}
+		if author, ok := got["author"].(map[string]any); ok && author["bot"] == nil {
+			author["bot"] = false // the client leaves out what is false
+		}
+		for _, name := range []string{"attachments", "buttons", "context"} {
+			if got[name] == nil {
+				delete(got, name) // that by hand writes null
+			}
+		}
+		assert.Equal(t, want, got)
+	}
 }
 
 // Both sides send the same body.

@@ -28,15 +28,16 @@ type AppService interface {
 	TokenInfo(ctx context.Context, token drift.Secret, opts ...drift.CallOption) (*TokenInfo, error)
 }
 
-// TokenInfo describes an access token. encoding/json writes the token as REDACTED.
+// TokenInfo describes an access token. encoding/json writes the token as REDACTED. An answer without AuthenticatedUserID
+// is an error: it must not look like a token that never expires.
 type TokenInfo struct {
 	ID                  string        `json:"id,omitzero"`
 	AccessToken         drift.Secret  `json:"access_token,omitzero"`
-	TokenType           string        `json:"token_type,omitzero"`                     // bearer
-	AuthenticatedUserID string        `json:"authenticated_userid,omitzero"`           // such as orgId:123
-	CredentialID        string        `json:"credential_id,omitzero"`                  // of the app
-	Scope               string        `json:"scope,omitzero"`                          // separated by spaces
-	ExpiresIn           time.Duration `json:"expires_in,omitzero" wire:"milliseconds"` // 0: never
+	TokenType           string        `json:"token_type,omitzero"`                           // bearer
+	AuthenticatedUserID string        `json:"authenticated_userid,omitzero" wire:"required"` // such as orgId:123
+	CredentialID        string        `json:"credential_id,omitzero"`                        // of the app
+	Scope               string        `json:"scope,omitzero"`                                // separated by spaces
+	ExpiresIn           time.Duration `json:"expires_in,omitzero" wire:"milliseconds"`       // 0: never
 	CreatedAt           time.Time     `json:"created_at,omitzero"`
 
 	// Extra holds the fields that this type lacks; nil if there are none.

@@ -50,6 +50,14 @@ func TestTokenInfo(t *testing.T) {
 	assert.Zero(t, classic.TokenInfo{}.OrgID())
 }
 
+// An answer of another kind does not pass for a token that never expires.
+func TestTokenInfoNeedsAnOwner(t *testing.T) {
+	for _, body := range []string{`{}`, `{"expires_in": 0}`, `{"result": "OK", "ok": true}`, `{"data": {"id": 7}}`} {
+		_, err := answering(t, body).App.TokenInfo(t.Context(), "secret-token-5e1d")
+		testkit.RequireDecodeError(t, err, "/authenticated_userid")
+	}
+}
+
 // The service may repeat a secret of the request in what it says about an error.
 func TestSecretsOfRequestsAreMasked(t *testing.T) {
 	const secret = "mark-secret-5e1d/+"

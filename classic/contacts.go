@@ -71,9 +71,9 @@ type ContactsService interface {
 	// Deprecated: Drift has retired tags of contacts in favor of attributes.
 	ListTags(ctx context.Context, id drift.ContactID, opts ...drift.CallOption) ([]*Tag, error)
 
-	// AddTags adds tags to a contact and returns the contact's tags: POST
-	// contacts/{contactId}/tags. The shape of the answer has confidence C. No tag, or one without a
-	// name, is a *drift.ValidationError.
+	// AddTags adds tags to a contact and returns the contact's tags: POST contacts/{contactId}/tags. The shape of the
+	// answer has confidence C. No tag, or one without a name, is a *drift.ValidationError. If a tag of the answer does
+	// not decode, which is a *drift.RecordError, the tags were added all the same.
 	//
 	// Deprecated: Drift has retired tags of contacts in favor of attributes.
 	AddTags(ctx context.Context, id drift.ContactID, tags []Tag, opts ...drift.CallOption) ([]*Tag, error)
@@ -193,6 +193,7 @@ const (
 	errTwice       = wire.Reason("repeat a field of the request")
 	errNil         = wire.Reason("must not be nil")
 	errNoAttribute = wire.Reason("must have a key")
+	errEmails      = wire.Reason("must all be e-mail addresses")
 )
 
 // named returns the fields that have a name in Attributes.
@@ -229,7 +230,7 @@ func (r ContactCreateRequest) body() (*contactBody, error) {
 		return nil, err
 	}
 	for _, value := range body.Attributes {
-		if value == nil {
+		if text, err := wire.MarshalOpen(value); err == nil && string(text) == "null" {
 			return nil, invalid("attributes", errNil)
 		}
 	}
@@ -398,11 +399,16 @@ func (s contacts) Delete(ctx context.Context, id drift.ContactID, opts ...drift.
 }
 
 func (s contacts) Unsubscribe(ctx context.Context, emails []string, opts ...drift.CallOption) error {
-	invalid := checkTexts("emails", emails)
+	return rest.OK(ctx, s.caller, &contactsUnsubscribe, rest.Input{Body: emails, Err: checkEmails(emails)}, opts)
+}
+
+func checkEmails(emails []string) error {
 	for _, email := range emails {
-		invalid = firstError(invalid, rest.CheckEmail(email))
+		if rest.CheckEmail(email) != nil {
+			return invalid("emails", errEmails)
+		}
 	}
-	return rest.OK(ctx, s.caller, &contactsUnsubscribe, rest.Input{Body: emails, Err: invalid}, opts)
+	return checkTexts("emails", emails)
 }
 
 func (s contacts) CreateTimelineEvent(

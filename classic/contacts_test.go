@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -66,6 +67,23 @@ var contactCalls = map[string]goldenCall{
 	},
 }
 
+// Null values are refused however they come to be, because the service would.
+func TestAttributesOfANewContactAreNotNull(t *testing.T) {
+	client, requests := recording(t, `{"data": {"id": 1}}`)
+	var text *string
+	for _, null := range []any{nil, text, json.RawMessage("null"), map[string]any(nil)} {
+		_, err := client.Contacts.Create(t.Context(), classic.ContactCreateRequest{
+			Email: "a@b.c", Attributes: drift.Attributes{"plan": null},
+		})
+		if reflect.ValueOf(null).Kind() == reflect.Map { // an empty object
+			require.NoError(t, err)
+			continue
+		}
+		requireInvalid(t, err, "attributes")
+	}
+	assert.Equal(t, []string{`POST /contacts {"attributes":{"email":"a@b.c","plan":{}}}`}, *requests)
+}
+
 // Some keys differ in case only, and the service has the external id as a text, a number or null.
 func TestAttributesStayAMap(t *testing.T) {
 	contact, err := answering(t, `{"data": {"id": 1, "attributes": {"_END_USER_VERSION": 4, "_end_user_version": 17899,
@@ -126,7 +144,7 @@ func TestContactListsAreRefused(t *testing.T) {
 		requireInvalid(t, err, "externalIDs")
 	}
 	requireInvalid(t, client.Contacts.Unsubscribe(t.Context(), nil), "emails")
-	requireInvalid(t, client.Contacts.Unsubscribe(t.Context(), []string{"a@b.c", "d"}), "email")
+	requireInvalid(t, client.Contacts.Unsubscribe(t.Context(), []string{"a@b.c", "d"}), "emails")
 	requireInvalid(t, client.Contacts.RemoveTags(t.Context(), 1, nil), "names")
 	_, err = client.Contacts.AddTags(t.Context(), 1, []classic.Tag{{Color: "f00"}})
 	requireInvalid(t, err, "tags")

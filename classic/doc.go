@@ -49,6 +49,10 @@
 // members in Extra. Free maps, such as the attributes of a contact, keep every key as it is, with numbers as
 // json.Number. Instants are time.Time in UTC. A missing member, null and the zero value are the same.
 //
+// A record that has an id is rejected without one, so that no foreign object passes for it. The answers to a timeline
+// event and to the GDPR calls have none: any object is one of those, because an error would look as if the call had
+// failed.
+//
 // # Operations
 //
 //   - [ContactsService.Create]: POST contacts

@@ -16,14 +16,13 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type ReportsService interface {
-	// Conversations returns metrics of the conversations that match all filters: POST
-	// reports/conversations. No metric, or a filter without a property or an operation, is a
-	// *drift.ValidationError.
+	// Conversations returns metrics of the conversations that match all filters: POST reports/conversations. No metric,
+	// an empty one, or a filter without a property or an operation is a *drift.ValidationError.
 	Conversations(ctx context.Context, req ReportRequest, opts ...drift.CallOption) (*Report, error)
 
 	// ConversationSummary returns metrics over all conversations that match all filters: POST
-	// reports/conversation-summary. No source shows the answer, so it comes as it is. The same
-	// requests are a *drift.ValidationError.
+	// reports/conversation-summary. No source shows the answer, so it comes as it is. No metric, one without a property
+	// or a type, or a filter without a property or an operation is a *drift.ValidationError.
 	ConversationSummary(
 		ctx context.Context, req ReportSummaryRequest, opts ...drift.CallOption,
 	) (json.RawMessage, error)
@@ -57,10 +56,11 @@ func (o ReportOperation) IsKnown() bool {
 	return o == ReportOperationHasProperty || o == ReportOperationBetween || o == ReportOperationIn
 }
 
-// Report is the answer to a ReportRequest.
+// Report is the answer to a ReportRequest. An answer without rows is an error, but their list may be empty: an answer of
+// another kind must not look like a report without conversations.
 type Report struct {
 	Count int         `json:"count,omitzero"`
-	Rows  []ReportRow `json:"data,omitzero"`
+	Rows  []ReportRow `json:"data,omitzero" wire:"required"`
 
 	// Extra holds the fields that this type lacks; nil if there are none.
 	Extra map[string]json.RawMessage `json:",embed,inline"`
@@ -126,20 +126,35 @@ type ReportSummaryMetric struct {
 	Type     string `json:"type,omitzero"` // such as AVG
 }
 
-// checkReport checks a request with these filters and this number of metrics.
-func checkReport(req any, filters []ReportFilter, metrics int) error {
-	if metrics == 0 {
+func (r ReportRequest) check() error {
+	return firstError(checkTexts("metrics", r.Metrics), checkFilters(r.Filters), checkUTF8(&r))
+}
+
+func (r ReportSummaryRequest) check() error {
+	if len(r.Metrics) == 0 {
 		return invalid("metrics", errEmpty)
 	}
+	for _, metric := range r.Metrics {
+		if metric.Property == "" || metric.Type == "" {
+			return invalid("metrics", errMetric)
+		}
+	}
+	return firstError(checkFilters(r.Filters), checkUTF8(&r))
+}
+
+func checkFilters(filters []ReportFilter) error {
 	for _, filter := range filters {
 		if filter.Property == "" || filter.Operation == "" {
 			return invalid("filters", errFilter)
 		}
 	}
-	return checkUTF8(req)
+	return nil
 }
 
-const errFilter = wire.Reason("must each have a property and an operation")
+const (
+	errFilter = wire.Reason("must each have a property and an operation")
+	errMetric = wire.Reason("must each have a property and a type")
+)
 
 var (
 	reportsConversations       = rest.Route{Name: "classic.reports.conversations", Method: http.MethodPost, Path: "reports/conversations", Reads: true}
@@ -151,17 +166,15 @@ type reports struct{ *caller }
 func (s reports) Conversations(
 	ctx context.Context, req ReportRequest, opts ...drift.CallOption,
 ) (*Report, error) {
-	err := checkReport(&req, req.Filters, len(req.Metrics))
 	return rest.One[Report](ctx, s.caller, &reportsConversations,
-		rest.Input{Body: &req, Err: err, Bare: true, NaN: true, Limiter: s.reports}, opts)
+		rest.Input{Body: &req, Err: req.check(), Bare: true, NaN: true, Limiter: s.reports}, opts)
 }
 
 func (s reports) ConversationSummary(
 	ctx context.Context, req ReportSummaryRequest, opts ...drift.CallOption,
 ) (json.RawMessage, error) {
-	err := checkReport(&req, req.Filters, len(req.Metrics))
 	return rest.Raw(ctx, s.caller, &reportsConversationSummary,
-		rest.Input{Body: &req, Err: err, Bare: true, NaN: true, Limiter: s.reports}, opts)
+		rest.Input{Body: &req, Err: req.check(), Bare: true, NaN: true, Limiter: s.reports}, opts)
 }
 
 // UnmarshalJSON decodes a report as sent by the API or encoded by MarshalJSON.

@@ -32,7 +32,10 @@ var reportCalls = map[string]goldenCall{
 	},
 }
 
-var metrics = classic.ReportRequest{Metrics: []string{"a"}}
+var (
+	metrics = classic.ReportRequest{Metrics: []string{"a"}}
+	summary = classic.ReportSummaryRequest{Metrics: []classic.ReportSummaryMetric{{Property: "a", Type: "AVG"}}}
+)
 
 func TestMetrics(t *testing.T) {
 	report, err := answering(t, `{"count": 1, "data": [{"conversationId": 7, "metrics": [12, "NaN", null, NaN, 0.5, "3", "a NaN\"", 1e3]}]}`).
@@ -100,7 +103,7 @@ func TestReportsLimit(t *testing.T) {
 		_, err := classic.New(client).Teams.List(t.Context())
 		require.NoError(t, err)
 		require.Less(t, time.Since(start), time.Minute, "other calls do not wait for it")
-		_, err = classic.New(client).Reports.ConversationSummary(t.Context(), classic.ReportSummaryRequest{Metrics: []classic.ReportSummaryMetric{{}}})
+		_, err = classic.New(client).Reports.ConversationSummary(t.Context(), summary)
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, time.Since(start), time.Minute)
 		assert.EqualValues(t, 62, network.Requests.Load())
@@ -122,4 +125,37 @@ func TestWithReportsLimiter(t *testing.T) {
 	require.ErrorIs(t, err, drift.ErrClosed)
 	assert.Equal(t, drift.OutcomeNotSent, slots.Outcomes[1])
 	assert.Zero(t, slots.Held())
+}
+
+func TestReportsWithoutMetricsAreRefused(t *testing.T) {
+	client, requests := recording(t, `{"count": 0, "data": []}`)
+	for argument, requests := range map[string][]classic.ReportRequest{
+		"metrics": {{}, {Metrics: []string{""}}},
+		"filters": {{Metrics: metrics.Metrics, Filters: []classic.ReportFilter{{Property: "status"}}}, {Metrics: metrics.Metrics, Filters: []classic.ReportFilter{{Operation: "IN"}}}},
+	} {
+		for _, req := range requests {
+			_, err := client.Reports.Conversations(t.Context(), req)
+			requireInvalid(t, err, argument)
+		}
+	}
+	for _, req := range []classic.ReportSummaryRequest{
+		{}, {Metrics: []classic.ReportSummaryMetric{{Property: "a"}}}, {Metrics: []classic.ReportSummaryMetric{{Type: "AVG"}}},
+	} {
+		_, err := client.Reports.ConversationSummary(t.Context(), req)
+		requireInvalid(t, err, "metrics")
+	}
+	assert.Empty(t, *requests)
+}
+
+// An answer of another kind does not pass for a report without conversations.
+func TestReportsNeedRows(t *testing.T) {
+	for body, rows := range map[string]bool{`{"count": 0, "data": []}`: true, `{"count": 0}`: false, `{}`: false, `{"rows": []}`: false, `{"data": null}`: false} {
+		report, err := answering(t, body).Reports.Conversations(t.Context(), metrics)
+		if rows {
+			require.NoError(t, err)
+			assert.Empty(t, report.Rows)
+			continue
+		}
+		testkit.RequireDecodeError(t, err, "/data")
+	}
 }

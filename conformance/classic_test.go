@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/assert"
@@ -154,77 +153,10 @@ func TestClassicDocumentIsStrict(t *testing.T) {
 	}
 }
 
-// Every operation, with every parameter that it has.
-var classicRequests = []struct{ operation, path, body string }{
-	{"classic.contacts.create", "contacts", `{"attributes":{"email":"n@x.example","externalId":"x-1","plan":"pro","seats":3,"tags":[{"name":"vip"}]}}`},
-	{"classic.contacts.get", "contacts/1", ""},
-	{"classic.contacts.listByEmail", "contacts?email=n@x.example&limit=1", ""},
-	{"classic.contacts.listByExternalId", "contacts?idType=external&id=x-1&id=x-2&limit=100", ""},
-	{"classic.contacts.update", "contacts/1", `{"attributes":{"plan":null,"seats":4}}`},
-	{"classic.contacts.updateByExternalId", "contacts/normalize?idType=external&id=x-1", `{"attributes":{"plan":"free"}}`},
-	{"classic.contacts.unsubscribe", "emails/unsubscribe", `["n@x.example"]`},
-	{"classic.contacts.createTimelineEvent", "contacts/timeline", `{"contactId":1,"createdAt":1767603600123,"event":"Bought"}`},
-	{"classic.contacts.createTimelineEvent", "contacts/timeline", `{"externalId":"x-1","event":"Bought"}`},
-	{"classic.contacts.listAttributes", "contacts/attributes", ""},
-	{"classic.contacts.listTags", "contacts/1/tags", ""},
-	{"classic.contacts.addTags", "contacts/1/tags", `[{"name":"new","color":"0960C5"},{"name":"other"}]`},
-	{"classic.contacts.removeTag", "contacts/1/tags/new", ""},
-	{"classic.contacts.removeTags", "contacts/1/tags/delete/_bulk", `["other"]`},
-	{"classic.contacts.delete", "contacts/2", ""},
-	{"classic.users.list", "users/list", ""},
-	{"classic.users.get", "users/1", ""},
-	{"classic.users.getMany", "users?userId=1&userId=2&userId=99", ""},
-	{"classic.users.update", "users/update?userId=2", `{"alias":"B","availability":"OFFLINE","avatarUrl":"https://a.example/b.png",` +
-		`"email":"b@acme.example","locale":"en-GB","name":"Ben","phone":"617-555-0101"}`},
-	{"classic.meetings.list", "users/meetings/org?min_start_time=0&max_start_time=1800000000000&limit=1000", ""},
-	{"classic.conversations.list", "conversations/list?page_token=&limit=2&statusId=1&statusId=2&statusId=3", ""},
-	{"classic.conversations.list", "conversations/list", ""},
-	{"classic.conversations.get", "conversations/1", ""},
-	{"classic.conversations.create", "conversations/new", `{"email":"n@x.example","message":{"body":"Hi","attributes":{"autoAssigneeId":2}}}`},
-	{"classic.conversations.stats", "conversations/stats", ""},
-	{"classic.conversations.getTranscript", "conversations/1/transcript", ""},
-	{"classic.conversations.getJSONTranscript", "conversations/1/json_transcript", ""},
-	{"classic.messages.list", "conversations/1/messages", ""},
-	{"classic.messages.list", "conversations/1/messages?next=", ""},
-	{"classic.messages.create", "conversations/1/messages", `{"type":"chat","body":"Hi","userId":2,"buttons":[{"label":"Yes","value":"Yes","type":"reply",` +
-		`"reaction":{"type":"replace","message":"Fine"}}]}`},
-	{"classic.messages.create", "conversations/1/messages", `{"type":"private_note","body":"psst"}`},
-	{"classic.messages.create", "conversations/1/messages", `{"type":"edit","editType":"replace_body","editedMessageId":1,"body":"Hello"}`},
-	{"classic.attachments.download", "attachments/1/data", ""},
-	{"classic.accounts.create", "accounts/create", `{"ownerId":1,"name":"N","domain":"n.example","targeted":true,` +
-		`"customProperties":[{"label":"L","name":"l","type":"NUMBER","value":1.5}]}`},
-	{"classic.accounts.get", "accounts/acme.example", ""},
-	{"classic.accounts.list", "accounts?index=3&size=2", ""},
-	{"classic.accounts.update", "accounts/update", `{"accountId":"acme.example","ownerId":2,"name":"N","domain":null,"targeted":false,"customProperties":[]}`},
-	{"classic.accounts.delete", "accounts/acme.example", ""},
-	{"classic.playbooks.list", "playbooks/list", ""},
-	{"classic.playbooks.listLandingPages", "playbooks/clp", ""},
-	{"classic.teams.list", "teams/org", ""},
-	{"classic.teams.listByUser", "teams/users/4", ""},
-	{"classic.app.tokenInfo", "app/token_info", `{"access_token":"` + drifttest.DefaultToken + `"}`},
-	{"classic.gdpr.retrieve", "gdpr/retrieve", `{"email":"n@x.example"}`},
-	{"classic.gdpr.delete", "gdpr/delete", `{"email":"n@x.example"}`},
-	{"classic.scim.listUsers", "scim/Users?startIndex=1&count=2&filter=userName+eq+%22ada@acme.example%22", ""},
-	{"classic.scim.getUser", "scim/Users/1", ""},
-	{"classic.scim.createUser", "scim/Users", scimUser},
-	{"classic.scim.replaceUser", "scim/Users/3", strings.ReplaceAll(scimUser, "zoe@", "zoe2@")},
-	{"classic.scim.updateUser", "scim/Users/3", `{"isActive":true,` + strings.ReplaceAll(scimUser, "zoe@", "zoe2@")[1:]},
-	{"classic.scim.deleteUser", "scim/Users/3", ""},
-	{"classic.reports.conversations", "reports/conversations", `{"filters":[{"property":"createdAt","operation":"BETWEEN","values":[0,"2027-01-01"]},` +
-		`{"property":"status","operation":"HAS_PROPERTY"}],"metrics":["numBotMessages","timeToCloseMillis"]}`},
-	{"classic.reports.conversationSummary", "reports/conversation-summary", `{"filters":[{"property":"status","operation":"IN","values":["closed"]}],` +
-		`"metrics":[{"type":"AVG","property":"numBotMessages"}]}`},
-	{"classic.app.uninstall", "app/uninstall?clientId=drifttest-client&clientSecret=drifttest-secret", ""},
-}
-
-const scimUser = `{"active":true,"displayName":"Zoe","emails":[{"value":"zoe@acme.example","primary":true}],"locale":"en-GB",` +
-	`"name":{"formatted":"Zoe Q","familyName":"Q","givenName":"Zoe"},"phoneNumbers":[{"value":"1","display":"1","primary":true}],` +
-	`"roles":[{"value":"ADMIN","display":"Admin","type":"role","primary":true}],"schemas":["urn:scim:schemas:core:2.0"],"userName":"zoe@acme.example"}`
-
+// The server also answers requests that the client does not send as the document says.
 func TestClassicServerConforms(t *testing.T) {
-	// A meeting is listed for 30 days.
-	begin := time.Date(2026, time.January, 30, 0, 0, 0, 0, time.UTC)
-	server := drifttest.Start(t, drifttest.WithDemoData(), drifttest.WithClock(func() time.Time { return begin }))
+	server := drifttest.Start(t, drifttest.WithDemoData())
+	server.AddContact(drift.Contact{Attributes: drift.Attributes{"externalId": "x-1"}})
 	contract := loadClassic(t, server.URL)
 	client := &http.Client{Transport: &conformance.Transport{
 		Contract: contract, Base: server.HTTPClient().Transport, Report: func(err error) { t.Helper(); t.Error(err) },
@@ -233,17 +165,17 @@ func TestClassicServerConforms(t *testing.T) {
 	for _, op := range classicTable(t) {
 		table[op.name] = op
 	}
-	delete(table, "oauth.token")
-	for _, call := range classicRequests {
-		op := table[call.operation]
-		answer, body := send(t, client, classicRequest(t, contract, op, server.URL+"/"+call.path, call.body))
-		require.Less(t, answer.StatusCode, 300, "%s: %s", call.operation, body)
-	}
-	for name, op := range table {
-		assert.Positive(t, server.Count(name), name)
-		documented := contract.Document.Paths.Value(op.path).GetOperation(op.method)
-		seen, _ := contract.Seen(documented.OperationID)
-		assert.Subset(t, seen, slices.Concat(op.query, op.body), name)
+	for path, operation := range map[string]string{
+		"contacts?idType=external&id=x-1&limit=100":            "classic.contacts.listByExternalId",
+		"conversations/list":                                   "classic.conversations.list",
+		"conversations/list?limit=2":                           "classic.conversations.list",
+		"conversations/1/messages?next=":                       "classic.messages.list",
+		"accounts?index=0":                                     "classic.accounts.list",
+		"users/meetings/org?min_start_time=0&max_start_time=1": "classic.meetings.list",
+		"scim/Users?count=2":                                   "classic.scim.listUsers",
+	} {
+		answer, body := send(t, client, classicRequest(t, contract, table[operation], server.URL+"/"+path, ""))
+		assert.Equal(t, http.StatusOK, answer.StatusCode, "%s: %s", path, body)
 	}
 }
 

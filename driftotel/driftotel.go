@@ -20,6 +20,8 @@
 //   - http.client.request.duration: attempts, in seconds
 //   - drift.client.call.duration, drift.client.wait.duration: calls and waits, in seconds
 //   - drift.client.quota.used, drift.client.quota.limit: calls of the month ([Observe])
+//   - drift.client.limiter.free, drift.client.limiter.queued, drift.client.limiter.pause: slots of the rate limit, calls
+//     that wait for one at this moment, and the rest of a pause in seconds ([Observe])
 //   - drift.oauth.refresh.duration, drift.webhook.delivery.duration: refreshes and deliveries, in seconds
 //
 // The attribute error.type is a [drift.Kind]. Every attribute has few values: after 500 routes, which only the Path of
@@ -34,7 +36,6 @@
 package driftotel
 
 import (
-	"context"
 	"net/http"
 
 	"go.opentelemetry.io/otel"
@@ -118,31 +119,3 @@ func propagating(propagator propagation.TextMapPropagator) func(http.RoundTrippe
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// Observe reports how many of the month's calls a client has used, and how many there are, whenever metrics are
-// collected. It asks [drift.Client.Quota], so it may ask your QuotaStore. Unregister the registration before you close
-// the client.
-func Observe(client *drift.Client, opts ...Option) (metric.Registration, error) {
-	meter := newConfig(opts).meter()
-	used, err := meter.Int64ObservableGauge("drift.client.quota.used", metric.WithUnit("{call}"),
-		metric.WithDescription("Calls of this month that have been used."))
-	if err != nil {
-		return nil, err
-	}
-	limit, err := meter.Int64ObservableGauge("drift.client.quota.limit", metric.WithUnit("{call}"),
-		metric.WithDescription("Calls of this month that may be used."))
-	if err != nil {
-		return nil, err
-	}
-	return meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		usage, err := client.Quota(ctx)
-		if err != nil {
-			return err
-		}
-		o.ObserveInt64(used, int64(usage.Used))
-		if usage.Limit > 0 {
-			o.ObserveInt64(limit, int64(usage.Limit))
-		}
-		return nil
-	}, used, limit)
-}

@@ -30,6 +30,7 @@ const (
 	keyAttempts   = attribute.Key("drift.attempts")
 	keyWaited     = attribute.Key("drift.wait.duration")
 	keyWaitReason = attribute.Key("drift.wait.reason")
+	keyClass      = attribute.Key("drift.class")
 	keyCanceled   = attribute.Key("drift.canceled")
 	keyRequestID  = attribute.Key("drift.request_id")
 	keySent       = attribute.Key("drift.sent")

@@ -204,8 +204,10 @@ func (st *store) classicCreateTimelineEvent(c *call) (any, error) {
 	event.merge(c.params)
 	event["contactId"] = contactID
 	event["event"] = strings.ToLower(c.params.text("event"))
-	return st.timeline.put(event).without("id"), nil
+	return showTimelineEvent(st.timeline.put(event)), nil
 }
+
+func showTimelineEvent(event object) object { return event.without("id") }
 
 // classicListAttributes describes the keys that contacts have.
 func (st *store) classicListAttributes(*call) (any, error) {

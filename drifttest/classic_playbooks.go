@@ -7,9 +7,5 @@ func (st *store) classicListPlaybooks(*call) (any, error) {
 }
 
 func (st *store) classicListLandingPages(*call) (any, error) {
-	pages := []object{}
-	for _, page := range st.landingPages.records {
-		pages = append(pages, page.without("id"))
-	}
-	return bare{pages}, nil
+	return bare{each(st.landingPages.records, func(page object) object { return page.without("id") })}, nil
 }

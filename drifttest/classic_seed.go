@@ -5,36 +5,34 @@ import (
 	"strconv"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 )
 
-// AddUser adds a user of the organization. The user is a record of package classic, or any other value that encodes to
-// the names of the classic API, such as map[string]any{"name": "Ada", "email": "ada@acme.example"}. The rules for its
-// id and times are those of [Server.AddContact]. A name that a user does not have ends the test.
-func (s *Server) AddUser(user any) drift.UserID {
+// AddUser adds a user of the organization. A user without an Availability is AVAILABLE, one without a Role a member. The
+// rules for its ID and times are those of [Server.AddContact].
+func (s *Server) AddUser(user classic.User) drift.UserID {
 	s.t.Helper()
-	record := s.toClassic(user, "id orgId name alias email phone locale timeZone avatarUrl availability role verified "+
-		"bot createdAt updatedAt")
+	record := s.toClassic(user)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return drift.UserID(s.store.addUser(record, s.settings.clock().UnixMilli()).integer("id"))
 }
 
-// AddAccount adds an account, which is a company of the v2 API too. Without an accountId it gets one that ends in its
-// domain; another account with that id is replaced. The rules for the value are those of [Server.AddUser].
-func (s *Server) AddAccount(account any) drift.CompanyID {
+// AddAccount adds an account, which is a company of the v2 API too. Without an AccountID it gets one that ends in its
+// domain; another account with that id is replaced. Without an OwnerID it belongs to the first user. Zero times become
+// the time of the server's clock.
+func (s *Server) AddAccount(account classic.Account) classic.AccountID {
 	s.t.Helper()
-	record := s.toClassic(account, "accountId ownerId name domain deleted targeted createDateTime updateDateTime "+
-		"customProperties")
+	record := s.toClassic(account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return drift.CompanyID(s.store.addAccount(record, s.settings.clock().UnixMilli()).text("accountId"))
+	return classic.AccountID(s.store.addAccount(record, s.settings.clock().UnixMilli()).text("accountId"))
 }
 
-// AddPlaybook adds an active playbook. The rules for the value are those of [Server.AddUser].
-func (s *Server) AddPlaybook(playbook any) drift.PlaybookID {
+// AddPlaybook adds an active playbook. The rules for its ID and times are those of [Server.AddContact].
+func (s *Server) AddPlaybook(playbook classic.Playbook) drift.PlaybookID {
 	s.t.Helper()
-	record := s.toClassic(playbook, "id name orgId meta createdAt updatedAt createdAuthorId updatedAuthorId "+
-		"interactionId reportType goals")
+	record := s.toClassic(playbook)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.settings.clock().UnixMilli()
@@ -43,11 +41,10 @@ func (s *Server) AddPlaybook(playbook any) drift.PlaybookID {
 	return drift.PlaybookID(s.store.playbooks.put(added).integer("id"))
 }
 
-// AddLandingPage adds a landing page with its playbookId, playbookName and landingPageUrl. The rules for the value are
-// those of [Server.AddUser].
-func (s *Server) AddLandingPage(page any) {
+// AddLandingPage adds a conversational landing page.
+func (s *Server) AddLandingPage(page classic.LandingPage) {
 	s.t.Helper()
-	record := s.toClassic(page, "playbookId playbookName landingPageUrl")
+	record := s.toClassic(page)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store.landingPages.put(record)
@@ -77,16 +74,8 @@ func attachmentURL(id int64) string {
 	return drift.DefaultBaseURL + "attachments/" + strconv.FormatInt(id, 10) + "/data"
 }
 
-// toClassic converts a value to a record by the names of the classic API, and refuses other names.
-func (s *Server) toClassic(value any, names string) object {
+// toClassic converts a record of package classic to one of the store, which keeps such records by the API's names.
+func (s *Server) toClassic(record any) object {
 	s.t.Helper()
-	record := s.convert(value, storedNumber)
-	known := pick(record, names)
-	for name := range record {
-		if _, ok := known[name]; !ok {
-			s.t.Fatalf("drifttest: the record has no field %q", name)
-			return object{}
-		}
-	}
-	return known
+	return s.convert(record, storedNumber)
 }

@@ -7,11 +7,7 @@ import "slices"
 func showUser(user object) object { return user.without("scim") }
 
 func (st *store) classicListUsers(*call) (any, error) {
-	users := []object{}
-	for _, user := range st.users.records {
-		users = append(users, showUser(user))
-	}
-	return users, nil
+	return each(st.users.records, showUser), nil
 }
 
 func (st *store) classicGetUser(c *call) (any, error) {
@@ -43,7 +39,7 @@ func (st *store) classicUpdateUser(c *call) (any, error) {
 // addUser adds a user; fields of the record take precedence over the usual ones.
 func (st *store) addUser(record object, now int64) object {
 	user := object{
-		"orgId": orgID, "availability": "AVAILABLE", "role": "member", "verified": true, "bot": false,
+		"orgId": orgID, "availability": "AVAILABLE", "role": "member", "verified": false, "bot": false,
 		"createdAt": now, "updatedAt": now,
 	}
 	user.merge(record)

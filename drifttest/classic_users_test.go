@@ -6,12 +6,13 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 )
 
 func TestClassicUsers(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	w.AddUser(map[string]any{"id": 7, "name": "Ada", "email": "ada@acme.example"})
+	w.AddUser(classic.User{ID: 7, Name: "Ada", Email: "ada@acme.example"})
 	assert.Equal(t, 404, w.send("GET", "users/8", "").status)
 	assert.Equal(t, 404, w.send("PATCH", "users/update?userId=8", `{"name":"x"}`).status)
 	assert.Equal(t, 400, w.send("PATCH", "users/update", `{"name":"x"}`).status)

@@ -233,9 +233,10 @@ func (d demo) seedUsers() {
 		user["role"] = roles[i]
 		user["locale"] = "en-US"
 		user["timeZone"] = "Europe/London"
+		user["verified"] = true
 		d.addUser(user, d.at(i))
 	}
-	d.addUser(object{"name": "Driftbot", "bot": true, "role": "member"}, d.at(0))
+	d.addUser(object{"name": "Driftbot", "bot": true, "verified": true}, d.at(0))
 }
 
 // seedAccounts adds the demo company itself and more accounts than a page has by default.

@@ -39,6 +39,8 @@
 //
 // # The classic API
 //
+// A client of package classic is classic.New(srv.Client()).
+//
 // Both APIs work on the same records. What one writes, the other reads: an account is a company, a message of type
 // private_note is a note, and a contact's open map holds the attributes and the custom attributes of v2. The answers
 // have the shapes of the service, with its oddities: lists page in four ways, the links of conversations lead to
@@ -62,8 +64,9 @@
 // with any fields, even those that no request may set. Create notes, tags and meetings with the client. [WithDemoData]
 // fills a small account; its contents are the same in every run.
 //
-// [Server.Messages], [Server.Notes], [Server.Contacts], [Server.Conversations], [Server.Tags] and [Server.Meetings]
-// read records back, so that a test can check what its code wrote.
+// [Server.Messages], [Server.Notes], [Server.Contacts], [Server.Conversations], [Server.Tags], [Server.Meetings],
+// [Server.Users], [Server.Accounts] and [Server.TimelineEvents] read records back, so that a test can check what its code
+// wrote.
 //
 // Filters match exactly, with two exceptions: e-mail addresses and participants match in any case, and search matches
 // part of a name or address. A list must contain every value in the filter. An absent boolean counts as false. The

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 )
 
 // Conversations returns copies of all conversations, in the order of their ids. This and the other methods that read
@@ -50,6 +51,36 @@ func (s *Server) Meetings() []*drift.Meeting {
 	return recordsOf[drift.Meeting](s, func(st *store) []object {
 		return st.shownMeetings(s.settings.clock().UnixMilli())
 	})
+}
+
+// Users returns copies of all users, bots included, in the order of their ids.
+func (s *Server) Users() []*classic.User {
+	s.t.Helper()
+	return recordsOf[classic.User](s, func(st *store) []object { return each(st.users.records, showUser) })
+}
+
+// Accounts returns copies of all accounts in the order in which they were added, those that were deleted included.
+func (s *Server) Accounts() []*classic.Account {
+	s.t.Helper()
+	return recordsOf[classic.Account](s, func(st *store) []object { return each(st.accounts.records, showAccount) })
+}
+
+// TimelineEvents returns copies of the events on a contact's timeline, in the order of the requests. The API has no way
+// to read them. A contact that does not exist has none.
+func (s *Server) TimelineEvents(contact drift.ContactID) []*classic.TimelineEvent {
+	s.t.Helper()
+	return recordsOf[classic.TimelineEvent](s, func(st *store) []object {
+		return each(st.timeline.within("contactId", int64(contact)), showTimelineEvent)
+	})
+}
+
+// each returns the records as an answer shows them.
+func each(records []object, show func(object) object) []object {
+	shown := make([]object, len(records))
+	for i, record := range records {
+		shown[i] = show(record)
+	}
+	return shown
 }
 
 // Unsubscribed returns the addresses that the classic API unsubscribed, in the order of the requests. The API has no

@@ -37,8 +37,8 @@
 // # Settings
 //
 // The file keeps the plan, the time zone and the number of calls a minute. A process that uses another one is refused
-// with [ErrSettings]: with another time zone, a month that is used up might begin again. To change a setting on purpose,
-// open the file once with [WithChangedSettings].
+// with [ErrSettings]: with another time zone, a month that is used up might begin again. To change a setting on
+// purpose, open the file once with [WithChangedSettings].
 //
 // A file of version 1, which the package wrote before it kept settings, is converted: the count continues, and the
 // window counts as full for 63 seconds. Programs of that version then fail with [ErrVersion].
@@ -57,9 +57,9 @@
 //
 // # The minute
 //
-// The window uses the wall clock, which all processes share. Each process keeps its own slots by the monotonic clock and
-// puts them right in the file, so a clock that is set forward frees only slots of processes that make no calls at that
-// time. If the clock is set back, slots stay taken for at most another 63 seconds.
+// The window uses the wall clock, which all processes share. Each process keeps its own slots by the monotonic clock
+// and puts them right in the file, so a clock that is set forward frees only slots of processes that make no calls at
+// that time. If the clock is set back, slots stay taken for at most another 63 seconds.
 //
 // The slots of a process that has died become free 63 seconds after another process notices. Containers that share the
 // file need not share their process ids: a slot of a process that cannot be seen stays taken until the timeout of its

@@ -26,7 +26,11 @@ func WithLength(length time.Duration) Option { return func(c *config) { c.length
 func WithClock(clock func() time.Time) Option { return func(c *config) { c.clock = clock } }
 
 // SetClock stops the wall clock of a quota at a time.
-func SetClock(q *Quota, at time.Time) { q.clock = func() time.Time { return at } }
+func SetClock(q *Quota, at time.Time) {
+	q.file.claim <- struct{}{}
+	defer func() { <-q.file.claim }()
+	q.clock = func() time.Time { return at }
+}
 
 // InAnotherContainer gives a quota an owner whose process the others cannot see.
 func InAnotherContainer(q *Quota) { q.owner.space = rand.Uint32() | 1 }

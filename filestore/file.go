@@ -210,8 +210,8 @@ func (f *lockedFile) do(ctx context.Context, fn func() error) error {
 	return err
 }
 
-// acquire waits for the lock between processes. If that takes long, it logs a warning: a process that is stopped while it
-// has the lock holds up all others.
+// acquire waits for the lock between processes. If that takes long, it logs a warning: a process that is stopped while
+// it has the lock holds up all others.
 func (f *lockedFile) acquire(ctx context.Context) error {
 	patient, cancel := context.WithTimeout(ctx, lockWarn)
 	defer cancel()

@@ -17,8 +17,8 @@ import (
 //
 // The file keeps perMinute: another number is an [ErrSettings] of Acquire. If a client has the limiter and its quota,
 // both take one step, and a call is counted in the month and the minute with one flush. If a process dies, the slots of
-// its calls become free 63 seconds after another process notices. If the file cannot be read or written, Acquire returns
-// an [*Error].
+// its calls become free 63 seconds after another process notices. If the file cannot be read or written, Acquire
+// returns an [*Error].
 func (q *Quota) Limiter(perMinute int, opts ...drift.LimiterOption) *drift.SharedLimiter {
 	perMinute = min(max(perMinute, 1), maxPerMinute)
 	store := &windowStore{quota: q, perMinute: uint32(perMinute), change: q.change}

@@ -72,7 +72,8 @@ func TestCallsAMinuteOfTheFile(t *testing.T) {
 		use(t, old, 1)
 		_, err := open(t, path).Limiter(20).Acquire(t.Context(), drift.Turn{})
 		require.ErrorIs(t, err, filestore.ErrSettings)
-		require.EqualError(t, err, "filestore: "+path+": the file is used with other settings: it allows 10 calls a minute, not 20")
+		require.EqualError(t, err, "filestore: "+path+": the file is used with other settings: "+
+			"it allows 10 calls a minute, not 20")
 
 		use(t, open(t, path, filestore.WithChangedSettings()).Limiter(20), 19)
 		late(t, open(t, path).Limiter(20), drift.ClassInteractive, 59*time.Second)

@@ -78,7 +78,7 @@ func callUntilKilled(path string) error {
 	}
 	store := filestore.WindowOf(q, 1000)
 	for {
-		state, err := store.Take(background, drift.WindowClaim{InFlight: 16, Capacity: 1000, Quota: q})
+		state, err := store.Take(background, drift.WindowClaim{Capacity: 1000, InFlight: 1000, Quota: q})
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,8 @@ func callFromMany(path string, plan drift.Plan) error {
 
 func callSome(q *filestore.Quota, store drift.WindowStore, log io.Writer) error {
 	for {
-		state, err := store.Take(background, drift.WindowClaim{InFlight: 16, Capacity: crowdLimit, Lease: time.Second, Quota: q})
+		state, err := store.Take(background, drift.WindowClaim{Capacity: crowdLimit, InFlight: crowdLimit, Lease: time.Second,
+			Quota: q})
 		switch {
 		case errors.Is(err, drift.ErrQuotaExceeded):
 			return nil
@@ -269,7 +270,7 @@ func holdSlots(path string) error {
 	}
 	store := filestore.WindowOf(q, 10)
 	for i := range 3 {
-		state, err := store.Take(background, drift.WindowClaim{InFlight: 16, Capacity: 10})
+		state, err := store.Take(background, drift.WindowClaim{Capacity: 10, InFlight: 10})
 		switch {
 		case err != nil:
 			return err

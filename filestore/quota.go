@@ -83,7 +83,7 @@ func (q *Quota) fresh() []byte {
 		r := record{account: q.account, settings: q.settings, sequence: uint64(place)}
 		copy(b[place*blockSize:], r.encode())
 	}
-	newWindow().encode(b[windowOffset:])
+	new(minuteWindow).encode(b[windowOffset:])
 	return b
 }
 

@@ -52,7 +52,7 @@ const (
 
 // minuteWindow is the file's record of the last minute.
 type minuteWindow struct {
-	first            int64
+	first            int64 // 0: none was taken
 	pause            pause
 	pauses           uint32 // how many there were
 	admitted, before uint32
@@ -82,15 +82,10 @@ const (
 	flagBits = iota
 )
 
-func newWindow() *minuteWindow { return new(minuteWindow) }
-
 // fullWindow replaces a damaged window. Any number of slots may have been taken, so all of them are until the given
 // time.
 func fullWindow(now, back int64) *minuteWindow {
-	w := newWindow()
-	w.first = now
-	w.slots = slices.Repeat([]slot{{until: back}}, maxPerMinute)
-	return w
+	return &minuteWindow{first: now, slots: slices.Repeat([]slot{{until: back}}, maxPerMinute)}
 }
 
 // encode writes the window to the start of b and returns that part.
@@ -232,13 +227,15 @@ func (w *minuteWindow) settle(me owner, now int64, length time.Duration) {
 	w.slots = slices.DeleteFunc(w.slots, func(s slot) bool { return !s.inFlight && s.until <= now })
 	if back := max(w.first, w.pause.began, w.last[0], w.last[1]) - now; back > 0 {
 		for _, at := range []*int64{&w.first, &w.pause.began, &w.pause.until, &w.last[0], &w.last[1], &w.learned} {
-			*at -= back
+			if *at != 0 {
+				*at -= back
+			}
 		}
 	}
 }
 
-// marginPart is the part of a window's length for which a slot stays taken in addition, if nobody knows when the service
-// counts its call: three seconds of a minute.
+// marginPart is the part of a window's length for which a slot stays taken in addition, if nobody knows when the
+// service counts its call: three seconds of a minute.
 const marginPart = 20
 
 func isRunning(known map[owner]bool, o owner) bool {
@@ -255,12 +252,20 @@ func (w *minuteWindow) allows(claim drift.WindowClaim, now int64, length time.Du
 	idle := time.Duration(now - max(w.last[0], w.last[1]))
 	return w.pause.until <= now && claim.Lesson == w.lesson && len(w.slots) < min(claim.Capacity, maxPerMinute) &&
 		time.Duration(now-w.last[class(claim)]) >= claim.Spacing && idle >= claim.Pace &&
-		(!w.ramps(now, length) || w.recent() <= min(int(w.admitted), claim.InFlight-1) || w.admitted > 0 && idle >= claim.Ramp)
+		(!w.ramps(now, length) || w.recent() <= min(int(w.admitted), claim.InFlight-1) ||
+			w.admitted > 0 && idle >= claim.Ramp)
 }
 
 // ramps reports whether the window is young, or a pause has just ended.
 func (w *minuteWindow) ramps(now int64, length time.Duration) bool {
-	return w.first == 0 || time.Duration(now-max(w.first, w.pause.until)) < length
+	return w.age(now) < length || time.Duration(now-w.pause.until) < length
+}
+
+func (w *minuteWindow) age(now int64) time.Duration {
+	if w.first == 0 {
+		return 0
+	}
+	return time.Duration(now - w.first)
 }
 
 // class is the index of a claim's class.
@@ -302,10 +307,7 @@ func (w *minuteWindow) change(p drift.WindowPause, now int64) {
 func (w *minuteWindow) state(now int64) drift.WindowState {
 	s := drift.WindowState{
 		Recent: w.recent(), Admitted: int(w.admitted), Before: int(w.before), Pause: -never,
-		Lesson: w.lesson, LessonAge: time.Duration(now - w.learned),
-	}
-	if w.first != 0 {
-		s.Age = time.Duration(now - w.first)
+		Age: w.age(now), Lesson: w.lesson, LessonAge: time.Duration(now - w.learned),
 	}
 	for i, at := range w.last {
 		s.Since[i] = never

@@ -35,7 +35,9 @@ func TestWindowIsReadAsWritten(t *testing.T) {
 		{
 			first: 1, pause: pause{2, 3}, pauses: 4, admitted: 5, before: 6, last: [2]int64{7, 8}, perMinute: 9,
 			lesson: drift.WindowLesson{Limit: 10, Interval: 11}, learned: 12,
-			slots: []slot{{someone, math.MaxUint32, math.MaxUint32 >> 2, true, true, math.MaxInt64}, {owner: someone, refused: true}},
+			slots: []slot{
+				{someone, math.MaxUint32, math.MaxUint32 >> 2, true, true, math.MaxInt64}, {owner: someone, refused: true},
+			},
 		},
 		{slots: crowd},
 	} {
@@ -156,7 +158,7 @@ func compareWithMemory(t *testing.T, file drift.WindowStore, memory *window.Memo
 		case n < 5:
 			seconds := func(n int) time.Duration { return time.Duration(random.IntN(n)) * time.Second }
 			c := window.Claim{Bulk: random.IntN(3) == 0, Capacity: 1 + random.IntN(20), Pace: seconds(2), Spacing: seconds(3),
-				InFlight: 1 + random.IntN(5), Ramp: seconds(5), Lesson: window.Lesson(lesson), At: time.Now()}
+				InFlight: 1 + random.IntN(6), Ramp: seconds(5), Lesson: window.Lesson(lesson), At: time.Now()}
 			claim := drift.WindowClaim{Capacity: c.Capacity, Pace: c.Pace, Spacing: c.Spacing, InFlight: c.InFlight, Ramp: c.Ramp,
 				Lesson: lesson}
 			if c.Bulk {
@@ -172,7 +174,7 @@ func compareWithMemory(t *testing.T, file drift.WindowStore, memory *window.Memo
 		case n < 8 && len(slots) > 0:
 			i := random.IntN(len(slots))
 			back := []time.Duration{0, time.Minute, time.Minute, time.Minute + 3*time.Second}[random.IntN(4)]
-			end := window.End{At: time.Now(), Back: back, Refused: back == time.Minute && random.IntN(3) == 0}
+			end := window.End{Back: back, Refused: back == time.Minute && random.IntN(3) == 0, At: time.Now()}
 			_, errs[0] = file.Give(ctx, slots[i][0], drift.WindowEnd{Back: end.Back, Refused: end.Refused})
 			_, errs[1] = memory.Give(ctx, slots[i][1], end)
 			slots = slices.Delete(slots, i, i+1)
@@ -230,7 +232,8 @@ func TestOwner(t *testing.T) {
 	child := owner{started: started, pid: uint32(cmd.Process.Pid)}
 	assert.True(t, child.runs())
 	require.NoError(t, cmd.Process.Kill())
-	require.Eventually(t, func() bool { return !child.runs() }, 10*time.Second, time.Millisecond, "a process that nobody has waited for")
+	require.Eventually(t, func() bool { return !child.runs() }, 10*time.Second, time.Millisecond,
+		"a process that nobody has waited for")
 	require.Error(t, cmd.Wait())
 	assert.False(t, child.runs())
 }

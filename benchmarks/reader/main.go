@@ -1,6 +1,6 @@
-// Command reader reads a long list, and prints what it took:
+// Command reader reads a long list or a large file, and prints what it took:
 //
-//	reader iterate|collect URL
+//	reader iterate|collect|messages|download URL
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"runtime"
 	"runtime/metrics"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 )
 
 func main() {
@@ -26,7 +28,7 @@ func main() {
 
 func run(arguments []string) error {
 	if len(arguments) != 2 {
-		return errors.New("usage: reader iterate|collect URL")
+		return errors.New("usage: reader iterate|collect|messages|download URL")
 	}
 	client, err := drift.NewClient(drift.WithToken("a-token"), drift.WithBaseURL(arguments[1]), drift.WithRateLimit(1e5))
 	if err != nil {
@@ -34,10 +36,12 @@ func run(arguments []string) error {
 	}
 	defer client.Close()
 	var result struct {
-		Items                int
-		PeakHeap, MedianHeap uint64
-		Seconds              float64
+		Items                           int
+		StartHeap, PeakHeap, MedianHeap uint64
+		Seconds                         float64
 	}
+	runtime.GC()
+	result.StartHeap = heap()
 	end := watchHeap()
 	start := time.Now()
 	if result.Items, err = read(client, arguments[0]); err != nil {
@@ -48,24 +52,50 @@ func run(arguments []string) error {
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// read returns how many items there are.
-func read(client *drift.Client, how string) (n int, err error) {
-	all := client.Conversations.All(context.Background(), drift.ConversationListOptions{})
+// read returns how many items there are, or bytes of the file.
+func read(client *drift.Client, how string) (int, error) {
+	ctx, api := context.Background(), classic.New(client)
+	conversations := client.Conversations.All(ctx, drift.ConversationListOptions{})
 	switch how {
 	case "iterate":
-		for _, err := range all {
-			if err != nil {
-				return n, err
-			}
-			n++
-		}
-		return n, nil
+		return count(conversations)
 	case "collect":
-		items, err := drift.Collect(all, 0)
+		items, err := drift.Collect(conversations, 0)
 		runtime.KeepAlive(items)
 		return len(items), err
+	case "messages":
+		return count(api.Messages.All(ctx, 1, classic.MessageListOptions{}))
+	case "download":
+		file := new(counter)
+		err := api.Attachments.Download(ctx, 1, file)
+		return int(*file), err
 	}
 	return 0, errors.New("no such way of reading")
+}
+
+func count[T any](items iter.Seq2[*T, error]) (n int, err error) {
+	for _, err := range items {
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// counter counts what is written to it.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// heap returns how much of the heap is in use, in bytes.
+func heap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // watchHeap looks every millisecond how much of the heap is in use. What it returns ends that, and tells the most and the median.

@@ -206,7 +206,7 @@ func checkLock(t *testing.T, open openTokens, instances int) {
 func refresh(ctx context.Context, s drift.TokenStore, holders *atomic.Int32) error {
 	unlock, err := s.Lock(ctx)
 	if err != nil {
-		return fmt.Errorf("Lock: %w", err)
+		return fmt.Errorf("locking: %w", err)
 	}
 	defer unlock()
 	defer holders.Add(-1)
@@ -215,15 +215,15 @@ func refresh(ctx context.Context, s drift.TokenStore, holders *atomic.Int32) err
 	}
 	token, err := s.Load(ctx)
 	if err != nil {
-		return fmt.Errorf("Load: %w", err)
+		return fmt.Errorf("loading: %w", err)
 	}
 	time.Sleep(time.Millisecond)
 	var n int
 	if _, err := fmt.Sscanf(token.RefreshToken, "refresh-token-%d", &n); err != nil {
-		return errors.New("Load: the refresh token is not one that was saved")
+		return errors.New("the refresh token is not one that was saved")
 	}
 	if err := s.Save(ctx, newToken(n+1)); err != nil {
-		return fmt.Errorf("Save: %w", err)
+		return fmt.Errorf("saving: %w", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -148,11 +149,16 @@ type Invocation struct {
 
 // Reads reports whether the operation changes nothing.
 func (i Invocation) Reads() bool {
-	switch i.Operation.Name {
+	return i.Operation.Method == http.MethodGet || ReadsByPost(i.Operation.Name)
+}
+
+// ReadsByPost reports whether an operation is a POST that changes nothing.
+func ReadsByPost(operation string) bool {
+	switch operation {
 	case "classic.app.tokenInfo", "classic.reports.conversations", "classic.reports.conversationSummary":
 		return true
 	}
-	return i.Operation.Method == http.MethodGet
+	return false
 }
 
 // Deletes reports whether the operation is a DELETE.
@@ -172,24 +178,61 @@ func (i Invocation) TakesAnyText() bool {
 func (i Invocation) Body() string {
 	const record = `{"id": "1", "accountId": "ada@example.com"}`
 	switch {
-	case i.Operation.Name == "classic.scim.listUsers":
-		return `{"totalResults": 1, "Resources": [` + record + `]}`
+	case i.AnswersList():
+		return i.ListAnswer(record)
 	case strings.HasPrefix(i.Operation.Name, "classic.scim."):
 		return `{"id": "ada@example.com"}`
 	case i.Operation.Name == "classic.reports.conversations":
 		return `{"count": 1, "data": [{"conversationId": 1, "metrics": ["NaN"]}]}`
 	case i.Operation.Name == "classic.conversations.stats":
 		return `{"conversationCount": {"OPEN": 1}}`
-	case i.Operation.Name == "classic.users.getMany":
-		return `{"data": {"1": ` + record + `}}`
-	case strings.Contains(i.Operation.Name, ".list"), strings.HasSuffix(i.Operation.Answer, "list"):
-		list := "[" + record + "]"
-		if member, inside := strings.CutPrefix(i.Operation.At, "/data/"); inside {
-			list = `{"` + member + `": ` + list + `}`
-		}
-		return `{"data": ` + list + `}`
+	case i.Operation.Name == "classic.app.tokenInfo":
+		return `{"authenticated_userid": "orgId:1"}`
 	}
 	return `{"data": ` + record + `}`
+}
+
+// AnswersList reports whether the answer is a list, or a map in the place of one.
+func (i Invocation) AnswersList() bool {
+	return strings.Contains(i.Operation.Name, ".list") || strings.HasSuffix(i.Operation.Answer, "list") ||
+		i.Operation.Answer == "data-map"
+}
+
+// ListAnswer is an answer with these items, in the place where the operation has its list.
+func (i Invocation) ListAnswer(items ...string) string {
+	list := "[" + strings.Join(items, ",") + "]"
+	member, inside := strings.CutPrefix(i.Operation.At, "/data/")
+	switch {
+	case i.Operation.Answer == "data-map":
+		for n, item := range items {
+			items[n] = fmt.Sprintf(`"%d": %s`, n+1, item)
+		}
+		list = "{" + strings.Join(items, ",") + "}"
+	case i.Operation.Name == "classic.scim.listUsers":
+		return fmt.Sprintf(`{"totalResults": %d, "Resources": %s}`, len(items), list)
+	case inside:
+		list = `{"` + member + `": ` + list + `}`
+	}
+	return `{"data": ` + list + `}`
+}
+
+// Items returns the records of a result that is a page, a list or a map, in the order of the answer.
+func Items(result reflect.Value) (items []reflect.Value) {
+	switch {
+	case result.Kind() == reflect.Pointer && !result.IsNil() && result.Elem().FieldByName("Items").IsValid():
+		return Items(result.Elem().FieldByName("Items"))
+	case result.Kind() == reflect.Slice && result.Type().Elem().Kind() == reflect.Pointer:
+		for _, item := range result.Seq2() {
+			items = append(items, item)
+		}
+	case result.Kind() == reflect.Map:
+		keys := result.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return int(a.Int() - b.Int()) })
+		for _, key := range keys {
+			items = append(items, result.MapIndex(key))
+		}
+	}
+	return items
 }
 
 // Ranges reports whether the method answers with a sequence.
@@ -288,11 +331,19 @@ func (i Invocation) Results(ctx context.Context, client *drift.Client, opts ...d
 	for _, o := range opts {
 		arguments = append(arguments, reflect.ValueOf(o))
 	}
+	return i.of(client).Call(arguments)
+}
+
+// Type returns the type of the method.
+func (i Invocation) Type(client *drift.Client) reflect.Type { return i.of(client).Type() }
+
+// of returns the method of a client.
+func (i Invocation) of(client *drift.Client) reflect.Value {
 	services := reflect.ValueOf(client)
 	if i.classic {
 		services = reflect.ValueOf(classic.New(client))
 	}
-	return services.Elem().FieldByName(i.Service).Method(i.Index).Call(arguments)
+	return services.Elem().FieldByName(i.Service).Method(i.Index)
 }
 
 // On calls the method, and ranges over its sequence where it returns one.

@@ -18,6 +18,7 @@ import (
 type slowStore struct {
 	*window.Memory
 	delay time.Duration
+	takes time.Duration // how long Take takes
 
 	mu     sync.Mutex
 	broken error
@@ -39,6 +40,13 @@ func (s *slowStore) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Take returns what was so when it was called.
+func (s *slowStore) Take(ctx context.Context, claim window.Claim) (window.State, error) {
+	state, err := s.Memory.Take(ctx, claim)
+	time.Sleep(s.takes)
+	return state, err
 }
 
 func (s *slowStore) Give(ctx context.Context, slot uint64, end window.End) (window.State, error) {
@@ -74,6 +82,18 @@ func TestSlotThatIsAboutToBeFree(t *testing.T) {
 	})
 }
 
+// A slot that was freed while the store was asked is not forgotten until the store is asked again.
+func TestSlotFreedWhileAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newShared(t, &slowStore{Memory: window.NewMemory(), takes: 300 * time.Millisecond})
+		slot := acquire(t, w, false)
+		start := time.Now()
+		time.AfterFunc(200*time.Millisecond, slot.Free)
+		acquire(t, w, false).Free()
+		assert.Equal(t, 600*time.Millisecond, time.Since(start))
+	})
+}
+
 // A pause that the store was not told of in time is repeated, for as long as it lasts.
 func TestPauseThatTheStoreMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -98,5 +118,25 @@ func TestPauseOfAStoreThatHangs(t *testing.T) {
 		start := time.Now()
 		require.ErrorIs(t, w.Limiter.Pause(context.Background(), 2*time.Second), context.DeadlineExceeded)
 		assert.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+// A caller that waits for a call in flight to end is not forgotten when another one looks at the store meanwhile.
+func TestLookDoesNotForgetWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(full(1))
+		slot := acquire(t, w, false)
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			acquire(t, w, false).Free()
+			assert.Equal(t, time.Second+window.Length, time.Since(start))
+		})
+		synctest.Wait()
+		_, err := w.Acquire(within(t, time.Second/2), false)
+		requireOneOf(t, err)
+		time.Sleep(time.Second)
+		slot.Used()
+		wg.Wait()
 	})
 }

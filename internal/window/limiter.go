@@ -55,10 +55,13 @@ type Limiter struct {
 	state    State         // the last one that the store returned
 	seen     time.Time     // when it did
 	stale    bool          // the store may have a slot although the last state has none
-	unknown  bool          // by the last state, the next slot depends on a call in flight
 	lastBulk time.Time     // when a bulk call last took a slot
 	passed   int           // interactive calls that took one since then
 	looking  bool
+
+	given int // slots that were given back
+	asked int // of these, before the store was asked for its last answer
+	known int // of these, before the last state
 }
 
 // Request describes a caller.
@@ -185,6 +188,8 @@ func (l *Limiter) repay(paid bool, now time.Time) {
 
 // outside calls the store. The lock is released meanwhile if that may take time.
 func (l *Limiter) outside(call func() (State, error)) (State, error) {
+	given := l.given
+	defer func() { l.asked = given }()
 	if l.shared() {
 		l.mu.Unlock()
 		defer l.mu.Lock()
@@ -229,7 +234,10 @@ func (l *Limiter) spacing(bulk bool, now time.Time) time.Duration {
 // learn takes note of a state of the store.
 func (l *Limiter) learn(s State, now time.Time) {
 	l.state, l.seen = s, now
-	l.stale, l.unknown = false, false
+	if l.known = l.asked; l.memory != nil {
+		l.known = l.given
+	}
+	l.stale = l.known != l.given
 	if at := now.Add(-s.Since[class(true)]); at.After(l.lastBulk) {
 		l.lastBulk = at
 	}
@@ -402,7 +410,8 @@ func (l *Limiter) settle(ctx context.Context, s *Slot, end End) error {
 		p.Lesson, p.For = state.learn(l.config.Limit, time.Since(s.taken))
 		return l.change(ctx, p)
 	}
-	if end.Back == 0 || l.unknown {
+	l.given++
+	if end.Back == 0 || l.lanes[0].unknown || l.lanes[1].unknown {
 		l.stale = true
 		l.signal()
 	}

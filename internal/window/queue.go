@@ -11,6 +11,7 @@ import (
 type lane struct {
 	waiters list.List // of *waiter, in order of their since
 	asking  bool      // a caller asks the store
+	unknown bool      // the first caller waits for a call in flight to end
 }
 
 func (l *Limiter) lane(bulk bool) *lane { return &l.lanes[class(bulk)] }
@@ -196,11 +197,11 @@ func (l *Limiter) untilToken(tokens int, now time.Time) time.Duration {
 // untilSlot returns how long it takes until the store may have a slot, by its last state. If that depends on calls in
 // flight, it takes forever.
 func (l *Limiter) untilSlot(bulk bool, now time.Time) time.Duration {
-	s := l.stateAt(now)
+	s, lane := l.stateAt(now), l.lane(bulk)
 	limit := s.limit(l.config.Limit)
 	var wait time.Duration
-	if ramps := min(s.Age, -s.Pause) < Length; ramps && s.Recent > min(s.Admitted, rampInFlight-1) {
-		l.unknown = true
+	ramps := min(s.Age, -s.Pause) < Length && s.Recent > min(s.Admitted, rampInFlight-1)
+	if ramps {
 		wait = forever
 		if s.Admitted > 0 {
 			wait = rampStep - min(s.Since[0], s.Since[1])
@@ -209,7 +210,9 @@ func (l *Limiter) untilSlot(bulk bool, now time.Time) time.Duration {
 	if excess := l.taken(now) - l.capacity(bulk, now); excess >= 0 {
 		wait = max(wait, l.untilReturn(excess, now))
 	}
-	l.unknown = l.unknown || wait == forever
+	if lane.unknown = ramps || wait == forever; lane.unknown && l.given != l.known {
+		wait = 0 // one of the calls in flight has ended meanwhile
+	}
 	wait = max(wait, l.spacing(bulk, now)-s.Since[class(bulk)], l.pace(now)-min(s.Since[0], s.Since[1]))
 	if limit < l.config.Limit {
 		wait = min(wait, s.growsIn(limit))
@@ -252,6 +255,7 @@ func (l *Limiter) late(w *waiter, ahead int, now time.Time) error {
 
 // refuseLate ends the waits of callers that cannot be served before their deadlines.
 func (l *Limiter) refuseLate(now time.Time) {
+	refused := false
 	for i := range l.lanes {
 		ahead := 0
 		for place := l.lanes[i].waiters.Front(); place != nil; {
@@ -260,10 +264,14 @@ func (l *Limiter) refuseLate(now time.Time) {
 			if w.err = l.late(w, ahead, now); w.err != nil {
 				l.lanes[i].waiters.Remove(w.place)
 				w.poke()
+				refused = true
 			} else {
 				ahead++
 			}
 		}
+	}
+	if refused {
+		l.signal() // others are next
 	}
 }
 
