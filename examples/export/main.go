@@ -32,14 +32,16 @@ import (
 	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-const about = `Writes all conversations and all contacts into files of JSON Lines. Stopped with Ctrl-C, it resumes when it is run again
-with the same folder. With DRIFT_TOKEN in the environment it reads your account. Otherwise it reads an in-memory Drift
+const about = `Writes all conversations and all contacts into files of JSON Lines. Stopped with
+Ctrl-C, it resumes when it is run again with the same folder. With DRIFT_TOKEN
+in the environment it reads your account. Otherwise it reads an in-memory Drift
 server, and writes to a temporary folder.
 
-Exit status 3 means that the export is complete, but that some records do not decode: they are in files of their own.`
+Exit status 3 means that the export is complete, but that some
+records do not decode: they are in separate files.`
 
 func main() {
-	dir := flag.String("dir", "", "the `folder` for the files (default drift-export, or a temporary folder without DRIFT_TOKEN)")
+	dir := flag.String("dir", "", "the `folder` for the files (default drift-export; without DRIFT_TOKEN, a temporary one)")
 	cli.Main(about, func(ctx context.Context, w io.Writer) error { return start(ctx, *dir, w) })
 }
 
@@ -139,7 +141,7 @@ func run(ctx context.Context, client *drift.Client, dir string, of owner, w io.W
 	return nil
 }
 
-// makeFolder makes a folder whose files nobody else can read, and which git ignores: they have personal data.
+// makeFolder makes a folder that only its owner can read and that git ignores, because records are personal data.
 func makeFolder(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -20,8 +20,9 @@ import (
 	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-const about = `Runs workers and an interactive user on one client, and prints how long each call waits for the rate limit.
-With DRIFT_TOKEN in the environment it reads your account, and otherwise an in-memory Drift server.`
+const about = `Runs workers and an interactive user on one client, and prints how long each
+call waits for the rate limit. With DRIFT_TOKEN in the environment it reads your
+account, and otherwise an in-memory Drift server.`
 
 func main() { cli.Main(about, start) }
 
@@ -55,8 +56,9 @@ const (
 
 // run is the part to copy.
 func run(ctx context.Context, client *drift.Client, w io.Writer) error {
-	fmt.Fprintf(w, "%d workers read %d conversations, and a user reads contacts. For each call: when it ended, who made it,\n"+
-		"and how long it waited for the rate limit. The user's calls go first.\n", workers, records)
+	fmt.Fprintf(w, "%d workers read %d conversations, and a user reads contacts. Each line is a call:\n"+
+		"when it ended, who made it, and how long it waited for the rate limit. The user's calls go first.\n",
+		workers, records)
 	j := &journal{w: w, start: time.Now()}
 	page, err := client.Conversations.List(ctx, drift.ConversationListOptions{Limit: records})
 	if err != nil {

@@ -18,8 +18,9 @@ import (
 	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-const about = `Books a meeting about the oldest open conversation, invites its contact, moves the meeting by an hour, and lists the
-week. With DRIFT_TOKEN in the environment it works on your account, and otherwise on an in-memory Drift server.`
+const about = `Books a meeting about the oldest open conversation, invites its contact, moves
+the meeting by an hour, and lists the week. With DRIFT_TOKEN in the environment
+it works on your account, and otherwise on an in-memory Drift server.`
 
 func main() {
 	write := cli.WriteFlag()

@@ -24,14 +24,16 @@ import (
 	"github.com/driftsdk/drift/filestore"
 )
 
-const about = `Gets access to an account by OAuth: you grant access in a browser, and the program keeps the tokens for the next run.
-With DRIFT_CLIENT_ID and DRIFT_CLIENT_SECRET in the environment it asks for access to your account; the redirect URL of
-the app must be http://127.0.0.1:8976/callback. Otherwise it starts an in-memory Drift server.`
+const about = `Gets access to an account by OAuth: you grant access in a browser, and the
+program keeps the tokens for the next run. With DRIFT_CLIENT_ID and
+DRIFT_CLIENT_SECRET in the environment it asks for access to your account; the
+redirect URL of the app must be http://127.0.0.1:8976/callback. Otherwise it
+starts an in-memory Drift server.`
 
 func main() {
 	browser := flag.Bool("browser", false, "let you answer the authorize page in a browser (without DRIFT_CLIENT_ID)")
 	port := flag.Int("port", 8976, "the `port` on which to wait for the browser (with DRIFT_CLIENT_ID)")
-	tokens := flag.String("tokens", "", "the `file` for the tokens (with DRIFT_CLIENT_ID; default in your configuration folder)")
+	tokens := flag.String("tokens", "", "the `file` for the tokens (with DRIFT_CLIENT_ID; default in your config folder)")
 	wait := flag.Duration("wait", 10*time.Minute, "wait this `long` for you")
 	cli.Main(about, func(ctx context.Context, w io.Writer) error {
 		if os.Getenv("DRIFT_CLIENT_ID") == "" {

@@ -40,8 +40,11 @@ func TestStarts(t *testing.T) {
 		{Title: "-h", Args: []string{"-h"}},
 		{Title: "an argument that is not a flag", Args: []string{"browser"}},
 		{Title: "a client id, without its secret", Env: []string{id}},
-		{Title: "a port that does not exist", Args: []string{"-tokens=testdata/none", "-port=99999"}, Env: []string{id, secret}},
-		{Title: "nobody opens the page", Args: []string{"-browser", "-wait=10ms"}},
+		{
+			Title: "a port that does not exist",
+			Args:  []string{"-tokens=testdata/none", "-port=99999"}, Env: []string{id, secret},
+		},
+		{Title: "no one opens the page", Args: []string{"-browser", "-wait=10ms"}},
 	})
 	assert.NoFileExists(t, "testdata/none")
 }

@@ -16,8 +16,9 @@ import (
 	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-const about = `Finds or creates the contact grace@example.com, opens a conversation with it, writes two messages, and walks
-lists. With DRIFT_TOKEN in the environment it works on your account, and otherwise on an in-memory Drift server.`
+const about = `Finds or creates the contact grace@example.com, opens a conversation with it,
+writes two messages, and walks lists. With DRIFT_TOKEN in the environment it
+works on your account, and otherwise on an in-memory Drift server.`
 
 func main() {
 	write := cli.WriteFlag()

@@ -12,8 +12,8 @@ import (
 	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-const about = `Serves an in-memory Drift server on a port until Ctrl-C, for programs in other languages and for curl. It prints its
-URL, its token, and commands to try.`
+const about = `Serves an in-memory Drift server on a port until Ctrl-C, for programs in other
+languages and for curl. It prints its URL, its token, and commands to try.`
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "the `host:port` to listen on; port 0 is any free port")

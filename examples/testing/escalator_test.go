@@ -117,6 +117,7 @@ func TestRun(t *testing.T) {
 	srv := drifttest.Start(t, drifttest.WithDemoData())
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), srv.Client(), 1, 4, &out))
-	assert.Equal(t, "Conversation 1 is now with user 4.\nNothing to do: conversation 1 is not open, is escalated already, or does not exist.\n", out.String())
+	assert.Equal(t, "Conversation 1 is now with user 4.\n"+
+		"Nothing to do: conversation 1 is not open, is escalated already, or does not exist.\n", out.String())
 	assert.Equal(t, 1, srv.Count("conversations.update"))
 }

@@ -18,8 +18,9 @@ import (
 	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-const about = `Escalates a conversation: hands it over to a user, and labels it. The tests beside it show how to test such code.
-With DRIFT_TOKEN in the environment it works on your account, and otherwise on an in-memory Drift server.`
+const about = `Escalates a conversation: hands it over to a user, and labels it. The tests
+beside it show how to test such code. With DRIFT_TOKEN in the environment it
+works on your account, and otherwise on an in-memory Drift server.`
 
 func main() {
 	conversation := flag.Int64("conversation", 0, "the `id` of the conversation to escalate (with DRIFT_TOKEN)")

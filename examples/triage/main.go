@@ -19,8 +19,9 @@ import (
 	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
-const about = `Triages open conversations: assigns each to a user, labels and tags it, writes a note, and triggers the Driftbot.
-With DRIFT_TOKEN in the environment it works on your account, and otherwise on an in-memory Drift server.`
+const about = `Triages open conversations: assigns each to a user, labels and tags it, writes a
+note, and triggers the Driftbot. With DRIFT_TOKEN in the environment it works on
+your account, and otherwise on an in-memory Drift server.`
 
 func main() {
 	user := flag.Int64("user", 0, "the `id` of the user to assign conversations to (with DRIFT_TOKEN)")

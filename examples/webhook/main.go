@@ -24,9 +24,11 @@ import (
 	"github.com/driftsdk/drift/webhook"
 )
 
-const about = `Answers visitors: Drift sends it an event for every new message, and it writes an answer into the conversation.
-With DRIFT_TOKEN and DRIFT_VERIFICATION_TOKEN in the environment it serves until Ctrl-C and answers in your account.
-Otherwise it starts an in-memory Drift server, acts as a visitor, and ends after the answer.`
+const about = `Answers visitors: Drift sends it an event for every new message, and it writes
+an answer into the conversation. With DRIFT_TOKEN and DRIFT_VERIFICATION_TOKEN
+in the environment it serves until Ctrl-C and answers in your account. Otherwise
+it starts an in-memory Drift server, acts as a visitor, and ends after the
+answer.`
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8977", "the `host:port` to listen on (with DRIFT_TOKEN)")

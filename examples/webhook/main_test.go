@@ -31,7 +31,9 @@ func TestStarts(t *testing.T) {
 	account := starts[right].Env[:2]
 	starts = append(starts,
 		clitest.Start{Title: "no verification token", Args: []string{"-write"}, Env: account},
-		clitest.Start{Title: "an address without a port", Args: []string{"-write", "-addr=127.0.0.1"}, Env: starts[right].Env})
+		clitest.Start{
+			Title: "an address without a port", Args: []string{"-write", "-addr=127.0.0.1"}, Env: starts[right].Env,
+		})
 	clitest.Transcript(t, starts)
 }
 

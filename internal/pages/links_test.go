@@ -73,7 +73,7 @@ func anchors(text string) []string {
 	return names
 }
 
-// TestReadmeLinksEveryPage keeps a page of docs from being found by nobody.
+// TestReadmeLinksEveryPage finds pages and examples that a reader of the README would miss.
 func TestReadmeLinksEveryPage(t *testing.T) {
 	texts := pages(t)
 	for page := range texts {

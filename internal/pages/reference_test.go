@@ -77,11 +77,11 @@ func assertFits(t *testing.T, where, code string) {
 	}
 }
 
-// linked finds a link of a doc comment, which is no link within a declaration.
+// linked finds a link of a doc comment.
 var linked = regexp.MustCompile(`\[\*?[A-Z][A-Za-z.]*\]`)
 
-// TestDeclarationsReadAsPlainText finds brackets in the comments of methods and fields, where pkg.go.dev and go doc make
-// no links.
+// TestDeclarationsReadAsPlainText finds links in the comments of methods and fields. There, pkg.go.dev and go doc show
+// the brackets.
 func TestDeclarationsReadAsPlainText(t *testing.T) {
 	for _, folder := range documented {
 		pkg, _ := reference(t, folder)

@@ -146,7 +146,8 @@ func compile(fset *token.FileSet, packages types.Importer, source string) (probl
 // exportData returns what the go command has compiled for the packages that pages import.
 func exportData(t *testing.T) func(name string) (io.ReadCloser, error) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-export", "-deps", "-json=ImportPath,Export"}, imported...)...)
+	arguments := append([]string{"list", "-e", "-export", "-deps", "-json=ImportPath,Export"}, imported...)
+	command := exec.CommandContext(t.Context(), "go", arguments...)
 	command.Dir = testkit.Root(t)
 	output, err := command.Output()
 	require.NoError(t, err)

@@ -1,5 +1,5 @@
-// Package cli runs the examples as commands. It has what they share and what is not worth copying: flags, Ctrl-C and exit
-// statuses.
+// Package cli runs the examples as commands. It has what they share and what is not worth copying: flags, Ctrl-C and
+// exit statuses.
 package cli
 
 import (
@@ -43,9 +43,9 @@ func WriteFlag() *bool {
 	return flag.Bool("write", false, "write to the account of DRIFT_TOKEN")
 }
 
-// Main is the main function of an example whose flags are defined. It prints about on -h, and calls start with a context
-// that ends with Ctrl-C or SIGTERM. The exit status is 0 if start succeeds or was stopped, and otherwise 1 or that of a
-// [*StatusError].
+// Main is the main function of an example whose flags are defined. It prints about on -h, and calls start with a
+// context that ends with Ctrl-C or SIGTERM. The exit status is 0 if start succeeds or was stopped, and otherwise 1 or
+// that of a [*StatusError].
 func Main(about string, start func(ctx context.Context, w io.Writer) error) {
 	log.SetFlags(0)
 	flag.CommandLine.Usage = func() {

@@ -40,9 +40,10 @@ func Main(m *testing.M, main func()) {
 		os.Exit(m.Run())
 	}
 	if os.Getenv(noNetwork) != "" {
-		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("there is no network")
-		}}
+		unreachable := func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("the network is unreachable")
+		}
+		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: unreachable}
 	}
 	flag.CommandLine = flag.NewFlagSet(os.Args[0], flag.ExitOnError) // without the flags of tests
 	main()
@@ -131,13 +132,13 @@ func WithToken(t *testing.T, needed ...string) []Start {
 		Start{"a token with a line break", needed, []string{right + "\n", account}},
 		Start{"a URL that ends in v2", needed, []string{right, account + "/v2"}},
 		Start{"the URL of a web site", needed, []string{right, "DRIFT_BASE_URL=" + website.URL}},
-		Start{"a URL at which nothing listens", needed, []string{right, "DRIFT_BASE_URL=" + nobody(t)}},
+		Start{"a URL at which nothing listens", needed, []string{right, "DRIFT_BASE_URL=" + deserted(t)}},
 		Start{"no network", needed, []string{right, noNetwork + "=1"}},
 	)
 }
 
-// nobody returns the URL of a port at which nothing listens.
-func nobody(t *testing.T) string {
+// deserted returns the URL of a port at which nothing listens.
+func deserted(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(nil)
 	server.Close()
