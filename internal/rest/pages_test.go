@@ -57,8 +57,7 @@ func TestPagesAreFetchedAhead(t *testing.T) {
 	r := new(fake).Range(nil)
 	arrivals, started := 0, make(chan struct{})
 	r.Ahead = func() (rest.Caller[option], func()) { return nil, func() { arrivals++ } }
-	var read func(ctx context.Context, _ rest.Caller[option], cursor string) (*rest.Page[thing], error)
-	read = func(ctx context.Context, _ rest.Caller[option], cursor string) (*rest.Page[thing], error) {
+	read := func(ctx context.Context, _ rest.Caller[option], cursor string) (*rest.Page[thing], error) {
 		switch cursor {
 		case "":
 			return &rest.Page[thing]{Items: []*thing{{ID: 1}, {ID: 2}}, Next: "b"}, nil
