@@ -71,9 +71,10 @@ type ContactsService interface {
 	// Deprecated: Drift has retired tags of contacts in favor of attributes.
 	ListTags(ctx context.Context, id drift.ContactID, opts ...drift.CallOption) ([]*Tag, error)
 
-	// AddTags adds tags to a contact and returns the contact's tags: POST contacts/{contactId}/tags. The shape of the
-	// answer has confidence C. No tag, or one without a name, is a *drift.ValidationError. If a tag of the answer does
-	// not decode, which is a *drift.RecordError, the tags were added all the same.
+	// AddTags adds tags to a contact and returns the contact's tags: POST
+	// contacts/{contactId}/tags. The shape of the answer has confidence C. No tag, or one without a
+	// name, is a *drift.ValidationError. If a tag of the answer does not decode, which is a
+	// *drift.RecordError, the tags were added all the same.
 	//
 	// Deprecated: Drift has retired tags of contacts in favor of attributes.
 	AddTags(ctx context.Context, id drift.ContactID, tags []Tag, opts ...drift.CallOption) ([]*Tag, error)

@@ -16,13 +16,15 @@ import (
 //
 // The interface may grow in minor versions: embed it in a fake, or declare an interface of the methods that you use.
 type ReportsService interface {
-	// Conversations returns metrics of the conversations that match all filters: POST reports/conversations. No metric,
-	// an empty one, or a filter without a property or an operation is a *drift.ValidationError.
+	// Conversations returns metrics of the conversations that match all filters: POST
+	// reports/conversations. No metric, an empty one, or a filter without a property or an
+	// operation is a *drift.ValidationError.
 	Conversations(ctx context.Context, req ReportRequest, opts ...drift.CallOption) (*Report, error)
 
 	// ConversationSummary returns metrics over all conversations that match all filters: POST
-	// reports/conversation-summary. No source shows the answer, so it comes as it is. No metric, one without a property
-	// or a type, or a filter without a property or an operation is a *drift.ValidationError.
+	// reports/conversation-summary. No source shows the answer, so it comes as it is. No metric,
+	// one without a property or a type, or a filter without a property or an operation is a
+	// *drift.ValidationError.
 	ConversationSummary(
 		ctx context.Context, req ReportSummaryRequest, opts ...drift.CallOption,
 	) (json.RawMessage, error)

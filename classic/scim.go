@@ -36,8 +36,9 @@ type SCIMService interface {
 	// CreateUser provisions a user: POST scim/Users. UserName and DisplayName are required.
 	CreateUser(ctx context.Context, req SCIMUserCreateRequest, opts ...drift.CallOption) (*SCIMUser, error)
 
-	// ReplaceUser replaces all fields of a user: PUT scim/Users/{scimUserId}. UserName and DisplayName are required. Like
-	// other writes it is not repeated if its fate is unknown, unless [drift.WithIdempotent] allows it.
+	// ReplaceUser replaces all fields of a user: PUT scim/Users/{scimUserId}. UserName and
+	// DisplayName are required. Like other writes it is not repeated if its fate is unknown, unless
+	// drift.WithIdempotent allows it.
 	ReplaceUser(
 		ctx context.Context, id SCIMUserID, req SCIMUserCreateRequest, opts ...drift.CallOption,
 	) (*SCIMUser, error)

@@ -11,21 +11,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
-	"os/signal"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/classic"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
+const about = `Writes closed conversations with their messages as JSON Lines to the standard
+output. With DRIFT_TOKEN in the environment it reads your account, and otherwise
+an in-memory Drift server.`
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := start(ctx, os.Stdout, os.Stderr); err != nil {
-		log.Fatal(err)
-	}
+	cli.Main(about, func(ctx context.Context, w io.Writer) error { return start(ctx, w, os.Stderr) })
 }
 
 // start uses your account if DRIFT_TOKEN is set, and otherwise a server in this process.

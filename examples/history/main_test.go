@@ -14,7 +14,15 @@ import (
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+// What the program prints without a token is long; TestRun reads it.
+func TestStarts(t *testing.T) { clitest.Transcript(t, clitest.WithToken(t)[1:]) }
+
+func TestCtrlC(t *testing.T) { clitest.CtrlC(t) }
 
 func TestRun(t *testing.T) {
 	server := drifttest.Start(t, drifttest.WithDemoData())

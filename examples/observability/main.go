@@ -17,31 +17,29 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/cli"
 )
 
+const about = `A small service that calls Drift, and that shows how its calls fare: metrics for
+Prometheus at GET /metrics, and a log on the standard error. It serves until
+Ctrl-C, and writes nothing to an account. With DRIFT_TOKEN in the environment it
+reads your account, and otherwise an in-memory Drift server.`
+
 func main() {
-	addr := flag.String("addr", "127.0.0.1:9464", "the host and port to listen on")
+	addr := flag.String("addr", "127.0.0.1:9464", "the `host:port` to listen on; port 0 is any free port")
 	withOTel := flag.Bool("otel", false, "use package driftotel in place of hooks")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := start(ctx, *addr, *withOTel, os.Stdout, os.Stderr); err != nil {
-		log.Fatal(err)
-	}
+	cli.Main(about, func(ctx context.Context, w io.Writer) error { return start(ctx, *addr, *withOTel, w, os.Stderr) })
 }
 
 // start serves until ctx ends.
@@ -61,7 +59,7 @@ func start(ctx context.Context, addr string, withOTel bool, out, diagnostics io.
 	if err != nil {
 		return errors.Join(err, watch.close())
 	}
-	url := "http://" + listener.Addr().String()
+	url := cli.URL(listener.Addr())
 	if demo {
 		fmt.Fprintln(out, "DRIFT_TOKEN is not set: calling an in-memory Drift server.")
 	}

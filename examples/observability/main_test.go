@@ -18,7 +18,30 @@ import (
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
+
+func TestMain(m *testing.M) { clitest.Main(m, main) }
+
+func TestStarts(t *testing.T) {
+	clitest.Transcript(t, []clitest.Start{
+		{Title: "-h", Args: []string{"-h"}},
+		{Title: "an argument that is not a flag", Args: []string{"otel"}},
+		{Title: "an address without a port", Args: []string{"-addr=127.0.0.1"}},
+		{Title: "a token with a line break", Env: []string{"DRIFT_TOKEN=" + drifttest.DefaultToken + "\n"}},
+	})
+}
+
+// Wrong tokens and an outage show in the log and the metrics. The service goes on.
+func TestCtrlC(t *testing.T) {
+	srv := drifttest.Start(t, drifttest.WithToken("a-token-of-strangers"))
+	for _, flags := range [][]string{{"-addr=0.0.0.0:0"}, {"-addr=127.0.0.1:0", "-otel"}} {
+		output := clitest.Interrupt(t, clitest.Start{
+			Args: flags, Env: []string{"DRIFT_TOKEN=" + drifttest.DefaultToken, "DRIFT_BASE_URL=" + srv.URL},
+		}, func(output string) bool { return strings.Contains(output, `"kind":"unauthorized"`) })
+		assert.Regexp(t, `(?m)^Metrics: http://127\.0\.0\.1:\d+/metrics$`, output)
+	}
+}
 
 // buffer is what a program has written so far.
 type buffer struct {

@@ -36,7 +36,7 @@ func run(ctx context.Context, addr string, perMinute, perMonth int, w io.Writer)
 
 	explain(w, server.URL)
 	<-ctx.Done()
-	fmt.Fprintf(w, "Stopped after %d requests.\n", server.Count("*"))
+	fmt.Fprintf(w, "There were %d requests.\n", server.Count("*"))
 	return nil
 }
 

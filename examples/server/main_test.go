@@ -33,7 +33,7 @@ func TestCtrlC(t *testing.T) {
 		output := clitest.Interrupt(t, clitest.Start{Args: []string{"-addr", addr}},
 			func(output string) bool { return strings.Contains(output, "With the SDK:") })
 		assert.Regexp(t, `(?m)^  URL    http://127\.0\.0\.1:\d+$`, output)
-		assert.Contains(t, output, "Stopped after 0 requests.\n")
+		assert.Contains(t, output, "There were 0 requests.\nStopped.\n")
 	}
 }
 
@@ -60,7 +60,7 @@ func serve(t *testing.T, perMinute int) []string {
 	t.Cleanup(func() {
 		stop()
 		assert.True(t, scanner.Scan())
-		assert.Contains(t, scanner.Text(), "Stopped after")
+		assert.Contains(t, scanner.Text(), "There were")
 		assert.NoError(t, <-done)
 	})
 	return lines

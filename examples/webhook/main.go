@@ -62,9 +62,7 @@ func start(ctx context.Context, addr string, write bool, w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(w, "Listening for events on port %d at %s.\n", listener.Addr().(*net.TCPAddr).Port, path)
-	err = run(ctx, listener, client, token, w)
-	fmt.Fprintln(w, "Stopped.")
-	return err
+	return run(ctx, listener, client, token, w)
 }
 
 // offline lets a visitor write to an in-memory server, which sends every event twice, as Drift may do.

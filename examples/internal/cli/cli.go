@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -60,21 +61,29 @@ func Main(about string, start func(ctx context.Context, w io.Writer) error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	err := start(ctx, os.Stdout)
-	if err == nil {
-		return
-	}
-	os.Exit(report(ctx, err))
+	os.Exit(report(ctx, start(ctx, os.Stdout)))
 }
 
-// report prints an error and returns the exit status.
+// URL returns the URL of a listener for a client on this machine, to which 0.0.0.0 is not an address.
+func URL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return "http://" + net.JoinHostPort("127.0.0.1", port)
+	}
+	return "http://" + addr.String()
+}
+
+// report prints how start has ended, and returns the exit status.
 func report(ctx context.Context, err error) int {
-	stopped := ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
-	if !stopped || errors.Is(err, drift.ErrAmbiguous) { // a write that may have been applied is news in any case
+	canceled := err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))
+	stopped := canceled && ctx.Err() != nil
+	if err != nil && (!stopped || errors.Is(err, drift.ErrAmbiguous)) { // a write may have been applied
 		log.Print(err)
 	}
 	if stopped {
 		log.Print("Stopped.")
+	}
+	if stopped || err == nil {
 		return 0
 	}
 	if status, ok := errors.AsType[*StatusError](err); ok {

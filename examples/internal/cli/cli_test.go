@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
 )
@@ -28,6 +30,8 @@ func TestReport(t *testing.T) {
 		status int
 		output string
 	}{
+		"done":                             {t.Context(), nil, 0, ""},
+		"done when it was stopped":         {stopped, nil, 0, "Stopped.\n"},
 		"failed":                           {t.Context(), errors.New("no"), 1, "no\n"},
 		"wrong usage":                      {t.Context(), fmt.Errorf("start: %w", WrongUsage("no")), 2, "start: no\n"},
 		"canceled by itself":               {t.Context(), context.Canceled, 1, "context canceled\n"},
@@ -48,4 +52,17 @@ func TestReport(t *testing.T) {
 func TestAskToWrite(t *testing.T) {
 	assert.EqualError(t, AskToWrite("read", "write"), "With -write, this program does the following in the account of "+
 		"DRIFT_TOKEN:\n  - read\n  - write\nNothing has been sent.")
+}
+
+func TestURL(t *testing.T) {
+	for addr, url := range map[string]string{
+		"0.0.0.0:80":     "http://127.0.0.1:80",
+		"[::]:80":        "http://127.0.0.1:80",
+		"[::1]:80":       "http://[::1]:80",
+		"192.0.2.1:8080": "http://192.0.2.1:8080",
+	} {
+		listener, err := net.ResolveTCPAddr("tcp", addr)
+		require.NoError(t, err)
+		assert.Equal(t, url, URL(listener))
+	}
 }
