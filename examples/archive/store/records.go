@@ -62,6 +62,7 @@ type Attachment struct {
 type Record struct {
 	Kind      string
 	ID        string
+	ContactID int64 // of a meeting, when it is written; 0: none
 	FetchedAt time.Time
 	Raw       json.RawMessage
 }
