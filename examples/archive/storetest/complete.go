@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/drifttest"
 )
 
@@ -18,6 +19,10 @@ func RequireComplete(t testing.TB, dir string, server *drifttest.Server) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
 	var messages, files int
+	emails := map[drift.ContactID]string{}
+	for _, contact := range server.Contacts() {
+		emails[contact.ID] = contact.Email
+	}
 	for _, c := range server.Conversations() {
 		var status string
 		require.NoError(t, db.QueryRow(`SELECT status FROM conversations WHERE id = ?`, c.ID).Scan(&status),
@@ -41,6 +46,7 @@ func RequireComplete(t testing.TB, dir string, server *drifttest.Server) {
 		var email string
 		require.NoError(t, db.QueryRow(`SELECT raw ->> '$.attributes.email' FROM contacts WHERE id = ?`,
 			c.ContactID).Scan(&email), "contact %d", c.ContactID)
+		assert.Equal(t, emails[c.ContactID], email)
 	}
 	var archived int
 	require.NoError(t, db.QueryRow(`SELECT count(*) FROM messages`).Scan(&archived))
