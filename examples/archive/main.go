@@ -1,5 +1,5 @@
-// Command archive takes the conversations, messages, contacts and files of a Drift account out into a folder: one SQLite
-// database and the files. Run it again to bring the folder up to date. It resumes where it was stopped, stays within
+// Command archive copies the conversations, messages, contacts and files of a Drift account into a folder: one SQLite
+// database, and the files. Run it again to bring the folder up to date. It resumes where it was stopped, stays within
 // the calls of a minute and of a month, and lists whatever it cannot read.
 //
 //	archive                 without DRIFT_TOKEN: a demonstration with an in-memory server

@@ -83,7 +83,8 @@ func ended(run store.Run) string {
 	if run.EndedAt.IsZero() {
 		return "in progress, or killed"
 	}
-	return fmt.Sprintf("%s, %s calls, %s", run.EndedAt.Sub(run.BegunAt).Round(time.Second), thousands(run.Calls), run.Summary)
+	took := run.EndedAt.Sub(run.BegunAt).Round(time.Second)
+	return fmt.Sprintf("%s, %s calls, %s", took, thousands(run.Calls), run.Summary)
 }
 
 func sortedKeys(m map[string]int) []string { return slices.Sorted(maps.Keys(m)) }

@@ -75,13 +75,16 @@ func (f *Fetcher) organization(ctx context.Context, token drift.Secret) (organiz
 	return "unknown", scopes, nil
 }
 
-// Scopes returns what the token allows, if the service says so, and what a complete archive needs beyond that.
+// Scopes returns the scopes that a complete archive needs and a token lacks. If it is not known what the token allows,
+// there are none.
 func Scopes(granted []string) (lacking []string) {
 	has := map[string]bool{}
 	for _, scope := range granted {
 		has[scope] = true
 	}
-	for _, scope := range []string{scopeConversations, scopeContacts, scopeUsers, scopeAccounts, scopePlaybooks, scopeAttributes} {
+	for _, scope := range []string{
+		scopeConversations, scopeContacts, scopeUsers, scopeAccounts, scopePlaybooks, scopeAttributes,
+	} {
 		if len(granted) > 0 && !has[scope] {
 			lacking = append(lacking, scope)
 		}

@@ -22,8 +22,8 @@ import (
 type Options struct {
 	What     []string      // messages, contacts, files, details; nil: all
 	Workers  int           // calls at the same time; 4
-	Overlap  time.Duration // how far before the last change to look again, because the service's list may lag; 0: not at all
-	Patience time.Duration // how long to wait for a service that does not answer; 0: not at all
+	Overlap  time.Duration // how far before the last change to look again, because the list may lag
+	Patience time.Duration // how long to wait for a service that does not answer
 	Wait     bool          // wait for the next month when the month's calls are used up
 	Progress func(Progress)
 }

@@ -19,7 +19,7 @@ import (
 // lookup is a list without pages.
 type lookup struct {
 	kind, operation, scope string
-	call                   func(context.Context, ...drift.CallOption) error
+	call                   listCall
 	path                   []string // to the list in the answer
 	id                     string   // the member that identifies a record
 }
@@ -47,8 +47,10 @@ func (f *Fetcher) lookups(ctx context.Context) error {
 	return f.meetings(ctx, time.Time{}, now.AddDate(10, 0, 0))
 }
 
-// discard makes a call whose answer is read from its body.
-func discard[T any](list func(context.Context, ...drift.CallOption) ([]*T, error)) func(context.Context, ...drift.CallOption) error {
+// listCall makes a call whose answer is read from its body.
+type listCall func(context.Context, ...drift.CallOption) error
+
+func discard[T any](list func(context.Context, ...drift.CallOption) ([]*T, error)) listCall {
 	return func(ctx context.Context, opts ...drift.CallOption) error {
 		_, err := list(ctx, opts...)
 		return err
@@ -169,10 +171,11 @@ func digest(raw []byte) string {
 
 // meetings reads the meetings of a period. If there are more than one answer can hold, it halves the period.
 func (f *Fetcher) meetings(ctx context.Context, from, to time.Time) error {
-	l := lookup{"meeting", "classic.meetings.list", scopeUsers, func(ctx context.Context, opts ...drift.CallOption) error {
+	call := func(ctx context.Context, opts ...drift.CallOption) error {
 		_, err := f.api.Meetings.List(ctx, classic.MeetingListOptions{From: from, To: to}, opts...)
 		return err
-	}, []string{"data"}, "eventId"}
+	}
+	l := lookup{"meeting", "classic.meetings.list", scopeUsers, call, []string{"data"}, "eventId"}
 	raws, odd, err := f.list(ctx, l)
 	if err != nil || raws == nil {
 		return err
@@ -222,13 +225,14 @@ func (f *Fetcher) accounts(ctx context.Context) error {
 // accountsPage reads a page and moves the pass. It returns -1 if the list cannot be had.
 func (f *Fetcher) accountsPage(ctx context.Context, p *store.Pass) (int, error) {
 	next := ""
-	l := lookup{"account", "classic.accounts.list", scopeAccounts, func(ctx context.Context, opts ...drift.CallOption) error {
+	call := func(ctx context.Context, opts ...drift.CallOption) error {
 		page, err := f.api.Accounts.List(ctx, classic.AccountListOptions{Cursor: *p.Cursor}, opts...)
 		if page != nil {
 			next = page.Next
 		}
 		return err
-	}, []string{"data", "accounts"}, "accountId"}
+	}
+	l := lookup{"account", "classic.accounts.list", scopeAccounts, call, []string{"data", "accounts"}, "accountId"}
 	raws, odd, err := f.list(ctx, l)
 	if err != nil || raws == nil {
 		return -1, err

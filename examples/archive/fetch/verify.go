@@ -82,7 +82,8 @@ func (f *Fetcher) stats(ctx context.Context) (stats *classic.ConversationStats, 
 
 // judgeList judges the numbers. The archive may have more, because it keeps what the service deletes.
 func (f *Fetcher) judgeList(ctx context.Context, fewer, more []string) (store.Check, error) {
-	c := store.Check{Name: "conversations", OK: true, Result: "The archive has as many conversations of each status as the service."}
+	c := store.Check{Name: "conversations", OK: true,
+		Result: "The archive has as many conversations of each status as the service."}
 	switch {
 	case len(fewer) > 0:
 		c.OK, c.Result = false, strings.Join(append(fewer, more...), "; ")+". The next sync reads the whole list again."

@@ -86,8 +86,10 @@ func (tx *Tx) forgetContact(id int64, result *Forgotten) error {
 	}{
 		{&result.Messages, `DELETE FROM messages WHERE conversation_id IN (` + own + `)`},
 		{&result.Messages, `DELETE FROM messages WHERE author_type = 'contact' AND author_id = ?`},
-		{&result.Meetings, `DELETE FROM records WHERE kind = 'meeting' AND CAST(raw ->> 'schedulerId' AS INTEGER) = ?`},
-		{&result.Meetings, `DELETE FROM records WHERE kind = 'meeting' AND CAST(raw ->> 'conversationId' AS INTEGER) IN (` + own + `)`},
+		{&result.Meetings, `DELETE FROM records WHERE kind = 'meeting'
+			AND CAST(raw ->> 'schedulerId' AS INTEGER) = ?`},
+		{&result.Meetings, `DELETE FROM records WHERE kind = 'meeting'
+			AND CAST(raw ->> 'conversationId' AS INTEGER) IN (` + own + `)`},
 		{&result.Oddities, `DELETE FROM oddities WHERE contact_id = ?`},
 		{&result.Conversations, `DELETE FROM conversations WHERE contact_id = ?`},
 		{new(int), `DELETE FROM contacts WHERE id = ?`},

@@ -29,7 +29,8 @@ func TestMeasure(t *testing.T) {
 	raw := fillWith(t, s, n)
 	info, err := os.Stat(filepath.Join(s.Dir(), "archive.db"))
 	require.NoError(t, err)
-	t.Logf("%d messages: %d bytes of JSON, a file of %d bytes: × %.2f", n, raw, info.Size(), float64(info.Size())/float64(raw))
+	t.Logf("%d messages: %d bytes of JSON, a file of %d bytes: × %.2f", n, raw, info.Size(),
+		float64(info.Size())/float64(raw))
 	for name, filter := range map[string]store.Filter{
 		"rare word": {Words: "w999", Limit: 50}, "common word": {Words: "w1", Limit: 50},
 		"two words": {Words: "w1 w300", Limit: 50}, "word and address": {Words: "w1", Email: "c77@example.com", Limit: 50},

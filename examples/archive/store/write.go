@@ -55,7 +55,8 @@ func (tx *Tx) PutMessage(m Message) error {
 		}
 	}
 	var seq int64
-	err := tx.get(&seq, `INSERT INTO messages (id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
+	err := tx.get(&seq, `INSERT INTO messages
+			(id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
 			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at, text = excluded.text,

@@ -3,6 +3,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -91,6 +92,14 @@ func fill(tx *store.Tx, checksum string, size int64) error {
 	add(tx.PutContact(store.Contact{ID: 102, Email: "grace@example.com", Name: "Grace", CreatedAt: at(0),
 		Raw: raw(`{"id":102,"attributes":{"email":"grace@example.com","name":"Grace"}}`)}, at(50).UnixMilli()))
 
+	add(fillRest(tx))
+	return errors.Join(errs...)
+}
+
+// fillRest adds what is not a conversation.
+func fillRest(tx *store.Tx) error {
+	var errs []error
+	add := func(err error) { errs = append(errs, err) }
 	for kind, data := range map[string]string{
 		"user": `{"id":11,"name":"Mia","email":"mia@acme.example"}`, "team": `{"id":21,"name":"Sales"}`,
 		"account": `{"accountId":"31_acme.example","name":"Acme","domain":"acme.example"}`,
@@ -108,10 +117,5 @@ func fill(tx *store.Tx, checksum string, size int64) error {
 		{Name: "database", OK: true, Result: "The database is intact."},
 		{Name: "files", OK: true, Result: "1 file has the checksum that it had when it was downloaded."},
 	}}))
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
