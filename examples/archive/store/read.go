@@ -18,13 +18,23 @@ type Filter struct {
 	Contact int64
 	Agent   int64 // a user who wrote a message
 	Status  string
+	Tag     string    // of the conversation, in any case
 	From    time.Time // of the last change
 	To      time.Time // before
 	Files   bool      // with files only
 
-	Limit int   // at most so many; 0: all
-	After int64 // the last conversation of the page before; 0: the first page
+	Limit int      // at most so many; 0: all
+	After Position // of the last conversation of the page before; zero: the first page
 }
+
+// Position is where a conversation is in the list. It stays valid when that conversation changes or goes.
+type Position struct {
+	UpdatedAt time.Time
+	ID        int64
+}
+
+// Position returns where the conversation is in the list.
+func (c *Conversation) Position() Position { return Position{UpdatedAt: c.UpdatedAt, ID: c.ID} }
 
 // Conversations returns conversations, the last changed first.
 func (s *Store) Conversations(ctx context.Context, filter Filter) ([]Conversation, error) {
@@ -66,6 +76,9 @@ func (s *Store) query(ctx context.Context, f Filter) (*query, error) {
 	if f.Agent != 0 {
 		q.where(`c.id IN (SELECT conversation_id FROM messages WHERE author_type = 'user' AND author_id = ?)`, f.Agent)
 	}
+	if f.Tag != "" {
+		q.where(`c.id IN (SELECT conversation_id FROM conversation_tags WHERE tag = ?)`, f.Tag)
+	}
 	if f.Status != "" {
 		q.where(`c.status = ?`, f.Status)
 	}
@@ -78,8 +91,8 @@ func (s *Store) query(ctx context.Context, f Filter) (*query, error) {
 	if f.Files {
 		q.where(`c.has_files`)
 	}
-	if f.After != 0 {
-		q.where(`(c.updated_at, c.id) < (SELECT updated_at, id FROM conversations WHERE id = ?)`, f.After)
+	if f.After != (Position{}) {
+		q.where(`(c.updated_at, c.id) < (?, ?)`, milliseconds{&f.After.UpdatedAt}, f.After.ID)
 	}
 	if words := quoted(f.Words); words != "" {
 		condition, err := s.matching(ctx, words, f.Contact != 0 || f.Email != "")

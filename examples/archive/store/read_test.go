@@ -13,6 +13,7 @@ import (
 
 func TestFilters(t *testing.T) {
 	s := storetest.Open(t)
+	second := store.Position{UpdatedAt: storetest.Start.Add(50 * time.Minute), ID: 2}
 	for _, test := range []struct {
 		name   string
 		filter store.Filter
@@ -35,7 +36,7 @@ func TestFilters(t *testing.T) {
 		{"to", store.Filter{To: storetest.Start.Add(50 * time.Minute)}, []int64{3}},
 		{"files", store.Filter{Files: true}, []int64{2}},
 		{"first page", store.Filter{Limit: 2}, []int64{1, 2}},
-		{"second page", store.Filter{Limit: 2, After: 2}, []int64{3}},
+		{"second page", store.Filter{Limit: 2, After: second}, []int64{3}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			found, err := s.Conversations(t.Context(), test.filter)
