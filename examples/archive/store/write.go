@@ -82,8 +82,8 @@ func (tx *Tx) putAttachment(conversationID, seq int64, a Attachment) error {
 	return tx.exec(`UPDATE conversations SET has_files = 1 WHERE id = ? AND NOT has_files`, conversationID)
 }
 
-// PutContact stores a contact that was fetched while seenAt was the last change of its conversations.
-func (tx *Tx) PutContact(c Contact, seenAt time.Time) error {
+// PutContact stores a contact that was read while seenAt, in milliseconds, was the last change of its conversations.
+func (tx *Tx) PutContact(c Contact, seenAt int64) error {
 	if isForgotten, err := tx.isForgotten(c.ID); isForgotten || err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (tx *Tx) PutContact(c Contact, seenAt time.Time) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET email = excluded.email, name = excluded.name, created_at = excluded.created_at,
 			fetched_at = excluded.fetched_at, raw = excluded.raw, gone_at = 0, failures = 0`,
-		c.ID, c.Email, c.Name, milliseconds{&c.CreatedAt}, milliseconds{&seenAt}, milliseconds{&seenAt}, string(c.Raw))
+		c.ID, c.Email, c.Name, milliseconds{&c.CreatedAt}, seenAt, seenAt, string(c.Raw))
 }
 
 // PutRecord inserts or updates a record without a table of its own.

@@ -87,9 +87,9 @@ func fill(tx *store.Tx, checksum string, size int64) error {
 	add(tx.PutMessage(message(5, 3, "contact", 103, "", "")))
 
 	add(tx.PutContact(store.Contact{ID: 101, Email: "ada@example.com", Name: "Ada", CreatedAt: at(0),
-		Raw: raw(`{"id":101,"attributes":{"email":"ada@example.com","name":"Ada"}}`)}, at(60)))
+		Raw: raw(`{"id":101,"attributes":{"email":"ada@example.com","name":"Ada"}}`)}, at(60).UnixMilli()))
 	add(tx.PutContact(store.Contact{ID: 102, Email: "grace@example.com", Name: "Grace", CreatedAt: at(0),
-		Raw: raw(`{"id":102,"attributes":{"email":"grace@example.com","name":"Grace"}}`)}, at(50)))
+		Raw: raw(`{"id":102,"attributes":{"email":"grace@example.com","name":"Grace"}}`)}, at(50).UnixMilli()))
 
 	for kind, data := range map[string]string{
 		"user": `{"id":11,"name":"Mia","email":"mia@acme.example"}`, "team": `{"id":21,"name":"Sales"}`,
