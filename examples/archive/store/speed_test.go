@@ -48,6 +48,8 @@ func TestSpeed(t *testing.T) {
 		"tag":                     func(int) store.Filter { return store.Filter{Tag: "invoice"} },
 		"rare tag":                func(int) store.Filter { return store.Filter{Tag: "churn"} },
 		"no such tag":             func(int) store.Filter { return store.Filter{Tag: "none"} },
+		"second page":             func(int) store.Filter { return second(t, s, store.Filter{}) },
+		"word, second page":       func(i int) store.Filter { return second(t, s, store.Filter{Words: word(i * 11)}) },
 		"a day":                   func(i int) store.Filter { return day(last, i) },
 		"a day, agent and status": func(i int) store.Filter { f := day(last, i); f.Agent, f.Status = 3, "closed"; return f },
 		"no such word":            func(int) store.Filter { return store.Filter{Words: "zebra"} },
@@ -80,6 +82,14 @@ func TestSpeed(t *testing.T) {
 
 func word(rank int) string { return fmt.Sprintf("w%d", rank) }
 
+func second(t *testing.T, s *store.Store, f store.Filter) store.Filter {
+	f.Limit = 50
+	page, err := s.Page(t.Context(), f)
+	require.NoError(t, err)
+	f.After = page.Next
+	return f
+}
+
 func day(last time.Time, i int) store.Filter {
 	to := last.AddDate(0, 0, -i)
 	return store.Filter{From: to.AddDate(0, 0, -1), To: to}
@@ -95,12 +105,12 @@ func measure(t *testing.T, s *store.Store, filter func(i int) store.Filter) {
 			break // slow enough to know
 		}
 		f := filter(i)
-		f.Limit = 51
+		f.Limit = 50
 		start := time.Now()
-		found, err := s.Summaries(t.Context(), f)
+		page, err := s.Page(t.Context(), f)
 		took = append(took, time.Since(start))
 		require.NoError(t, err)
-		rows += len(found)
+		rows += len(page.Rows)
 	}
 	slices.Sort(took)
 	t.Logf("p50 %7.2f ms, p95 %7.2f ms, %5.1f rows", ms(took[len(took)/2]), ms(took[len(took)*95/100]), float64(rows)/float64(len(took)))
@@ -108,6 +118,9 @@ func measure(t *testing.T, s *store.Store, filter func(i int) store.Filter) {
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// small is an archive of a few hundred conversations.
+func small(t *testing.T) *store.Store { return crowd(t, t.TempDir(), 3_000) }
 
 // crowd fills an archive. Words, agents and contacts have a long tail, as in real ones.
 func crowd(t *testing.T, dir string, messages int) *store.Store {
@@ -174,7 +187,7 @@ func (c *crowded) conversation(tx *store.Tx) error {
 	if err := tx.PutContact(store.Contact{
 		ID: contact, Email: fmt.Sprintf("c%d@example.com", contact), Name: fmt.Sprintf("Contact %d", contact),
 		Raw: fmt.Appendf(nil, `{"id":%d,"attributes":{}}`, contact),
-	}, at); err != nil {
+	}, at.UnixMilli()); err != nil {
 		return err
 	}
 	agent := min(1+int64(c.random.ExpFloat64()*6), 50)

@@ -52,12 +52,14 @@ func (tx *Tx) PutMessage(m Message) error {
 		}
 	}
 	var seq int64
-	err := tx.get(&seq, `INSERT INTO messages (id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
+	err := tx.get(&seq, `INSERT INTO messages
+		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
+		VALUES ((SELECT ifnull(max(seq), ?1) + 1 FROM messages WHERE seq >= ?1 AND seq < ?1 + 1048576),
+			?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
 			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at, text = excluded.text,
 			raw = excluded.raw
-		RETURNING seq`, m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot, milliseconds{&m.CreatedAt},
+		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot, milliseconds{&m.CreatedAt},
 		m.Text, string(m.Raw))
 	if err != nil {
 		return err
@@ -69,6 +71,10 @@ func (tx *Tx) PutMessage(m Message) error {
 	}
 	return nil
 }
+
+// firstSeq returns the lowest seq of a message of an instant; there are 2^20 for each millisecond. So the index of the
+// search has messages in the order of time, and finds the newest hits without looking at the others.
+func firstSeq(created time.Time) int64 { return min(max(created.UnixMilli(), 0), 1<<43-1) << 20 }
 
 func (tx *Tx) putAttachment(conversationID, seq int64, a Attachment) error {
 	if err := tx.exec(`INSERT INTO attachments (id, name, mime_type) VALUES (?, ?, ?)
