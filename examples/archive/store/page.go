@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"iter"
 )
 
 // Page is a page of a list.
@@ -80,14 +81,45 @@ const (
 
 // summaries adds to the conversations of a query what a list shows beside them.
 func (s *Store) summaries(ctx context.Context, f Filter, conversations *query) ([]Summary, error) {
+	q := summaryQuery(quoted(f.Words), conversations)
+	return collect(ctx, s.reader, scanSummary, q.String(), q.args...)
+}
+
+func summaryQuery(words string, conversations *query) *query {
 	q := new(query)
-	if words := quoted(f.Words); words != "" {
+	if words != "" {
 		q.add(`SELECT `+summaryColumns+`, `+snippetOfIt+`, c.updated_at FROM`, words)
 	} else {
 		q.add(`SELECT ` + summaryColumns + `, ` + lastText + `, c.updated_at FROM`)
 	}
 	q.add(` (`+conversations.String()+`) c LEFT JOIN contacts p ON p.id = c.contact_id`+newestFirst, conversations.args...)
-	return collect(ctx, s.reader, scanSummary, q.String(), q.args...)
+	return q
+}
+
+// All returns every conversation of a filter, the last changed first, as they were when the sequence began.
+func (s *Store) All(ctx context.Context, filter Filter) iter.Seq2[*Summary, error] {
+	return func(yield func(*Summary, error) bool) {
+		q := summaryQuery("", filter.query(asSets, "c.*"))
+		rows, err := s.reader.QueryContext(ctx, q.String(), q.args...)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			summary := new(Summary)
+			if err := scanSummary(rows, summary); err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(summary, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(nil, err)
+		}
+	}
 }
 
 // hits reads hits, the newest first, until they are of enough conversations.

@@ -150,6 +150,12 @@ func (s *Store) ContactsByEmail(ctx context.Context, email string) ([]Contact, e
 		`SELECT `+contactColumns+` FROM contacts WHERE email = ? COLLATE NOCASE ORDER BY id`, email)
 }
 
+// Contacts returns all contacts that are archived.
+func (s *Store) Contacts(ctx context.Context) ([]Contact, error) {
+	return collect(ctx, s.reader, scanContact,
+		`SELECT `+contactColumns+` FROM contacts WHERE raw IS NOT NULL ORDER BY id`)
+}
+
 // Records returns the records of a kind: user, team, account, meeting, playbook, landing_page or contact_attribute.
 func (s *Store) Records(ctx context.Context, kind string) ([]Record, error) {
 	return collect(ctx, s.reader, func(r row, record *Record) error {
