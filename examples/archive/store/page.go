@@ -131,11 +131,11 @@ func (s *Store) hits(ctx context.Context, f Filter) (found []Summary, err error)
 	q.where(`search MATCH ?`, words)
 	f.conditions(q, oneByOne)
 	if f.After != (Position{}) { // without the conversations that were on the pages before
-		q.where(`search.rowid < ?`, f.After.at)
+		q.where(`search.rowid > ?`, f.After.at)
 		q.where(`NOT EXISTS (SELECT 1 FROM messages n CROSS JOIN search s ON s.rowid = n.seq
-			WHERE n.conversation_id = m.conversation_id AND n.seq >= ? AND s.search MATCH ?)`, f.After.at, words)
+			WHERE n.conversation_id = m.conversation_id AND n.seq <= ? AND s.search MATCH ?)`, f.After.at, words)
 	}
-	q.add(` ORDER BY search.rowid DESC`)
+	q.add(` ORDER BY search.rowid`)
 	rows, err := s.reader.QueryContext(ctx, q.String(), q.args...)
 	if err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ CREATE TRIGGER conversations_tags AFTER UPDATE OF details ON conversations BEGIN
 END;
 
 CREATE TABLE messages (
-	seq             INTEGER PRIMARY KEY, -- in the order of created_at
+	seq             INTEGER PRIMARY KEY, -- the newest has the lowest: see firstSeq
 	id              INTEGER NOT NULL,
 	conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
 	type            TEXT    NOT NULL DEFAULT '',

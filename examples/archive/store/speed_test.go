@@ -197,7 +197,7 @@ func (c *crowded) conversation(tx *store.Tx) error {
 	case c.done > c.conversations*8/10 && c.random.IntN(100) < 30:
 		agent = 97
 	}
-	for i := range 1 + c.random.IntN(19) {
+	for i := c.random.IntN(19); i >= 0; i-- {
 		if err := c.message(tx, id, contact, agent, i, at); err != nil {
 			return err
 		}

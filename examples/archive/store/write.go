@@ -41,7 +41,8 @@ func (tx *Tx) SeeContact(id int64, at time.Time) error {
 		id, milliseconds{&at})
 }
 
-// PutMessage inserts or updates a message with its attachments. It leaves out those of a contact who was forgotten.
+// PutMessage inserts or updates a message with its attachments. It leaves out those of a contact who was forgotten. To
+// put several, begin with the newest.
 func (tx *Tx) PutMessage(m Message) error {
 	if m.AuthorType == "contact" {
 		if isForgotten, err := tx.isForgotten(m.AuthorID); isForgotten || err != nil {
@@ -54,7 +55,8 @@ func (tx *Tx) PutMessage(m Message) error {
 	var seq int64
 	err := tx.get(&seq, `INSERT INTO messages
 		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
-		VALUES ((SELECT ifnull(max(seq), ?1) + 1 FROM messages WHERE seq >= ?1 AND seq < ?1 + 1048576),
+		VALUES ((SELECT iif(max(seq) = ?1 + 4095, (SELECT max(max(seq), 0) + 1 FROM messages), ifnull(max(seq) + 1, ?1))
+				FROM messages WHERE seq BETWEEN ?1 AND ?1 + 4095),
 			?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
 			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at, text = excluded.text,
@@ -72,9 +74,16 @@ func (tx *Tx) PutMessage(m Message) error {
 	return nil
 }
 
-// firstSeq returns the lowest seq of a message of an instant; there are 2^20 for each millisecond. So the index of the
-// search has messages in the order of time, and finds the newest hits without looking at the others.
-func firstSeq(created time.Time) int64 { return min(max(created.UnixMilli(), 0), 1<<43-1) << 20 }
+// firstSeq returns the first of the 4,096 seqs for the messages of a second; what is beyond them, or has no time, has a
+// positive one. The newest message has the lowest seq, for three reasons: the index of the search has the newest hits
+// first, and finds them without looking at the others; archive sync, which begins with the newest, appends to the table;
+// and the numbers in the index are small.
+func firstSeq(created time.Time) int64 {
+	if created.IsZero() {
+		return 0
+	}
+	return -min(max(created.Unix(), 1), 1<<50) << 12
+}
 
 func (tx *Tx) putAttachment(conversationID, seq int64, a Attachment) error {
 	if err := tx.exec(`INSERT INTO attachments (id, name, mime_type) VALUES (?, ?, ?)
