@@ -59,11 +59,11 @@ func (l *limits) open(ctx context.Context, dir string, options ...drift.Option) 
 	if token == "" {
 		return nil, errNoToken
 	}
-	return l.connect(ctx, dir, token, append([]drift.Option{drift.FromEnv()}, options...)...)
+	return l.connect(ctx, dir, host(), token, append([]drift.Option{drift.FromEnv()}, options...)...)
 }
 
 func (l *limits) connect(
-	ctx context.Context, dir string, token drift.Secret, options ...drift.Option,
+	ctx context.Context, dir, host string, token drift.Secret, options ...drift.Option,
 ) (a *account, err error) {
 	plan, err := parsePlan(l.plan)
 	if err != nil {
@@ -88,7 +88,7 @@ func (l *limits) connect(
 		return a, err
 	}
 	a.fetcher = fetch.New(a.client, a.store, a.quota, l.Options)
-	return a, a.fetcher.Bind(ctx, host(), token)
+	return a, a.fetcher.Bind(ctx, host, token)
 }
 
 // Close closes the archive and unlocks it.

@@ -1,14 +1,6 @@
 package main
 
-import (
-	"context"
-	"io"
+import "context"
 
-	"github.com/driftsdk/drift/examples/archive/store"
-)
-
-func plan(context.Context, *invocation) error          { return nil }
-func verifyArchive(context.Context, *invocation) error { return nil }
-func forget(context.Context, *invocation) error        { return nil }
-func demo(context.Context, *invocation) error          { return nil }
-func printVerification(io.Writer, *store.Verification) {}
+// show shows the archive of the demonstration.
+func show(ctx context.Context, c *invocation) error { return showStatus(ctx, c) }

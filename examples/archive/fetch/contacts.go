@@ -17,13 +17,22 @@ const contactsGet = "classic.contacts.get"
 
 // contacts reads the contacts of the conversations and meetings: the API has no list of contacts.
 func (f *Fetcher) contacts(ctx context.Context) error {
-	s := &stage{kind: "contacts", operation: contactsGet, scope: scopeContacts, subject: contactSubject, read: f.contact}
-	if f.wants(s.kind) {
-		if err := f.contactBatches(ctx, s); err != nil {
-			return err
+	if !f.wants("contacts") {
+		return nil
+	}
+	s := f.contactsStage()
+	for {
+		if goOn, err := f.nextContacts(ctx, s); err != nil || !goOn {
+			if err != nil {
+				return err
+			}
+			return f.run(ctx, s)
 		}
 	}
-	return f.run(ctx, s)
+}
+
+func (f *Fetcher) contactsStage() *stage {
+	return &stage{kind: "contacts", operation: contactsGet, scope: scopeContacts, subject: contactSubject, read: f.contact}
 }
 
 func contactSubject(id int64) string { return fmt.Sprintf("contact %d", id) }
@@ -78,33 +87,33 @@ func record[T any](
 // At most this many contacts are asked for at once.
 const contactsPerCall = 20
 
-// contactBatches asks for many contacts in one call. No page documents that (confidence C). So the archive notes
-// whether it works at the first try. If it does not, the contacts are read one by one.
-func (f *Fetcher) contactBatches(ctx context.Context, s *stage) error {
+// nextContacts asks for many contacts in one call. No page documents that (confidence C). So the archive notes whether
+// it works at the first try. It reports whether to go on like this; otherwise the contacts are read one by one.
+func (f *Fetcher) nextContacts(ctx context.Context, s *stage) (goOn bool, err error) {
 	works, err := f.store.Meta(ctx, "contacts_batch")
-	if err != nil {
-		return err
+	if err != nil || works == "no" || s.isDenied {
+		return false, err
 	}
-	if s.total, err = f.store.CountDue(ctx, s.kind); err != nil {
-		return err
-	}
-	for works != "no" && !s.isDenied {
-		due, err := f.store.Due(ctx, s.kind, contactsPerCall)
-		if err != nil || len(due) < 2 {
-			return err
-		}
-		found, err := f.contactBatch(ctx, due)
-		if err != nil && !isOwn(err) {
-			return err
-		}
-		if works = "yes"; err != nil || len(found) == 0 {
-			works = "no"
-		}
-		if err := f.putBatch(ctx, s, due, found, works); err != nil {
-			return err
+	if s.total == 0 {
+		if s.total, err = f.store.CountDue(ctx, s.kind); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	due, err := f.store.Due(ctx, s.kind, contactsPerCall)
+	if err != nil || len(due) < 2 {
+		return false, err
+	}
+	found, err := f.contactBatch(ctx, due)
+	if err != nil && !isOwn(err) {
+		return false, err
+	}
+	if works == "" && len(found) > 0 {
+		works = "yes"
+	}
+	if err != nil || works == "" {
+		works, found = "no", nil
+	}
+	return works == "yes", f.putBatch(ctx, s, due, found, works)
 }
 
 // contactBatch returns the contacts that it finds. A contact that was not asked for means that the service understands

@@ -135,20 +135,19 @@ func putRecords(tx *store.Tx, l lookup, raws []json.RawMessage, odd []*drift.Rec
 		if id != "" && ids[id] > 1 { // one event of a calendar may have several meetings, one playbook several pages
 			id += "@" + cmp.Or(idOf(raw, "slotStart"), digest(raw))
 		}
-		r := store.Record{Kind: l.kind, ID: cmp.Or(id, digest(raw)), FetchedAt: time.Now(), Raw: raw}
-		if err := tx.PutRecord(r); err != nil {
-			return err
-		}
-		contactID, _ := strconv.ParseInt(idOf(raw, "schedulerId"), 10, 64)
-		if err := tx.SeeContact(contactID, time.Time{}); err != nil {
+		contactID, _ := strconv.ParseInt(idOf(raw, "schedulerId"), 10, 64) // meetings have one
+		if err := tx.PutRecord(store.Record{
+			Kind: l.kind, ID: cmp.Or(id, digest(raw)), ContactID: contactID, FetchedAt: time.Now(), Raw: raw,
+		}); err != nil {
 			return err
 		}
 	}
 	for _, e := range odd {
 		raw := e.Raw()
 		subject := fmt.Sprintf("%s %s", l.kind, cmp.Or(idOf(raw, l.id), "without an id"))
+		contactID, _ := strconv.ParseInt(idOf(raw, "schedulerId"), 10, 64)
 		if err := putOddities(tx, []store.Oddity{{Operation: l.operation, Subject: subject, Error: e.Err.Error(),
-			Raw: raw}}); err != nil {
+			Raw: raw, ContactID: contactID}}); err != nil {
 			return err
 		}
 	}

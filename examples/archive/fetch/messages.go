@@ -13,9 +13,11 @@ import (
 
 const messagesList = "classic.messages.list"
 
-func (f *Fetcher) messages(ctx context.Context) error {
-	return f.run(ctx, &stage{kind: "messages", operation: messagesList, scope: scopeConversations,
-		subject: conversation, read: f.thread})
+func (f *Fetcher) messages(ctx context.Context) error { return f.run(ctx, f.messagesStage()) }
+
+func (f *Fetcher) messagesStage() *stage {
+	return &stage{kind: "messages", operation: messagesList, scope: scopeConversations, subject: conversation,
+		read: f.thread}
 }
 
 // thread reads the messages of a conversation. Each page is a transaction. A conversation that has changed since its

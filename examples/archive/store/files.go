@@ -102,10 +102,15 @@ func (tx *Tx) PutFile(id int64, checksum string, size int64) error {
 		checksum, size, id)
 }
 
+// StoredFiles returns the stored attachments.
+func (s *Store) StoredFiles(ctx context.Context) ([]Attachment, error) {
+	return collect(ctx, s.reader, scanAttachment,
+		`SELECT `+attachmentColumns+` FROM attachments a WHERE a.state = 'stored' ORDER BY a.id`)
+}
+
 // FilesBroken returns the stored attachments whose files are missing or changed.
 func (s *Store) FilesBroken(ctx context.Context) (broken []Attachment, err error) {
-	stored, err := collect(ctx, s.reader, scanAttachment,
-		`SELECT `+attachmentColumns+` FROM attachments a WHERE a.state = 'stored' ORDER BY a.id`)
+	stored, err := s.StoredFiles(ctx)
 	for _, a := range stored {
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -65,6 +65,7 @@ var Kinds = []string{"user", "team", "account", "meeting", "playbook", "landing_
 type Record struct {
 	Kind      string
 	ID        string
+	ContactID int64 // of a meeting, when it is written; 0: none
 	FetchedAt time.Time
 	Raw       json.RawMessage
 }

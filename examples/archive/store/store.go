@@ -155,8 +155,9 @@ func (s *Store) Write(ctx context.Context, do func(*Tx) error) error {
 // Tx is a transaction that writes.
 type Tx struct {
 	*sql.Tx
-	ctx context.Context
-	key []byte // of HMACs; nil: not read yet
+	ctx     context.Context
+	key     []byte // of HMACs; nil: not read yet
+	forgets *bool  // whether any contact was forgotten; nil: not read yet
 }
 
 func (tx *Tx) exec(query string, args ...any) error {

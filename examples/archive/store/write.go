@@ -36,6 +36,9 @@ func (tx *Tx) SeeContact(id int64, at time.Time) error {
 	if id <= 0 {
 		return nil
 	}
+	if isForgotten, err := tx.isForgotten(id); isForgotten || err != nil {
+		return err
+	}
 	return tx.exec(`INSERT INTO contacts (id, seen_at) VALUES (?, ?)
 		ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at, failures = 0 WHERE excluded.seen_at > seen_at`,
 		id, milliseconds{&at})
@@ -111,6 +114,12 @@ func (tx *Tx) PutContact(c Contact, seenAt int64) error {
 
 // PutRecord inserts or updates a record without a table of its own.
 func (tx *Tx) PutRecord(r Record) error {
+	if isForgotten, err := tx.isForgotten(r.ContactID); isForgotten || err != nil {
+		return err
+	}
+	if err := tx.SeeContact(r.ContactID, time.Time{}); err != nil {
+		return err
+	}
 	return tx.exec(`INSERT INTO records VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET fetched_at = excluded.fetched_at, raw = excluded.raw`,
 		r.Kind, r.ID, milliseconds{&r.FetchedAt}, string(r.Raw))
@@ -129,17 +138,22 @@ func (tx *Tx) PutOddity(o Oddity) error {
 
 // isForgotten reports whether a contact was forgotten.
 func (tx *Tx) isForgotten(contactID int64) (bool, error) {
-	if contactID == 0 {
-		return false, nil
+	if tx.forgets == nil {
+		var n int
+		if err := tx.get(&n, `SELECT count(*) FROM (SELECT 1 FROM forgotten LIMIT 1)`); err != nil {
+			return false, err
+		}
+		forgets := n > 0
+		tx.forgets = &forgets
 	}
-	var n int
-	if err := tx.get(&n, `SELECT count(*) FROM (SELECT 1 FROM forgotten LIMIT 1)`); err != nil || n == 0 {
-		return false, err
+	if contactID == 0 || !*tx.forgets {
+		return false, nil
 	}
 	sum, err := tx.sum(contactID)
 	if err != nil {
 		return false, err
 	}
+	var n int
 	err = tx.get(&n, `SELECT count(*) FROM forgotten WHERE hmac = ?`, sum)
 	return n > 0, err
 }
