@@ -30,7 +30,7 @@ func (s *server) contact(w http.ResponseWriter, r *http.Request) error {
 	}
 	content := newProfile(contact, page)
 	if page.Next != (store.Position{}) {
-		content.More = s.site.Home() + search{Contact: strconv.FormatInt(id, 10)}.query()
+		content.More = s.site.Home() + Search{Contact: strconv.FormatInt(id, 10)}.query()
 	}
 	return s.show(w, http.StatusOK, "contact", view{
 		Title: content.Contact.Name, Section: "conversations", Content: content,

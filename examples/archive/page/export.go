@@ -166,7 +166,7 @@ func writeContacts(ctx context.Context, archive *store.Store, lines *json.Encode
 }
 
 func writeRest(ctx context.Context, archive *store.Store, lines *json.Encoder) error {
-	for _, kind := range store.Kinds {
+	for _, kind := range store.RecordKinds {
 		records, err := archive.Records(ctx, kind)
 		if err != nil {
 			return err
@@ -204,7 +204,7 @@ type exporter func(context.Context, *store.Store, store.Filter, io.Writer) error
 // download answers with an export. If it fails in the middle, the connection breaks, so that the browser does not take
 // a part for the whole.
 func (s *server) download(w http.ResponseWriter, r *http.Request, name, contentType string, write exporter) error {
-	filter, err := parseSearch(r.URL.Query()).filter()
+	filter, err := parseSearch(r.URL.Query()).Filter()
 	if err != nil {
 		return s.show(w, http.StatusBadRequest, "error", view{Title: "This search is not possible", Content: err.Error()})
 	}

@@ -12,7 +12,7 @@ const listed = 50
 
 // list is the content of the page with the conversations.
 type list struct {
-	Search         search
+	Search         Search
 	Statuses       []string
 	Agents         []agent
 	Problem        string
@@ -49,7 +49,7 @@ func (s *server) conversations(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	content.Agents = names.list(asked.Agent)
-	filter, err := asked.filter()
+	filter, err := asked.Filter()
 	if err != nil {
 		content.Problem = err.Error()
 		return s.show(w, http.StatusBadRequest, "conversations", view{
@@ -76,7 +76,7 @@ func (s *server) conversations(w http.ResponseWriter, r *http.Request) error {
 }
 
 // all is the same search from its beginning.
-func (s search) all() search {
+func (s Search) all() Search {
 	s.after = ""
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/driftsdk/drift/classic"
 	"github.com/driftsdk/drift/examples/archive/store"
@@ -106,7 +107,7 @@ func contactFacts(contact *store.Contact) []fact {
 	}
 	names := make([]string, 0, len(record.Attributes))
 	for name, value := range record.Attributes {
-		if value != nil && value != "" {
+		if factValue(value) != "" {
 			names = append(names, name)
 		}
 	}
@@ -125,15 +126,31 @@ func contactFacts(contact *store.Contact) []fact {
 	return facts
 }
 
+// factValue returns the text of a value, "" if it says nothing. A number that can only be milliseconds since 1970 has
+// the instant beside it.
 func factValue(value any) string {
 	switch value := value.(type) {
+	case nil:
+		return ""
 	case string:
-		return value
-	case []any, map[string]any:
-		data, err := json.Marshal(value)
-		if err == nil {
-			return string(data)
+		return strings.TrimSpace(value)
+	case json.Number:
+		if n, err := value.Int64(); err == nil && n > 1e12 && n < 3e12 {
+			return time.UnixMilli(n).UTC().Format("2 Jan 2006, 15:04") + " (" + value.String() + ")"
+		}
+		return value.String()
+	case []any:
+		if len(value) == 0 {
+			return ""
+		}
+	case map[string]any:
+		if len(value) == 0 {
+			return ""
 		}
 	}
-	return fmt.Sprint(value)
+	data, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(data)
 }

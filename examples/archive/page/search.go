@@ -10,8 +10,8 @@ import (
 	"github.com/driftsdk/drift/examples/archive/store"
 )
 
-// search is a filter as a user types it.
-type search struct {
+// Search is a filter as a user types it. Empty fields do not filter.
+type Search struct {
 	Words   string
 	Status  string
 	Agent   int64
@@ -23,26 +23,26 @@ type search struct {
 	after   string
 }
 
-func parseSearch(query url.Values) search {
+func parseSearch(query url.Values) Search {
 	get := func(name string) string { return strings.TrimSpace(query.Get(name)) }
 	agent, _ := strconv.ParseInt(get("agent"), 10, 64)
-	return search{
+	return Search{
 		Words: get("q"), Status: get("status"), Agent: agent, Contact: get("contact"), Tag: get("tag"),
 		From: get("from"), To: get("to"), Files: get("files") != "", after: get("after"),
 	}
 }
 
 // Narrowed reports whether there is a filter beside the words.
-func (s search) Narrowed() bool {
+func (s Search) Narrowed() bool {
 	s.Words, s.after = "", ""
-	return s != search{}
+	return s != Search{}
 }
 
 // Empty reports whether there is no filter.
-func (s search) Empty() bool { return s.Words == "" && !s.Narrowed() }
+func (s Search) Empty() bool { return s.Words == "" && !s.Narrowed() }
 
 // query is the reverse of parseSearch.
-func (s search) query() string {
+func (s Search) query() string {
 	query := url.Values{}
 	set := func(name, value string) {
 		if value != "" {
@@ -68,8 +68,8 @@ func (s search) query() string {
 	return "?" + query.Encode()
 }
 
-// filter returns what the archive is asked for, or an error that the user can mend.
-func (s search) filter() (f store.Filter, err error) {
+// Filter returns what the archive is asked for, or an error that the user can mend.
+func (s Search) Filter() (f store.Filter, err error) {
 	f = store.Filter{Words: s.Words, Status: s.Status, Agent: s.Agent, Tag: s.Tag, Files: s.Files}
 	if strings.Contains(s.Contact, "@") {
 		f.Email = s.Contact
