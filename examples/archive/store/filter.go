@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Position is where a page of a list ends. It stays valid when the conversations there change or go.
@@ -115,10 +116,10 @@ func (f Filter) conditions(q *query, by strategy) {
 	}
 }
 
-// quoted quotes every word, so that none is an operator of FTS5.
+// quoted quotes every word, so that none is an operator of FTS5. A NUL would end the query.
 func quoted(words string) string {
 	var terms []string
-	for _, word := range strings.Fields(words) {
+	for _, word := range strings.FieldsFunc(words, func(r rune) bool { return unicode.IsSpace(r) || r == 0 }) {
 		terms = append(terms, `"`+strings.ReplaceAll(word, `"`, `""`)+`"`)
 	}
 	return strings.Join(terms, " ")
