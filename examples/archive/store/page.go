@@ -30,8 +30,9 @@ const (
 	HitEnds   = "\x03"
 )
 
-// recent is how many of the newest conversations a page is looked for in before all are.
-const recent = 2_000
+// manyConversations is how many of the newest conversations a page is looked for in before all are, and from how many on
+// a filter is taken to select many.
+const manyConversations = 2_000
 
 // Page returns filter.Limit conversations, the last changed first. With words and without a contact, those with the
 // newest hits are first: an index has them in that order.
@@ -53,7 +54,7 @@ func (s *Store) rows(ctx context.Context, f Filter) ([]Summary, error) {
 	case quoted(f.Words) != "":
 		return s.hits(ctx, f)
 	case (f.Agent != 0 || f.Tag != "") && !onePerson:
-		rows, err := s.summaries(ctx, f, f.recentQuery())
+		rows, err := s.summaries(ctx, f, f.recentQuery(s.many))
 		if err != nil || len(rows) == f.Limit {
 			return rows, err
 		}
@@ -62,8 +63,8 @@ func (s *Store) rows(ctx context.Context, f Filter) ([]Summary, error) {
 }
 
 // recentQuery looks at the newest conversations only.
-func (f Filter) recentQuery() *query {
-	window, q := Filter{After: f.After, Limit: recent}.query(oneByOne, "c.*"), new(query)
+func (f Filter) recentQuery(many int) *query {
+	window, q := Filter{After: f.After, Limit: many}.query(oneByOne, "c.*"), new(query)
 	q.add(`SELECT c.* FROM (`+window.String()+`) c`, window.args...)
 	f.conditions(q, oneByOne)
 	q.add(newestFirst+` LIMIT ?`, f.Limit)
@@ -124,18 +125,10 @@ func (s *Store) All(ctx context.Context, filter Filter) iter.Seq2[*Summary, erro
 
 // hits reads hits, the newest first, until they are of enough conversations.
 func (s *Store) hits(ctx context.Context, f Filter) (found []Summary, err error) {
-	words, q := quoted(f.Words), new(query)
-	q.add(`SELECT ` + summaryColumns + `, ` + snippet + `, m.seq FROM search
-		CROSS JOIN messages m ON m.seq = search.rowid CROSS JOIN conversations c ON c.id = m.conversation_id
-		LEFT JOIN contacts p ON p.id = c.contact_id`)
-	q.where(`search MATCH ?`, words)
-	f.conditions(q, oneByOne)
-	if f.After != (Position{}) { // without the conversations that were on the pages before
-		q.where(`search.rowid > ?`, f.After.at)
-		q.where(`NOT EXISTS (SELECT 1 FROM messages n CROSS JOIN search s ON s.rowid = n.seq
-			WHERE n.conversation_id = m.conversation_id AND n.seq <= ? AND s.search MATCH ?)`, f.After.at, words)
+	q, err := s.hitQuery(ctx, f)
+	if err != nil {
+		return nil, err
 	}
-	q.add(` ORDER BY search.rowid`)
 	rows, err := s.reader.QueryContext(ctx, q.String(), q.args...)
 	if err != nil {
 		return nil, err
@@ -153,6 +146,48 @@ func (s *Store) hits(ctx context.Context, f Filter) (found []Summary, err error)
 		}
 	}
 	return found, rows.Err()
+}
+
+func (s *Store) hitQuery(ctx context.Context, f Filter) (*query, error) {
+	words, q := quoted(f.Words), new(query)
+	q.add(`SELECT ` + summaryColumns + `, ` + snippet + `, m.seq FROM search
+		CROSS JOIN messages m ON m.seq = search.rowid CROSS JOIN conversations c ON c.id = m.conversation_id
+		LEFT JOIN contacts p ON p.id = c.contact_id`)
+	q.where(`search MATCH ?`, words)
+	few, err := s.few(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	if few != nil { // the + keeps SQLite from a search for every message
+		q.where(`+search.rowid IN (SELECT seq FROM messages WHERE conversation_id IN (`+few.String()+`))`, few.args...)
+	} else {
+		f.conditions(q, oneByOne)
+	}
+	if f.After != (Position{}) { // without the conversations that were on the pages before
+		q.where(`search.rowid > ?`, f.After.at)
+		q.where(`NOT EXISTS (SELECT 1 FROM messages n CROSS JOIN search s ON s.rowid = n.seq
+			WHERE n.conversation_id = m.conversation_id AND n.seq <= ? AND s.search MATCH ?)`, f.After.at, words)
+	}
+	q.add(` ORDER BY search.rowid`)
+	return q, nil
+}
+
+// few returns the conversations that a filter without its words selects, or nil if they are many. Of many, the first
+// hits have enough.
+func (s *Store) few(ctx context.Context, f Filter) (*query, error) {
+	f.Words, f.After, f.Limit = "", Position{}, 0
+	if f == (Filter{}) {
+		return nil, nil
+	}
+	ids, q := new(query), new(query)
+	ids.add(`SELECT c.id FROM conversations c`)
+	f.conditions(ids, asSets)
+	q.add(`SELECT count(*) FROM (`+ids.String()+` LIMIT ?)`, append(ids.args, s.many+1)...)
+	var count int
+	if err := s.reader.QueryRowContext(ctx, q.String(), q.args...).Scan(&count); err != nil || count > s.many {
+		return nil, err
+	}
+	return ids, nil
 }
 
 func scanSummary(r row, s *Summary) error {

@@ -47,12 +47,15 @@ func TestPagesAreComplete(t *testing.T) {
 				want = append(want, c.ID)
 			}
 			for _, limit := range []int{7, 5_000} {
-				filter.Limit = limit
-				got := pages(t, s, filter)
-				if filter.Words == "" {
-					assert.Equal(t, want, got)
-				} else {
-					assert.ElementsMatch(t, want, got)
+				for _, many := range []int{0, 20, 5_000} { // every strategy
+					filter.Limit = limit
+					s.SetMany(many)
+					got := pages(t, s, filter)
+					if filter.Words == "" {
+						assert.Equal(t, want, got)
+					} else {
+						assert.ElementsMatch(t, want, got)
+					}
 				}
 			}
 		})
