@@ -38,13 +38,10 @@ func (f *Fetcher) contactsStage() *stage {
 func contactSubject(id int64) string { return fmt.Sprintf("contact %d", id) }
 
 func (f *Fetcher) contact(ctx context.Context, d store.Due) error {
-	c, raw, dropped, err := record[classic.Contact](ctx, f, func(ctx context.Context, o drift.CallOption) error {
+	c, raw, dropped, err := record(ctx, f, d.ID, contactID, func(ctx context.Context, o drift.CallOption) error {
 		_, err := f.api.Contacts.Get(ctx, drift.ContactID(d.ID), o)
 		return err
 	})
-	if err == nil && int64(c.ID) != d.ID {
-		err = &brokenError{errShape, raw}
-	}
 	if err != nil {
 		return err
 	}
@@ -66,9 +63,9 @@ func putContact(tx *store.Tx, d store.Due, c *classic.Contact, raw json.RawMessa
 	}, d.UpdatedAt)
 }
 
-// record makes a call that returns one record. It decodes as much of the record as possible.
+// record makes a call that returns the record with an id. It decodes as much of the record as possible.
 func record[T any](
-	ctx context.Context, f *Fetcher, call func(context.Context, drift.CallOption) error,
+	ctx context.Context, f *Fetcher, id int64, idOf func(*T) int64, call func(context.Context, drift.CallOption) error,
 ) (*T, json.RawMessage, []string, error) {
 	var response drift.Response
 	err := f.try(ctx, func(ctx context.Context) error { return call(ctx, drift.WithResponse(&response)) })
@@ -77,9 +74,12 @@ func record[T any](
 		return nil, nil, nil, err
 	}
 	raw := inside(response.Body, "data")
-	decoded, dropped, decodingErr := decode[T](raw)
+	decoded, dropped, decodingErr := decode(raw, idOf)
+	if decodingErr == nil && idOf(decoded) != id {
+		decodingErr = errOtherRecord
+	}
 	if decodingErr != nil {
-		return nil, nil, nil, &brokenError{errors.Join(err, decodingErr), response.Body}
+		return nil, nil, nil, &brokenError{fmt.Errorf("%w: %w", errShape, decodingErr), response.Body}
 	}
 	return decoded, raw, dropped, nil
 }
@@ -152,7 +152,7 @@ func (f *Fetcher) putBatch(
 ) error {
 	err := f.write(ctx, func(tx *store.Tx) error {
 		for _, d := range due {
-			if c, dropped, err := decode[classic.Contact](found[d.ID]); err == nil {
+			if c, dropped, err := decode(found[d.ID], contactID); err == nil {
 				if err := putContact(tx, d, c, found[d.ID], dropped); err != nil {
 					return err
 				}

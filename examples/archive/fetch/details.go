@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/driftsdk/drift"
-	"github.com/driftsdk/drift/classic"
 	"github.com/driftsdk/drift/examples/archive/store"
 )
 
@@ -18,13 +17,10 @@ func (f *Fetcher) details(ctx context.Context) error {
 }
 
 func (f *Fetcher) detail(ctx context.Context, d store.Due) error {
-	c, raw, dropped, err := record[classic.Conversation](ctx, f, func(ctx context.Context, o drift.CallOption) error {
+	c, raw, dropped, err := record(ctx, f, d.ID, conversationID, func(ctx context.Context, o drift.CallOption) error {
 		_, err := f.api.Conversations.Get(ctx, drift.ConversationID(d.ID), o)
 		return err
 	})
-	if err == nil && int64(c.ID) != d.ID {
-		err = &brokenError{errShape, raw}
-	}
 	if err != nil {
 		return err
 	}

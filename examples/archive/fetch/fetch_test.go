@@ -27,7 +27,18 @@ type archive struct {
 	server *drifttest.Server
 	quota  *fetch.Quota
 	plan   drift.Plan
+	// network, if not nil, stands between the client and the server.
+	network func(request *http.Request, server http.RoundTripper) (*http.Response, error)
 	fetch.Options
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *archive) RoundTrip(request *http.Request) (*http.Response, error) {
+	server := a.server.HTTPClient().Transport
+	if a.network == nil {
+		return server.RoundTrip(request)
+	}
+	return a.network(request, server)
 }
 
 func newArchive(t *testing.T, server *drifttest.Server) *archive {
@@ -41,7 +52,7 @@ func newArchive(t *testing.T, server *drifttest.Server) *archive {
 // fetcher is a new one, as in a new process.
 func (a *archive) fetcher() *fetch.Fetcher {
 	a.quota = fetch.NewQuota(a.Store, a.plan, 0)
-	client := a.server.Client(drift.WithQuotaStore(a.quota), drift.WithRetryPolicy(drift.RetryPolicy{
+	client := a.server.Client(drift.WithQuotaStore(a.quota), drift.WithHTTPClient(&http.Client{Transport: a}), drift.WithRetryPolicy(drift.RetryPolicy{
 		MaxAttempts: 4, MinBackoff: time.Millisecond, Budget: -1,
 	}))
 	return fetch.New(client, a.Store, a.quota, a.Options)

@@ -17,8 +17,10 @@ import (
 const (
 	conversationsList = "classic.conversations.list"
 
+	theList = "the list of conversations"
+
 	// maxPasses is how often the list is read if it keeps changing faster than one answer shows.
-	maxPasses = 100
+	maxPasses = 10
 
 	// proof is how many records below a floor prove that a page has reached it. One or two may just have a wrong time.
 	proof = 3
@@ -34,7 +36,7 @@ func (f *Fetcher) index(ctx context.Context) error {
 			return f.unlessDenied(err, "conversations", scopeConversations)
 		}
 	}
-	return f.oddity(ctx, store.Oddity{Operation: conversationsList, Subject: "the list of conversations",
+	return f.oddity(ctx, store.Oddity{Operation: conversationsList, Subject: theList,
 		Error: "it changed faster than it could be read; run archive sync again"})
 }
 
@@ -49,12 +51,14 @@ func (f *Fetcher) pass(ctx context.Context) (isSettled bool, err error) {
 		top := ""
 		p.Cursor, p.Floor = &top, max(0, p.Watermark-f.options.Overlap.Milliseconds())
 	}
-	read, watermark := 0, p.Watermark
+	read, watermark, seen := 0, p.Watermark, map[string]bool{}
 	for p.Cursor != nil {
-		isTop := *p.Cursor == ""
-		page, err := f.conversationsPage(ctx, *p.Cursor)
+		cursor := *p.Cursor
+		seen[cursor] = true
+		isTop := cursor == ""
+		page, err := f.conversationsPage(ctx, cursor)
 		if !isTop && isRefused(err) {
-			*p.Cursor, read = "", 0 // tokens expire
+			*p.Cursor, read, seen = "", 0, map[string]bool{} // tokens expire
 			continue
 		}
 		if err != nil {
@@ -66,11 +70,12 @@ func (f *Fetcher) pass(ctx context.Context) (isSettled bool, err error) {
 		if page.next == "" || page.below(p.Floor) {
 			p.Watermark, p.Cursor = max(p.Watermark, p.High), nil
 		} else {
-			next := overlapped(*p.Cursor, page.next, len(page.conversations))
-			if next == *p.Cursor {
-				return false, drift.ErrCursorLoop
+			next := overlapped(cursor, page.next, len(page.conversations))
+			if p.Cursor = &next; seen[next] {
+				p.Cursor, isSettled = nil, true // the watermark stays: the next run begins from the top
+				page.odd = append(page.odd, store.Oddity{Operation: conversationsList, Subject: theList,
+					Error: drift.ErrCursorLoop.Error()})
 			}
-			p.Cursor = &next
 		}
 		if err := f.write(ctx, func(tx *store.Tx) error { return f.putIndex(tx, page, p) }); err != nil {
 			return false, err
@@ -119,7 +124,7 @@ func (f *Fetcher) conversationsPage(ctx context.Context, cursor string) (*indexP
 }
 
 func (p *indexPage) add(raw json.RawMessage) {
-	c, dropped, err := decode[classic.Conversation](raw)
+	c, dropped, err := decode(raw, conversationID)
 	if err != nil {
 		p.odd = append(p.odd, store.Oddity{Operation: conversationsList, Subject: "a conversation without an id",
 			Error: err.Error(), Raw: raw})

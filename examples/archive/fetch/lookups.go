@@ -121,7 +121,8 @@ func (f *Fetcher) list(ctx context.Context, l lookup) ([]json.RawMessage, []*dri
 	return nil, nil, f.oddity(ctx, o)
 }
 
-// putRecords stores the records of a list. A record without an id gets one from its content.
+// putRecords stores the records of a list. A record without an id is only listed if its kind has ids; otherwise its
+// content is its id.
 func putRecords(tx *store.Tx, l lookup, raws []json.RawMessage, odd []*drift.RecordError) error {
 	if err := tx.ClearOddities(l.operation, "the list"); err != nil {
 		return err
@@ -130,8 +131,15 @@ func putRecords(tx *store.Tx, l lookup, raws []json.RawMessage, odd []*drift.Rec
 	for _, raw := range raws {
 		ids[idOf(raw, l.id)]++
 	}
-	for _, raw := range raws {
+	isOdd := map[int]bool{}
+	for _, e := range odd {
+		isOdd[e.Index] = true
+	}
+	for i, raw := range raws {
 		id := idOf(raw, l.id)
+		if id == "" && isOdd[i] {
+			continue
+		}
 		if id != "" && ids[id] > 1 { // one event of a calendar may have several meetings, one playbook several pages
 			id += "@" + cmp.Or(idOf(raw, "slotStart"), digest(raw))
 		}

@@ -103,20 +103,20 @@ func (f *Fetcher) messagesPage(ctx context.Context, id int64, cursor string) (*m
 	return read, nil
 }
 
-func (p *messagePage) add(conversationID int64, raw json.RawMessage) {
-	m, dropped, err := decode[classic.Message](raw)
+func (p *messagePage) add(in int64, raw json.RawMessage) {
+	m, dropped, err := decode(raw, messageID)
 	if err != nil {
-		p.note(conversation(conversationID)+", a message without an id", err.Error(), raw)
+		p.note(conversation(in)+", a message without an id", err.Error(), raw)
 		return
 	}
-	subject := fmt.Sprintf("%s, message %d", conversation(conversationID), m.ID)
+	subject := fmt.Sprintf("%s, message %d", conversation(in), m.ID)
 	attachments := m.Attachments
 	if dropped != nil {
 		p.note(subject, notDecoded(dropped), raw)
 		attachments = readable(raw)
 	}
 	message := store.Message{
-		ID: int64(m.ID), ConversationID: conversationID, Type: string(m.Type), CreatedAt: m.CreatedAt,
+		ID: int64(m.ID), ConversationID: in, Type: string(m.Type), CreatedAt: m.CreatedAt,
 		Text: plainText(m.Body), Raw: raw,
 	}
 	if m.Author != nil {
@@ -147,7 +147,7 @@ func readable(raw json.RawMessage) (attachments []classic.Attachment) {
 			elements = []json.RawMessage{fields[name]}
 		}
 		for _, element := range elements {
-			if a, _, err := decode[classic.Attachment](element); err == nil {
+			if a, err := parse[classic.Attachment](element); err == nil && element != nil {
 				attachments = append(attachments, *a)
 			}
 		}
