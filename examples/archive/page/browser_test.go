@@ -1,10 +1,16 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -168,7 +174,26 @@ func TestScreenshot(t *testing.T) {
 	server := httptest.NewServer(Handler(f.archive, key, ""))
 	t.Cleanup(server.Close)
 	picture := startBrowser(t).picture(server.URL+"/"+key+"/conversations/4", 1000, 700, "light")
-	require.NoError(t, os.WriteFile(*screenshot, picture, 0o600))
+	require.NoError(t, os.WriteFile(*screenshot, shrink(t, picture), 0o644))
+}
+
+// shrink reduces a picture to its 256 most frequent colors.
+func shrink(t *testing.T, picture []byte) []byte {
+	t.Helper()
+	full, err := png.Decode(bytes.NewReader(picture))
+	require.NoError(t, err)
+	bounds, counts := full.Bounds(), map[color.Color]int{}
+	for y := range bounds.Dy() {
+		for x := range bounds.Dx() {
+			counts[full.At(x, y)]++
+		}
+	}
+	frequent := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return counts[b] - counts[a] })
+	small := image.NewPaletted(bounds, frequent[:min(len(frequent), 256)])
+	draw.Draw(small, bounds, full, bounds.Min, draw.Src)
+	var out bytes.Buffer
+	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small))
+	return out.Bytes()
 }
 
 // browserTimeout is generous: a browser on a busy machine takes its time to start.
