@@ -15,7 +15,9 @@ import (
 
 func TestExport(t *testing.T) {
 	dir := storetest.Open(t).Dir()
-	for format, want := range map[string]string{"jsonl": `"kind":"conversation"`, "csv": "conversation,status", "html": "Grace"} {
+	for format, want := range map[string]string{
+		"jsonl": `"kind":"conversation"`, "csv": "conversation,status", "html": "Grace",
+	} {
 		t.Run(format, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "export")
 			var stdout, stderr strings.Builder

@@ -103,7 +103,9 @@ func TestBrowserPages(t *testing.T) {
 	server := httptest.NewServer(Handler(f.archive, key, ""))
 	t.Cleanup(server.Close)
 	root := server.URL + "/" + key
-	for _, path := range []string{"/", "/?q=page", "/conversations/5", "/contacts/666", "/oddities", "/verification", "/x"} {
+	for _, path := range []string{
+		"/", "/?q=page", "/conversations/5", "/contacts/666", "/oddities", "/verification", "/x",
+	} {
 		b.do(chromedp.Navigate(root+path), chromedp.Sleep(settle),
 			chromedp.WaitVisible(chromedp.CSS("main > * h1, main > h1")), chromedp.WaitVisible(chromedp.CSS("body > footer")))
 		assert.Empty(t, b.foreign(server.URL), path)

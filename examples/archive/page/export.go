@@ -98,8 +98,8 @@ type oddLine struct {
 	Raw       string    `json:"raw,omitempty"`
 }
 
-// WriteJSONLines writes the conversations that a filter selects, each with its messages in one line, and their contacts.
-// Without a filter it writes everything else in the archive too, so that nothing is lost.
+// WriteJSONLines writes the conversations that a filter selects, each with its messages in one line, and their
+// contacts. Without a filter it writes everything else in the archive too, so that nothing is lost.
 func WriteJSONLines(ctx context.Context, archive *store.Store, filter store.Filter, w io.Writer) error {
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)

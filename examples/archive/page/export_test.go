@@ -22,13 +22,14 @@ func TestCSV(t *testing.T) {
 	rows, err := csv.NewReader(strings.NewReader(get(t, storetest.Open(t), "/conversations.csv"))).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, rows, 6, "a heading and five messages")
-	assert.Equal(t, []string{"1", "open", "101", "Ada", "ada@example.com", "1", "2025-03-01T09:01:00Z", "contact", "Ada", "chat",
-		"Hello, how much is the analytical engine?", ""}, rows[1])
+	assert.Equal(t, []string{"1", "open", "101", "Ada", "ada@example.com", "1", "2025-03-01T09:01:00Z", "contact", "Ada",
+		"chat", "Hello, how much is the analytical engine?", ""}, rows[1])
 	assert.Equal(t, "Mia", rows[2][8])
 	assert.Equal(t, "private_note", rows[3][9])
 	assert.Equal(t, "screenshot.png; =evil().pdf", rows[4][11])
 
-	filtered, err := csv.NewReader(strings.NewReader(get(t, storetest.Open(t), "/conversations.csv?status=closed&q=screenshot"))).ReadAll()
+	some := get(t, storetest.Open(t), "/conversations.csv?status=closed&q=screenshot")
+	filtered, err := csv.NewReader(strings.NewReader(some)).ReadAll()
 	require.NoError(t, err)
 	assert.Len(t, filtered, 2)
 }
@@ -37,7 +38,9 @@ func TestCSV(t *testing.T) {
 func TestCSVFormulas(t *testing.T) {
 	f := newFixture(t)
 	f.talk(1, map[string]any{"name": "@SUM(1)", "email": "+x@y.example"}, "-open")
-	for _, text := range []string{`=HYPERLINK("http://evil.example/")`, "+1", "-1", "@x", "\t=1", "\r=1", "fine = fine", "", "=\"a\"\n=1"} {
+	for _, text := range []string{
+		`=HYPERLINK("http://evil.example/")`, "+1", "-1", "@x", "\t=1", "\r=1", "fine = fine", "", "=\"a\"\n=1",
+	} {
 		f.says(0, text, f.file(f.messages+1, "=cmd|' /C calc'!A0.pdf", nil))
 	}
 	rows, err := csv.NewReader(strings.NewReader(get(t, f.archive, "/conversations.csv"))).ReadAll()
@@ -64,8 +67,8 @@ func TestJSONLines(t *testing.T) {
 	for _, line := range lines {
 		kinds[line["kind"]]++
 	}
-	assert.Equal(t, map[any]int{"conversation": 3, "contact": 2, "user": 2, "team": 1, "account": 1, "meeting": 1, "playbook": 1,
-		"oddity": 2}, kinds, "everything")
+	assert.Equal(t, map[any]int{"conversation": 3, "contact": 2, "user": 2, "team": 1, "account": 1, "meeting": 1,
+		"playbook": 1, "oddity": 2}, kinds, "everything")
 	assert.Len(t, lines[0]["messages"], 3)
 	files := lines[1]["files"].([]any)
 	require.Len(t, files, 2)

@@ -31,7 +31,8 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, archive: s, at: time.Date(2026, 2, 27, 9, 12, 0, 0, time.UTC)}
 	for id, name := range map[int]string{11: "Mia Chen", 12: "Noah Brandt", 13: "Acme Assistant"} {
 		f.write(func(tx *store.Tx) error {
-			return tx.PutRecord(store.Record{Kind: "user", ID: fmt.Sprint(id), Raw: fmt.Appendf(nil, `{"id":%d,"name":%q}`, id, name)})
+			raw := fmt.Appendf(nil, `{"id":%d,"name":%q}`, id, name)
+			return tx.PutRecord(store.Record{Kind: "user", ID: fmt.Sprint(id), Raw: raw})
 		})
 	}
 	return f
@@ -58,16 +59,20 @@ func (f *fixture) talk(contact int64, attributes map[string]any, status string, 
 	for _, tag := range tags {
 		names = append(names, map[string]any{"name": tag, "color": "0a58b8"})
 	}
-	details := f.raw(map[string]any{"id": id, "status": status, "contactId": contact, "participants": []int{11}, "conversationTags": names})
+	raw := map[string]any{"id": id, "status": status, "contactId": contact}
+	listed := f.raw(raw)
+	raw["participants"], raw["conversationTags"] = []int{11}, names
+	details := f.raw(raw)
 	name, _ := attributes["name"].(string)
 	email, _ := attributes["email"].(string)
 	f.write(func(tx *store.Tx) error {
-		c := store.Conversation{ID: id, Status: status, ContactID: contact, InboxID: 1, CreatedAt: at, UpdatedAt: at.Add(20 * time.Minute),
-			Raw: f.raw(map[string]any{"id": id, "status": status, "contactId": contact})}
+		c := store.Conversation{ID: id, Status: status, ContactID: contact, InboxID: 1, CreatedAt: at,
+			UpdatedAt: at.Add(20 * time.Minute), Raw: listed}
 		if err := tx.PutConversation(c); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`UPDATE conversations SET details = ?, messages_at = updated_at WHERE id = ?`, string(details), id); err != nil {
+		if _, err := tx.Exec(`UPDATE conversations SET details = ?, messages_at = updated_at WHERE id = ?`,
+			string(details), id); err != nil {
 			return err
 		}
 		return tx.PutContact(store.Contact{ID: contact, Name: name, Email: email,
@@ -147,17 +152,20 @@ func (f *fixture) acme() {
 	f.says(0, "<p>The export stops at <b>10,000 rows</b>. Is that a limit of our plan?</p>")
 	f.at = f.at.Add(17 * time.Hour)
 	f.talk(101, map[string]any{
-		"name": "Grace Whitfield", "email": "grace@harborview.example", "phone": "+1 202 555 0143", "title": "Head of Operations",
-		"company": "Harborview Clinics", "city": "Portland", "events": map[string]any{}, "start_date": 1771000000000,
+		"name": "Grace Whitfield", "email": "grace@harborview.example", "phone": "+1 202 555 0143",
+		"title": "Head of Operations", "company": "Harborview Clinics", "city": "Portland",
+		"events": map[string]any{}, "start_date": 1771000000000,
 	}, "open", "enterprise", "renewal")
 	f.says(13, "Hello! Would you like to talk to our team?", buttons("Yes, please", "Just looking"))
 	f.says(0, "Yes, please")
-	f.says(0, "<p>We have 240 seats and our contract ends in March. Two questions:</p><ol><li>Can we keep the price of last year?"+
-		"</li><li>Is there a <a href=\"https://acme.example/sso\">single sign-on</a> that works with our directory?</li></ol>",
+	f.says(0, `<p>We have 240 seats and our contract ends in March. Two questions:</p>`+
+		`<ol><li>Can we keep the price of last year?</li><li>Is there a `+
+		`<a href="https://acme.example/sso">single sign-on</a> that works with our directory?</li></ol>`,
 		func(_ *store.Message, raw map[string]any) {
 			raw["context"] = map[string]any{"title": "Pricing · Acme", "ip": "203.0.113.9"}
 		})
-	f.says(11, "Good morning, Grace! Yes to both. I have put the offer into a file.", f.file(501, "Offer Harborview 2026.pdf", make([]byte, 184_320)))
+	f.says(11, "Good morning, Grace! Yes to both. I have put the offer into a file.",
+		f.file(501, "Offer Harborview 2026.pdf", make([]byte, 184_320)))
 	f.says(11, "240 seats, renewal in March. Ask Noah about the directory before Friday.", note)
 	f.says(0, "Wonderful, thank you! I will read it with our finance team today.")
 }

@@ -19,7 +19,8 @@ var routes = map[string]int{
 	"": 200, "/": 200, "/?q=engine": 200, "/?contact=x": 400, "/?from=x": 400, "/?after=x": 400,
 	"/conversations/1": 200, "/conversations/999": 404, "/conversations/x": 404, "/conversations/-1": 404,
 	"/conversations/99999999999999999999": 404,
-	"/contacts/101":                       200, "/contacts/999": 404, "/files/1": 200, "/files/2": 404, "/files/999": 404,
+	"/contacts/101":                       200, "/contacts/999": 404,
+	"/files/1": 200, "/files/2": 404, "/files/999": 404,
 	"/oddities": 200, "/verification": 200, "/conversations.csv": 200, "/conversations.csv?from=x": 400,
 	"/conversations.jsonl": 200, "/style.css": 200, "/archive.db": 404, "/attachments/": 404, "/templates/layout.html": 404,
 	"/files/..%2f..%2farchive.db": 404, "/files/%2e%2e%2farchive.db": 404,
@@ -65,7 +66,9 @@ func TestRoutes(t *testing.T) {
 func TestGuardKey(t *testing.T) {
 	handler := Handler(storetest.Open(t), key, "")
 	for path := range routes {
-		for _, wrong := range []string{path, "/" + key[1:] + path, "/" + strings.ToLower(key) + path, "/x/" + key + path, "//" + key + path} {
+		for _, wrong := range []string{
+			path, "/" + key[1:] + path, "/" + strings.ToLower(key) + path, "/x/" + key + path, "//" + key + path,
+		} {
 			if wrong == "" {
 				wrong = "/"
 			}

@@ -26,7 +26,8 @@ func TestVerification(t *testing.T) {
 	put := func(ok bool) {
 		require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
 			return tx.PutVerification(store.Verification{At: storetest.Start, Checks: []store.Check{
-				{Name: "files", OK: true, Result: "All 3 files have their checksums."}, {Name: "messages", OK: ok, Result: "12 of 13."},
+				{Name: "files", OK: true, Result: "All 3 files have their checksums."},
+				{Name: "messages", OK: ok, Result: "12 of 13."},
 			}})
 		}))
 	}

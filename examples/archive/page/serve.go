@@ -11,8 +11,8 @@ import (
 	"github.com/driftsdk/drift/examples/archive/store"
 )
 
-// Serve serves the pages on 127.0.0.1 until the context ends. Port 0 is any free one. Serve calls ready with the address
-// of the first page when it listens; the address contains the key, so do not log it.
+// Serve serves the pages on 127.0.0.1 until the context ends. Port 0 is any free one. Serve calls ready with the
+// address of the first page when it listens; the address contains the key, so do not log it.
 func Serve(ctx context.Context, archive *store.Store, port int, notice string, ready func(address string)) error {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))

@@ -44,7 +44,9 @@ func TestThreadOddMessage(t *testing.T) {
 	f.talk(1, nil, "open")
 	f.says(0, "x")
 	f.write(func(tx *store.Tx) error {
-		return tx.PutMessage(store.Message{ID: 99, ConversationID: 1, Text: "it says <this>", Raw: []byte(`{"id":99,"body":{"odd":1}}`)})
+		return tx.PutMessage(store.Message{
+			ID: 99, ConversationID: 1, Text: "it says <this>", Raw: []byte(`{"id":99,"body":{"odd":1}}`),
+		})
 	})
 	page := get(t, f.archive, "/conversations/1")
 	assert.Contains(t, page, "it says &lt;this&gt;")
@@ -79,7 +81,8 @@ func TestEverythingIsEscaped(t *testing.T) {
 		raw[evil] = evil
 	})
 	f.write(func(tx *store.Tx) error {
-		if err := tx.PutRecord(store.Record{Kind: "user", ID: "9", Raw: f.raw(map[string]any{"id": 9, "name": evil})}); err != nil {
+		user := f.raw(map[string]any{"id": 9, "name": evil})
+		if err := tx.PutRecord(store.Record{Kind: "user", ID: "9", Raw: user}); err != nil {
 			return err
 		}
 		if err := tx.PutVerification(store.Verification{Checks: []store.Check{{Name: evil, Result: evil}}}); err != nil {

@@ -30,8 +30,8 @@ const (
 	HitEnds   = "\x03"
 )
 
-// manyConversations is how many of the newest conversations a page is looked for in before all are, and from how many on
-// a filter is taken to select many.
+// manyConversations is how many of the newest conversations a page is looked for in before all are. A filter that
+// selects no more than that selects few.
 const manyConversations = 2_000
 
 // Page returns filter.Limit conversations, the last changed first. With words and without a contact, those with the

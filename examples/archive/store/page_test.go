@@ -35,7 +35,8 @@ func TestPagesAreComplete(t *testing.T) {
 	filters := map[string]store.Filter{
 		"all": {}, "word": {Words: "w1"}, "two words": {Words: "w1 w2"}, "agent": {Agent: 1}, "other agent": {Agent: 97},
 		"tag": {Tag: "INVOICE"}, "status": {Status: "open"}, "files": {Files: true}, "contact": {Contact: 7},
-		"address": {Email: "C7@example.com"}, "word and agent": {Words: "w1", Agent: 1}, "word and tag": {Words: "w1", Tag: "invoice"},
+		"address": {Email: "C7@example.com"}, "word and agent": {Words: "w1", Agent: 1},
+		"word and tag": {Words: "w1", Tag: "invoice"}, "word and status": {Words: "w1", Status: "open"},
 		"word and address": {Words: "w0", Email: "c7@example.com"}, "nothing": {Words: "zebra"},
 	}
 	for name, filter := range filters {
@@ -81,8 +82,9 @@ func TestPageSummaries(t *testing.T) {
 // The newest hit is first, whenever it was archived.
 func TestPageOrderOfHits(t *testing.T) {
 	s := storetest.Open(t)
-	older := store.Message{ID: 9, ConversationID: 3, CreatedAt: storetest.Start.AddDate(-1, 0, 0), Text: "the engine", Raw: []byte(`{}`)}
-	newer := store.Message{ID: 10, ConversationID: 2, CreatedAt: storetest.Start.AddDate(1, 0, 0), Text: "an engine", Raw: []byte(`{}`)}
+	older := store.Message{ID: 9, ConversationID: 3, Text: "the engine", Raw: []byte(`{}`)}
+	newer := store.Message{ID: 10, ConversationID: 2, Text: "an engine", Raw: []byte(`{}`)}
+	older.CreatedAt, newer.CreatedAt = storetest.Start.AddDate(-1, 0, 0), storetest.Start.AddDate(1, 0, 0)
 	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
 		if err := tx.PutMessage(newer); err != nil {
 			return err

@@ -64,8 +64,8 @@ func (tx *Tx) PutMessage(m Message) error {
 		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
 			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at, text = excluded.text,
 			raw = excluded.raw
-		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot, milliseconds{&m.CreatedAt},
-		m.Text, string(m.Raw))
+		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot,
+		milliseconds{&m.CreatedAt}, m.Text, string(m.Raw))
 	if err != nil {
 		return err
 	}
@@ -77,10 +77,10 @@ func (tx *Tx) PutMessage(m Message) error {
 	return nil
 }
 
-// firstSeq returns the first of the 4,096 seqs for the messages of a second; what is beyond them, or has no time, has a
-// positive one. The newest message has the lowest seq, for three reasons: the index of the search has the newest hits
-// first, and finds them without looking at the others; archive sync, which begins with the newest, appends to the table;
-// and the numbers in the index are small.
+// firstSeq returns the first of the 4,096 seqs of a second. A message that finds none free, or has no time, gets a
+// positive one. The newest message has the lowest seq, for two reasons. The index of the search is in this order, so
+// that the newest hits are found without a look at the others. And archive sync begins with the newest conversations,
+// so that it appends to the table, whose pages are then full.
 func firstSeq(created time.Time) int64 {
 	if created.IsZero() {
 		return 0
