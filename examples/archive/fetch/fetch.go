@@ -86,20 +86,13 @@ var Kinds = []string{"messages", "contacts", "files", "details"}
 // Sync brings the archive up to date. If a limit, the patience or the context ends it, Sync returns the result together
 // with the error.
 func (f *Fetcher) Sync(ctx context.Context) (*Result, error) {
-	if err := f.begin(ctx); err != nil {
+	f.missing = nil
+	if err := f.store.RemoveParts(); err != nil {
 		return nil, err
 	}
 	err := f.all(ctx)
 	result, resultErr := f.result(context.WithoutCancel(ctx))
 	return result, errors.Join(err, resultErr)
-}
-
-func (f *Fetcher) begin(ctx context.Context) error {
-	f.missing = nil
-	if err := f.store.RemoveParts(); err != nil {
-		return err
-	}
-	return f.write(ctx, (*store.Tx).Retry)
 }
 
 // all goes by value: what is lost first or read most comes first. Meetings are among the lookups, because the service

@@ -2,12 +2,10 @@ package fetch_test
 
 import (
 	"bytes"
-	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"github.com/driftsdk/drift/drifttest"
 	"github.com/driftsdk/drift/examples/archive/fetch"
 	"github.com/driftsdk/drift/examples/archive/store"
+	"github.com/driftsdk/drift/examples/archive/storetest"
 )
 
 // archive is an archive of a server, for tests.
@@ -95,44 +94,9 @@ func account(t *testing.T, n int, options ...drifttest.Option) *drifttest.Server
 	return server
 }
 
-// requireComplete compares the archive with what the server holds, without the code under test.
 func requireComplete(t *testing.T, a *archive) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(a.Dir(), "archive.db"))
-	require.NoError(t, err)
-	defer db.Close()
-	var messages, files int
-	for _, c := range a.server.Conversations() {
-		var status string
-		require.NoError(t, db.QueryRow(`SELECT status FROM conversations WHERE id = ?`, c.ID).Scan(&status),
-			"conversation %d", c.ID)
-		assert.Equal(t, string(c.Status), status)
-		for _, m := range a.server.Messages(c.ID) {
-			messages++
-			var body string
-			require.NoError(t, db.QueryRow(`SELECT raw ->> 'body' FROM messages WHERE conversation_id = ? AND id = ?`,
-				c.ID, m.ID).Scan(&body), "message %d of conversation %d", m.ID, c.ID)
-			assert.Equal(t, m.Body, body)
-			for _, file := range m.Attachments {
-				files++
-				var sum string
-				require.NoError(t, db.QueryRow(`SELECT sha256 FROM attachments WHERE id = ? AND state = 'stored'`,
-					file.ID).Scan(&sum))
-				assert.FileExists(t, filepath.Join(a.Dir(), "attachments", sum[:2], sum))
-			}
-		}
-		messages += len(a.server.Notes(c.ID))
-		var email string
-		require.NoError(t, db.QueryRow(`SELECT raw ->> '$.attributes.email' FROM contacts WHERE id = ?`,
-			c.ContactID).Scan(&email), "contact %d", c.ContactID)
-	}
-	var archived int
-	require.NoError(t, db.QueryRow(`SELECT count(*) FROM messages`).Scan(&archived))
-	assert.Equal(t, messages, archived, "messages, each once")
-	require.NoError(t, db.QueryRow(`SELECT count(*) FROM conversations`).Scan(&archived))
-	assert.Equal(t, len(a.server.Conversations()), archived, "conversations, each once")
-	require.NoError(t, db.QueryRow(`SELECT count(*) FROM attachments`).Scan(&archived))
-	assert.Equal(t, files, archived, "files, each once")
+	storetest.RequireComplete(t, a.Dir(), a.server)
 }
 
 func TestSync(t *testing.T) {

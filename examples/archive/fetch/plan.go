@@ -32,9 +32,7 @@ func (f *Fetcher) Plan(ctx context.Context) (*Estimate, error) {
 		return nil, err
 	}
 	e.Lacking = Scopes(strings.Fields(scopes))
-	if err := f.begin(ctx); err != nil {
-		return nil, err
-	}
+	f.missing = nil
 	for _, step := range []func(context.Context) error{f.lookups, f.index, f.accounts} {
 		if err := step(ctx); err != nil {
 			return nil, err

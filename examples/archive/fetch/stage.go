@@ -28,13 +28,18 @@ type stage struct {
 const batch = 256
 
 // run works through the records until none is due. A record that fails three times is left and listed.
-func (f *Fetcher) run(ctx context.Context, s *stage) (err error) {
+func (f *Fetcher) run(ctx context.Context, s *stage) error {
 	if !f.wants(s.kind) {
 		return nil
 	}
-	if s.total, err = f.store.CountDue(ctx, s.kind); err != nil {
+	if err := f.write(ctx, func(tx *store.Tx) error { return tx.Retry(s.kind) }); err != nil {
 		return err
 	}
+	due, err := f.store.CountDue(ctx, s.kind)
+	if err != nil {
+		return err
+	}
+	s.total = s.done + due
 	for !s.isDenied {
 		due, err := f.store.Due(ctx, s.kind, batch)
 		if err != nil || len(due) == 0 {

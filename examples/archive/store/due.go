@@ -88,14 +88,9 @@ func (tx *Tx) Gone(kind string, id int64, now time.Time) error {
 	return tx.exec(`UPDATE attachments SET state = 'gone' WHERE id = ?`, id)
 }
 
-// Retry gives the records that earlier runs left another chance.
-func (tx *Tx) Retry() error {
-	for _, table := range []string{"conversations", "contacts", "attachments"} {
-		if err := tx.exec(`UPDATE ` + table + ` SET failures = 0 WHERE failures > 0`); err != nil {
-			return err
-		}
-	}
-	return nil
+// Retry gives the records of a kind that were left another chance.
+func (tx *Tx) Retry(kind string) error {
+	return tx.exec(`UPDATE ` + tables[kind] + ` SET failures = 0 WHERE failures > 0`)
 }
 
 // MessagesRead notes that a page of messages is in the archive, and where the next one is. After the last page, the
@@ -192,12 +187,15 @@ func (s *Store) Left(ctx context.Context, kinds []string) (left []string, err er
 			return nil, err
 		}
 		if n > 0 {
-			left = append(left, fmt.Sprintf("%d %s", n, dueNames[kind]))
+			left = append(left, fmt.Sprintf("%d %s", n, dueNames[kind][min(n, 2)-1]))
 		}
 	}
 	return left, nil
 }
 
-var dueNames = map[string]string{
-	"messages": "conversations", "details": "details of conversations", "contacts": "contacts", "files": "files",
+var dueNames = map[string][2]string{
+	"messages": {"conversation", "conversations"},
+	"details":  {"conversation without details", "conversations without details"},
+	"contacts": {"contact", "contacts"},
+	"files":    {"file", "files"},
 }
