@@ -7,6 +7,8 @@
 //	archive sync            bring the archive up to date
 //	archive verify          prove that everything is there
 //	archive status          what is there
+//	archive serve           read it in a browser
+//	archive export          write it as JSON Lines, CSV or HTML
 //	archive forget EMAIL    delete a person
 //
 // The exit status is 0 if all is done, 75 if a limit stopped the command, 3 if it is done except for what it lists, and
@@ -48,6 +50,8 @@ var commands = []command{
 	{"sync", "", "bring the archive up to date", syncArchive},
 	{"verify", "", "check that the archive is intact and complete", verifyArchive},
 	{"status", "", "show what the archive holds", showStatus},
+	{"serve", "", "show the archive in a browser on this machine", serve},
+	{"export", "", "write the archive, or a part of it, as JSON Lines, CSV or HTML", export},
 	{"forget", "EMAIL", "delete a person from the archive for good", forget},
 }
 

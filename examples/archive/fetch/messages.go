@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/classic"
@@ -59,7 +60,7 @@ func (p *messagePage) put(tx *store.Tx, d store.Due, isFirst bool) error {
 			return err
 		}
 	}
-	for _, m := range p.messages {
+	for _, m := range slices.Backward(p.messages) {
 		if err := tx.PutMessage(m); err != nil {
 			return err
 		}

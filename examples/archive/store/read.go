@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 )
 
@@ -18,113 +17,23 @@ type Filter struct {
 	Contact int64
 	Agent   int64 // a user who wrote a message
 	Status  string
+	Tag     string    // of the conversation, in any case
 	From    time.Time // of the last change
 	To      time.Time // before
 	Files   bool      // with files only
 
-	Limit int   // at most so many; 0: all
-	After int64 // the last conversation of the page before; 0: the first page
-}
-
-// Conversations returns conversations, the last changed first.
-func (s *Store) Conversations(ctx context.Context, filter Filter) ([]Conversation, error) {
-	query, err := s.query(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	return collect(ctx, s.reader, scanConversation, query.String(), query.args...)
-}
-
-// query is a query in the making.
-type query struct {
-	strings.Builder
-	args []any
-	next string // WHERE or AND
-}
-
-func (q *query) where(condition string, args ...any) {
-	if q.next == "" {
-		q.next = " WHERE "
-	}
-	q.WriteString(q.next + condition)
-	q.args = append(q.args, args...)
-	q.next = " AND "
+	Limit int      // at most so many; 0: all
+	After Position // where the page before ended; zero: the first page
 }
 
 const conversationColumns = `c.id, c.status, c.contact_id, c.inbox_id, c.created_at, c.updated_at, c.messages_at,
 	c.has_files, c.gone_at, c.raw, c.details`
 
-func (s *Store) query(ctx context.Context, f Filter) (*query, error) {
-	q := new(query)
-	q.WriteString(`SELECT ` + conversationColumns + ` FROM conversations c`)
-	if f.Contact != 0 {
-		q.where(`c.contact_id = ?`, f.Contact)
-	}
-	if f.Email != "" {
-		q.where(`c.contact_id IN (SELECT id FROM contacts WHERE email = ? COLLATE NOCASE)`, f.Email)
-	}
-	if f.Agent != 0 {
-		q.where(`c.id IN (SELECT conversation_id FROM messages WHERE author_type = 'user' AND author_id = ?)`, f.Agent)
-	}
-	if f.Status != "" {
-		q.where(`c.status = ?`, f.Status)
-	}
-	if !f.From.IsZero() {
-		q.where(`c.updated_at >= ?`, milliseconds{&f.From})
-	}
-	if !f.To.IsZero() {
-		q.where(`c.updated_at < ?`, milliseconds{&f.To})
-	}
-	if f.Files {
-		q.where(`c.has_files`)
-	}
-	if f.After != 0 {
-		q.where(`(c.updated_at, c.id) < (SELECT updated_at, id FROM conversations WHERE id = ?)`, f.After)
-	}
-	if words := quoted(f.Words); words != "" {
-		condition, err := s.matching(ctx, words, f.Contact != 0 || f.Email != "")
-		if err != nil {
-			return nil, err
-		}
-		q.where(condition, words)
-	}
-	q.WriteString(` ORDER BY c.updated_at DESC, c.id DESC`)
-	if f.Limit > 0 {
-		q.WriteString(` LIMIT ?`)
-		q.args = append(q.args, f.Limit)
-	}
-	return q, nil
-}
-
-// common is the number of hits from which it is faster to try conversations one after the other.
-const common = 2000
-
-// matching returns the faster one of two conditions with the same result. To collect the hits is fast if there are few;
-// otherwise a page is full after the first few conversations.
-func (s *Store) matching(ctx context.Context, words string, isNarrow bool) (string, error) {
-	hits := common
-	if !isNarrow {
-		err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? LIMIT ?)`,
-			words, common).Scan(&hits)
-		if err != nil {
-			return "", err
-		}
-	}
-	if hits < common {
-		return `c.id IN (SELECT m.conversation_id FROM search CROSS JOIN messages m ON m.seq = search.rowid
-			WHERE search MATCH ?)`, nil
-	}
-	return `EXISTS (SELECT 1 FROM messages m CROSS JOIN search ON search.rowid = m.seq
-		WHERE m.conversation_id = c.id AND search MATCH ?)`, nil
-}
-
-// quoted quotes every word, so that none is an operator of FTS5.
-func quoted(words string) string {
-	var terms []string
-	for _, word := range strings.Fields(words) {
-		terms = append(terms, `"`+strings.ReplaceAll(word, `"`, `""`)+`"`)
-	}
-	return strings.Join(terms, " ")
+// Conversations returns conversations, the last changed first. It takes time for words and agents with many messages;
+// Page does not.
+func (s *Store) Conversations(ctx context.Context, filter Filter) ([]Conversation, error) {
+	q := filter.query(asSets, conversationColumns)
+	return collect(ctx, s.reader, scanConversation, q.String(), q.args...)
 }
 
 type row interface{ Scan(...any) error }
@@ -239,6 +148,12 @@ func (s *Store) Contact(ctx context.Context, id int64) (*Contact, error) {
 func (s *Store) ContactsByEmail(ctx context.Context, email string) ([]Contact, error) {
 	return collect(ctx, s.reader, scanContact,
 		`SELECT `+contactColumns+` FROM contacts WHERE email = ? COLLATE NOCASE ORDER BY id`, email)
+}
+
+// Contacts returns all contacts that are archived.
+func (s *Store) Contacts(ctx context.Context) ([]Contact, error) {
+	return collect(ctx, s.reader, scanContact,
+		`SELECT `+contactColumns+` FROM contacts WHERE raw IS NOT NULL ORDER BY id`)
 }
 
 // Records returns the records of a kind: user, team, account, meeting, playbook, landing_page or contact_attribute.

@@ -58,6 +58,9 @@ type Attachment struct {
 	State    string // due, stored or gone
 }
 
+// RecordKinds are the kinds of records without a table of their own.
+var RecordKinds = []string{"user", "team", "account", "meeting", "playbook", "landing_page", "contact_attribute"}
+
 // Record is a record without a table of its own, such as a user or an account.
 type Record struct {
 	Kind      string

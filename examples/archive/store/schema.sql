@@ -47,8 +47,25 @@ CREATE INDEX conversations_messages_due ON conversations (updated_at DESC) WHERE
 CREATE INDEX conversations_details_due ON conversations (updated_at DESC) WHERE details_at < updated_at;
 CREATE INDEX conversations_files ON conversations (updated_at DESC, id DESC) WHERE has_files;
 
+CREATE INDEX conversations_status ON conversations (status, updated_at DESC, id DESC);
+
+-- The tags in the details.
+CREATE TABLE conversation_tags (
+	tag             TEXT    NOT NULL COLLATE NOCASE,
+	conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+	PRIMARY KEY (tag, conversation_id)
+) WITHOUT ROWID;
+CREATE INDEX conversation_tags_conversation ON conversation_tags (conversation_id);
+CREATE TRIGGER conversations_tags AFTER UPDATE OF details ON conversations BEGIN
+	DELETE FROM conversation_tags WHERE conversation_id = new.id;
+	INSERT OR IGNORE INTO conversation_tags (tag, conversation_id)
+		SELECT iif(type = 'object', value ->> 'name', value), new.id
+		FROM json_each(iif(json_valid(new.details), new.details, '{}'), '$.conversationTags')
+		WHERE type = 'text' OR type = 'object' AND value ->> 'name' <> '';
+END;
+
 CREATE TABLE messages (
-	seq             INTEGER PRIMARY KEY,
+	seq             INTEGER PRIMARY KEY, -- the newest has the lowest: see firstSeq
 	id              INTEGER NOT NULL,
 	conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
 	type            TEXT    NOT NULL DEFAULT '',

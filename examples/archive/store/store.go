@@ -32,6 +32,7 @@ type Store struct {
 	dir    string
 	writer *sql.DB // nil if opened for reading
 	reader *sql.DB
+	many   int // see manyConversations
 }
 
 // Open opens the archive in a folder, and creates both if necessary.
@@ -42,7 +43,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	if err := createPrivate(filepath.Join(dir, fileName)); err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir}
+	s := &Store{dir: dir, many: manyConversations}
 	var err error
 	if s.writer, err = sql.Open("sqlite", s.source("_txlock=immediate", "_pragma=synchronous(FULL)",
 		"_pragma=foreign_keys(1)", "_pragma=secure_delete(1)", "_pragma=recursive_triggers(1)")); err != nil {
@@ -60,7 +61,7 @@ func OpenReader(ctx context.Context, dir string) (*Store, error) {
 	if _, err := os.Stat(filepath.Join(dir, fileName)); errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoArchive
 	}
-	s := &Store{dir: dir}
+	s := &Store{dir: dir, many: manyConversations}
 	if err := s.openReader(); err != nil {
 		return nil, err
 	}

@@ -44,7 +44,8 @@ func (tx *Tx) SeeContact(id int64, at time.Time) error {
 		id, milliseconds{&at})
 }
 
-// PutMessage inserts or updates a message with its attachments. It leaves out those of a contact who was forgotten.
+// PutMessage inserts or updates a message with its attachments. It leaves out those of a contact who was forgotten. To
+// put several, begin with the newest.
 func (tx *Tx) PutMessage(m Message) error {
 	if m.AuthorType == "contact" {
 		if isForgotten, err := tx.isForgotten(m.AuthorID); isForgotten || err != nil {
@@ -56,13 +57,15 @@ func (tx *Tx) PutMessage(m Message) error {
 	}
 	var seq int64
 	err := tx.get(&seq, `INSERT INTO messages
-			(id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
+		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
+		VALUES ((SELECT iif(max(seq) = ?1 + 4095, (SELECT max(max(seq), 0) + 1 FROM messages), ifnull(max(seq) + 1, ?1))
+				FROM messages WHERE seq BETWEEN ?1 AND ?1 + 4095),
+			?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
 			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at, text = excluded.text,
 			raw = excluded.raw
-		RETURNING seq`, m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot, milliseconds{&m.CreatedAt},
-		m.Text, string(m.Raw))
+		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot,
+		milliseconds{&m.CreatedAt}, m.Text, string(m.Raw))
 	if err != nil {
 		return err
 	}
@@ -72,6 +75,17 @@ func (tx *Tx) PutMessage(m Message) error {
 		}
 	}
 	return nil
+}
+
+// firstSeq returns the first of the 4,096 seqs of a second. A message that finds none free, or has no time, gets a
+// positive one. The newest message has the lowest seq, for two reasons. The index of the search is in this order, so
+// that the newest hits are found without a look at the others. And archive sync begins with the newest conversations,
+// so that it appends to the table, whose pages are then full.
+func firstSeq(created time.Time) int64 {
+	if created.IsZero() {
+		return 0
+	}
+	return -min(max(created.Unix(), 1), 1<<50) << 12
 }
 
 func (tx *Tx) putAttachment(conversationID, seq int64, a Attachment) error {
