@@ -122,6 +122,43 @@ func TestKills(t *testing.T) {
 	t.Logf("%d kills, %d runs got further, %d requests, %d are needed", killed, useful, churn.Load(), server.Count("*"))
 }
 
+// A kill costs at most the calls that are in flight, and those of each run: the meetings and the top of the list.
+func TestKillRepeatsFewCalls(t *testing.T) {
+	const kills, workers = 10, 4
+	server, dir := seeded(t, 60), t.TempDir()
+	var left atomic.Int64
+	var kill atomic.Pointer[context.CancelFunc]
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server.ServeHTTP(w, r)
+		if left.Add(-1) == 0 {
+			(*kill.Load())()
+		}
+	}))
+	defer proxy.Close()
+	environment(t, proxy.URL)
+	for range kills {
+		ctx, cancel := context.WithCancel(t.Context())
+		kill.Store(&cancel)
+		left.Store(20)
+		spawn(ctx, t, "sync", "-dir", dir, "-rate", "1000000")
+		cancel()
+	}
+	left.Store(-1)
+	require.Zero(t, spawn(t.Context(), t, "sync", "-dir", dir, "-rate", "1000000"))
+	storetest.RequireComplete(t, dir, server)
+	times := map[string]int{}
+	repeated := 0
+	for _, request := range server.Requests() {
+		if key := request.Path + "?" + request.Query; !strings.Contains(key, "/list") && !strings.Contains(key, "/meetings/") {
+			if times[key]++; times[key] > 1 {
+				repeated++
+			}
+		}
+	}
+	assert.LessOrEqual(t, repeated, kills*workers)
+	t.Logf("%d kills, %d calls repeated", kills, repeated)
+}
+
 // spawn runs the command in a process, and returns its status, or -1 if it was killed.
 func spawn(ctx context.Context, t *testing.T, args ...string) int {
 	t.Helper()

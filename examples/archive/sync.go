@@ -83,8 +83,12 @@ func stopped(err error, left []string) error {
 	if !errors.As(err, &quota) {
 		return err
 	}
-	return &stopError{fmt.Sprintf("%s calls used, full again %s, %s left, run the same command then",
-		thousands(quota.Usage.Used), quota.Usage.ResetsAt.Format(time.RFC3339), joined(left)), err}
+	text := fmt.Sprintf("%s calls used, full again %s, ", thousands(quota.Usage.Used),
+		quota.Usage.ResetsAt.Format(time.RFC3339))
+	if len(left) > 0 {
+		text += strings.Join(left, ", ") + " left, "
+	}
+	return &stopError{text + "run the same command then", err}
 }
 
 // stopError is a limit, with what to do about it.
@@ -98,13 +102,6 @@ func (e *stopError) Error() string { return e.text }
 
 // Unwrap returns the limit.
 func (e *stopError) Unwrap() error { return e.err }
-
-func joined(left []string) string {
-	if len(left) == 0 {
-		return "nothing that is known yet is"
-	}
-	return strings.Join(left, ", ")
-}
 
 func printResult(w io.Writer, r *fetch.Result, dir string) {
 	fmt.Fprintf(w, "%s calls. The archive in %s holds:\n", thousands(r.Calls), dir)

@@ -210,7 +210,13 @@ func (f *Fetcher) accounts(ctx context.Context) error {
 		if p.Cursor == nil {
 			p.Cursor = new(string)
 		}
+		seen := map[string]bool{}
 		for read := 0; p.Cursor != nil; {
+			if seen[*p.Cursor] {
+				f.miss("accounts: not all are archived: %v", drift.ErrCursorLoop)
+				return nil
+			}
+			seen[*p.Cursor] = true
 			n, err := f.accountsPage(ctx, &p)
 			if err != nil || n < 0 {
 				return err

@@ -20,7 +20,8 @@ func (tx *Tx) PutConversation(c Conversation) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET status = excluded.status, contact_id = excluded.contact_id,
 			inbox_id = excluded.inbox_id, created_at = excluded.created_at, updated_at = excluded.updated_at,
-			raw = excluded.raw, gone_at = 0, failures = iif(updated_at < excluded.updated_at, 0, failures),
+			raw = excluded.raw, gone_at = iif(updated_at < excluded.updated_at, 0, gone_at),
+			failures = iif(updated_at < excluded.updated_at, 0, failures),
 			messages_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw, -1, messages_at),
 			details_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw, -1, details_at)
 		WHERE excluded.updated_at >= updated_at OR excluded.updated_at = 0`,
