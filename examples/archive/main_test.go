@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -353,15 +355,35 @@ func TestPlan(t *testing.T) {
 	assert.LessOrEqual(t, server.Count("classic.messages.list"), 700-100, "what was read is kept")
 }
 
+// The demonstration shows its archive until it is stopped, and leaves nothing behind.
 func TestDemo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it waits for a reader")
-	}
 	t.Setenv("DRIFT_TOKEN", "")
 	t.Setenv("TMPDIR", t.TempDir())
-	status, stdout, stderr := inProcess(t)
-	assert.Zero(t, status, stderr)
-	assert.True(t, strings.HasPrefix(stdout, "DRIFT_TOKEN is not set, so this is a demonstration"))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	reader, writer := io.Pipe()
+	var errs bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, nil, writer, &errs)
+		_ = writer.Close()
+	}()
+	lines, page := bufio.NewScanner(reader), ""
+	require.True(t, lines.Scan())
+	assert.Contains(t, lines.Text(), "this is a demonstration")
+	for lines.Scan() {
+		if address := strings.TrimSpace(lines.Text()); strings.HasPrefix(address, "http://") {
+			response, err := http.Get(address)
+			require.NoError(t, err)
+			body, err := io.ReadAll(response.Body)
+			require.NoError(t, errors.Join(err, response.Body.Close()))
+			page = string(body)
+			cancel()
+		}
+	}
+	assert.Zero(t, <-ended, errs.String())
+	assert.Contains(t, page, "This is a demonstration.")
+	assert.Contains(t, page, `<ol class="conversations">`)
 	left, err := os.ReadDir(os.Getenv("TMPDIR"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
