@@ -340,19 +340,19 @@ func TestVerifyFindsWhatIsMissing(t *testing.T) {
 
 // The estimate is within 5 % of what a sync then takes.
 func TestPlan(t *testing.T) {
-	server, dir := seeded(t, 600), t.TempDir()
+	server, dir := seeded(t, 300), t.TempDir()
 	environment(t, server.URL)
 	status, stdout, _ := inProcess(t, "plan", "-dir", dir, "-rate", "1000000", "-json")
 	require.Zero(t, status)
 	var estimate fetch.Estimate
 	require.NoError(t, json.Unmarshal([]byte(stdout), &estimate))
-	assert.Equal(t, 600, estimate.Conversations)
+	assert.Equal(t, 300, estimate.Conversations)
 	assert.Equal(t, 100, estimate.Sampled)
 	server.Reset()
 	status, _, _ = inProcess(t, "sync", "-dir", dir, "-rate", "1000000")
 	require.Zero(t, status)
 	assert.InEpsilon(t, server.Count("*"), estimate.Total, 0.05)
-	assert.LessOrEqual(t, server.Count("classic.messages.list"), 700-100, "what was read is kept")
+	assert.LessOrEqual(t, server.Count("classic.messages.list"), 400-100, "what was read is kept")
 }
 
 // The demonstration shows its archive until it is stopped, and leaves nothing behind.

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,7 +182,13 @@ func (m *model) run(t *testing.T, s *store.Store, overlap time.Duration, killEve
 }
 
 // Nothing that existed when a sync began is missing at its end, and after the next sync nothing is stale.
+//
+// DRIFT_ARCHIVE_SEEDS is how many accounts to try.
 func TestNothingIsMissed(t *testing.T) {
+	seeds, err := strconv.ParseUint(os.Getenv("DRIFT_ARCHIVE_SEEDS"), 10, 64)
+	if err != nil {
+		seeds = 5
+	}
 	for _, test := range []struct {
 		name    string
 		set     func(*model)
@@ -197,7 +204,7 @@ func TestNothingIsMissed(t *testing.T) {
 		{"offsets, deletions, kills", func(m *model) { m.isOffset, m.deletes, m.pageSize = true, true, 50 }, 0, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for seed := range uint64(10) {
+			for seed := range seeds {
 				m := newModel(seed)
 				test.set(m)
 				s, err := store.Open(t.Context(), t.TempDir())
