@@ -34,7 +34,7 @@ func (f *Fetcher) Bind(ctx context.Context, host string, token drift.Secret) err
 			if err != nil {
 				return err
 			}
-			if bound != "" && bound != value {
+			if bound != "" && bound != unknown && bound != value {
 				return fmt.Errorf("%w (its %s is %s)", ErrOtherAccount, key, bound)
 			}
 			if err := tx.SetMeta(key, value); err != nil {
@@ -72,8 +72,11 @@ func (f *Fetcher) organization(ctx context.Context, token drift.Secret) (organiz
 			return id, scopes, nil
 		}
 	}
-	return "unknown", scopes, nil
+	return unknown, scopes, nil
 }
+
+// unknown is the organization of a token for which the service names none.
+const unknown = "unknown"
 
 // Scopes returns the scopes that a complete archive needs and a token lacks. If it is not known what the token allows,
 // there are none.

@@ -274,3 +274,18 @@ func TestBindsToAccount(t *testing.T) {
 	a.network = replace("/app/token_info", `{"authenticated_userid":"orgId:1"}`)
 	assert.NoError(t, a.fetcher().Bind(t.Context(), "driftapi.com", "renewed"), "another token of the same organization")
 }
+
+func TestBindsWithoutTokenInfo(t *testing.T) {
+	a := newArchive(t, account(t, 3))
+	a.server.AddUser(map[string]any{"name": "Mia"})
+	a.network = func(request *http.Request, server http.RoundTripper) (*http.Response, error) {
+		if request.URL.Path == "/app/token_info" {
+			return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody}, nil
+		}
+		return server.RoundTrip(request)
+	}
+	require.NoError(t, a.fetcher().Bind(t.Context(), "driftapi.com", drifttest.DefaultToken))
+	organization, err := a.Meta(t.Context(), "organization")
+	require.NoError(t, err)
+	assert.Equal(t, "1", organization, "as the users say")
+}
