@@ -1,0 +1,245 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
+	"github.com/driftsdk/drift/examples/archive/store"
+)
+
+// Verify compares the archive with the service: the conversations by status, the messages by the counts of reports, and
+// deep conversations, chosen at random, message by message. What differs becomes due again.
+func (f *Fetcher) Verify(ctx context.Context, deep int) ([]store.Check, error) {
+	var checks []store.Check
+	for _, check := range []func(context.Context) (store.Check, error){
+		f.verifyList,
+		f.verifyCounts,
+		func(ctx context.Context) (store.Check, error) { return f.verifyContent(ctx, deep) },
+	} {
+		c, err := check(ctx)
+		if err != nil && !isOwn(err) {
+			return checks, err
+		}
+		if err != nil {
+			c.OK, c.Result = false, "Not compared: "+err.Error()
+		}
+		checks = append(checks, c)
+	}
+	return checks, nil
+}
+
+// verifyList compares how many conversations there are in each status. It reads what has changed first, and the
+// statistics before and after that: while they change, they prove nothing.
+func (f *Fetcher) verifyList(ctx context.Context) (store.Check, error) {
+	c := store.Check{Name: "conversations"}
+	var before, after *classic.ConversationStats
+	for range 3 {
+		var err error
+		if before, err = f.stats(ctx); err != nil {
+			return c, err
+		}
+		if err := f.index(ctx); err != nil {
+			return c, err
+		}
+		if after, err = f.stats(ctx); err != nil {
+			return c, err
+		}
+		if maps.Equal(before.Counts, after.Counts) {
+			break
+		}
+	}
+	archived, err := f.store.ByStatus(ctx)
+	if err != nil {
+		return c, err
+	}
+	var fewer, more []string
+	for _, name := range slices.Sorted(maps.Keys(after.Counts)) {
+		there, here := after.Counts[name], archived[strings.ToLower(name)]
+		text := fmt.Sprintf("%s: %d in the archive, %d at the service", strings.ToLower(name), here, there)
+		if here < there {
+			fewer = append(fewer, text)
+		} else if here > there {
+			more = append(more, text)
+		}
+	}
+	return f.judgeList(ctx, fewer, more)
+}
+
+func (f *Fetcher) stats(ctx context.Context) (stats *classic.ConversationStats, err error) {
+	err = f.insist(ctx, func(ctx context.Context) (err error) {
+		stats, err = f.api.Conversations.Stats(ctx)
+		return err
+	})
+	return stats, err
+}
+
+// judgeList judges the numbers. The archive may have more, because it keeps what the service deletes.
+func (f *Fetcher) judgeList(ctx context.Context, fewer, more []string) (store.Check, error) {
+	c := store.Check{Name: "conversations", OK: true,
+		Result: "The archive has as many conversations of each status as the service."}
+	switch {
+	case len(fewer) > 0:
+		c.OK, c.Result = false, strings.Join(append(fewer, more...), "; ")+". The next sync reads the whole list again."
+		return c, f.write(ctx, func(tx *store.Tx) error { return tx.ReadAllAgain("conversations") })
+	case len(more) > 0:
+		c.Result = strings.Join(more, "; ") + ". The service has deleted the others."
+	}
+	return c, nil
+}
+
+// counted are the metrics whose sum is the number of messages of a conversation, without notes.
+var counted = []string{"numAgentMessages", "numBotMessages", "numEndUserMessages"}
+
+// verifyCounts compares the numbers of messages, month by month. The statistics cannot see that messages are missing.
+func (f *Fetcher) verifyCounts(ctx context.Context) (store.Check, error) {
+	c := store.Check{Name: "messages"}
+	status, err := f.store.Status(ctx)
+	if err != nil {
+		return c, err
+	}
+	t := &tally{isForgetful: status.Forgotten > 0}
+	for from := status.Oldest; !from.IsZero() && from.Before(time.Now()); {
+		to := from.AddDate(0, 1, 0)
+		if err := f.verifyPeriod(ctx, t, from, to); err != nil {
+			return c, err
+		}
+		from = to
+	}
+	c.OK = len(t.again) == 0 && t.unknown == 0
+	c.Result = fmt.Sprintf("%d conversations have at least as many messages as the service's reports say.", t.equal)
+	if t.changed > 0 {
+		c.Result += fmt.Sprintf(" %d have changed since the last sync and were not compared.", t.changed)
+	}
+	if !c.OK {
+		c.Result += fmt.Sprintf(" %d have fewer and are due again; %d are not in the archive.", len(t.again), t.unknown)
+	}
+	return c, f.readAgain(ctx, t.again, t.unknown > 0)
+}
+
+// tally is what a comparison with reports has found.
+type tally struct {
+	isForgetful             bool
+	equal, changed, unknown int
+	again                   []int64 // conversations with fewer messages
+}
+
+func (f *Fetcher) verifyPeriod(ctx context.Context, t *tally, from, to time.Time) error {
+	var report *classic.Report
+	err := f.insist(ctx, func(ctx context.Context) (err error) {
+		report, err = f.api.Reports.Conversations(ctx, classic.ReportRequest{
+			Filters: []classic.ReportFilter{{Property: "updatedAt", Operation: classic.ReportOperationBetween,
+				Values: []any{from.UnixMilli(), to.UnixMilli() - 1}}},
+			Metrics: append(slices.Clone(counted), "updatedAt"),
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, row := range report.Rows {
+		archived, err := f.store.Archived(ctx, int64(row.ConversationID))
+		if err != nil {
+			return err
+		}
+		t.add(row, archived)
+	}
+	return nil
+}
+
+func (t *tally) add(row classic.ReportRow, archived *store.Archived) {
+	reported, updatedAt := int64(0), int64(0)
+	for i, metric := range row.Metrics {
+		n, _ := metric.Int64()
+		if i < len(counted) {
+			reported += n
+		} else {
+			updatedAt = n
+		}
+	}
+	switch {
+	case archived == nil && t.isForgetful: // it may be of a person who was forgotten
+	case archived == nil:
+		t.unknown++
+	case archived.IsDue || archived.UpdatedAt < updatedAt:
+		t.changed++
+	case int64(archived.Messages) < reported:
+		t.again = append(t.again, int64(row.ConversationID))
+	default:
+		t.equal++
+	}
+}
+
+func (f *Fetcher) readAgain(ctx context.Context, conversations []int64, all bool) error {
+	return f.write(ctx, func(tx *store.Tx) error {
+		for _, id := range conversations {
+			if err := tx.ReadAgain(id); err != nil {
+				return err
+			}
+		}
+		if all {
+			return tx.ReadAllAgain("conversations")
+		}
+		return nil
+	})
+}
+
+// verifyContent reads conversations again, and compares every message with the archive.
+func (f *Fetcher) verifyContent(ctx context.Context, deep int) (store.Check, error) {
+	c := store.Check{Name: "content"}
+	sample, err := f.store.Complete(ctx, deep)
+	if err != nil {
+		return c, err
+	}
+	var different []int64
+	for i, d := range sample {
+		isEqual, err := f.isEqual(ctx, d.ID)
+		if err != nil && !errors.Is(err, drift.ErrNotFound) {
+			return c, err
+		}
+		if err == nil && !isEqual {
+			different = append(different, d.ID)
+		}
+		f.report("comparing", i+1, len(sample))
+	}
+	c.OK, c.Result = len(different) == 0, fmt.Sprintf("%d conversations were read again and are the same.", len(sample))
+	if !c.OK {
+		c.Result = fmt.Sprintf("%d of %d conversations that were read again are different. They are due again.",
+			len(different), len(sample))
+	}
+	return c, f.readAgain(ctx, different, false)
+}
+
+// isEqual reports whether the archive has every message of a conversation as the service sends it.
+func (f *Fetcher) isEqual(ctx context.Context, id int64) (bool, error) {
+	archived, err := f.store.Messages(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	raws := map[int64]string{}
+	for _, m := range archived {
+		raws[m.ID] = string(m.Raw)
+	}
+	for cursor, seen := "", map[string]bool{}; !seen[cursor]; {
+		seen[cursor] = true
+		page, err := f.messagesPage(ctx, id, cursor)
+		if err != nil {
+			return false, err
+		}
+		for _, m := range page.messages {
+			if raws[m.ID] != string(m.Raw) {
+				return false, nil
+			}
+		}
+		if cursor = page.next; cursor == "" {
+			return true, nil
+		}
+	}
+	return false, drift.ErrCursorLoop
+}

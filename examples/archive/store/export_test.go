@@ -1,0 +1,4 @@
+package store
+
+// SetMany replaces manyConversations.
+func (s *Store) SetMany(n int) { s.many = n }

@@ -1,0 +1,117 @@
+package store_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift/examples/archive/store"
+	"github.com/driftsdk/drift/examples/archive/storetest"
+)
+
+// isInFiles reports whether a file of the archive has a text, in any case.
+func isInFiles(t *testing.T, s *store.Store, text string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.Dir(), "*"))
+	require.NoError(t, err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err == nil && bytes.Contains(bytes.ToLower(data), []byte(strings.ToLower(text))) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestForget(t *testing.T) {
+	s := storetest.Open(t)
+	require.True(t, isInFiles(t, s, "grace@example.com"))
+	require.True(t, isInFiles(t, s, "screenshot"))
+
+	result, err := s.Forget(t.Context(), "Grace@Example.com")
+	require.NoError(t, err)
+	assert.Equal(t, &store.Forgotten{Contacts: []int64{102}, Conversations: 1, Messages: 1, Files: 2}, result)
+	assert.False(t, isInFiles(t, s, "grace"), "neither in the tables nor in what SQLite leaves behind")
+	assert.False(t, isInFiles(t, s, "screenshot"), "nor in the index of the search")
+	files, err := filepath.Glob(filepath.Join(s.Dir(), "attachments", "*", "*"))
+	require.NoError(t, err)
+	assert.Empty(t, files)
+
+	left, err := s.Conversations(t.Context(), store.Filter{})
+	require.NoError(t, err)
+	assert.Len(t, left, 2, "other people's conversations")
+	found, err := s.Conversations(t.Context(), store.Filter{Words: "engine"})
+	require.NoError(t, err)
+	assert.Len(t, found, 1, "the search still works")
+}
+
+func TestForgottenPersonDoesNotComeBack(t *testing.T) {
+	s := storetest.Open(t)
+	_, err := s.Forget(t.Context(), "grace@example.com")
+	require.NoError(t, err)
+	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		for _, err := range []error{
+			tx.PutConversation(store.Conversation{ID: 2, ContactID: 102, Raw: []byte(`{"id":2}`)}),
+			tx.PutMessage(store.Message{ID: 90, ConversationID: 1, AuthorType: "contact", AuthorID: 102,
+				Text: "Grace again", Raw: []byte(`{}`)}),
+			tx.PutContact(store.Contact{ID: 102, Email: "grace@example.com", Raw: []byte(`{}`)}, 1),
+			tx.SeeContact(102, time.Now()),
+			tx.PutRecord(store.Record{Kind: "meeting", ID: "9", ContactID: 102, Raw: []byte(`{}`)}),
+			tx.PutOddity(store.Oddity{Subject: "contact 102", ContactID: 102}),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	_, err = s.Conversation(t.Context(), 2)
+	assert.ErrorIs(t, err, store.ErrNotFound)
+	_, err = s.Contact(t.Context(), 102)
+	assert.ErrorIs(t, err, store.ErrNotFound)
+	messages, err := s.Messages(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Len(t, messages, 3)
+	meetings, err := s.Records(t.Context(), "meeting")
+	require.NoError(t, err)
+	assert.Len(t, meetings, 1)
+}
+
+func TestForgetKeepsSharedFile(t *testing.T) {
+	s := storetest.Open(t)
+	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		return tx.PutMessage(store.Message{ID: 91, ConversationID: 1, Raw: []byte(`{}`),
+			Attachments: []store.Attachment{{ID: 1, Name: "screenshot.png"}}})
+	}))
+	result, err := s.Forget(t.Context(), "grace@example.com")
+	require.NoError(t, err)
+	assert.Equal(t, 1, result.Files, "only the other one")
+	file, err := s.Attachment(t.Context(), 1)
+	require.NoError(t, err)
+	assert.FileExists(t, s.Path(file.SHA256))
+}
+
+func TestForgetReportsMentions(t *testing.T) {
+	s := storetest.Open(t)
+	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		return tx.PutMessage(store.Message{ID: 92, ConversationID: 1, Text: "Ask grace@example.com, GRACE@example.com",
+			Raw: []byte(`{"body":"Ask grace@example.com, GRACE@example.com"}`)})
+	}))
+	result, err := s.Forget(t.Context(), "grace@example.com")
+	require.NoError(t, err, "other people's messages may have it")
+	assert.Equal(t, []string{"message 92 of conversation 1"}, result.Mentions)
+}
+
+func TestForgetFindsWhatItCannotDelete(t *testing.T) {
+	s := storetest.Open(t)
+	require.NoError(t, os.WriteFile(filepath.Join(s.Dir(), "notes.txt"), []byte("from grace@EXAMPLE.com"), 0o600))
+	_, err := s.Forget(t.Context(), "grace@example.com")
+	assert.ErrorIs(t, err, store.ErrStillThere)
+	assert.ErrorContains(t, err, "notes.txt")
+}

@@ -1,0 +1,182 @@
+package store
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+)
+
+// PutConversation inserts or updates a conversation of the list. An answer that is older than what the archive has
+// changes nothing. A contact who was forgotten does not come back.
+func (tx *Tx) PutConversation(c Conversation) error {
+	if isForgotten, err := tx.isForgotten(c.ContactID); isForgotten || err != nil {
+		return err
+	}
+	// Without a time of its last change, a conversation is due whenever it looks different.
+	err := tx.exec(`INSERT INTO conversations (id, status, contact_id, inbox_id, created_at, updated_at, raw)
+		VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET status = excluded.status, contact_id = excluded.contact_id,
+			inbox_id = excluded.inbox_id, created_at = excluded.created_at, updated_at = excluded.updated_at,
+			raw = excluded.raw, gone_at = iif(updated_at < excluded.updated_at, 0, gone_at),
+			failures = iif(updated_at < excluded.updated_at, 0, failures),
+			messages_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw, -1, messages_at),
+			details_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw, -1, details_at)
+		WHERE excluded.updated_at >= updated_at OR excluded.updated_at = 0`,
+		c.ID, c.Status, c.ContactID, c.InboxID, milliseconds{&c.CreatedAt}, milliseconds{&c.UpdatedAt}, string(c.Raw))
+	if err != nil {
+		return err
+	}
+	return tx.SeeContact(c.ContactID, c.UpdatedAt)
+}
+
+// SeeContact notes that a contact exists and may have changed.
+func (tx *Tx) SeeContact(id int64, at time.Time) error {
+	if id <= 0 {
+		return nil
+	}
+	if isForgotten, err := tx.isForgotten(id); isForgotten || err != nil {
+		return err
+	}
+	return tx.exec(`INSERT INTO contacts (id, seen_at) VALUES (?, ?)
+		ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at, failures = 0 WHERE excluded.seen_at > seen_at`,
+		id, milliseconds{&at})
+}
+
+// PutMessage inserts or updates a message with its attachments. It leaves out those of a contact who was forgotten. To
+// put several, begin with the newest.
+func (tx *Tx) PutMessage(m Message) error {
+	if m.AuthorType == "contact" {
+		if isForgotten, err := tx.isForgotten(m.AuthorID); isForgotten || err != nil {
+			return err
+		}
+		if err := tx.SeeContact(m.AuthorID, m.CreatedAt); err != nil {
+			return err
+		}
+	}
+	var seq int64
+	err := tx.get(&seq, `INSERT INTO messages
+		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
+		VALUES ((SELECT iif(max(seq) = ?1 + 4095, (SELECT max(max(seq), 0) + 1 FROM messages), ifnull(max(seq) + 1, ?1))
+				FROM messages WHERE seq BETWEEN ?1 AND ?1 + 4095),
+			?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
+			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at, text = excluded.text,
+			raw = excluded.raw
+		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot,
+		milliseconds{&m.CreatedAt}, m.Text, string(m.Raw))
+	if err != nil {
+		return err
+	}
+	for _, attachment := range m.Attachments {
+		if err := tx.putAttachment(m.ConversationID, seq, attachment); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstSeq returns the first of the 4,096 seqs of a second. A message that finds none free, or has no time, gets a
+// positive one. The newest message has the lowest seq, for two reasons. The index of the search is in this order, so
+// that the newest hits are found without a look at the others. And archive sync begins with the newest conversations,
+// so that it appends to the table, whose pages are then full.
+func firstSeq(created time.Time) int64 {
+	if created.IsZero() {
+		return 0
+	}
+	return -min(max(created.Unix(), 1), 1<<50) << 12
+}
+
+func (tx *Tx) putAttachment(conversationID, seq int64, a Attachment) error {
+	if err := tx.exec(`INSERT INTO attachments (id, name, mime_type) VALUES (?, ?, ?)
+		ON CONFLICT DO UPDATE SET name = excluded.name, mime_type = excluded.mime_type`,
+		a.ID, a.Name, a.MIMEType); err != nil {
+		return err
+	}
+	if err := tx.exec(`INSERT INTO message_attachments VALUES (?, ?) ON CONFLICT DO NOTHING`, seq, a.ID); err != nil {
+		return err
+	}
+	return tx.exec(`UPDATE conversations SET has_files = 1 WHERE id = ? AND NOT has_files`, conversationID)
+}
+
+// PutContact stores a contact that was read while seenAt, in milliseconds, was the last change of its conversations.
+func (tx *Tx) PutContact(c Contact, seenAt int64) error {
+	if isForgotten, err := tx.isForgotten(c.ID); isForgotten || err != nil {
+		return err
+	}
+	return tx.exec(`INSERT INTO contacts (id, email, name, created_at, seen_at, fetched_at, raw)
+		VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET email = excluded.email, name = excluded.name, created_at = excluded.created_at,
+			fetched_at = excluded.fetched_at, raw = excluded.raw, gone_at = 0, failures = 0`,
+		c.ID, c.Email, c.Name, milliseconds{&c.CreatedAt}, seenAt, seenAt, string(c.Raw))
+}
+
+// PutRecord inserts or updates a record without a table of its own.
+func (tx *Tx) PutRecord(r Record) error {
+	if isForgotten, err := tx.isForgotten(r.ContactID); isForgotten || err != nil {
+		return err
+	}
+	if err := tx.SeeContact(r.ContactID, time.Time{}); err != nil {
+		return err
+	}
+	return tx.exec(`INSERT INTO records VALUES (?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET fetched_at = excluded.fetched_at, raw = excluded.raw`,
+		r.Kind, r.ID, milliseconds{&r.FetchedAt}, string(r.Raw))
+}
+
+// PutOddity lists an oddity, once however often it is seen.
+func (tx *Tx) PutOddity(o Oddity) error {
+	if isForgotten, err := tx.isForgotten(o.ContactID); isForgotten || err != nil {
+		return err
+	}
+	hash := sha256.Sum256(o.Raw)
+	return tx.exec(`INSERT INTO oddities (operation, subject, error, raw, hash, contact_id, seen_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, o.Operation, o.Subject, o.Error, string(o.Raw),
+		hex.EncodeToString(hash[:]), o.ContactID, milliseconds{&o.SeenAt})
+}
+
+// isForgotten reports whether a contact was forgotten.
+func (tx *Tx) isForgotten(contactID int64) (bool, error) {
+	if tx.forgets == nil {
+		var n int
+		if err := tx.get(&n, `SELECT count(*) FROM (SELECT 1 FROM forgotten LIMIT 1)`); err != nil {
+			return false, err
+		}
+		forgets := n > 0
+		tx.forgets = &forgets
+	}
+	if contactID == 0 || !*tx.forgets {
+		return false, nil
+	}
+	sum, err := tx.sum(contactID)
+	if err != nil {
+		return false, err
+	}
+	var n int
+	err = tx.get(&n, `SELECT count(*) FROM forgotten WHERE hmac = ?`, sum)
+	return n > 0, err
+}
+
+const forgetKey = "forget_key"
+
+// sum returns the HMAC of a contact's id. Without the key, which is part of the archive, nobody can compute it.
+func (tx *Tx) sum(contactID int64) (string, error) {
+	if tx.key == nil {
+		text, err := tx.Meta(forgetKey)
+		if err != nil {
+			return "", err
+		}
+		if text == "" {
+			text = rand.Text()
+			if err := tx.SetMeta(forgetKey, text); err != nil {
+				return "", err
+			}
+		}
+		tx.key = []byte(text)
+	}
+	mac := hmac.New(sha256.New, tx.key)
+	mac.Write(strconv.AppendInt(nil, contactID, 10))
+	return hex.EncodeToString(mac.Sum(nil)), nil
+}
