@@ -67,7 +67,7 @@ func newToken(n int) *oauth2.Token {
 		AccessToken:  fmt.Sprintf("access-token-%d", n),
 		RefreshToken: fmt.Sprintf("refresh-token-%d", n),
 		TokenType:    "bearer",
-		Expiry:       time.Now().Add(time.Duration(n) * time.Hour).Truncate(time.Second),
+		Expiry:       time.Date(2100, time.January, 1, n, 0, 0, 0, time.UTC),
 	}
 	return token.WithExtra(map[string]any{"orgId": int64(n)})
 }
