@@ -78,7 +78,6 @@ CREATE TABLE messages (
 	UNIQUE (conversation_id, id)
 );
 CREATE INDEX messages_agent ON messages (author_id, conversation_id) WHERE author_type = 'user';
-CREATE INDEX messages_contact ON messages (author_id, conversation_id) WHERE author_type = 'contact';
 
 CREATE VIRTUAL TABLE search USING fts5 (
 	text, content = 'messages', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
