@@ -35,7 +35,7 @@ var imported = []string{
 }
 
 // elsewhere finds code that uses packages of other modules, whose tests compile it.
-var elsewhere = regexp.MustCompile(`\b(driftotel|recorder|cassette)\.`)
+var elsewhere = regexp.MustCompile(`\b(driftotel|redisstore|recorder|cassette)\.`)
 
 // before is code of another client, for comparison.
 var before = regexp.MustCompile(`(?s)// before\n.*?// after\n`)
