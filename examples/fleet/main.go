@@ -22,7 +22,10 @@ import (
 
 const about = `Runs workers and an interactive user on one client, and prints how long each
 call waits for the rate limit. With DRIFT_TOKEN in the environment it reads your
-account, and otherwise an in-memory Drift server.`
+account, and otherwise an in-memory Drift server.
+
+Eight processes that share one allowance in Redis are in another module:
+go -C redisstore run ./examples/fleet -redis localhost:6379`
 
 func main() { cli.Main(about, start) }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/classic"
 	"github.com/driftsdk/drift/drifttest"
 	"github.com/driftsdk/drift/examples/archive/fetch"
 )
@@ -277,7 +278,7 @@ func TestBindsToAccount(t *testing.T) {
 
 func TestBindsWithoutTokenInfo(t *testing.T) {
 	a := newArchive(t, account(t, 3))
-	a.server.AddUser(map[string]any{"name": "Mia"})
+	a.server.AddUser(classic.User{Name: "Mia"})
 	a.network = func(request *http.Request, server http.RoundTripper) (*http.Response, error) {
 		if request.URL.Path == "/app/token_info" {
 			return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody}, nil
