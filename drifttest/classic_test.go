@@ -174,8 +174,8 @@ func TestClassicPagesToTheEnd(t *testing.T) {
 		if i%2 == 1 {
 			status = drift.ConversationStatusClosed
 		}
-		srv.AddConversation(drift.Conversation{Status: status, UpdatedAt: time.UnixMilli(int64(1e12 + i/3))})
-		srv.AddMessage(drift.Message{ConversationID: 1, Body: strconv.Itoa(i), CreatedAt: time.UnixMilli(int64(1e12 + i/3))})
+		srv.AddConversation(drift.Conversation{Status: status, UpdatedAt: time.UnixMilli(1e12 + int64(i/3))})
+		srv.AddMessage(drift.Message{ConversationID: 1, Body: strconv.Itoa(i), CreatedAt: time.UnixMilli(1e12 + int64(i/3))})
 		srv.AddAccount(classic.Account{Domain: fmt.Sprintf("c%d.example", i)})
 		srv.AddUser(classic.User{Email: fmt.Sprintf("u%d@acme.example", i)})
 	}

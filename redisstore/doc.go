@@ -3,7 +3,8 @@
 // [Store.Tokens] keeps the tokens of an OAuth authorization, and [Store.Dedup] the deliveries of webhooks.
 //
 //	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
-//	store, err := redisstore.New(rdb, redisstore.WithAccount("acme"), redisstore.WithPlan(drift.PlanProfessional))
+//	store, err := redisstore.New(rdb,
+//		redisstore.WithAccount("acme"), redisstore.WithPlan(drift.PlanProfessional))
 //	if err != nil {
 //		return err
 //	}

@@ -17,8 +17,8 @@ import (
 // Reasons why a store cannot be used. errors.Is finds them in an [*Error], and in a client's error, whose text includes
 // them.
 var (
-	// ErrAway: Redis did not answer in time, refused the connection, or is starting or failing over. Calls fail until
-	// it is back, or go by a local share: see [FallBack].
+	// ErrAway: Redis did not answer in time, refused the connection, or is starting or failing
+	// over. Calls fail until it is back, or go by a local share: see FallBack.
 	ErrAway error = wire.Reason("Redis does not answer")
 
 	// ErrFull: Redis has reached its maxmemory. Nothing was changed.
@@ -27,22 +27,24 @@ var (
 	// ErrReadOnly: the server is a replica, or accepts no writes at present. Connect to the master.
 	ErrReadOnly error = wire.Reason("Redis is read-only")
 
-	// ErrDenied: Redis refused the password, or the user may not run what the store needs: EVALSHA, EVAL and the
-	// commands in them, on the keys drift:*.
+	// ErrDenied: Redis refused the password, or the user may not run what the store needs: EVALSHA,
+	// EVAL and the commands in them, on the keys drift:*.
 	ErrDenied error = wire.Reason("Redis denies access")
 
-	// ErrUnusable: Redis refuses the scripts, or holds something else under the store's keys. It needs at least Redis
-	// 5.0, and a proxy in between must pass on EVALSHA and EVAL.
+	// ErrUnusable: Redis refuses the scripts, or holds something else under the store's keys. It
+	// needs at least Redis 5.0, and a proxy in between must pass on EVALSHA and EVAL.
 	ErrUnusable error = wire.Reason("Redis cannot run the store's scripts")
 
-	// ErrTimeZone: another process counts the calls of the account by months of another time zone; see [WithLocation].
+	// ErrTimeZone: another process counts the calls of the account by months of another time zone;
+	// see WithLocation.
 	ErrTimeZone error = wire.Reason("another process uses another time zone")
 
-	// ErrLockLost: another process has taken the lock of the tokens since, because this one did not renew it in time.
-	// That process may have refreshed the token, so nothing was saved.
+	// ErrLockLost: another process has taken the lock of the tokens since, because this one did not
+	// renew it in time. That process may have refreshed the token, so nothing was saved.
 	ErrLockLost error = wire.Reason("the lock of the tokens was lost")
 
-	// ErrCorrupt: the value stored as a token is not one. Save another, or nil; then a person has to authorize again.
+	// ErrCorrupt: the value stored as a token is not one. Save another, or nil; then a person has
+	// to authorize again.
 	ErrCorrupt error = wire.Reason("the stored token is damaged")
 )
 

@@ -22,7 +22,7 @@ import (
 )
 
 // documented has the folders of the packages that users read about. Generated mocks are not among them.
-var documented = []string{".", "classic", "drifttest", "filestore", "webhook", "driftotel"}
+var documented = []string{".", "classic", "drifttest", "filestore", "webhook", "driftotel", "redisstore"}
 
 // pageWidth is how many columns of code pkg.go.dev shows without a scroll bar. A tab is as wide as four columns.
 const pageWidth = 100
