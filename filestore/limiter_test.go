@@ -59,7 +59,7 @@ func late(t *testing.T, l drift.Limiter, class drift.Class, d time.Duration) tim
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorIs(t, err, drift.ErrRateLimited)
 	assert.True(t, limited.Local)
-	assert.Zero(t, time.Since(start))
+	assert.Less(t, time.Since(start), 10*time.Millisecond, "no longer than a Done in the background holds the lock")
 	return limited.RetryAfter
 }
 
