@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 calls every operation, those that Drift has retired too
+
 package conformance_test
 
 import (
