@@ -879,10 +879,13 @@ func TestRefusedCallKeepsItsPlace(t *testing.T) {
 		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "10"), testkit.Answer(200)}, Delay: time.Second}
 		client := testkit.Through(t, network.Serve)
 		var group sync.WaitGroup
+		var mu sync.Mutex
 		var served []int
 		for i := range 5 { // the first one goes alone, and the others wait for its answer
 			group.Go(func() {
 				assert.NoError(t, testkit.Get(t.Context(), client))
+				mu.Lock()
+				defer mu.Unlock()
 				served = append(served, i)
 			})
 			time.Sleep(time.Millisecond)
