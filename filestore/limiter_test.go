@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,14 +220,14 @@ func TestContainers(t *testing.T) {
 func TestClockThatIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := newPath(t)
-		var shift time.Duration
-		clock := filestore.WithClock(func() time.Time { return time.Now().Add(shift) })
+		var shift atomic.Int64
+		clock := filestore.WithClock(func() time.Time { return time.Now().Add(time.Duration(shift.Load())) })
 		limiter := func() drift.Limiter { return open(t, path, clock).Limiter(10) }
 		use(t, limiter(), 10)
 		require.NoError(t, limiter().Pause(t.Context(), time.Now().Add(30*time.Second)))
 
 		time.Sleep(time.Second) // by then the file knows
-		shift = -time.Hour
+		shift.Store(int64(-time.Hour))
 		l := limiter()
 		late(t, l, drift.ClassInteractive, 59*time.Second)
 		assert.InDelta(t, 63, waits(t, l).Seconds(), 0.001, "back: 63 seconds at most")
@@ -235,7 +236,7 @@ func TestClockThatIsSet(t *testing.T) {
 		l = limiter()
 		use(t, l, 9)
 		time.Sleep(time.Second) // by then the file knows
-		shift = time.Hour
+		shift.Store(int64(time.Hour))
 		use(t, l, 1)
 		time.Sleep(time.Second)
 		late(t, l, drift.ClassInteractive, 58*time.Second) // forward: a process still keeps its own calls apart
@@ -263,6 +264,7 @@ func TestDamagedWindowIsTakenForFull(t *testing.T) {
 				short := acquire(t, l, drift.ClassInteractive)
 				use(t, l, 3)
 				reserve(t, open(t, path), noon)
+				time.Sleep(time.Second) // by then the file knows
 
 				f, err := os.OpenFile(path, os.O_RDWR, 0)
 				require.NoError(t, err)
