@@ -25,8 +25,8 @@ const (
 )
 
 const (
-	// rampInFlight bounds how many calls are refused at once if others have used up the minute.
-	rampInFlight = 16
+	// leastRamp bounds how many calls are refused at once if others have used up the minute.
+	leastRamp = 16
 
 	// rampStep keeps slow answers from holding back other calls in a window's first minute.
 	rampStep = 250 * time.Millisecond
@@ -117,6 +117,9 @@ func (l *Limiter) Acquire(ctx context.Context, r Request) (*Slot, error) {
 	return l.wait(ctx, w)
 }
 
+// rampInFlight returns how many slots may be in flight in the slow start: of a large limit, a part as large.
+func (l *Limiter) rampInFlight() int { return max(leastRamp, l.config.Limit/6) }
+
 // shared reports whether other processes use the store, so that it may take time to answer.
 func (l *Limiter) shared() bool { return l.config.Recheck > 0 }
 
@@ -202,7 +205,7 @@ func (l *Limiter) outside(call func() (State, error)) (State, error) {
 
 func (l *Limiter) claim(r Request, now time.Time) Claim {
 	return Claim{Bulk: r.Bulk, Capacity: l.capacity(r.Bulk, now), Pace: l.pace(now), Spacing: l.spacing(r.Bulk, now),
-		InFlight: rampInFlight, Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota, At: now}
+		InFlight: l.rampInFlight(), Ramp: rampStep, Lesson: l.state.Lesson, Lease: r.Lease, Quota: r.Quota, At: now}
 }
 
 // capacity returns how many slots may be taken, including that of a new call of the class.

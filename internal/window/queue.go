@@ -200,7 +200,7 @@ func (l *Limiter) untilSlot(bulk bool, now time.Time) time.Duration {
 	s, lane := l.stateAt(now), l.lane(bulk)
 	limit := s.limit(l.config.Limit)
 	var wait time.Duration
-	ramps := min(s.Age, -s.Pause) < Length && s.Recent > min(s.Admitted, rampInFlight-1)
+	ramps := min(s.Age, -s.Pause) < Length && s.Recent > min(s.Admitted, l.rampInFlight()-1)
 	if ramps {
 		wait = forever
 		if s.Admitted > 0 {
