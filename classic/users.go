@@ -101,7 +101,7 @@ type UserUpdateRequest struct {
 	Email        drift.Optional[string] `json:"email,omitzero"`
 	Locale       drift.Optional[string] `json:"locale,omitzero"` // such as en-US
 	Name         drift.Optional[string] `json:"name,omitzero"`
-	Phone        drift.Optional[string] `json:"phone,omitzero"` // XXX-XXX-XXXX
+	Phone        drift.Optional[string] `json:"phone,omitzero"` // such as 555-123-4567
 }
 
 const (

@@ -258,6 +258,15 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
+// Sixteen calls in flight would be too few for a large limit.
+func TestSlowStartOfALargeLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		queue(t, newWindow(full(6000)), 1023, false, 100*time.Millisecond)
+		assert.Equal(t, time.Second, time.Since(start), "1, 2, 4 … 512 calls at a time")
+	})
+}
+
 func TestNoSlowStartAfterTheFirstMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWindow(config{Config: full(100).Config, Kept: true})
