@@ -210,7 +210,7 @@ func (a *attempt) release(ctx context.Context) {
 // refundTimeout bounds the time that a refund may delay a caller whose context has ended.
 const refundTimeout = time.Second
 
-// exchange sends the request once and reads the answer. It returns why there is no usable answer.
+// exchange sends the request once and reads the answer. It returns an error if there is no usable answer.
 func (a *attempt) exchange(req *http.Request, number int) error {
 	ctx, request, cancel := trace.Follow(a.context, number)
 	defer cancel(nil)

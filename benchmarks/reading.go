@@ -53,7 +53,7 @@ func measureMemory(pages int, collect bool) (m memory, err error) {
 	return m, err
 }
 
-// withReader builds the command in reader and measures with it. Each way of reading is measured in a process of its own, which
+// withReader builds the command in reader and measures with it. Each way of reading runs in a separate process, which
 // links nothing but the client. The server is here.
 func withReader(measure func(reader string) error) error {
 	dir, err := os.MkdirTemp("", "reader")

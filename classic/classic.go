@@ -145,7 +145,7 @@ func required[N ~int64](argument string, id N) error {
 	return nil
 }
 
-// checkTexts returns an error if there are no texts, or if one of them is empty or cannot be sent.
+// checkTexts rejects an empty list, and a list with a text that is empty or cannot be sent.
 func checkTexts(argument string, texts []string) error {
 	if len(texts) == 0 {
 		return invalid(argument, errEmpty)

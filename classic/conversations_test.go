@@ -90,7 +90,7 @@ func TestConversationsPageByTokens(t *testing.T) {
 	assert.Equal(t, []int{3}, ids(rest))
 }
 
-// Where there are no links, the service pages in the old mode.
+// Without links in the answer, the old paging mode applies.
 func TestConversationsPageInTheOldMode(t *testing.T) {
 	var queries []string
 	client := classic.New(testkit.Serve(t, func(w http.ResponseWriter, r *http.Request) {
