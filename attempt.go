@@ -262,7 +262,7 @@ func (a *attempt) blocked(request *trace.Request) bool { return a.guarded && !re
 func (a *attempt) send(out *http.Request, request *trace.Request) (*http.Response, error) {
 	unescaped, _ := url.PathUnescape(a.path) // cannot fail: all its parts were escaped
 	out.URL = &url.URL{Scheme: a.base.Scheme, Host: a.base.Host, Path: unescaped, RawPath: a.path, RawQuery: a.query}
-	out.Host = a.base.Host
+	out.Method, out.Host = a.route.Method, a.base.Host
 	a.outcome = OutcomeUnknown
 	out.Header = a.requestHeader()
 	request.Prepare(out, a.payload, int(a.protocol.Load()))

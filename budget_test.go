@@ -20,14 +20,14 @@ import (
 // change them here. The race detector empties pools at random, and the JSON package of the experiment allocates
 // differently, so neither build is checked.
 const (
-	budgetGet     = 49
-	budgetCreate  = 56
-	budgetUpdate  = 63
-	budgetDelete  = 36
-	budgetList    = 1101 // 100 conversations
-	budgetAll     = 1123 // the same, in a sequence
-	budgetDo      = 42
-	budgetError   = 53
+	budgetGet     = 47
+	budgetCreate  = 54
+	budgetUpdate  = 61
+	budgetDelete  = 34
+	budgetList    = 1099 // 100 conversations
+	budgetAll     = 1120 // the same, in a sequence
+	budgetDo      = 40
+	budgetError   = 51
 	budgetLimiter = 1 // of each of the calls above
 	budgetQuota   = 0
 	budgetToken   = 0 // of WithToken

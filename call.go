@@ -141,6 +141,12 @@ func (c *call) encode() error {
 	return nil
 }
 
+// newBlank returns the request that the retry loop sees, the same for all calls. Each attempt sends a copy that it
+// completes.
+func newBlank(base *url.URL) *http.Request {
+	return &http.Request{URL: base, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+}
+
 // newLoop returns the retry loop for all calls of a client. It finds each call in the context of the request.
 func newLoop() *retryablehttp.Client {
 	return &retryablehttp.Client{ // a literal, because the library's NewClient logs every URL
@@ -171,12 +177,7 @@ func (attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // repeat makes attempts until the retry policy ends the call.
 func (c *call) repeat(ctx context.Context) {
-	req := &http.Request{
-		Method: c.route.Method, URL: c.base, Header: http.Header{},
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	req = req.WithContext(context.WithValue(ctx, callKey{}, c))
-	_, err := c.loop.Do(&retryablehttp.Request{Request: req})
+	_, err := c.loop.Do(&retryablehttp.Request{Request: c.blank.WithContext(context.WithValue(ctx, callKey{}, c))})
 	// The context may have ended during the wait for the next attempt.
 	if ctx.Err() != nil && c.last.stopped == nil && (err != nil || c.last.err != nil) {
 		c.endBackoff()

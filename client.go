@@ -60,6 +60,7 @@ type core struct {
 	usedUp       atomic.Bool // the quota store had no call left at the last attempt
 	serviceQuota serviceQuota
 	loop         *retryablehttp.Client
+	blank        *http.Request
 	retry        RetryPolicy
 	budget       *budget
 	hooks        []Hooks
@@ -123,7 +124,7 @@ func newCore(c config, base *url.URL) *core {
 	if s.keys == nil {
 		s.keys = newKey
 	}
-	s.loop, s.budget = newLoop(), newBudget(s.retry.Budget)
+	s.loop, s.blank, s.budget = newLoop(), newBlank(base), newBudget(s.retry.Budget)
 	if s.limiter == nil {
 		s.limiter = NewLimiter(c.perMinute)
 	}
