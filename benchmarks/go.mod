@@ -6,7 +6,7 @@ replace github.com/driftsdk/drift => ../
 
 require (
 	github.com/digitalocean/godo v1.236.0
-	github.com/driftsdk/drift v0.0.0-00010101000000-000000000000
+	github.com/driftsdk/drift v0.1.0
 	github.com/go-resty/resty/v2 v2.17.2
 	github.com/goccy/go-json v0.12.0
 	github.com/google/go-github/v88 v88.0.0

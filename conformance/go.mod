@@ -8,7 +8,7 @@ require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
-	github.com/driftsdk/drift v0.0.0-00010101000000-000000000000
+	github.com/driftsdk/drift v0.1.0
 	github.com/getkin/kin-openapi v0.152.0
 	github.com/rs/zerolog v1.35.1
 	github.com/stretchr/testify v1.12.1

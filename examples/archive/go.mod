@@ -7,7 +7,7 @@ replace github.com/driftsdk/drift => ../../
 require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
-	github.com/driftsdk/drift v0.0.0-00010101000000-000000000000
+	github.com/driftsdk/drift v0.1.0
 	github.com/gofrs/flock v0.13.1
 	github.com/microcosm-cc/bluemonday v1.0.27
 	github.com/schollz/progressbar/v3 v3.19.1

@@ -8,8 +8,8 @@ replace (
 )
 
 require (
-	github.com/driftsdk/drift v0.0.0-00010101000000-000000000000
-	github.com/driftsdk/drift/driftotel v0.0.0-00010101000000-000000000000
+	github.com/driftsdk/drift v0.1.0
+	github.com/driftsdk/drift/driftotel v0.1.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/otel v1.47.0
