@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -456,6 +457,23 @@ func TestTimeoutsOfTheConnection(t *testing.T) {
 		var other *drift.TransportError
 		require.ErrorAs(t, err, &other)
 		assert.False(t, other.Timeout(), err)
+	}
+}
+
+// The timers of net/http and of a net.Dialer are limits of the client, although their errors match
+// context.DeadlineExceeded.
+func TestTimersOfTheTransport(t *testing.T) {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer silent.Close()
+	for want, transport := range map[string]*http.Transport{
+		"timed out while connecting":             {DialContext: (&net.Dialer{Timeout: 1}).DialContext},
+		"timed out while waiting for the answer": {ResponseHeaderTimeout: 50 * time.Millisecond},
+	} {
+		client := testkit.NewClient(t, silent.URL, drift.WithHTTPClient(&http.Client{Transport: transport}))
+		_, err := client.Tags.Get(t.Context(), 1, drift.WithoutRetry())
+		require.ErrorContains(t, err, want)
+		assert.Equal(t, drift.KindTimeout, drift.KindOf(err))
+		testkit.RequireTimeout(t, err)
 	}
 }
 

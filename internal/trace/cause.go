@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -85,12 +86,27 @@ func knownFailure(err error, _ Phase) Failure {
 	case errors.As(err, &reason):
 		return Failure{Text: reason.Error()}
 	}
-	for _, known := range []error{fs.ErrClosed, context.Canceled, context.DeadlineExceeded} {
+	for _, known := range []error{fs.ErrClosed, context.Canceled} {
 		if errors.Is(err, known) {
 			return Failure{Text: known.Error()}
 		}
 	}
+	if wraps(err, context.DeadlineExceeded) {
+		return Failure{Text: context.DeadlineExceeded.Error()}
+	}
 	return Failure{}
+}
+
+// wraps is errors.Is without the methods Is, by which the timers of net and net/http match context.DeadlineExceeded.
+func wraps(err, target error) bool {
+	if err == target {
+		return true
+	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(several.Unwrap(), func(one error) bool { return wraps(one, target) })
+	}
+	inner := errors.Unwrap(err)
+	return inner != nil && wraps(inner, target)
 }
 
 // proxyFailure describes a failure before the proxy has connected, which is not a failure of the service.
