@@ -60,12 +60,12 @@ type config struct {
 	propagator propagation.TextMapPropagator
 }
 
-// WithTracerProvider sets where spans go. The default is the global provider, even if it is set later.
+// WithTracerProvider sets where spans go. The default, also for nil, is the global provider, even if it is set later.
 func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(c *config) { c.tracers = provider }
 }
 
-// WithMeterProvider sets where metrics go. The default is the global provider, even if it is set later.
+// WithMeterProvider sets where metrics go. The default, also for nil, is the global provider, even if it is set later.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(c *config) { c.meters = provider }
 }
@@ -77,11 +77,17 @@ func WithPropagator(propagator propagation.TextMapPropagator) Option {
 }
 
 func newConfig(opts []Option) *config {
-	c := &config{tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider()}
+	c := &config{}
 	for _, o := range opts {
 		if o != nil {
 			o(c)
 		}
+	}
+	if c.tracers == nil {
+		c.tracers = otel.GetTracerProvider()
+	}
+	if c.meters == nil {
+		c.meters = otel.GetMeterProvider()
 	}
 	return c
 }
@@ -92,7 +98,7 @@ func (c *config) tracer() trace.Tracer {
 
 func (c *config) meter() metric.Meter { return c.meters.Meter(scope, metric.WithSchemaURL(schemaURL)) }
 
-// New returns an option that makes a client report its calls.
+// New returns an option that makes a client report its calls. With several, each reports them on its own.
 func New(opts ...Option) drift.Option {
 	c := newConfig(opts)
 	r := newRecorder(c)

@@ -164,6 +164,19 @@ func TestParents(t *testing.T) {
 	}, names)
 }
 
+// Two providers each get their spans, whole.
+func TestTwoOptionsOfOneClient(t *testing.T) {
+	first, second := newBackend(), newBackend()
+	client := testkit.Through(t, testkit.AnswerBody(200, `{"id":1}`), first.New(), second.New())
+	_, err := client.Tags.Get(t.Context(), 1)
+	require.NoError(t, err)
+	for _, b := range []*backend{first, second} {
+		assert.Len(t, b.spans.Started(), 2)
+		require.Len(t, b.spans.Ended(), 2)
+		assert.Equal(t, "tags.get", b.spans.Ended()[1].Name())
+	}
+}
+
 // A call has a span for each reason to wait, made when the wait is over.
 func TestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
