@@ -247,9 +247,9 @@ func WithHooks(hooks Hooks) Option {
 //
 // A middleware sends the request through next at most once, with a context derived from the request's. It may change
 // headers, but not the scheme or the host: the client fails an attempt whose request would go elsewhere or goes out
-// twice. If the middleware does not call next, nothing was sent; it may return a response of its own, or an error,
-// which the client retries if its Temporary or Timeout method returns true. The text of a [*TransportError] omits that
-// error; errors.As and Unsafe find it.
+// twice. If the middleware does not call next, nothing was sent, and the attempt counts neither against the minute nor
+// against the month; it may return a response of its own, or an error, which the client retries if its Temporary or
+// Timeout method returns true. The text of a [*TransportError] omits that error; errors.As and Unsafe find it.
 func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
 	return option(func(c *config) error {
 		if wrap == nil {

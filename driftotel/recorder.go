@@ -2,7 +2,6 @@ package driftotel
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -104,9 +103,9 @@ func (r *recorder) startAttempt(ctx context.Context, info drift.RequestInfo, num
 }
 
 func (r *recorder) attempt(info drift.AttemptInfo) {
-	ctx, kind := info.Context(), kindOfAttempt(info)
-	proto := protocolVersion(info.Proto)
-	r.attempts.Record(ctx, info.Duration.Seconds(), r.routes.of(info.RequestInfo).attempted(info.StatusCode, proto, kind)...)
+	ctx, proto := info.Context(), protocolVersion(info.Proto)
+	labels := r.routes.of(info.RequestInfo).attempted(info.StatusCode, proto, info.Kind)
+	r.attempts.Record(ctx, info.Duration.Seconds(), labels...)
 	span := spanOf(ctx, attemptKey{r})
 	if span == nil {
 		return
@@ -124,19 +123,7 @@ func (r *recorder) attempt(info drift.AttemptInfo) {
 	if !info.Sent {
 		attrs = append(attrs, keySent.Bool(false))
 	}
-	end(span, kind, attrs)
-}
-
-// kindOfAttempt returns why an attempt failed. A repeated DELETE that finds nothing has succeeded.
-func kindOfAttempt(info drift.AttemptInfo) drift.Kind {
-	switch {
-	case info.Err != nil:
-		return drift.KindOf(info.Err)
-	case info.StatusCode < http.StatusBadRequest,
-		info.StatusCode == http.StatusNotFound && info.Method == http.MethodDelete && info.Number > 1:
-		return drift.KindOK
-	}
-	return drift.KindOf(&drift.APIError{StatusCode: info.StatusCode})
+	end(span, info.Kind, attrs)
 }
 
 func (r *recorder) response(info drift.ResponseInfo) {
