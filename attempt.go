@@ -391,7 +391,7 @@ func (a *attempt) kind() Kind {
 	case a.success(a.status), a.foundDeleted() && !a.in.Required, a.resume.complete(a.header):
 		return KindOK
 	}
-	return KindOf(&APIError{StatusCode: a.status, Type: a.reported().Type})
+	return KindOf(a.apiError())
 }
 
 // foundDeleted reports whether the answer to a DELETE is that an earlier attempt of the call has applied it.

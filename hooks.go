@@ -16,8 +16,8 @@ import (
 // Several [WithHooks] add up. Start and StartAttempt run in the order of the options, and each gets the context that
 // the one before returned. Attempt and Response run in the reverse order.
 //
-// What was started ends: after Start comes Response, and after StartAttempt comes Attempt, even if the transport or
-// another hook panics. Their Err then has the kind [KindPanic], and the panic reaches the caller after the call has
+// What was started ends: after Start comes Response, and after StartAttempt comes Attempt, even if the transport, the
+// log or another hook panics. Their Err then has the kind [KindPanic], and the panic reaches the caller after the call has
 // released its slot.
 type Hooks struct {
 	// Start runs before anything else of a call. The call continues with the context that it
@@ -87,8 +87,8 @@ type WaitReason string
 
 // The reasons for waiting.
 const (
-	WaitRateLimit WaitReason = "rate_limit" // the limiter: its window, its pace, or a pause that the service asked for
-	WaitBackoff   WaitReason = "backoff"    // the delay before the next attempt
+	WaitRateLimit WaitReason = "rate_limit" // the limiter: its window, its pace, a pause that the service asked for, its store
+	WaitBackoff   WaitReason = "backoff"    // the delay before the next attempt; an attempt that follows at once has none
 	WaitToken     WaitReason = "token"      // the token source
 	WaitQuota     WaitReason = "quota"      // the quota store
 )

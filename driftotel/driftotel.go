@@ -8,7 +8,7 @@
 //   - A call is an internal span named after the operation, such as "conversations.get".
 //   - Each attempt is a client span below it, such as "GET /v2/conversations/{conversationId}", with the attributes of the
 //     semantic conventions for HTTP clients.
-//   - Each wait of a millisecond or more is an internal span, such as "wait rate_limit".
+//   - Each backoff, and each other wait of a millisecond or more, is an internal span, such as "wait rate_limit".
 //   - A refresh of an OAuth token ([OnRefresh]) is a root span, because it serves many callers.
 //   - Each function that handles a webhook ([Webhook]) is an internal span.
 //
