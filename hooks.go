@@ -17,8 +17,8 @@ import (
 // the one before returned. Attempt and Response run in the reverse order.
 //
 // What was started ends: after Start comes Response, and after StartAttempt comes Attempt, even if the transport, the
-// log or another hook panics. Their Err then has the kind [KindPanic], and the panic reaches the caller after the call has
-// released its slot.
+// log or another hook panics. Their Err then has the kind [KindPanic], and the panic reaches the caller after the call
+// has released its slot.
 type Hooks struct {
 	// Start runs before anything else of a call. The call continues with the context that it
 	// returns, which should be derived from ctx, for example with a span. If it returns nil, or a
@@ -87,8 +87,8 @@ type WaitReason string
 
 // The reasons for waiting.
 const (
-	WaitRateLimit WaitReason = "rate_limit" // the limiter: its window, its pace, a pause that the service asked for, its store
-	WaitBackoff   WaitReason = "backoff"    // the delay before the next attempt; an attempt that follows at once has none
+	WaitRateLimit WaitReason = "rate_limit" // the limiter: its window, its pace, its store, a pause of the service
+	WaitBackoff   WaitReason = "backoff"    // the delay before the next attempt, if there is one
 	WaitToken     WaitReason = "token"      // the token source
 	WaitQuota     WaitReason = "quota"      // the quota store
 )
