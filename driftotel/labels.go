@@ -152,15 +152,15 @@ func (r *route) attempted(status int, proto string, kind drift.Kind) []metric.Re
 
 func (r *route) measure(key result) []metric.RecordOption {
 	r.mu.RLock()
-	found, full := r.measures[key], len(r.measures) >= maxResults
+	found := r.measures[key]
 	r.mu.RUnlock()
 	if found != nil {
 		return found
 	}
 	made := measure(r.attributes(key)...)
-	if !full {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.measures) < maxResults {
 		r.measures[key] = made
 	}
 	return made
