@@ -25,8 +25,8 @@ type Request struct {
 	Method string // in upper case; "": GET
 
 	// Path is a template relative to the base URL, such as "contacts/{contactId}". Errors, logs and
-	// hooks show it, so put ids and other variable parts into Values. A path that Do rejects is not
-	// shown; without a Name, the call is then called "request".
+	// hooks show it, so put ids and other variable parts into Values. What Do rejects is not shown;
+	// a call without a Name is then called "request".
 	Path   string
 	Values map[string]string // of the template's parameters; each becomes one escaped segment
 	Query  url.Values
@@ -59,7 +59,7 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 	})
 }
 
-// unnamed is the name of a call whose path is refused and therefore not shown.
+// unnamed is the name of a call whose path cannot be shown.
 const unnamed = "request"
 
 // prepare checks and encodes a request whose answer is decoded into out.
@@ -80,13 +80,19 @@ func (r Request) prepare(out any) (*rest.Route, rest.Input) {
 	return route, in
 }
 
-// route checks the method and the path. It leaves out what is refused, because that may have anything in it.
+// route checks the method and the path. It leaves out what is refused, because that may have anything in it. Of a path
+// with a query, it keeps the part before.
 func (r Request) route() (*rest.Route, error) {
 	route := &rest.Route{Name: cmp.Or(r.Name, r.Path), Method: cmp.Or(r.Method, http.MethodGet), Path: r.Path}
 	var err error
 	if why := checkTemplate(r.Path); why != nil {
 		err = &ValidationError{Argument: "Path", Reason: why.Error()}
-		route.Name, route.Path = cmp.Or(r.Name, unnamed), ""
+		if end := strings.IndexAny(r.Path, "?#"); end < 0 || checkTemplate(r.Path[:end]) != nil {
+			route.Path = ""
+		} else {
+			route.Path = r.Path[:end]
+		}
+		route.Name = cmp.Or(r.Name, route.Path, unnamed)
 	}
 	if strings.ContainsFunc(r.Method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
 		err = &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}

@@ -169,7 +169,9 @@ func TestDoShowsNothingOfAPathThatIsRefused(t *testing.T) {
 		watch.Check(t)
 	}
 	err := testkit.AnsweringClient(t, http.StatusOK, "{}").Do(t.Context(), drift.Request{Path: "a?b"}, nil)
-	assert.EqualError(t, err, "drift: request: Path has a character that must be escaped: use Values and Query")
+	assert.EqualError(t, err, "drift: a: Path has a character that must be escaped: use Values and Query")
+	err = testkit.AnsweringClient(t, http.StatusOK, "{}").Do(t.Context(), drift.Request{Path: "/a?b"}, nil)
+	assert.EqualError(t, err, "drift: request: Path must be relative to the base URL, without empty segments")
 	err = testkit.AnsweringClient(t, http.StatusOK, "{}").Do(t.Context(), drift.Request{Name: "deals.list", Path: "a?b"}, nil)
 	assert.ErrorContains(t, err, "drift: deals.list: Path")
 }
