@@ -423,6 +423,9 @@ func (a *attempt) reported() *answer.Error {
 	return a.problem
 }
 
+// foreign reports whether the answer is an error that is certainly not by the API.
+func (a *attempt) foreign() bool { return a.status >= 400 && answer.Foreign(a.header, a.body()) }
+
 func (a *attempt) unauthorized() bool {
 	if a.status == http.StatusUnauthorized {
 		return a.reported().Code != answer.InsufficientScope

@@ -207,7 +207,7 @@ func (e interrupted) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 // causedError is an error and its cause, on one line.
 type causedError struct{ err, cause error }
 
-func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
+func (e *causedError) Error() string   { return withCause(e.err.Error(), e.cause) }
 func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
 
 // underlying returns the error that caused err, which may quote anything.
