@@ -36,7 +36,6 @@ const (
 const (
 	hintBaseURL = "check the base URL"
 	hintContent = hintBaseURL + ", and whether a proxy answers in its place"
-	hintProxy   = "check HTTPS_PROXY and NO_PROXY, or the proxy of your http.Transport"
 	hintLimit   = "raise the limit with WithMaxResponseBytes"
 )
 

@@ -203,12 +203,10 @@ var mishaps = map[string]mishap{
 	"a proxy that does not listen": {prepare: func(_ *testing.T, c *http.Client) {
 		c.Transport.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:1"})
 	}},
-	"a proxy that requires a login": {base: elsewhere, prepare: func(t *testing.T, c *http.Client) {
-		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusProxyAuthRequired)
-		}))
-		t.Cleanup(proxy.Close)
-		c.Transport.(*http.Transport).Proxy = http.ProxyURL(testkit.Must(url.Parse(proxy.URL)))
+	"a proxy that requires a login": {base: elsewhere, prepare: proxyAnswering(http.StatusProxyAuthRequired)},
+	"a proxy that refuses":          {base: elsewhere, prepare: proxyAnswering(http.StatusForbidden)},
+	"a transport of your own that fails": {prepare: func(_ *testing.T, c *http.Client) {
+		c.Transport = testkit.Fails(errSeam)
 	}},
 	"a reset": {answer: (*raw.Conn).Reset},
 	"a connection that closes before the answer": {answer: (*raw.Conn).Close},
@@ -256,6 +254,17 @@ var mishaps = map[string]mishap{
 	"a middleware that fails": mishap{}.with(drift.WithMiddleware(func(http.RoundTripper) http.RoundTripper {
 		return testkit.Fails(errSeam)
 	})),
+}
+
+// proxyAnswering sends requests through a proxy that answers CONNECT with a status.
+func proxyAnswering(status int) func(*testing.T, *http.Client) {
+	return func(t *testing.T, c *http.Client) {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+		}))
+		t.Cleanup(proxy.Close)
+		c.Transport.(*http.Transport).Proxy = http.ProxyURL(testkit.Must(url.Parse(proxy.URL)))
+	}
 }
 
 // failing makes a call fail, and checks that its log says the same as its error and neither shows a secret.
