@@ -170,7 +170,7 @@ func contextError(ctx context.Context) error {
 	if err == nil || cause == nil || errors.Is(cause, err) {
 		return cause
 	}
-	return &causedError{err, cause}
+	return &causedError{err, local("", cause)}
 }
 
 // withContext adds the end of a context to an earlier error, unless that error already reports it.
@@ -206,7 +206,7 @@ func (e interrupted) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 // causedError is an error and its cause, on one line.
 type causedError struct{ err, cause error }
 
-func (e *causedError) Error() string   { return withCause(e.err.Error(), e.cause) }
+func (e *causedError) Error() string   { return joinNonEmpty(": ", e.err.Error(), insideOf("", e.cause)) }
 func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
 
 // underlying returns the error that caused err, which may quote anything.

@@ -308,3 +308,20 @@ func TestPathOfARequestIsPrintable(t *testing.T) {
 		assert.NotContains(t, err.Error(), "\n")
 	}
 }
+
+// The cause of a context is an error of the caller's own code: with errgroup, of a sibling, which may quote a URL.
+func TestCauseOfAContextIsNotQuoted(t *testing.T) {
+	sibling := fmt.Errorf("GET https://example.com/?email=%s", testkit.MarkedAddress)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(sibling)
+	var log bytes.Buffer
+	client := testkit.Through(t, testkit.Answer(200), drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	err := testkit.Get(ctx, client)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, sibling)
+	assert.EqualError(t, err, "drift: tests.call: not sent: context canceled")
+	assert.NotContains(t, log.String(), testkit.MarkedAddress)
+	var transport *drift.TransportError
+	require.ErrorAs(t, err, &transport)
+	assert.Equal(t, sibling, transport.Unsafe())
+}
