@@ -59,8 +59,12 @@ func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOptio
 }
 
 func (r Request) route() *rest.Route {
-	name := answer.Printable(cmp.Or(r.Name, r.Path), answer.MaxName)
-	return &rest.Route{Name: name, Method: cmp.Or(r.Method, http.MethodGet), Path: r.Path}
+	path := r.Path
+	if end := strings.IndexAny(path, "?#"); end >= 0 { // encode refuses it
+		path = path[:end]
+	}
+	name := answer.Printable(cmp.Or(r.Name, path), answer.MaxName)
+	return &rest.Route{Name: name, Method: cmp.Or(r.Method, http.MethodGet), Path: path}
 }
 
 // input checks and encodes a request whose answer is decoded into out.

@@ -309,6 +309,20 @@ func TestPathOfARequestIsPrintable(t *testing.T) {
 	}
 }
 
+// A query that somebody put into the path is refused, and shown nowhere.
+func TestQueryInThePathIsNotShown(t *testing.T) {
+	for _, mark := range []string{"?", "#"} {
+		var log bytes.Buffer
+		var seen drift.RequestInfo
+		client := testkit.Through(t, testkit.Answer(200), drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+			drift.WithHooks(drift.Hooks{Response: func(r drift.ResponseInfo) { seen = r.RequestInfo }}))
+		err := client.Do(t.Context(), drift.Request{Path: "v2/contacts" + mark + "email=" + testkit.MarkedAddress}, nil)
+		assert.EqualError(t, err, "drift: v2/contacts: Path has a character that must be escaped: use Values and Query")
+		assert.NotContains(t, log.String(), testkit.MarkedAddress)
+		assert.Equal(t, "v2/contacts v2/contacts", seen.Operation+" "+seen.Route)
+	}
+}
+
 // The cause of a context is an error of the caller's own code: with errgroup, of a sibling, which may quote a URL.
 func TestCauseOfAContextIsNotQuoted(t *testing.T) {
 	sibling := fmt.Errorf("GET https://example.com/?email=%s", testkit.MarkedAddress)
