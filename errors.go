@@ -97,7 +97,7 @@ func (e *ValidationError) logFields() []slog.Attr {
 type APIError struct {
 	StatusCode int
 	Type       string              // the service's type of error, such as "not_found"; "" if the answer has none
-	Message    string              // the service's message, at most 512 bytes of printable text
+	Message    string              // the service's message without e-mail addresses, at most 512 bytes of printable text
 	Code       string              // such as "CONTACT-6"; "insufficient_scope" if the token lacks Fields["scope"]
 	Fields     map[string][]string // messages by parameter, if the answer names parameters
 	RequestID  string              // X-Request-Id of the answer (an assumption: no header is documented)

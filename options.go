@@ -225,7 +225,8 @@ func WithRetryPolicy(policy RetryPolicy) Option {
 // warn level. What failed is in the attribute "error", a group with "msg" and "kind"; see [ErrorAttr] and [KindOf]. The
 // log contains the headers Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* of answers. It
 // contains no token, query, path value, body or other header. But an error's "msg" and "message" have the service's
-// words, which may repeat what was sent; a handler can drop them. With nil, the default, nothing is logged.
+// words. E-mail addresses in them are masked; names and ids that were sent are not. A handler can drop them. With nil,
+// the default, nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
 		c.logger = logger

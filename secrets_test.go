@@ -339,3 +339,28 @@ func TestCauseOfAContextIsNotQuoted(t *testing.T) {
 	require.ErrorAs(t, err, &transport)
 	assert.Equal(t, sibling, transport.Unsafe())
 }
+
+// A service names in its messages whom it has not found. Names and numbers cannot be told from other words; addresses
+// can.
+func TestAddressesInMessagesAreMasked(t *testing.T) {
+	for message, want := range map[string]string{
+		"There is no contact with the address ann@example.com.":  "There is no contact with the address REDACTED.",
+		"<ann@example.com> and 'Bob+x@mail.example', both taken": "<REDACTED> and 'REDACTED', both taken",
+		"email=ann%40example.com is bad":                         "email=REDACTED is bad",
+		"\"a.b@c\": no":                                          "\"REDACTED\": no",
+		"buy 3 @ 5, or ask @support":                             "buy 3 @ 5, or ask @support",
+	} {
+		body, err := json.Marshal(map[string]any{"message": message, "errors": map[string]string{"email": message}})
+		require.NoError(t, err)
+		var log bytes.Buffer
+		client := testkit.AnsweringClient(t, 404, string(body), drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		_, err = client.Contacts.MatchEmail(t.Context(), "ann@example.com")
+		var api *drift.APIError
+		require.ErrorAs(t, err, &api)
+		assert.Equal(t, want, api.Message)
+		assert.Equal(t, []string{want}, api.Fields["email"])
+		assert.Contains(t, err.Error(), want)
+		assert.NotContains(t, log.String(), "example")
+		assert.Equal(t, body, api.Body(), "for those who ask")
+	}
+}
