@@ -460,6 +460,8 @@ func wrongToken(token string) error {
 		return errors.New("must not be empty: is the variable or setting that the token comes from set?")
 	case strings.TrimSpace(token) != token:
 		return errors.New("must not have spaces or line breaks around it: trim what you read from a file")
+	case len(token) > 1 && token[0] == token[len(token)-1] && strings.ContainsAny(token[:1], `"'`):
+		return errors.New("must not be in quotes: remove them")
 	case strings.HasPrefix(strings.ToLower(token), "bearer "):
 		return errors.New(`must be the token alone, without "Bearer"`)
 	case !printableASCII(token) || strings.Contains(token, " "):

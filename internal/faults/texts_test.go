@@ -98,6 +98,10 @@ var setups = map[string]func(t *testing.T) error{
 		return newClientError(drift.FromEnv())
 	},
 	"a token with its scheme": func(*testing.T) error { return newClientError(drift.WithToken("Bearer " + testkit.MarkedToken)) },
+	"a token in quotes, for example from an env file": func(t *testing.T) error {
+		t.Setenv("DRIFT_TOKEN", `"`+testkit.MarkedToken+`"`)
+		return newClientError(drift.FromEnv())
+	},
 	"two tokens": func(t *testing.T) error {
 		t.Setenv("DRIFT_TOKEN", testkit.MarkedToken)
 		return newClientError(drift.WithToken(testkit.MarkedToken), drift.FromEnv())
