@@ -36,7 +36,10 @@ func Foreign(header http.Header, body []byte) bool {
 		return true
 	}
 	media, _, err := mediaType(header.Get("Content-Type"))
-	return err == nil && media != "application/json" && !strings.HasSuffix(media, "+json")
+	if err != nil {
+		return CheckJSON(header, body) != nil
+	}
+	return media != "application/json" && !strings.HasSuffix(media, "+json")
 }
 
 // CheckEncoding rejects an encoding that net/http has not decoded.

@@ -486,6 +486,9 @@ func checkNotFound(t *testing.T) {
 		{asHTML, markedHTML, drift.ErrUnexpectedContent},
 		{"text/plain; charset=utf-8", "404 page not found\n", drift.ErrUnexpectedContent},
 		{"text/plain", "default backend - 404", drift.ErrUnexpectedContent},
+		{"", "no such page", drift.ErrUnexpectedContent},
+		{"", `"no such page"`, drift.ErrNotFound},
+		{"application/problem+json", `["no such page"]`, drift.ErrNotFound},
 	} {
 		c := throughFault(t, func(r *http.Request) (*http.Response, error) {
 			return testkit.MemoryAnswer(r, 404, test.contentType, test.body), nil
