@@ -29,15 +29,15 @@ func CheckJSON(header http.Header, body []byte) error {
 
 // Foreign reports whether an error is certainly not by the API, because its body is HTML or text, and not JSON.
 func Foreign(header http.Header, body []byte) bool {
-	switch first := firstByte(body); {
+	first := firstByte(body)
+	media, _, err := mediaType(header.Get("Content-Type"))
+	switch {
 	case CheckEncoding(header) != nil || first == ' ' || first == '{':
 		return false
 	case first == '<':
 		return true
-	}
-	media, _, err := mediaType(header.Get("Content-Type"))
-	if err != nil {
-		return CheckJSON(header, body) != nil
+	case err != nil: // there is none
+		return first != '[' && first != '"'
 	}
 	return media != "application/json" && !strings.HasSuffix(media, "+json")
 }
