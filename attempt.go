@@ -434,11 +434,11 @@ func (a *attempt) unauthorized() bool {
 }
 
 // quotaUsedUp reports whether the service says that the month's calls are used up. The service's documentation does not
-// say how. This package assumes a 402, or a 403 or 429 whose type or code contains "quota".
+// say how. This package assumes a 402, unless a web site answers, or a 403 or 429 whose type or code contains "quota".
 func (a *attempt) quotaUsedUp() bool {
 	switch a.status {
 	case http.StatusPaymentRequired:
-		return true
+		return !a.foreign()
 	case http.StatusForbidden, http.StatusTooManyRequests:
 		reported := a.reported()
 		return strings.Contains(strings.ToLower(reported.Type+" "+reported.Code), "quota")

@@ -145,9 +145,9 @@ func (e *APIError) label() string {
 	return joinNonEmpty(": ", e.Operation, route)
 }
 
-// Is reports whether the status belongs to target. If the status is a success, the type decides. A 404 whose body is
-// HTML or text says nothing about a record: a web site or a proxy answered. It matches ErrUnexpectedContent instead of
-// ErrNotFound.
+// Is reports whether the status belongs to target. If the status is a success, the type decides. If the
+// body is HTML or text, a web site or a proxy answered: a 404 says nothing about a record then, and a 402 nothing about
+// the month's calls. They match ErrUnexpectedContent.
 func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrInvalid:
@@ -160,7 +160,7 @@ func (e *APIError) Is(target error) bool {
 	case ErrNotFound:
 		return e.StatusCode == http.StatusNotFound && !e.foreign || e.typed("not_found")
 	case ErrUnexpectedContent:
-		return e.StatusCode == http.StatusNotFound && e.foreign
+		return e.foreign && (e.StatusCode == http.StatusNotFound || e.StatusCode == http.StatusPaymentRequired)
 	case ErrConflict:
 		return e.StatusCode == http.StatusConflict
 	case ErrRateLimited:
