@@ -142,11 +142,11 @@ func checkStatusError(t *testing.T, err error, method string, status int, body e
 	for _, part := range []string{"drift: ", api.Operation + ": ", method + " v2/tags", strconv.Itoa(status), body.kind, body.code, body.message, "(request req-1)"} {
 		assert.Contains(t, err.Error(), part)
 	}
-	checkStatusTypes(t, err, method, status)
+	checkStatusTypes(t, err, method, status, body)
 }
 
-// checkStatusTypes: the types around an *APIError follow from the method and the status.
-func checkStatusTypes(t *testing.T, err error, method string, status int) {
+// checkStatusTypes: the types around an *APIError follow from the method, the status and the body.
+func checkStatusTypes(t *testing.T, err error, method string, status int, body errorBody) {
 	t.Helper()
 	assert.Equal(t, status == 429, errors.As(err, new(*drift.RateLimitError)))
 	assert.Equal(t, status == 402 && !body.foreign(), errors.As(err, new(*drift.QuotaError)))
