@@ -396,7 +396,7 @@ func (a *attempt) kind() Kind {
 
 // foundDeleted reports whether the answer to a DELETE is that an earlier attempt of the call has applied it.
 func (a *attempt) foundDeleted() bool {
-	return a.status == http.StatusNotFound && a.route.Method == http.MethodDelete && a.applied
+	return a.status == http.StatusNotFound && a.route.Method == http.MethodDelete && a.applied && !a.foreign()
 }
 
 // loggedHeaders are the headers of an answer that are logged, besides X-Request-Id. Other headers may contain secrets.
@@ -469,6 +469,9 @@ func (a *attempt) reported() *answer.Error {
 	return a.problem
 }
 
+// foreign reports whether the answer is an error that is certainly not by the API.
+func (a *attempt) foreign() bool { return a.status >= 400 && answer.Foreign(a.header, a.body()) }
+
 func (a *attempt) unauthorized() bool {
 	if a.status == http.StatusUnauthorized {
 		return a.reported().Code != answer.InsufficientScope
@@ -477,11 +480,11 @@ func (a *attempt) unauthorized() bool {
 }
 
 // quotaUsedUp reports whether the service says that the month's calls are used up. The service's documentation does not
-// say how. This package assumes a 402, or a 403 or 429 whose type or code contains "quota".
+// say how. This package assumes a 402, unless a web site answers, or a 403 or 429 whose type or code contains "quota".
 func (a *attempt) quotaUsedUp() bool {
 	switch a.status {
 	case http.StatusPaymentRequired:
-		return true
+		return !a.foreign()
 	case http.StatusForbidden, http.StatusTooManyRequests:
 		reported := a.reported()
 		return strings.Contains(strings.ToLower(reported.Type+" "+reported.Code), "quota")

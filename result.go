@@ -125,7 +125,6 @@ func (c *call) quotaError(ctx context.Context) error {
 func (c *call) apiError() *APIError {
 	reported := c.last.reported()
 	body := c.last.masked()
-	foreign := c.last.status == http.StatusNotFound && reported.Empty() && c.route.Method != http.MethodHead
 	body = bytes.Clone(body[:min(len(body), maxErrorBody)])
 	return &APIError{
 		StatusCode: c.last.status,
@@ -140,8 +139,21 @@ func (c *call) apiError() *APIError {
 		RetryAfter: c.last.retryAfter(),
 		Attempts:   c.attempts,
 		body:       &body,
-		foreign:    foreign,
+		foreign:    c.last.foreign(),
+		hint:       c.hint(),
 	}
+}
+
+// hint returns what to do about an error that does not look like one of the API.
+func (c *call) hint() string {
+	status, server := c.last.status, " from "+c.server
+	switch {
+	case status/100 == 4 && status != http.StatusTooManyRequests && c.last.foreign():
+		return server + "; this is not an answer of the API: " + hintContent
+	case status == http.StatusNotFound && c.last.reported().Empty() && c.route.Method != http.MethodHead:
+		return server + "; the body is not an error of the API: if other calls fail too, " + hintBaseURL
+	}
+	return ""
 }
 
 // success reports whether a status is a success. A call that decodes its answer accepts every 2xx. Other calls accept

@@ -1018,7 +1018,7 @@ func largeErrorBodies(t *testing.T) {
 		}
 		for _, size := range []int{64<<10 + 1, 200 << 10, 1 << 20} {
 			w := wire(t, start(t))
-			w.raw.Answer(func(c *raw.Conn) { c.JSON(http.StatusNotFound, strings.Repeat("x", size)) })
+			w.raw.Answer(func(c *raw.Conn) { c.JSON(http.StatusNotFound, `{"more": "`+strings.Repeat("x", size)) })
 			for range 10 {
 				require.ErrorIs(t, w.get(t.Context()), drift.ErrNotFound)
 			}

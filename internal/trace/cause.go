@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -57,7 +58,8 @@ const (
 	hintProxy   = "check HTTPS_PROXY and NO_PROXY, or the proxy of your http.Transport"
 	hintRoots   = "install the system's root certificates, or add the authority to the TLS configuration of your " +
 		"http.Transport"
-	hintClock = "check the clock of this machine; if it is right, the server needs a new certificate"
+	hintUnknown = "if the http.Transport is your own, TransportError.Unsafe has its error"
+	hintClock   = "check the clock of this machine; if it is right, the server needs a new certificate"
 )
 
 // Describe describes an error of an attempt.
@@ -72,7 +74,7 @@ func Describe(err error, phase Phase) Failure {
 			return f
 		}
 	}
-	return Failure{Text: typeName(err)}
+	return Failure{Text: typeName(err), Hint: hintUnknown}
 }
 
 // knownFailure describes errors whose texts are safe.
@@ -119,10 +121,31 @@ func proxyFailure(err error, phase Phase) Failure {
 			text += ": " + inner
 		}
 		return Failure{Connect, text, hintProxy}
-	case innermost(err) == http.StatusText(http.StatusProxyAuthRequired):
-		return Failure{Connect, "the proxy requires a login", hintProxy}
+	}
+	status := statusOf(innermost(err)) // net/http returns the text of the proxy's status, and nothing else
+	if status == http.StatusProxyAuthRequired || status != 0 && phase == Connecting {
+		return RefusedByProxy(status)
 	}
 	return Failure{}
+}
+
+// statusOf returns the status with a text, or 0.
+func statusOf(text string) int {
+	for status := 300; status < 600 && text != ""; status++ {
+		if text == http.StatusText(status) {
+			return status
+		}
+	}
+	return 0
+}
+
+// RefusedByProxy describes the answer of a proxy that does not connect.
+func RefusedByProxy(status int) Failure {
+	if status == http.StatusProxyAuthRequired {
+		return Failure{Connect, "the proxy requires a login", hintProxy}
+	}
+	answer := strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
+	return Failure{Connect, "the proxy refused the connection (" + answer + ")", hintProxy}
 }
 
 func lookupFailure(err error, _ Phase) Failure {
