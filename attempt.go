@@ -29,6 +29,7 @@ type attempt struct {
 
 	context context.Context // of StartAttempt
 	started int             // StartAttempt hooks that returned
+	stores  time.Duration   // how long the limiter and the quota store took while the attempt ran
 	proto   string          // of the answer
 
 	token     *oauth2.Token
@@ -98,10 +99,10 @@ func (a *attempt) perform(req *http.Request) {
 	a.context, a.err = ctx, errPanicked
 	defer func() {
 		a.sent = a.sent || a.err == errPanicked && a.outcome != OutcomeNotSent
-		listed := Attempt{StatusCode: a.status, Sent: a.sent, Duration: time.Since(start), Err: a.err}
+		listed := Attempt{StatusCode: a.status, Sent: a.sent, Duration: time.Since(start) - a.stores, Err: a.err}
+		defer a.record(ctx, listed)
 		a.release(ctx)
 		a.warnOfPause(ctx)
-		a.record(ctx, listed)
 	}()
 	number := len(a.attempts) + 1
 	a.callStartAttempt(number)
@@ -119,7 +120,7 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	if a.options.bulk {
 		turn.Class = ClassBulk
 	}
-	a.slot, err = a.askLimiter(ctx, turn)
+	err = a.askLimiter(ctx, turn)
 	a.waitedFor(WaitRateLimit, time.Since(start))
 	switch {
 	case err != nil && errors.As(err, new(*RateLimitError)): // even if the context has ended: it says why
@@ -135,9 +136,11 @@ func (a *attempt) acquire(ctx context.Context) (err error) {
 	return a.sitOut(ctx)
 }
 
-func (a *attempt) askLimiter(ctx context.Context, turn Turn) (Slot, error) {
+// askLimiter sets the slot itself, so that it is given back if a report of a long wait panics.
+func (a *attempt) askLimiter(ctx context.Context, turn Turn) (err error) {
 	defer a.reportLongWait(ctx)()
-	return a.slots().Acquire(ctx, turn)
+	a.slot, err = a.slots().Acquire(ctx, turn)
+	return err
 }
 
 // sitOut waits for the end of the pause that the service has asked this call for, if the limiter has not. The jitter
@@ -165,9 +168,18 @@ func (a *attempt) freeSlot(ctx context.Context) {
 	}
 	a.slot = nil
 	result := Result{Outcome: a.outcome, StatusCode: a.status, Header: a.header}
+	start := time.Now()
 	if err := slot.Done(context.WithoutCancel(ctx), result); err != nil {
 		a.warnOfStore(ctx, "drift: the limiter cannot take back a slot", err)
 	}
+	a.waitedForStore(WaitRateLimit, start)
+}
+
+// waitedForStore counts the time since start as a wait, and not as a part of the attempt.
+func (a *attempt) waitedForStore(reason WaitReason, start time.Time) {
+	took := time.Since(start)
+	a.stores += took
+	a.waitedFor(reason, took)
 }
 
 func (a *attempt) warnOfStore(ctx context.Context, message string, err error) {
@@ -195,16 +207,23 @@ func (a *attempt) reserve(ctx context.Context) (err error) {
 
 // release returns what the attempt still holds: its slot and, if nothing was sent, its call of the quota.
 func (a *attempt) release(ctx context.Context) {
+	defer a.refund(ctx)
 	a.freeSlot(ctx)
-	if a.reservation == nil || a.outcome != OutcomeNotSent {
+}
+
+func (a *attempt) refund(ctx context.Context) {
+	reservation := a.reservation
+	if reservation == nil || a.outcome != OutcomeNotSent {
 		return
 	}
+	a.reservation = nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTimeout)
 	defer cancel()
-	if err := a.reservation.Refund(ctx); err != nil {
+	start := time.Now()
+	if err := reservation.Refund(ctx); err != nil {
 		a.warnOfStore(ctx, "drift: the quota store cannot refund a call", err)
 	}
-	a.reservation = nil
+	a.waitedForStore(WaitQuota, start)
 }
 
 // refundTimeout bounds the time that a refund may delay a caller whose context has ended.
@@ -227,10 +246,12 @@ func (a *attempt) exchange(req *http.Request, number int) error {
 		return why
 	}
 	defer resp.Body.Close()
-	a.sent, a.status, a.header, a.proto = true, resp.StatusCode, resp.Header, resp.Proto
+	a.sent, a.status, a.header, a.proto = !a.blocked(request), resp.StatusCode, resp.Header, resp.Proto
 	a.noteProtocol(resp)
 	a.pauseIfAsked(ctx)
-	a.outcome = OutcomeAnswered
+	if a.outcome = OutcomeAnswered; !a.sent { // the answer is a middleware's
+		a.outcome = OutcomeNotSent
+	}
 	a.freeSlot(ctx)
 	if err = a.read(req.Context(), resp, timer, cancel); err == nil {
 		return nil
@@ -309,9 +330,11 @@ func (a *attempt) pauseIfAsked(ctx context.Context) {
 		return
 	}
 	a.pause = min(asked, maxPause)
+	start := time.Now()
 	if err := a.limiter.Pause(context.WithoutCancel(ctx), time.Now().Add(a.pause)); err != nil {
 		a.warnOfStore(ctx, "drift: the limiter cannot pause", err)
 	}
+	a.waitedForStore(WaitRateLimit, start)
 }
 
 // warnOfPause logs a pause. It runs after the slot is free, because a log handler may make calls itself.
@@ -337,20 +360,43 @@ func (a *attempt) warnOfQuota(ctx context.Context, usage Usage) {
 	}
 }
 
-// record adds an attempt to the list and reports it to the log and hooks.
+// record adds an attempt to the list and reports it to the log and hooks, even if the log panics.
 func (a *attempt) record(ctx context.Context, listed Attempt) {
 	a.attempts = append(a.attempts, listed)
+	defer a.reportToHooks(listed)
 	if a.logger.Enabled(ctx, slog.LevelDebug) {
 		a.logger.LogAttrs(ctx, slog.LevelDebug, "drift: attempt", slog.String("operation", a.route.Name),
 			slog.String("server", a.server), slog.Int("number", len(a.attempts)), slog.Int("status", a.status),
 			slog.Bool("sent", a.sent), slog.Duration("duration", listed.Duration),
 			slog.String("request_id", a.requestID()), a.loggedHeader(), ErrorAttr(a.err))
 	}
-	if a.started > 0 {
-		ctx := a.context // the next attempt overwrites a
-		a.callAttempt(a.started, &AttemptInfo{RequestInfo: a.info(), callContext: callContext{&ctx}, Attempt: listed,
-			Number: len(a.attempts), RequestID: a.requestID(), Proto: a.proto})
+}
+
+func (a *attempt) reportToHooks(listed Attempt) {
+	if a.started == 0 {
+		return
 	}
+	ctx := a.context // the next attempt overwrites a
+	a.callAttempt(a.started, &AttemptInfo{RequestInfo: a.info(), callContext: callContext{&ctx}, Attempt: listed,
+		Number: len(a.attempts), Kind: a.kind(), RequestID: a.requestID(), Proto: a.proto})
+}
+
+// kind returns the kind of the error that the call would have if this attempt were its last.
+func (a *attempt) kind() Kind {
+	switch {
+	case a.err != nil:
+		return KindOf(a.err)
+	case a.quotaUsedUp():
+		return KindQuotaExceeded
+	case a.success(a.status), a.foundDeleted() && !a.in.Required, a.resume.complete(a.header):
+		return KindOK
+	}
+	return KindOf(a.apiError())
+}
+
+// foundDeleted reports whether the answer to a DELETE is that an earlier attempt of the call has applied it.
+func (a *attempt) foundDeleted() bool {
+	return a.status == http.StatusNotFound && a.route.Method == http.MethodDelete && a.applied && !a.foreign()
 }
 
 // loggedHeaders are the headers of an answer that are logged, besides X-Request-Id. Other headers may contain secrets.
@@ -423,6 +469,9 @@ func (a *attempt) reported() *answer.Error {
 	return a.problem
 }
 
+// foreign reports whether the answer is an error that is certainly not by the API.
+func (a *attempt) foreign() bool { return a.status >= 400 && answer.Foreign(a.header, a.body()) }
+
 func (a *attempt) unauthorized() bool {
 	if a.status == http.StatusUnauthorized {
 		return a.reported().Code != answer.InsufficientScope
@@ -431,11 +480,11 @@ func (a *attempt) unauthorized() bool {
 }
 
 // quotaUsedUp reports whether the service says that the month's calls are used up. The service's documentation does not
-// say how. This package assumes a 402, or a 403 or 429 whose type or code contains "quota".
+// say how. This package assumes a 402, unless a web site answers, or a 403 or 429 whose type or code contains "quota".
 func (a *attempt) quotaUsedUp() bool {
 	switch a.status {
 	case http.StatusPaymentRequired:
-		return true
+		return !a.foreign()
 	case http.StatusForbidden, http.StatusTooManyRequests:
 		reported := a.reported()
 		return strings.Contains(strings.ToLower(reported.Type+" "+reported.Code), "quota")

@@ -202,7 +202,7 @@ func (c *call) checkQuota(ctx context.Context) error {
 	if !refused && !c.usedUp.Load() {
 		return nil
 	}
-	usage, err := c.quota.Usage(ctx)
+	usage, err := c.usage(ctx)
 	if err != nil && temporary(err) { // let Reserve ask again: its errors are retried
 		usage, err = Usage{}, nil
 	}
@@ -214,6 +214,14 @@ func (c *call) checkQuota(ctx context.Context) error {
 		return &QuotaError{Operation: c.route.Name, Usage: usage}
 	}
 	return nil
+}
+
+// usage asks the quota store what is used.
+func (c *call) usage(ctx context.Context) (Usage, error) {
+	start := time.Now()
+	usage, err := c.quota.Usage(ctx)
+	c.waitedFor(WaitQuota, time.Since(start))
+	return usage, err
 }
 
 func encodeQuery(options any) (url.Values, error) {

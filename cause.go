@@ -36,7 +36,6 @@ const (
 const (
 	hintBaseURL = "check the base URL"
 	hintContent = hintBaseURL + ", and whether a proxy answers in its place"
-	hintProxy   = "check HTTPS_PROXY and NO_PROXY, or the proxy of your http.Transport"
 	hintLimit   = "raise the limit with WithMaxResponseBytes"
 )
 
@@ -171,7 +170,7 @@ func contextError(ctx context.Context) error {
 	if err == nil || cause == nil || errors.Is(cause, err) {
 		return cause
 	}
-	return &causedError{err, cause}
+	return &causedError{err, local("", cause)}
 }
 
 // withContext adds the end of a context to an earlier error, unless that error already reports it.
@@ -207,7 +206,7 @@ func (e interrupted) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 // causedError is an error and its cause, on one line.
 type causedError struct{ err, cause error }
 
-func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
+func (e *causedError) Error() string   { return joinNonEmpty(": ", e.err.Error(), insideOf("", e.cause)) }
 func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
 
 // underlying returns the error that caused err, which may quote anything.

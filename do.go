@@ -25,7 +25,8 @@ type Request struct {
 	Method string // in upper case; "": GET
 
 	// Path is a template relative to the base URL, such as "contacts/{contactId}". Errors, logs and
-	// hooks show it, so put ids and other variable parts into Values.
+	// hooks show it, so put ids and other variable parts into Values. What Do rejects is not shown;
+	// a call without a Name is then called "request".
 	Path   string
 	Values map[string]string // of the template's parameters; each becomes one escaped segment
 	Query  url.Values
@@ -52,19 +53,17 @@ type Request struct {
 //
 // With *[]byte, io.Writer or Raw, an answer with a success status is a success even if its body reports an error.
 func (c *Client) Do(ctx context.Context, req Request, out any, opts ...CallOption) error {
-	in := req.input(out)
-	return c.connection().Call(ctx, req.route(), &in, opts, func(answer rest.Answer) error {
+	route, in := req.prepare(out)
+	return c.connection().Call(ctx, route, &in, opts, func(answer rest.Answer) error {
 		return req.decode(answer.Body, out)
 	})
 }
 
-func (r Request) route() *rest.Route {
-	name := answer.Printable(cmp.Or(r.Name, r.Path), answer.MaxName)
-	return &rest.Route{Name: name, Method: cmp.Or(r.Method, http.MethodGet), Path: r.Path}
-}
+// unnamed is the name of a call whose path cannot be shown.
+const unnamed = "request"
 
-// input checks and encodes a request whose answer is decoded into out.
-func (r Request) input(out any) rest.Input {
+// prepare checks and encodes a request whose answer is decoded into out.
+func (r Request) prepare(out any) (*rest.Route, rest.Input) {
 	in := rest.Input{Query: r.Query, Bare: r.Raw}
 	switch out := out.(type) {
 	case nil:
@@ -74,16 +73,38 @@ func (r Request) input(out any) rest.Input {
 	case io.Writer:
 		in.AnyContent, in.Accept, in.Writer = true, rest.AnyContent, out
 	}
-	in.Path, in.Body, in.Err = r.encode(out)
-	return in
+	route, err := r.route()
+	if in.Path, in.Body, in.Err = r.encode(out); err != nil {
+		in.Err = err
+	}
+	return route, in
+}
+
+// route checks the method and the path. It leaves out what is refused, because that may have anything in it. Of a path
+// with a query, it keeps the part before.
+func (r Request) route() (*rest.Route, error) {
+	route := &rest.Route{Name: cmp.Or(r.Name, r.Path), Method: cmp.Or(r.Method, http.MethodGet), Path: r.Path}
+	var err error
+	if why := checkTemplate(r.Path); why != nil {
+		err = &ValidationError{Argument: "Path", Reason: why.Error()}
+		if end := strings.IndexAny(r.Path, "?#"); end < 0 || checkTemplate(r.Path[:end]) != nil {
+			route.Path = ""
+		} else {
+			route.Path = r.Path[:end]
+		}
+		route.Name = cmp.Or(r.Name, route.Path, unnamed)
+	}
+	if strings.ContainsFunc(r.Method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		err = &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
+		route.Method = ""
+	}
+	route.Name = answer.Printable(route.Name, answer.MaxName)
+	return route, err
 }
 
 func (r Request) encode(out any) (rest.Path, any, error) {
 	if err := checkTarget(out); err != nil {
 		return nil, nil, err
-	}
-	if strings.ContainsFunc(r.Method, func(r rune) bool { return r < 'A' || r > 'Z' }) {
-		return nil, nil, &ValidationError{Argument: "Method", Reason: "must be an HTTP method in upper case"}
 	}
 	path, err := r.values()
 	if err != nil {
@@ -104,25 +125,15 @@ func (r Request) encode(out any) (rest.Path, any, error) {
 
 const errNull = wire.Reason("must not be null")
 
-// values returns the values of the path's parameters. They must all be used, and the path must stay under the base URL.
+// values returns the values of the path's parameters, which must use them all.
 func (r Request) values() (rest.Path, error) {
 	var values rest.Path
 	used := map[string]bool{}
 	for part := range strings.SplitSeq(r.Path, "/") {
-		name, isName := strings.CutPrefix(part, "{")
-		name, closed := strings.CutSuffix(name, "}")
-		switch {
-		case isName && (!closed || !isWord(name)):
-			return nil, errors.New("has a parameter that is not a word in braces")
-		case isName:
+		if name, isName := strings.CutPrefix(part, "{"); isName {
+			name = strings.TrimSuffix(name, "}")
 			used[name] = true
 			values = append(values, rest.Text(r.Values[name]))
-		case part == "":
-			return nil, errors.New("must be relative to the base URL, without empty segments")
-		case part == "." || part == "..":
-			return nil, rest.ErrDots
-		case strings.ContainsAny(part, `?#%\{}`) || !printableASCII(part):
-			return nil, errors.New("has a character that must be escaped: use Values and Query")
 		}
 	}
 	for name := range r.Values {
@@ -131,6 +142,26 @@ func (r Request) values() (rest.Path, error) {
 		}
 	}
 	return values, nil
+}
+
+// checkTemplate rejects a path that would leave the base URL, or that is not a template.
+func checkTemplate(path string) error {
+	for part := range strings.SplitSeq(path, "/") {
+		name, isName := strings.CutPrefix(part, "{")
+		name, closed := strings.CutSuffix(name, "}")
+		switch {
+		case isName && (!closed || !isWord(name)):
+			return errors.New("has a parameter that is not a word in braces")
+		case isName:
+		case part == "":
+			return errors.New("must be relative to the base URL, without empty segments")
+		case part == "." || part == "..":
+			return rest.ErrDots
+		case strings.ContainsAny(part, `?#%\{}`) || !printableASCII(part):
+			return errors.New("has a character that must be escaped: use Values and Query")
+		}
+	}
+	return nil
 }
 
 func isWord(text string) bool {

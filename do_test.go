@@ -155,6 +155,27 @@ func TestDoNamesTheCall(t *testing.T) {
 	}, infos)
 }
 
+// What is refused may have anything in it, such as an address in a query, so nothing shows it.
+func TestDoShowsNothingOfAPathThatIsRefused(t *testing.T) {
+	for _, req := range []drift.Request{
+		{Path: "contacts?email=" + testkit.MarkedAddress}, {Path: "https://drift.test/contacts/" + testkit.MarkedPath},
+		{Path: "/" + testkit.MarkedPath}, {Path: testkit.MarkedPath + "\xff"}, {Method: testkit.MarkedPath, Path: "contacts"},
+	} {
+		watch := new(testkit.SecretWatch)
+		client := testkit.AnsweringClient(t, http.StatusOK, "{}", watch.Options()...)
+		watch.ShowError(client.Do(t.Context(), req, nil))
+		_, err := drift.ListOf[drift.Tag](t.Context(), client, req)
+		watch.ShowError(err)
+		watch.Check(t)
+	}
+	err := testkit.AnsweringClient(t, http.StatusOK, "{}").Do(t.Context(), drift.Request{Path: "a?b"}, nil)
+	assert.EqualError(t, err, "drift: a: Path has a character that must be escaped: use Values and Query")
+	err = testkit.AnsweringClient(t, http.StatusOK, "{}").Do(t.Context(), drift.Request{Path: "/a?b"}, nil)
+	assert.EqualError(t, err, "drift: request: Path must be relative to the base URL, without empty segments")
+	err = testkit.AnsweringClient(t, http.StatusOK, "{}").Do(t.Context(), drift.Request{Name: "deals.list", Path: "a?b"}, nil)
+	assert.ErrorContains(t, err, "drift: deals.list: Path")
+}
+
 type conversationCount struct {
 	ConversationCount map[string]int
 }

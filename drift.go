@@ -75,8 +75,8 @@
 //   - Everything else: the client does not retry.
 //
 // [WithIdempotent] makes a POST or PATCH retryable, [WithoutRetry] turns retries off, and [WithRetryPolicy] changes the
-// numbers. A retried DELETE that gets a 404 has succeeded. A retry budget per client limits the extra load on a service
-// that is failing.
+// numbers. A retried DELETE that gets a 404 of the API has succeeded. A retry budget per client limits the extra load
+// on a service that is failing.
 //
 // # Limits
 //

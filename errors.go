@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,7 +30,8 @@ var (
 	// ErrForbidden: the token is valid, but does not allow this call (403).
 	ErrForbidden = errors.New("drift: forbidden")
 
-	// ErrNotFound: the record does not exist (404).
+	// ErrNotFound: the record does not exist (404). A web site's 404, with HTML or text, does not
+	// match: see ErrUnexpectedContent.
 	ErrNotFound = errors.New("drift: not found")
 
 	// ErrConflict: the record already exists or has changed (409).
@@ -51,7 +53,8 @@ var (
 	// ErrTooLarge: the answer is larger than WithMaxResponseBytes allows.
 	ErrTooLarge = errors.New("drift: response too large")
 
-	// ErrUnexpectedContent: the answer is not JSON, for example the login page of a proxy.
+	// ErrUnexpectedContent: the answer is not JSON, for example the login page of a proxy, or the
+	// 404 of a web site.
 	ErrUnexpectedContent = errors.New("drift: response is not JSON")
 
 	// ErrCursorLoop: the service returned the same cursor twice.
@@ -94,7 +97,7 @@ func (e *ValidationError) logFields() []slog.Attr {
 type APIError struct {
 	StatusCode int
 	Type       string              // the service's type of error, such as "not_found"; "" if the answer has none
-	Message    string              // the service's message, at most 512 bytes of printable text
+	Message    string              // the service's message without e-mail addresses, at most 512 bytes of printable text
 	Code       string              // such as "CONTACT-6"; "insufficient_scope" if the token lacks Fields["scope"]
 	Fields     map[string][]string // messages by parameter, if the answer names parameters
 	RequestID  string              // X-Request-Id of the answer (an assumption: no header is documented)
@@ -105,7 +108,8 @@ type APIError struct {
 	Attempts   []Attempt     // every attempt of the call, including the one with this answer
 
 	body    *[]byte // behind a pointer, so that no verb of fmt prints it
-	foreign bool    // a 404 whose body is not an error of the API
+	foreign bool    // the body shows that the API did not answer
+	hint    string  // what to do, after the server that answered
 }
 
 // Body returns at most the first 64 KiB of the answer's body. They may contain personal data: do not log them.
@@ -117,7 +121,7 @@ func (e *APIError) Body() []byte {
 }
 
 func (e *APIError) Error() string {
-	text := joinNonEmpty(" ", e.Method, e.Route) + ": " + strconv.Itoa(e.StatusCode)
+	text := joinNonEmpty(": ", e.label(), strconv.Itoa(e.StatusCode))
 	if e.Type != "" || e.Code != "" {
 		text += " " + joinNonEmpty("/", e.Type, e.Code)
 	}
@@ -129,13 +133,21 @@ func (e *APIError) Error() string {
 	if e.RequestID != "" {
 		text += " (request " + e.RequestID + ")"
 	}
-	if e.foreign {
-		text += "; the body is not an error of the API: if other calls fail too, " + hintBaseURL
-	}
-	return "drift: " + text
+	return "drift: " + text + e.hint
 }
 
-// Is reports whether the status belongs to target. If the status is a success, the type decides.
+// label returns the name of the call and, unless it is the template, the method and the template.
+func (e *APIError) label() string {
+	route := joinNonEmpty(" ", e.Method, e.Route)
+	if e.Operation == e.Route {
+		return route
+	}
+	return joinNonEmpty(": ", e.Operation, route)
+}
+
+// Is reports whether the status belongs to target. If the status is a success, the type decides. If the
+// body is HTML or text, a web site or a proxy answered: a 404 says nothing about a record then, and a 402 nothing about
+// the month's calls. They match ErrUnexpectedContent.
 func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrInvalid:
@@ -146,7 +158,9 @@ func (e *APIError) Is(target error) bool {
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden && !e.unauthorized()
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound || e.typed("not_found")
+		return e.StatusCode == http.StatusNotFound && !e.foreign || e.typed("not_found")
+	case ErrUnexpectedContent:
+		return e.foreign && (e.StatusCode == http.StatusNotFound || e.StatusCode == http.StatusPaymentRequired)
 	case ErrConflict:
 		return e.StatusCode == http.StatusConflict
 	case ErrRateLimited:
@@ -195,8 +209,16 @@ func (e *RateLimitError) Error() string {
 	if e.Local {
 		where = "before sending"
 	}
-	text := "rate limited " + where + ", try again in " + e.RetryAfter.Round(time.Millisecond).String()
-	return withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
+	text := "rate limited " + where + ", try again in " + roundUp(e.RetryAfter).String()
+	return describe(e.Operation, text, e.Err)
+}
+
+// roundUp returns a delay in whole seconds, so that a caller who waits for as long as the text says waits long enough.
+func roundUp(d time.Duration) time.Duration {
+	if whole := d.Truncate(time.Second); whole < d && whole < math.MaxInt64-time.Second {
+		return whole + time.Second
+	}
+	return d
 }
 
 // Is reports whether target is ErrRateLimited.
@@ -231,7 +253,7 @@ func (e *QuotaError) Error() string {
 	if !e.Usage.ResetsAt.IsZero() {
 		text += ", resets at " + e.Usage.ResetsAt.Format(time.RFC3339)
 	}
-	return withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
+	return describe(e.Operation, text, e.Err)
 }
 
 // Is reports whether target is ErrQuotaExceeded.
@@ -262,7 +284,7 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return withCause("drift: the request may have been applied", e.Err)
+	return withCause("drift: the request may have been applied, check before you send it again", e.Err)
 }
 
 // Is reports whether target is ErrAmbiguous.
@@ -300,11 +322,11 @@ func (e *TransportError) Error() string {
 	if e.Server != "" && len(e.Attempts) > 0 {
 		text += " to " + e.Server
 	}
-	text = withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
+	text = describe(e.Operation, text, e.Err)
 	if e.Written > 0 {
 		text += fmt.Sprintf(", after %d bytes were written", e.Written)
 	}
-	return withCause(text, e.last)
+	return joinNonEmpty(": ", text, insideOf(e.Operation, e.last))
 }
 
 // Unsafe returns the error that caused the failure, as net/http or the caller's own code returned it. Its text may
@@ -346,7 +368,7 @@ type DecodeError struct {
 
 func (e *DecodeError) Error() string {
 	text := joinNonEmpty(" at ", "cannot decode the JSON", e.printablePath())
-	return withCause("drift: "+joinNonEmpty(": ", e.Operation, text), e.Err)
+	return describe(e.Operation, text, e.Err)
 }
 
 // printablePath returns Path as printable text, or "" if it is hidden.
@@ -393,12 +415,7 @@ func (e *RecordError) Raw() json.RawMessage {
 }
 
 func (e *RecordError) Error() string {
-	text := "drift: " + joinNonEmpty(": ", e.Operation, "record at index "+strconv.Itoa(e.Index)+" of the page")
-	if e.Err == nil {
-		return text
-	}
-	cause := strings.TrimPrefix(e.Err.Error(), "drift: ")
-	return text + ": " + strings.TrimPrefix(cause, e.Operation+": ")
+	return describe(e.Operation, "record at index "+strconv.Itoa(e.Index)+" of the page", e.Err)
 }
 
 func (e *RecordError) Unwrap() error { return e.Err }
@@ -531,6 +548,19 @@ func formatError(f fmt.State, verb rune, err error) {
 		text = strconv.Quote(text)
 	}
 	_, _ = f.Write([]byte(text))
+}
+
+// describe returns the text of an error of an operation, which it names once, even if the cause names it too.
+func describe(operation, text string, cause error) string {
+	return "drift: " + joinNonEmpty(": ", operation, text, insideOf(operation, cause))
+}
+
+// insideOf returns the text of an error within one of the operation. For nil, it is empty.
+func insideOf(operation string, cause error) string {
+	if cause == nil {
+		return ""
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(cause.Error(), "drift: "), operation+": ")
 }
 
 func withCause(text string, cause error) string {

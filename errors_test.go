@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -61,6 +62,9 @@ var errorBodies = map[string]errorBody{
 	"deep":           {body: strings.Repeat(`{"error":`, 200)},
 }
 
+// foreign reports whether the body is certainly not by the API.
+func (b errorBody) foreign() bool { return strings.HasPrefix(b.body, "<") }
+
 func (b errorBody) unauthorized(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden && b.kind == "authentication_error"
 }
@@ -75,10 +79,11 @@ func wantedSentinels(method string, status int, body errorBody) (wanted []error)
 	add(status == 400 || status == 422, drift.ErrInvalid)
 	add(body.unauthorized(status), drift.ErrUnauthorized)
 	add(status == 403 && !body.unauthorized(status), drift.ErrForbidden)
-	add(status == 404, drift.ErrNotFound)
+	add(status == 404 && !body.foreign(), drift.ErrNotFound)
+	add((status == 402 || status == 404) && body.foreign(), drift.ErrUnexpectedContent)
 	add(status == 409, drift.ErrConflict)
 	add(status == 429, drift.ErrRateLimited)
-	add(status == 402, drift.ErrQuotaExceeded)
+	add(status == 402 && !body.foreign(), drift.ErrQuotaExceeded)
 	add(status >= 500, drift.ErrServer)
 	add(method != http.MethodGet && (status == 300 || status == 408 || status >= 500), drift.ErrAmbiguous)
 	return wanted
@@ -135,17 +140,17 @@ func checkStatusError(t *testing.T, err error, method string, status int, body e
 	require.Len(t, api.Attempts, 1)
 	assert.Equal(t, status, api.Attempts[0].StatusCode)
 	assert.Equal(t, body.body[:min(len(body.body), 64<<10)], string(api.Body()))
-	for _, part := range []string{method + " v2/tags", strconv.Itoa(status), body.kind, body.code, body.message, "(request req-1)"} {
+	for _, part := range []string{"drift: ", api.Operation + ": ", method + " v2/tags", strconv.Itoa(status), body.kind, body.code, body.message, "(request req-1)"} {
 		assert.Contains(t, err.Error(), part)
 	}
-	checkStatusTypes(t, err, method, status)
+	checkStatusTypes(t, err, method, status, body)
 }
 
-// checkStatusTypes: the types around an *APIError follow from the method and the status.
-func checkStatusTypes(t *testing.T, err error, method string, status int) {
+// checkStatusTypes: the types around an *APIError follow from the method, the status and the body.
+func checkStatusTypes(t *testing.T, err error, method string, status int, body errorBody) {
 	t.Helper()
 	assert.Equal(t, status == 429, errors.As(err, new(*drift.RateLimitError)))
-	assert.Equal(t, status == 402, errors.As(err, new(*drift.QuotaError)))
+	assert.Equal(t, status == 402 && !body.foreign(), errors.As(err, new(*drift.QuotaError)))
 	assert.Equal(t, method != http.MethodGet && (status == 300 || status == 408 || status >= 500), errors.As(err, new(*drift.AmbiguousError)))
 	assert.False(t, errors.As(err, new(*drift.TransportError)))
 	assert.False(t, errors.As(err, new(*drift.DecodeError)))
@@ -158,15 +163,15 @@ func TestErrorTexts(t *testing.T) {
 		status int
 		body   string
 	}{
-		"drift: GET v2/tags/{tagId}: 404 not_found: gone (request req-1)":                                                           {404, `{"error": {"type": "not_found", "message": "gone"}}`},
-		"drift: GET v2/tags/{tagId}: 409 CONTACT-6: exists (request req-1)":                                                         {409, `{"code": "CONTACT-6", "message": "exists"}`},
-		"drift: GET v2/tags/{tagId}: 400 t/c: m (request req-1)":                                                                    {400, `{"error": {"type": "t", "code": "c", "message": "m"}}`},
-		"drift: GET v2/tags/{tagId}: 502 Bad Gateway (request req-1)":                                                               {502, `<html>`},
-		"drift: GET v2/tags/{tagId}: 599 (request req-1)":                                                                           {599, ``},
-		"drift: GET v2/tags/{tagId}: 418 teapot (request req-1)":                                                                    {418, `{"error": {"type": "teapot"}}`},
+		"drift: tags.get: GET v2/tags/{tagId}: 404 not_found: gone (request req-1)":                                                 {404, `{"error": {"type": "not_found", "message": "gone"}}`},
+		"drift: tags.get: GET v2/tags/{tagId}: 409 CONTACT-6: exists (request req-1)":                                               {409, `{"code": "CONTACT-6", "message": "exists"}`},
+		"drift: tags.get: GET v2/tags/{tagId}: 400 t/c: m (request req-1)":                                                          {400, `{"error": {"type": "t", "code": "c", "message": "m"}}`},
+		"drift: tags.get: GET v2/tags/{tagId}: 502 Bad Gateway (request req-1)":                                                     {502, `<html>`},
+		"drift: tags.get: GET v2/tags/{tagId}: 599 (request req-1)":                                                                 {599, ``},
+		"drift: tags.get: GET v2/tags/{tagId}: 418 teapot (request req-1)":                                                          {418, `{"error": {"type": "teapot"}}`},
 		"drift: tags.get: rate limited by the service, try again in 1s: GET v2/tags/{tagId}: 429 Too Many Requests (request req-1)": {429, ``},
 		"drift: tags.get: cannot decode the JSON at /id: the record has no id greater than 0":                                       {200, `{"data": {"name": "x"}}`},
-		"drift: GET v2/tags/{tagId}: 200: partly (request req-1)":                                                                   {200, `{"error": "partly"}`},
+		"drift: tags.get: GET v2/tags/{tagId}: 200: partly (request req-1)":                                                         {200, `{"error": "partly"}`},
 	} {
 		_, err := testkit.AnsweringClient(t, give.status, give.body).Tags.Get(t.Context(), 1)
 		if assert.Error(t, err) {
@@ -177,15 +182,15 @@ func TestErrorTexts(t *testing.T) {
 
 func TestErrorsOfSeveralKindsHaveATextWithoutDetails(t *testing.T) {
 	for want, err := range map[string]error{
-		"drift: tags.get: id must be greater than 0":              &drift.ValidationError{Operation: "tags.get", Argument: "id", Reason: "must be greater than 0"},
-		"drift: WithToken is wrong":                               &drift.ValidationError{Argument: "WithToken", Reason: "is wrong"},
-		"drift: : 0":                                              &drift.APIError{},
-		"drift: rate limited before sending, try again in 1.235s": &drift.RateLimitError{Local: true, RetryAfter: 1234567 * time.Microsecond},
-		"drift: monthly quota used up":                            &drift.QuotaError{},
+		"drift: tags.get: id must be greater than 0":          &drift.ValidationError{Operation: "tags.get", Argument: "id", Reason: "must be greater than 0"},
+		"drift: WithToken is wrong":                           &drift.ValidationError{Argument: "WithToken", Reason: "is wrong"},
+		"drift: 0":                                            &drift.APIError{},
+		"drift: rate limited before sending, try again in 2s": &drift.RateLimitError{Local: true, RetryAfter: 1234567 * time.Microsecond},
+		"drift: monthly quota used up":                        &drift.QuotaError{},
 		"drift: tags.get: monthly quota used up (10 of 10), resets at 2026-04-01T00:00:00Z": &drift.QuotaError{Operation: "tags.get",
 			Usage: drift.Usage{Used: 10, Limit: 10, ResetsAt: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)}},
-		"drift: the request may have been applied":    &drift.AmbiguousError{},
-		"drift: the request may have been applied: x": &drift.AmbiguousError{ClientID: "k\n", Err: errors.New("drift: x")},
+		"drift: the request may have been applied, check before you send it again":    &drift.AmbiguousError{},
+		"drift: the request may have been applied, check before you send it again: x": &drift.AmbiguousError{ClientID: "k\n", Err: errors.New("drift: x")},
 		"drift: not sent":                      &drift.TransportError{},
 		"drift: cannot decode the JSON":        &drift.DecodeError{},
 		"drift: cannot read the next page":     &drift.PageError{Cursor: "c"},
@@ -456,6 +461,23 @@ func TestTimeoutsOfTheConnection(t *testing.T) {
 		var other *drift.TransportError
 		require.ErrorAs(t, err, &other)
 		assert.False(t, other.Timeout(), err)
+	}
+}
+
+// The timers of net/http and of a net.Dialer are limits of the client, although their errors match
+// context.DeadlineExceeded.
+func TestTimersOfTheTransport(t *testing.T) {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer silent.Close()
+	for want, transport := range map[string]*http.Transport{
+		"timed out while connecting":             {DialContext: (&net.Dialer{Timeout: 1}).DialContext},
+		"timed out while waiting for the answer": {ResponseHeaderTimeout: 50 * time.Millisecond},
+	} {
+		client := testkit.NewClient(t, silent.URL, drift.WithHTTPClient(&http.Client{Transport: transport}))
+		_, err := client.Tags.Get(t.Context(), 1, drift.WithoutRetry())
+		require.ErrorContains(t, err, want)
+		assert.Equal(t, drift.KindTimeout, drift.KindOf(err))
+		testkit.RequireTimeout(t, err)
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 // Several [WithHooks] add up. Start and StartAttempt run in the order of the options, and each gets the context that
 // the one before returned. Attempt and Response run in the reverse order.
 //
-// What was started ends: after Start comes Response, and after StartAttempt comes Attempt, even if the transport or
-// another hook panics. Their Err then has the kind [KindPanic], and the panic reaches the caller after the call has
-// released its slot.
+// What was started ends: after Start comes Response, and after StartAttempt comes Attempt, even if the transport, the
+// log or another hook panics. Their Err then has the kind [KindPanic], and the panic reaches the caller after the call
+// has released its slot.
 type Hooks struct {
 	// Start runs before anything else of a call. The call continues with the context that it
 	// returns, which should be derived from ctx, for example with a span. If it returns nil, or a
@@ -49,9 +49,12 @@ type RequestInfo struct {
 // for an http.RoundTripper of your own (see [WithMiddleware]), which can log the template in place of the URL. ok is
 // false if the context is not that of an attempt.
 func AttemptFromContext(ctx context.Context) (info RequestInfo, number int, ok bool) {
-	call, isCall := ctx.Value(callKey{}).(*call)
 	request := trace.FromContext(ctx)
-	if !isCall || request == nil {
+	if request == nil {
+		return RequestInfo{}, 0, false
+	}
+	call, isCall := request.Context.Value(callKey{}).(*call) // not that of a call which ctx is also of
+	if !isCall {
 		return RequestInfo{}, 0, false
 	}
 	return call.info(), request.Number, true
@@ -74,6 +77,7 @@ type AttemptInfo struct {
 	Attempt
 	callContext
 	Number    int    // 1 for the first
+	Kind      Kind   // KindOK, or that of the error which the call returns if it is not retried
 	RequestID string // X-Request-Id of the answer; "": none
 	Proto     string // of the answer, such as "HTTP/2.0"; "": none
 }
@@ -83,8 +87,8 @@ type WaitReason string
 
 // The reasons for waiting.
 const (
-	WaitRateLimit WaitReason = "rate_limit" // the limiter: its window, its pace, or a pause that the service asked for
-	WaitBackoff   WaitReason = "backoff"    // the delay before the next attempt
+	WaitRateLimit WaitReason = "rate_limit" // the limiter: its window, its pace, its store, a pause of the service
+	WaitBackoff   WaitReason = "backoff"    // the delay before the next attempt, if there is one
 	WaitToken     WaitReason = "token"      // the token source
 	WaitQuota     WaitReason = "quota"      // the quota store
 )
@@ -187,7 +191,7 @@ func (c *core) callAttempt(first int, info *AttemptInfo) {
 const longWait = 5 * time.Second
 
 // reportLongWait reports a wait for the limiter that has lasted for longWait, until stop is called. A report that has
-// begun ends before stop returns.
+// begun ends before stop returns, and a panic of it is stop's.
 func (c *call) reportLongWait(ctx context.Context) (stop func()) {
 	wanted := c.logger.Enabled(ctx, slog.LevelInfo)
 	for _, hooks := range c.hooks {
@@ -196,9 +200,9 @@ func (c *call) reportLongWait(ctx context.Context) (stop func()) {
 	if !wanted {
 		return func() {}
 	}
-	reported := make(chan struct{})
+	panicked := make(chan any, 1)
 	timer := time.AfterFunc(longWait, func() {
-		defer close(reported)
+		defer func() { panicked <- recover() }()
 		c.logger.LogAttrs(ctx, slog.LevelInfo, "drift: waiting for the rate limit",
 			slog.String("operation", c.route.Name), slog.Duration("waited", longWait))
 		for _, hooks := range c.hooks {
@@ -209,8 +213,11 @@ func (c *call) reportLongWait(ctx context.Context) (stop func()) {
 		}
 	})
 	return func() {
-		if !timer.Stop() {
-			<-reported
+		if timer.Stop() {
+			return
+		}
+		if value := <-panicked; value != nil {
+			panic(value)
 		}
 	}
 }

@@ -219,6 +219,36 @@ func TestAttemptFromContext(t *testing.T) {
 	assert.False(t, ok)
 }
 
+// A call within an attempt of another client is no attempt yet while it waits for the limiter.
+func TestAttemptFromContextOfACallWithinACall(t *testing.T) {
+	var seen []string
+	note := func(ctx context.Context) {
+		info, number, ok := drift.AttemptFromContext(ctx)
+		seen = append(seen, fmt.Sprint(info.Operation, " ", number, " ", ok))
+	}
+	inner := testkit.Through(t, testkit.AnswerBody(200, `{"id":1}`), drift.WithLimiter(notingLimiter{note: note}))
+	outer := testkit.Through(t, func(r *http.Request) (*http.Response, error) {
+		note(r.Context())
+		_, err := inner.Notes.Get(r.Context(), 1, 1)
+		assert.NoError(t, err)
+		return testkit.AnswerBody(200, `{"id":1}`)(r)
+	})
+	_, err := outer.Tags.Get(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"tags.get 1 true", "tags.get 1 true"}, seen)
+}
+
+// notingLimiter notes the contexts of those who ask for a slot.
+type notingLimiter struct {
+	testkit.OpenLimiter
+	note func(context.Context)
+}
+
+func (l notingLimiter) Acquire(ctx context.Context, turn drift.Turn) (drift.Slot, error) {
+	l.note(ctx)
+	return l.OpenLimiter.Acquire(ctx, turn)
+}
+
 func TestProtocolOfAnAttempt(t *testing.T) {
 	log := new(hookLog)
 	client := testkit.Serve(t, testkit.Respond(200, `{"data":{"id":1}}`), drift.WithHooks(log.hooks()))
@@ -370,6 +400,155 @@ func TestInterruptedBackoffIsAWait(t *testing.T) {
 		var response drift.Response
 		require.Error(t, testkit.Get(ctx, testkit.Through(t, network.Serve), drift.WithResponse(&response)))
 		assert.Equal(t, 10*time.Second, response.Waited.Backoff)
+	})
+}
+
+// slowStores takes its time for everything that a call needs of it while an attempt runs, or after it.
+type slowStores struct{ testkit.OpenLimiter }
+
+func (s slowStores) Acquire(context.Context, drift.Turn) (drift.Slot, error) { return s, nil }
+
+func (slowStores) Done(context.Context, drift.Result) error {
+	time.Sleep(3 * time.Second)
+	return nil
+}
+
+func (slowStores) Pause(context.Context, time.Time) error {
+	time.Sleep(5 * time.Second)
+	return nil
+}
+
+// An attempt takes as long as the network, whatever stores do meanwhile: that is a wait.
+func TestStoresAreWaits(t *testing.T) {
+	used := drift.Usage{Used: 10, Limit: 10}
+	for name, test := range map[string]struct {
+		answer testkit.Responder
+		option drift.Option
+		want   drift.Waits
+	}{
+		"a slot that is taken back":   {testkit.Answer(200), drift.WithLimiter(slowStores{}), drift.Waits{RateLimit: 3 * time.Second}},
+		"a slot that was not used":    {testkit.NotSent, drift.WithLimiter(slowStores{}), drift.Waits{RateLimit: 3 * time.Second}},
+		"a pause":                     {testkit.Answer(429), drift.WithLimiter(slowStores{}), drift.Waits{RateLimit: 8 * time.Second}},
+		"a refund":                    {testkit.NotSent, drift.WithQuotaStore(&testkit.SlowStore{Refunding: 500 * time.Millisecond}), drift.Waits{Quota: 500 * time.Millisecond}},
+		"the service says used up":    {testkit.QuotaGone, drift.WithQuotaStore(slowUsage{}), drift.Waits{Quota: 2 * time.Second}},
+		"the month is used up before": {testkit.Answer(200), drift.WithQuotaStore(slowUsage{used}), drift.Waits{Quota: 2 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, network := new(hookLog), &testkit.Network{Answers: []testkit.Responder{test.answer}, Delay: time.Second}
+				client := testkit.Through(t, network.Serve, drift.WithHooks(log.hooks()), drift.WithoutRetry(), test.option)
+				_ = testkit.Get(t.Context(), client)
+				if name == "the month is used up before" {
+					_ = testkit.Get(t.Context(), client)
+				}
+				last := log.responses[len(log.responses)-1]
+				assert.Equal(t, test.want, last.Waited)
+				require.Len(t, log.attempts, 1)
+				assert.Equal(t, time.Second, log.attempts[0].Duration)
+				attempts := time.Duration(last.Attempts) * time.Second
+				assert.Equal(t, last.Duration, last.Waited.Total()+attempts)
+			})
+		})
+	}
+}
+
+// slowUsage is a quota store that takes two seconds to say what is used.
+type slowUsage struct{ used drift.Usage }
+
+func (s slowUsage) Reserve(context.Context) (drift.Reservation, error) {
+	return testkit.Reserved{Used: s.used}, nil
+}
+
+func (s slowUsage) Usage(context.Context) (drift.Usage, error) {
+	time.Sleep(2 * time.Second)
+	return s.used, nil
+}
+
+// A retry at once has no delay before it.
+func TestNoDelayIsNoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, network := new(hookLog), &testkit.Network{Answers: []testkit.Responder{testkit.Answer(429, "Retry-After", "7"), testkit.Answer(200)}}
+		require.NoError(t, testkit.Get(t.Context(), testkit.Through(t, network.Serve, drift.WithHooks(log.hooks()))))
+		require.Len(t, log.waits, 1)
+		assert.Equal(t, drift.WaitRateLimit, log.waits[0].Reason)
+	})
+}
+
+// An attempt is of the kind of the error that the call has if it is the last one.
+func TestKindsOfAttempts(t *testing.T) {
+	get := func(ctx context.Context, c *drift.Client) error { _, err := c.Tags.Get(ctx, 1); return err }
+	remove := func(ctx context.Context, c *drift.Client) error { return c.Tags.Delete(ctx, 1) }
+	for name, test := range map[string]struct {
+		call    func(context.Context, *drift.Client) error
+		answers []testkit.Responder
+		want    drift.Kind
+	}{
+		"success":                   {get, []testkit.Responder{testkit.AnswerBody(200, `{"id":1}`)}, drift.KindOK},
+		"no record":                 {get, []testkit.Responder{testkit.Answer(404)}, drift.KindNotFound},
+		"a bad token":               {get, []testkit.Responder{testkit.AuthenticationFailed}, drift.KindUnauthorized},
+		"forbidden":                 {get, []testkit.Responder{testkit.Answer(403)}, drift.KindForbidden},
+		"used up":                   {get, []testkit.Responder{testkit.QuotaGone}, drift.KindQuotaExceeded},
+		"payment required":          {get, []testkit.Responder{testkit.Answer(402)}, drift.KindQuotaExceeded},
+		"not modified":              {get, []testkit.Responder{testkit.Answer(304)}, drift.KindOther},
+		"a redirect":                {get, []testkit.Responder{testkit.Answer(302)}, drift.KindUnexpectedContent},
+		"not sent":                  {get, []testkit.Responder{testkit.NotSent}, drift.KindConnect},
+		"no status":                 {get, []testkit.Responder{testkit.Answer(0)}, drift.KindOther},
+		"deleted before":            {remove, []testkit.Responder{testkit.Answer(503), testkit.Answer(404)}, drift.KindOK},
+		"deleted before, throttled": {remove, []testkit.Responder{testkit.Answer(503), testkit.Answer(429), testkit.Answer(404)}, drift.KindOK},
+		"never there, throttled":    {remove, []testkit.Responder{testkit.Answer(429), testkit.Answer(404)}, drift.KindNotFound},
+		"never there, not sent":     {remove, []testkit.Responder{testkit.NotSent, testkit.Answer(404)}, drift.KindNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, network := new(hookLog), &testkit.Network{Answers: test.answers}
+				client := testkit.Through(t, network.Serve, drift.WithHooks(log.hooks()), testkit.Impatient())
+				err := test.call(t.Context(), client)
+				assert.Equal(t, test.want, drift.KindOf(err), "%v", err)
+				assert.Equal(t, test.want, log.attempts[len(log.attempts)-1].Kind)
+			})
+		})
+	}
+}
+
+// panickyLog panics at one message.
+type panickyLog struct {
+	slog.Handler
+	message string
+}
+
+func (l panickyLog) Handle(_ context.Context, record slog.Record) error {
+	if record.Message == l.message {
+		panic(l.message)
+	}
+	return nil
+}
+
+func (panickyLog) Enabled(context.Context, slog.Level) bool { return true }
+
+// What was started ends, even if the log panics.
+func TestHooksEndAfterAPanicOfTheLog(t *testing.T) {
+	for _, message := range []string{"drift: attempt", "drift: the service asked for a pause", "drift: the call failed"} {
+		log := new(hookLog)
+		client := testkit.Through(t, testkit.Answer(429), drift.WithHooks(log.hooks()), drift.WithoutRetry(),
+			drift.WithLogger(slog.New(panickyLog{message: message})))
+		var response drift.Response
+		assert.PanicsWithValue(t, message, func() { _ = testkit.Get(t.Context(), client, drift.WithResponse(&response)) })
+		assert.Len(t, log.attempts, 1, message)
+		assert.Len(t, log.responses, 1, message)
+		assert.Len(t, response.Attempts, 1)
+	}
+}
+
+// A panic of the hook Waiting, which runs on a goroutine of the client, reaches the caller too.
+func TestPanicOfTheWaitingHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, limiter := new(hookLog), drift.NewLimiter(1)
+		hooks := drift.Hooks{Waiting: func(drift.WaitInfo) { panic("hook") }}
+		client := testkit.Through(t, new(testkit.Network).Serve, drift.WithLimiter(limiter), drift.WithHooks(hooks), drift.WithHooks(log.hooks()))
+		require.NoError(t, testkit.Get(t.Context(), client))
+		assert.PanicsWithValue(t, "hook", func() { _ = testkit.Get(t.Context(), client) })
+		assert.Len(t, log.responses, 2)
+		assert.Equal(t, 1, limiter.Stats().Free, "the slot was given back")
 	})
 }
 

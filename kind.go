@@ -80,6 +80,7 @@ type sentinelKind struct {
 var statusKinds = []sentinelKind{
 	{ErrInvalid, KindInvalid}, {ErrUnauthorized, KindUnauthorized}, {ErrForbidden, KindForbidden},
 	{ErrNotFound, KindNotFound}, {ErrConflict, KindConflict}, {ErrRateLimited, KindRateLimited}, {ErrServer, KindServer},
+	{ErrUnexpectedContent, KindUnexpectedContent},
 }
 
 var causeKinds = []sentinelKind{

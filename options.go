@@ -225,7 +225,8 @@ func WithRetryPolicy(policy RetryPolicy) Option {
 // warn level. What failed is in the attribute "error", a group with "msg" and "kind"; see [ErrorAttr] and [KindOf]. The
 // log contains the headers Content-Type, Content-Length, Date, Retry-After, X-Request-Id and RateLimit-* of answers. It
 // contains no token, query, path value, body or other header. But an error's "msg" and "message" have the service's
-// words, which may repeat what was sent; a handler can drop them. With nil, the default, nothing is logged.
+// words. E-mail addresses in them are masked; names and ids that were sent are not. A handler can drop them. With nil,
+// the default, nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
 		c.logger = logger
@@ -247,9 +248,9 @@ func WithHooks(hooks Hooks) Option {
 //
 // A middleware sends the request through next at most once, with a context derived from the request's. It may change
 // headers, but not the scheme or the host: the client fails an attempt whose request would go elsewhere or goes out
-// twice. If the middleware does not call next, nothing was sent; it may return a response of its own, or an error,
-// which the client retries if its Temporary or Timeout method returns true. The text of a [*TransportError] omits that
-// error; errors.As and Unsafe find it.
+// twice. If the middleware does not call next, nothing was sent, and the attempt counts neither against the minute nor
+// against the month; it may return a response of its own, or an error, which the client retries if its Temporary or
+// Timeout method returns true. The text of a [*TransportError] omits that error; errors.As and Unsafe find it.
 func WithMiddleware(wrap func(next http.RoundTripper) http.RoundTripper) Option {
 	return option(func(c *config) error {
 		if wrap == nil {
@@ -459,6 +460,8 @@ func wrongToken(token string) error {
 		return errors.New("must not be empty: is the variable or setting that the token comes from set?")
 	case strings.TrimSpace(token) != token:
 		return errors.New("must not have spaces or line breaks around it: trim what you read from a file")
+	case len(token) > 1 && token[0] == token[len(token)-1] && strings.ContainsAny(token[:1], `"'`):
+		return errors.New("must not be in quotes: remove them")
 	case strings.HasPrefix(strings.ToLower(token), "bearer "):
 		return errors.New(`must be the token alone, without "Bearer"`)
 	case !printableASCII(token) || strings.Contains(token, " "):

@@ -55,6 +55,7 @@ func TestNewClientRefuses(t *testing.T) {
 		{"token with a space", drift.WithToken("a b"), "WithToken", tokenText},
 		{"token with a line break", drift.WithToken("a\r\nX: y"), "WithToken", tokenText},
 		{"token with a line feed at its end", drift.WithToken("a\n"), "WithToken", trimToken},
+		{"token in quotes", drift.WithToken(`'a'`), "WithToken", "must not be in quotes: remove them"},
 		{"token with its scheme", drift.WithToken("Bearer a"), "WithToken", `must be the token alone, without "Bearer"`},
 		{"token beyond ASCII", drift.WithToken("tökn"), "WithToken", tokenText},
 		{"token with NUL", drift.WithToken("a\x00"), "WithToken", tokenText},

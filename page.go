@@ -25,12 +25,12 @@ type Page[T any] struct {
 // With Raw, the answer must be a bare list, which is the only page. If c was not made by [NewClient], ListOf returns an
 // error, as Do does.
 func ListOf[T any](ctx context.Context, c *Client, req Request, opts ...CallOption) (*Page[T], error) {
-	in := req.input(new(Page[T]))
+	route, in := req.prepare(new(Page[T]))
 	in.Values = true
 	if !req.Raw {
 		in.Paging = &rest.Paging{Next: rest.Cursors.Next}
 	}
-	page, err := rest.List[T](ctx, c.connection(), req.route(), in, opts)
+	page, err := rest.List[T](ctx, c.connection(), route, in, opts)
 	return (*Page[T])(page), err
 }
 

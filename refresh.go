@@ -275,13 +275,16 @@ func (s *OAuthTokenSource) reportLater(message string, err error, callback func(
 	})
 }
 
-// report comes last, without the lock, because callbacks may do anything.
+// report comes last, without the lock, because callbacks may do anything. A panic of one does not keep the others from
+// running.
 func (s *OAuthTokenSource) report() {
-	reports := s.reports
-	s.reports = nil
-	for _, report := range reports {
-		report()
+	if len(s.reports) == 0 {
+		return
 	}
+	next := s.reports[0]
+	s.reports = s.reports[1:]
+	defer s.report()
+	next()
 }
 
 var (

@@ -896,3 +896,19 @@ func TestRefreshesAreReported(t *testing.T) {
 		require.EqualError(t, info.Err, "drift: oauth.refresh: not sent to driftapi.com:443: connection refused; check the host and port of TokenURL")
 	})
 }
+
+// A function that panics does not keep the others from running, and the panic reaches the caller.
+func TestPanicOfOnRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, told := testkit.NewTroubledStore(testkit.Expired()), new(testkit.SavesThatFail)
+		store.SaveErr = testkit.ErrFull
+		config := testkit.NewAuthority().Config()
+		config.OnRefresh, config.SaveFailed = func(drift.RefreshInfo) { panic("hook") }, told.Tell
+		source := testkit.NewSource(t, config, store)
+		assert.PanicsWithValue(t, "hook", func() { _, _ = source.Token() })
+		assert.Equal(t, 1, told.Count())
+		token, err := source.Token()
+		testkit.RequireToken(t, 1, token, err)
+		store.Set(func() { store.SaveErr = nil })
+	})
+}

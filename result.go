@@ -34,7 +34,7 @@ func (c *call) outcome(ctx context.Context) error {
 		return c.writerError(a.writerErr)
 	case a.err != nil:
 		return c.transportError(a.err)
-	case a.status == http.StatusNotFound && c.route.Method == http.MethodDelete && c.applied:
+	case a.foundDeleted():
 		return c.deletedBefore()
 	case a.status == http.StatusTooManyRequests && !a.quotaUsedUp():
 		return c.rateLimitError()
@@ -117,7 +117,7 @@ func (c *call) rateLimitError() error {
 
 func (c *call) quotaError(ctx context.Context) error {
 	c.serviceQuota.exhausted(time.Now())
-	usage, _ := c.quota.Usage(ctx)
+	usage, _ := c.usage(ctx)
 	return &QuotaError{Operation: c.route.Name, Usage: usage, Err: c.apiError()}
 }
 
@@ -125,7 +125,6 @@ func (c *call) quotaError(ctx context.Context) error {
 func (c *call) apiError() *APIError {
 	reported := c.last.reported()
 	body := c.last.masked()
-	foreign := c.last.status == http.StatusNotFound && reported.Empty() && c.route.Method != http.MethodHead
 	body = bytes.Clone(body[:min(len(body), maxErrorBody)])
 	return &APIError{
 		StatusCode: c.last.status,
@@ -140,8 +139,21 @@ func (c *call) apiError() *APIError {
 		RetryAfter: c.last.retryAfter(),
 		Attempts:   c.attempts,
 		body:       &body,
-		foreign:    foreign,
+		foreign:    c.last.foreign(),
+		hint:       c.hint(),
 	}
+}
+
+// hint returns what to do about an error that does not look like one of the API.
+func (c *call) hint() string {
+	status, server := c.last.status, " from "+c.server
+	switch {
+	case status/100 == 4 && status != http.StatusTooManyRequests && c.last.foreign():
+		return server + "; this is not an answer of the API: " + hintContent
+	case status == http.StatusNotFound && c.last.reported().Empty() && c.route.Method != http.MethodHead:
+		return server + "; the body is not an error of the API: if other calls fail too, " + hintBaseURL
+	}
+	return ""
 }
 
 // success reports whether a status is a success. A call that decodes its answer accepts every 2xx. Other calls accept
@@ -187,17 +199,21 @@ func (c *call) info() RequestInfo {
 	return RequestInfo{Operation: c.route.Name, Method: c.route.Method, Route: c.route.Path, Server: c.server}
 }
 
-// report fills the caller's Response, logs a failure and calls the Response hook.
+// report fills the caller's Response, logs a failure and calls the Response hook, even if the log panics.
 func (c *call) report(err error) {
+	if r := c.options.response; r != nil {
+		*r = Response{StatusCode: c.received.status, Header: c.received.header, RequestID: c.received.requestID,
+			Body: c.received.body, Attempts: c.attempts, Waited: c.waited}
+	}
+	defer c.reportToHooks(err)
 	if err != nil && c.logger.Enabled(c.caller, slog.LevelInfo) {
 		c.logger.LogAttrs(c.caller, slog.LevelInfo, "drift: the call failed", slog.String("operation", c.route.Name),
 			slog.String("server", c.server), slog.Int("attempts", len(c.attempts)),
 			slog.Duration("duration", time.Since(c.start)), slog.Duration("waited", c.waited.Total()), ErrorAttr(err))
 	}
-	if r := c.options.response; r != nil {
-		*r = Response{StatusCode: c.received.status, Header: c.received.header, RequestID: c.received.requestID,
-			Body: c.received.body, Attempts: c.attempts, Waited: c.waited}
-	}
+}
+
+func (c *call) reportToHooks(err error) {
 	if c.started > 0 {
 		c.callResponse(c.started, &ResponseInfo{RequestInfo: c.info(), callContext: callContext{&c.caller},
 			StatusCode: c.received.status, Attempts: len(c.attempts), Duration: time.Since(c.start),

@@ -257,7 +257,7 @@ func (c *call) schedule(ctx context.Context, decision verdict) bool {
 	case asked > 0: // never earlier, with jitter to spread the callers
 		c.delay = asked + jitter(min(time.Second, asked/10, math.MaxInt64-asked))
 	default:
-		c.delay = jitter(c.retry.bound(c.retry.MinBackoff, c.countedAttempts()))
+		c.delay = max(1, jitter(c.retry.bound(c.retry.MinBackoff, c.countedAttempts()))) // 0 would be no wait
 	}
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Add(c.delay).Before(deadline) {
 		c.late = true
@@ -275,7 +275,9 @@ func jitter(bound time.Duration) time.Duration {
 
 // backoff returns the delay before the next attempt and notes its start.
 func (c *call) backoff() time.Duration {
-	c.backoffFrom = time.Now()
+	if c.delay > 0 {
+		c.backoffFrom = time.Now()
+	}
 	return c.delay
 }
 

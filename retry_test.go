@@ -49,6 +49,10 @@ func TestDeleteThatWasApplied(t *testing.T) {
 		}
 		network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(404)}}
 		assert.ErrorIs(t, testkit.Through(t, network.Serve).Contacts.Delete(t.Context(), 7), drift.ErrNotFound)
+
+		page := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(502), testkit.AnswerBody(404, "<html>")}}
+		err := testkit.Through(t, page.Serve).Contacts.Delete(t.Context(), 7)
+		testkit.RequireSentinels(t, err, []error{drift.ErrAmbiguous, drift.ErrUnexpectedContent}) // of a proxy
 	})
 }
 

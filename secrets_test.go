@@ -308,3 +308,59 @@ func TestPathOfARequestIsPrintable(t *testing.T) {
 		assert.NotContains(t, err.Error(), "\n")
 	}
 }
+
+// A query that somebody put into the path is refused, and shown nowhere.
+func TestQueryInThePathIsNotShown(t *testing.T) {
+	for _, mark := range []string{"?", "#"} {
+		var log bytes.Buffer
+		var seen drift.RequestInfo
+		client := testkit.Through(t, testkit.Answer(200), drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+			drift.WithHooks(drift.Hooks{Response: func(r drift.ResponseInfo) { seen = r.RequestInfo }}))
+		err := client.Do(t.Context(), drift.Request{Path: "v2/contacts" + mark + "email=" + testkit.MarkedAddress}, nil)
+		assert.EqualError(t, err, "drift: v2/contacts: Path has a character that must be escaped: use Values and Query")
+		assert.NotContains(t, log.String(), testkit.MarkedAddress)
+		assert.Equal(t, "v2/contacts v2/contacts", seen.Operation+" "+seen.Route)
+	}
+}
+
+// The cause of a context is an error of the caller's own code: with errgroup, of a sibling, which may quote a URL.
+func TestCauseOfAContextIsNotQuoted(t *testing.T) {
+	sibling := fmt.Errorf("GET https://example.com/?email=%s", testkit.MarkedAddress)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(sibling)
+	var log bytes.Buffer
+	client := testkit.Through(t, testkit.Answer(200), drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	err := testkit.Get(ctx, client)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, sibling)
+	assert.EqualError(t, err, "drift: tests.call: not sent: context canceled")
+	assert.NotContains(t, log.String(), testkit.MarkedAddress)
+	var transport *drift.TransportError
+	require.ErrorAs(t, err, &transport)
+	assert.Equal(t, sibling, transport.Unsafe())
+}
+
+// A service names in its messages whom it has not found. Names and numbers cannot be told from other words; addresses
+// can.
+func TestAddressesInMessagesAreMasked(t *testing.T) {
+	for message, want := range map[string]string{
+		"There is no contact with the address ann@example.com.":  "There is no contact with the address REDACTED.",
+		"<ann@example.com> and 'Bob+x@mail.example', both taken": "<REDACTED> and 'REDACTED', both taken",
+		"email=ann%40example.com is bad":                         "email=REDACTED is bad",
+		"\"a.b@c\": no":                                          "\"REDACTED\": no",
+		"buy 3 @ 5, or ask @support":                             "buy 3 @ 5, or ask @support",
+	} {
+		body, err := json.Marshal(map[string]any{"message": message, "errors": map[string]string{"email": message}})
+		require.NoError(t, err)
+		var log bytes.Buffer
+		client := testkit.AnsweringClient(t, 404, string(body), drift.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		_, err = client.Contacts.MatchEmail(t.Context(), "ann@example.com")
+		var api *drift.APIError
+		require.ErrorAs(t, err, &api)
+		assert.Equal(t, want, api.Message)
+		assert.Equal(t, []string{want}, api.Fields["email"])
+		assert.Contains(t, err.Error(), want)
+		assert.NotContains(t, log.String(), "example")
+		assert.Equal(t, body, api.Body(), "for those who ask")
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/driftsdk/drift/internal/trace"
@@ -43,7 +42,8 @@ func newTransport() *http.Transport {
 // proxy's status line.
 func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		return unusable(KindConnect, errProxy, "status "+strconv.Itoa(resp.StatusCode), hintProxy)
+		refused := trace.RefusedByProxy(resp.StatusCode)
+		return &cause{kind: Kind(refused.Kind), text: refused.Text, hint: refused.Hint, err: errProxy}
 	}
 	return nil
 }

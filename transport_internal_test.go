@@ -32,7 +32,7 @@ func TestOwnTransport(t *testing.T) {
 
 	assert.NotNil(t, transport.Proxy)
 	require.NotNil(t, transport.OnProxyConnectResponse)
-	for status, text := range map[int]string{http.StatusProxyAuthRequired: "(status 407)", http.StatusBadGateway: "(status 502)"} {
+	for status, text := range map[int]string{http.StatusProxyAuthRequired: "the proxy requires a login", http.StatusBadGateway: "the proxy refused the connection (502 Bad Gateway)"} {
 		err := transport.OnProxyConnectResponse(t.Context(), nil, nil, &http.Response{StatusCode: status, Status: "MARKER"})
 		require.ErrorContains(t, err, text)
 		assert.NotContains(t, err.Error(), "MARKER")

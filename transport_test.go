@@ -407,13 +407,20 @@ func TestMiddlewareIsAroundEveryAttempt(t *testing.T) {
 	assert.Equal(t, 2, limiter.Spent())
 }
 
+// An answer of a middleware costs nothing, and a write that it answers was not applied.
 func TestMiddlewareThatAnswersItself(t *testing.T) {
-	network := new(testkit.Network)
-	client := testkit.Through(t, network.Serve, middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
-		return testkit.Answer(404)(r)
+	network, limiter := new(testkit.Network), new(testkit.Slots)
+	client := testkit.Through(t, network.Serve, drift.WithLimiter(limiter), middleware(func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+		return testkit.Answer(map[string]int{http.MethodGet: 404, http.MethodPost: 500}[r.Method])(r)
 	}))
-	require.ErrorIs(t, testkit.Get(t.Context(), client), drift.ErrNotFound)
+	var response drift.Response
+	require.ErrorIs(t, testkit.Get(t.Context(), client, drift.WithResponse(&response)), drift.ErrNotFound)
+	assert.False(t, response.Attempts[0].Sent)
+	_, err := client.Tags.Create(t.Context(), drift.TagCreateRequest{Name: "vip"})
+	testkit.RequireSentinels(t, err, []error{drift.ErrServer})
 	assert.Empty(t, network.Requests())
+	assert.Zero(t, limiter.Spent())
+	assert.Zero(t, testkit.Used(t, client))
 }
 
 // passingError says that it will pass.

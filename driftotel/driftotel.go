@@ -8,7 +8,7 @@
 //   - A call is an internal span named after the operation, such as "conversations.get".
 //   - Each attempt is a client span below it, such as "GET /v2/conversations/{conversationId}", with the attributes of the
 //     semantic conventions for HTTP clients.
-//   - Each wait of a millisecond or more is an internal span, such as "wait rate_limit".
+//   - Each backoff, and each other wait of a millisecond or more, is an internal span, such as "wait rate_limit".
 //   - A refresh of an OAuth token ([OnRefresh]) is a root span, because it serves many callers.
 //   - Each function that handles a webhook ([Webhook]) is an internal span.
 //
@@ -60,12 +60,12 @@ type config struct {
 	propagator propagation.TextMapPropagator
 }
 
-// WithTracerProvider sets where spans go. The default is the global provider, even if it is set later.
+// WithTracerProvider sets where spans go. The default, also for nil, is the global provider, even if it is set later.
 func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(c *config) { c.tracers = provider }
 }
 
-// WithMeterProvider sets where metrics go. The default is the global provider, even if it is set later.
+// WithMeterProvider sets where metrics go. The default, also for nil, is the global provider, even if it is set later.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(c *config) { c.meters = provider }
 }
@@ -77,11 +77,17 @@ func WithPropagator(propagator propagation.TextMapPropagator) Option {
 }
 
 func newConfig(opts []Option) *config {
-	c := &config{tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider()}
+	c := &config{}
 	for _, o := range opts {
 		if o != nil {
 			o(c)
 		}
+	}
+	if c.tracers == nil {
+		c.tracers = otel.GetTracerProvider()
+	}
+	if c.meters == nil {
+		c.meters = otel.GetMeterProvider()
 	}
 	return c
 }
@@ -92,7 +98,7 @@ func (c *config) tracer() trace.Tracer {
 
 func (c *config) meter() metric.Meter { return c.meters.Meter(scope, metric.WithSchemaURL(schemaURL)) }
 
-// New returns an option that makes a client report its calls.
+// New returns an option that makes a client report its calls. With several, each reports them on its own.
 func New(opts ...Option) drift.Option {
 	c := newConfig(opts)
 	r := newRecorder(c)

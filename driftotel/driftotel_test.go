@@ -145,6 +145,14 @@ func TestGlobalProviders(t *testing.T) {
 	assert.Len(t, b.points(t, "drift.client.call.duration"), 1)
 }
 
+// nil stands for the default, so that a program can pass on what it was not given.
+func TestNothingGiven(t *testing.T) {
+	client := testkit.Through(t, testkit.AnswerBody(200, `{"id":1}`),
+		driftotel.New(driftotel.WithTracerProvider(nil), driftotel.WithMeterProvider(nil), driftotel.WithPropagator(nil), nil))
+	_, err := client.Tags.Get(t.Context(), 1)
+	require.NoError(t, err)
+}
+
 // exported returns everything that b has exported, as text.
 func (b *backend) exported(t *testing.T) []byte {
 	t.Helper()

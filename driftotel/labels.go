@@ -78,21 +78,21 @@ type result struct {
 // drift.Client.Do may have ids in it.
 func (r *routes) of(info drift.RequestInfo) *route {
 	r.mu.RLock()
-	found, full := r.known[info], len(r.known) >= maxRoutes
+	found := r.known[info]
 	r.mu.RUnlock()
 	if found != nil {
 		return found
 	}
 	info.Method = knownMethod(info.Method)
-	if full {
-		info.Operation, info.Route = other, other
-	}
 	return r.add(info)
 }
 
 func (r *routes) add(info drift.RequestInfo) *route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.known[info] == nil && len(r.known) >= maxRoutes {
+		info.Operation, info.Route = other, other
+	}
 	if found := r.known[info]; found != nil {
 		return found
 	}
@@ -152,15 +152,15 @@ func (r *route) attempted(status int, proto string, kind drift.Kind) []metric.Re
 
 func (r *route) measure(key result) []metric.RecordOption {
 	r.mu.RLock()
-	found, full := r.measures[key], len(r.measures) >= maxResults
+	found := r.measures[key]
 	r.mu.RUnlock()
 	if found != nil {
 		return found
 	}
 	made := measure(r.attributes(key)...)
-	if !full {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.measures) < maxResults {
 		r.measures[key] = made
 	}
 	return made

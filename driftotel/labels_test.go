@@ -3,6 +3,7 @@ package driftotel_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -31,6 +32,25 @@ func TestLabelsAreBounded(t *testing.T) {
 	last := b.ended()[len(b.ended())-2]
 	assert.Contains(t, last, "HTTP _OTHER client")
 	assert.Contains(t, last, "http.request.method=_OTHER")
+}
+
+// The bound holds for calls that are made at the same time.
+func TestLabelsAreBoundedAtOnce(t *testing.T) {
+	for range 20 {
+		b := newBackend()
+		client := testkit.Through(t, testkit.Answer(200), b.New(), drift.WithLimiter(testkit.OpenLimiter{}))
+		var group sync.WaitGroup
+		start := make(chan struct{})
+		for i := range 700 {
+			group.Go(func() {
+				<-start
+				assert.NoError(t, client.Do(t.Context(), drift.Request{Path: fmt.Sprint("things/", i)}, nil))
+			})
+		}
+		close(start)
+		group.Wait()
+		require.Equal(t, 501, len(b.points(t, "drift.client.call.duration")))
+	}
 }
 
 // Names are those of the conventions.

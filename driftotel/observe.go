@@ -17,6 +17,9 @@ import (
 // these do not know is not reported, such as the limit of a month without a plan. The metrics do not name the client, so
 // observe one client for each meter provider. Unregister the registration before you close the client.
 func Observe(client *drift.Client, opts ...Option) (metric.Registration, error) {
+	if client == nil {
+		return nil, errNoClient
+	}
 	meter := newConfig(opts).meter()
 	g, err := newGauges(meter)
 	if err != nil {
@@ -27,6 +30,8 @@ func Observe(client *drift.Client, opts ...Option) (metric.Registration, error) 
 		return g.observeQuota(ctx, o, client)
 	}, g.used, g.limit, g.free, g.queued, g.pause)
 }
+
+var errNoClient = errors.New("driftotel: Observe: the client is nil")
 
 // gauges are the metrics of [Observe].
 type gauges struct {

@@ -48,6 +48,11 @@ func TestWhatIsNotKnownIsNotObserved(t *testing.T) {
 	}
 }
 
+func TestObserveNoClient(t *testing.T) {
+	_, err := driftotel.Observe(nil)
+	assert.EqualError(t, err, "driftotel: Observe: the client is nil")
+}
+
 // A wait that is still going on can be seen, whichever API and whichever limit it is for.
 func TestObserveTheLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

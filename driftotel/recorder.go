@@ -2,7 +2,6 @@ package driftotel
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -62,10 +61,10 @@ func newRecorder(c *config) *recorder {
 	return r
 }
 
-// Keys of the context, under which a hook finds the span that it has started, and no other.
+// Keys of the context, under which a recorder finds the span that it has started, and no other.
 type (
-	callKey    struct{}
-	attemptKey struct{}
+	callKey    struct{ of *recorder }
+	attemptKey struct{ of *recorder }
 )
 
 // keep returns a context in which spanOf finds the span. It is only needed for a span that records, or in place of one
@@ -89,7 +88,7 @@ func spanOf(ctx context.Context, key any) trace.Span {
 func (r *recorder) start(ctx context.Context, info drift.RequestInfo) context.Context {
 	route := r.routes.of(info)
 	started, span := r.tracer.Start(ctx, route.operation, route.call...)
-	return keep(ctx, started, callKey{}, span)
+	return keep(ctx, started, callKey{r}, span)
 }
 
 func (r *recorder) startAttempt(ctx context.Context, info drift.RequestInfo, number int) context.Context {
@@ -100,14 +99,14 @@ func (r *recorder) startAttempt(ctx context.Context, info drift.RequestInfo, num
 		options = append(options[:len(options):len(options)], resend)
 	}
 	started, span := r.tracer.Start(ctx, route.request, options...)
-	return keep(ctx, started, attemptKey{}, span)
+	return keep(ctx, started, attemptKey{r}, span)
 }
 
 func (r *recorder) attempt(info drift.AttemptInfo) {
-	ctx, kind := info.Context(), kindOfAttempt(info)
-	proto := protocolVersion(info.Proto)
-	r.attempts.Record(ctx, info.Duration.Seconds(), r.routes.of(info.RequestInfo).attempted(info.StatusCode, proto, kind)...)
-	span := spanOf(ctx, attemptKey{})
+	ctx, proto := info.Context(), protocolVersion(info.Proto)
+	labels := r.routes.of(info.RequestInfo).attempted(info.StatusCode, proto, info.Kind)
+	r.attempts.Record(ctx, info.Duration.Seconds(), labels...)
+	span := spanOf(ctx, attemptKey{r})
 	if span == nil {
 		return
 	}
@@ -124,25 +123,13 @@ func (r *recorder) attempt(info drift.AttemptInfo) {
 	if !info.Sent {
 		attrs = append(attrs, keySent.Bool(false))
 	}
-	end(span, kind, attrs)
-}
-
-// kindOfAttempt returns why an attempt failed. A repeated DELETE that finds nothing has succeeded.
-func kindOfAttempt(info drift.AttemptInfo) drift.Kind {
-	switch {
-	case info.Err != nil:
-		return drift.KindOf(info.Err)
-	case info.StatusCode < http.StatusBadRequest,
-		info.StatusCode == http.StatusNotFound && info.Method == http.MethodDelete && info.Number > 1:
-		return drift.KindOK
-	}
-	return drift.KindOf(&drift.APIError{StatusCode: info.StatusCode})
+	end(span, info.Kind, attrs)
 }
 
 func (r *recorder) response(info drift.ResponseInfo) {
 	ctx, kind := info.Context(), drift.KindOf(info.Err)
 	r.calls.Record(ctx, info.Duration.Seconds(), r.routes.of(info.RequestInfo).called(kind)...)
-	span := spanOf(ctx, callKey{})
+	span := spanOf(ctx, callKey{r})
 	if span == nil {
 		return
 	}
@@ -174,7 +161,7 @@ func failed(kind drift.Kind) bool { return kind != drift.KindOK && kind != drift
 func (r *recorder) wait(info drift.WaitInfo) {
 	ctx, reason := info.Context(), r.reasons[info.Reason]
 	r.waits.Record(ctx, info.Duration.Seconds(), reason.measure...)
-	if reason.span == "" || spanOf(ctx, callKey{}) == nil {
+	if reason.span == "" || spanOf(ctx, callKey{r}) == nil {
 		return
 	}
 	now := time.Now()

@@ -117,13 +117,38 @@ func TestErrorTypes(t *testing.T) {
 	}
 }
 
-// A DELETE that is repeated and finds nothing has succeeded.
+// A DELETE that is repeated and finds nothing has succeeded, unless the first one was not applied.
 func TestRepeatedDelete(t *testing.T) {
-	b := newBackend()
-	network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(503), testkit.Answer(404)}}
-	require.NoError(t, testkit.Through(t, network.Serve, b.New(), testkit.Impatient()).Tags.Delete(t.Context(), 1))
-	for _, line := range b.ended() {
-		assert.Equal(t, strings.Contains(line, "status_code=503"), strings.Contains(line, "Error"), line)
+	for first, failed := range map[int]bool{503: false, 429: true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBackend()
+			network := &testkit.Network{Answers: []testkit.Responder{testkit.Answer(first), testkit.Answer(404)}}
+			err := testkit.Through(t, network.Serve, b.New(), testkit.Impatient()).Tags.Delete(t.Context(), 1)
+			assert.Equal(t, failed, err != nil)
+			for _, span := range b.spans.Ended() {
+				attrs := attribute.NewSet(span.Attributes()...)
+				status, _ := attrs.Value("http.response.status_code")
+				if strings.HasPrefix(span.Name(), "wait ") || status.AsInt64() == int64(first) {
+					continue
+				}
+				assert.Equal(t, failed, span.Status().Code == codes.Error, span.Name())
+			}
+		})
+	}
+}
+
+// What the answer says about its kind counts for the attempt too.
+func TestAttemptsHaveTheKindOfTheirAnswer(t *testing.T) {
+	for want, answer := range map[string]testkit.Responder{
+		"unauthorized": testkit.AuthenticationFailed, "quota_exceeded": testkit.QuotaGone,
+	} {
+		b := newBackend()
+		_, err := testkit.Through(t, answer, b.New()).Tags.Get(t.Context(), 1)
+		require.Error(t, err)
+		require.Len(t, b.spans.Ended(), 2)
+		for _, line := range b.ended() {
+			assert.Contains(t, line, "error.type="+want)
+		}
 	}
 }
 
@@ -162,6 +187,19 @@ func TestParents(t *testing.T) {
 		note + ` client Unset < "notes.get`, `notes.get internal Unset < "GET /v2/tags/{tagId}`,
 		`GET /v2/tags/{tagId} client Unset < "tags.get`, `tags.get internal Unset < "caller`, `caller internal Unset < ""`,
 	}, names)
+}
+
+// Two providers each get their spans, whole.
+func TestTwoOptionsOfOneClient(t *testing.T) {
+	first, second := newBackend(), newBackend()
+	client := testkit.Through(t, testkit.AnswerBody(200, `{"id":1}`), first.New(), second.New())
+	_, err := client.Tags.Get(t.Context(), 1)
+	require.NoError(t, err)
+	for _, b := range []*backend{first, second} {
+		assert.Len(t, b.spans.Started(), 2)
+		require.Len(t, b.spans.Ended(), 2)
+		assert.Equal(t, "tags.get", b.spans.Ended()[1].Name())
+	}
 }
 
 // A call has a span for each reason to wait, made when the wait is over.

@@ -10,7 +10,8 @@ import (
 	"github.com/driftsdk/drift/webhook"
 )
 
-type functionKey struct{}
+// functionKey is the key of the context under which [Webhook] finds the span that it has started, and no other.
+type functionKey struct{ of *config }
 
 // Webhook returns an option that makes a webhook handler report its deliveries and the functions that handle them. To
 // connect them with the request, wrap the handler in otelhttp.NewHandler with otelhttp.WithPublicEndpoint.
@@ -22,10 +23,10 @@ func Webhook(opts ...Option) webhook.Option {
 		StartFunction: func(ctx context.Context, event webhook.EventType) context.Context {
 			started, span := tracer.Start(ctx, "webhook "+string(event),
 				trace.WithAttributes(keyEvent.String(string(event))))
-			return keep(ctx, started, functionKey{}, span)
+			return keep(ctx, started, functionKey{c}, span)
 		},
 		Function: func(info webhook.FunctionInfo) {
-			if span := spanOf(info.Context(), functionKey{}); span != nil {
+			if span := spanOf(info.Context(), functionKey{c}); span != nil {
 				end(span, kindOfFunction(info.Err), nil)
 			}
 		},

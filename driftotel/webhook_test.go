@@ -65,3 +65,14 @@ func TestDeliveries(t *testing.T) {
 		}, b.points(t, "drift.webhook.delivery.duration"))
 	})
 }
+
+// Two providers each get their spans.
+func TestTwoOptionsOfOneHandler(t *testing.T) {
+	first, second := newBackend(), newBackend()
+	h, err := webhook.NewHandler([]string{webhookToken}, driftotel.Webhook(first.options()...), driftotel.Webhook(second.options()...))
+	require.NoError(t, err)
+	webhook.On(h, func(context.Context, webhook.Event) error { return nil })
+	deliver(h, `{"type":"new_message","orgId":1,"data":{"id":1}}`)
+	assert.Len(t, first.spans.Ended(), 1)
+	assert.Len(t, second.spans.Ended(), 1)
+}

@@ -84,8 +84,8 @@
 // [drift.WithRateLimit]. It waits before it retries, up to half a second the first time. drift.WithoutRetry() turns
 // retries off.
 //
-// In a bubble of [testing/synctest] nothing really waits. Start the server in the bubble: it then has no port, its
-// connections are in memory, and [Server.Client] and [Server.HTTPClient] use them.
+// In a bubble of [testing/synctest] nothing really waits. Start the server in the bubble, with the bubble's t: it then
+// has no port, its connections are in memory, and [Server.Client] and [Server.HTTPClient] use them.
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		srv := drifttest.Start(t, drifttest.WithLimits(100, 0))

@@ -12,8 +12,9 @@ import (
 // Several [WithHooks] add up: StartFunction runs in the order of the options, Function and Delivery in the reverse
 // order.
 type Hooks struct {
-	// StartFunction runs before each function of On. The function gets the context that it returns;
-	// with nil, it gets ctx. After StartFunction comes Function, even after a panic.
+	// StartFunction runs before each function of On. The function gets the context that it returns,
+	// which should be derived from ctx. With nil, or a context that never ends, it gets ctx. After
+	// StartFunction comes Function, even after a panic.
 	StartFunction func(ctx context.Context, event EventType) context.Context
 
 	Function func(FunctionInfo) // after each function; its Context is that of StartFunction
@@ -103,8 +104,8 @@ func (h *Handler) watched(ctx context.Context, e Event, f function) (err error) 
 	}()
 	for _, hooks := range h.hooks {
 		if hooks.StartFunction != nil {
-			if derived := hooks.StartFunction(ctx, info.Event); derived != nil {
-				ctx = derived
+			if derived := hooks.StartFunction(ctx, info.Event); derived != nil && derived.Done() != nil {
+				ctx = derived // which Shutdown must be able to end
 			}
 		}
 		started++

@@ -93,6 +93,29 @@ func TestHooksEndAfterAPanic(t *testing.T) {
 	assert.Equal(t, webhook.OutcomePanicked, w.last(t).Outcome)
 }
 
+// A hook cannot take a function out of reach of Shutdown.
+func TestContextThatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, new(failures).option(), webhook.WithQueue(1), webhook.WithHooks(webhook.Hooks{
+			StartFunction: func(context.Context, webhook.EventType) context.Context { return context.Background() },
+		}))
+		ended := make(chan error, 1)
+		webhook.On(h, func(ctx context.Context, _ webhook.Event) error {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Minute):
+			}
+			ended <- context.Cause(ctx)
+			return nil
+		})
+		require.Equal(t, http.StatusOK, status(h, timed))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, h.Shutdown(ctx), context.DeadlineExceeded)
+		assert.ErrorIs(t, <-ended, webhook.ErrShutdown)
+	})
+}
+
 // Each delivery is reported once, with how it ended.
 func TestOutcomesOfDeliveries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,6 +29,8 @@ type export[T any] struct {
 	id       func(*T) int64
 	progress func(records int)
 
+	finished bool // by an earlier run
+
 	file    *os.File
 	odd     *os.File // nil until there is a record that does not decode
 	first   error    // of the first such record in this run
@@ -41,9 +43,15 @@ type export[T any] struct {
 type owner struct {
 	Host         string      `json:"host"`
 	Organization drift.OrgID `json:"organization,omitempty"`
+	Token        string      `json:"token,omitempty"` // a part of its hash, if the organization is not known
 }
 
-func (o owner) String() string { return fmt.Sprintf("organization %s at %s", o.Organization, o.Host) }
+func (o owner) String() string {
+	if o.Token != "" {
+		return fmt.Sprintf("the token %s at %s", o.Token, o.Host)
+	}
+	return fmt.Sprintf("organization %s at %s", o.Organization, o.Host)
+}
 
 // checkpoint is the progress of an export.
 type checkpoint struct {
@@ -62,6 +70,7 @@ func (e *export[T]) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
+	e.finished = e.at.Done
 	e.progress(len(e.ids))
 	for !e.at.Done {
 		if err := e.page(ctx); err != nil {

@@ -100,6 +100,30 @@ func TestStartFindsTheOrganization(t *testing.T) {
 	assert.NotZero(t, at.Owner.Organization)
 }
 
+// A service that does not tell the organization of a token leaves the token itself to tell accounts apart.
+func TestStartWithoutTokenInfo(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusForbidden} {
+		srv := drifttest.Start(t, drifttest.WithDemoData(), drifttest.WithToken("one-token-of-many", "another-token"))
+		srv.Fail("classic.app.tokenInfo", slices.Repeat([]drifttest.Fault{{Status: status}}, 3)...)
+		dir := filepath.Join(t.TempDir(), "files")
+		t.Setenv("DRIFT_TOKEN", "one-token-of-many")
+		t.Setenv("DRIFT_BASE_URL", srv.URL)
+		require.NoError(t, start(t.Context(), dir, io.Discard))
+		assert.Equal(t, upTo(30), idsIn(t, filepath.Join(dir, contactSet)))
+		data, err := os.ReadFile(filepath.Join(dir, contactSet+".checkpoint"))
+		require.NoError(t, err)
+		assert.NotContains(t, string(data), "one-token")
+
+		var out bytes.Buffer
+		require.NoError(t, start(t.Context(), dir, &out), "the same token")
+		assert.Contains(t, out.String(), "was complete already: for a new export, choose another folder\n")
+		t.Setenv("DRIFT_TOKEN", "another-token")
+		err = start(t.Context(), dir, io.Discard)
+		require.ErrorContains(t, err, "has records of the token ")
+		require.ErrorContains(t, err, ": choose another folder")
+	}
+}
+
 // Without a token the files are in a temporary folder, which the program names. Stopped and run again with that folder,
 // it resumes.
 func TestOffline(t *testing.T) {

@@ -13,6 +13,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -59,12 +61,25 @@ func start(ctx context.Context, dir string, w io.Writer) error {
 		return err
 	}
 	defer client.Close()
-	// Which account is it? Records of two accounts must not end up in the same files.
-	info, err := classic.New(client).App.TokenInfo(ctx, token)
+	of, err := ownerOf(ctx, client, token)
 	if err != nil {
-		return fmt.Errorf("find the organization of the token: %w", err)
+		return err
 	}
-	return run(ctx, client, cmp.Or(dir, "drift-export"), owner{host(), info.OrgID()}, w)
+	return run(ctx, client, cmp.Or(dir, "drift-export"), of, w)
+}
+
+// ownerOf returns the account of a token: records of two accounts must not end up in the same files. If the service
+// does not tell the organization, the token stands for its account.
+func ownerOf(ctx context.Context, client *drift.Client, token drift.Secret) (owner, error) {
+	info, err := classic.New(client).App.TokenInfo(ctx, token)
+	switch {
+	case errors.Is(err, drift.ErrNotFound), errors.Is(err, drift.ErrForbidden):
+		hash := sha256.Sum256([]byte(token))
+		return owner{Host: host(), Token: hex.EncodeToString(hash[:8])}, nil
+	case err != nil:
+		return owner{}, fmt.Errorf("find the organization of the token: %w", err)
+	}
+	return owner{Host: host(), Organization: info.OrgID()}, nil
 }
 
 // host returns the host that a client of drift.FromEnv calls.
@@ -167,7 +182,13 @@ func withBar[T any](ctx context.Context, e *export[T], name string, w io.Writer)
 	e.progress = func(records int) { _ = bar.Set(records) }
 	err := e.run(ctx)
 	_ = bar.Exit()
+	if e.file == nil {
+		return err
+	}
 	fmt.Fprintf(w, "\n%s: %d records in %s\n", name, len(e.ids), e.path)
+	if e.finished {
+		fmt.Fprintf(w, "%s: the export was complete already: for a new export, choose another folder\n", name)
+	}
 	if e.at.Odd > 0 {
 		fmt.Fprintf(w, "%s: %d records that do not decode are in %s\n", name, e.at.Odd, e.oddPath())
 	}

@@ -95,7 +95,7 @@ func read(ctx context.Context, api *classic.Client, id drift.ConversationID) (*e
 // explained says where to resume.
 func explained(err error) error {
 	var broken *drift.PageError
-	if errors.As(err, &broken) {
+	if errors.As(err, &broken) && broken.Cursor != "" {
 		return fmt.Errorf("resume with Cursor %q: %w", broken.Cursor, err)
 	}
 	return err

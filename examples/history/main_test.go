@@ -57,8 +57,15 @@ func TestRunSkipsWhatWasDeleted(t *testing.T) {
 
 func TestRunSaysWhereToResume(t *testing.T) {
 	server := drifttest.Start(t)
-	server.Fail("classic.conversations.list", drifttest.Fault{Status: http.StatusForbidden})
+	for range 101 {
+		server.AddConversation(drift.Conversation{Status: drift.ConversationStatusClosed})
+	}
+	refused := drifttest.Fault{Status: http.StatusForbidden}
+	server.Fail("classic.conversations.list", refused, drifttest.Fault{}, refused)
 	err := run(t.Context(), server.Client(), io.Discard, io.Discard)
 	require.ErrorIs(t, err, drift.ErrForbidden)
-	assert.ErrorContains(t, err, `resume with Cursor ""`)
+	assert.NotContains(t, err.Error(), "resume", "there is nothing to resume")
+	err = run(t.Context(), server.Client(), io.Discard, io.Discard)
+	require.ErrorIs(t, err, drift.ErrForbidden)
+	assert.ErrorContains(t, err, `resume with Cursor "`)
 }

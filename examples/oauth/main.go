@@ -34,7 +34,7 @@ func main() {
 	browser := flag.Bool("browser", false, "let you answer the authorize page in a browser (without DRIFT_CLIENT_ID)")
 	port := flag.Int("port", 8976, "the `port` on which to wait for the browser (with DRIFT_CLIENT_ID)")
 	tokens := flag.String("tokens", "", "the `file` for the tokens (with DRIFT_CLIENT_ID; default in your config folder)")
-	wait := flag.Duration("wait", 10*time.Minute, "wait this `long` for you")
+	wait := flag.Duration("wait", 10*time.Minute, "wait for you for this `duration`")
 	cli.Main(about, func(ctx context.Context, w io.Writer) error {
 		if os.Getenv("DRIFT_CLIENT_ID") == "" {
 			return offline(ctx, *browser, *wait, w)
@@ -56,7 +56,7 @@ func online(ctx context.Context, tokens string, f flow, w io.Writer) error {
 	if tokens == "" {
 		dir, err := os.UserConfigDir()
 		if err != nil {
-			return err
+			return cli.WrongUsage("there is no config folder for the tokens: choose a file with -tokens")
 		}
 		tokens = filepath.Join(dir, "drift-oauth-example", "token.json")
 	}

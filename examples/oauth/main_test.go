@@ -44,6 +44,7 @@ func TestStarts(t *testing.T) {
 			Title: "a port that does not exist",
 			Args:  []string{"-tokens=testdata/none", "-port=99999"}, Env: []string{id, secret},
 		},
+		{Title: "no home folder", Env: []string{id, secret, "HOME=", "XDG_CONFIG_HOME=", "AppData="}},
 		{Title: "no one opens the page", Args: []string{"-browser", "-wait=10ms"}},
 	})
 	assert.NoFileExists(t, "testdata/none")

@@ -38,7 +38,8 @@ func TestCtrlC(t *testing.T) {
 	for _, flags := range [][]string{{"-addr=0.0.0.0:0"}, {"-addr=127.0.0.1:0", "-otel"}} {
 		output := clitest.Interrupt(t, clitest.Start{
 			Args: flags, Env: []string{"DRIFT_TOKEN=" + drifttest.DefaultToken, "DRIFT_BASE_URL=" + srv.URL},
-		}, func(output string) bool { return strings.Contains(output, `"kind":"unauthorized"`) })
+		}, func(output string) bool { return strings.Contains(output, "check DRIFT_TOKEN and DRIFT_BASE_URL") })
+		assert.Contains(t, output, `"kind":"unauthorized"`)
 		assert.Regexp(t, `(?m)^Metrics: http://127\.0\.0\.1:\d+/metrics$`, output)
 	}
 }

@@ -75,7 +75,7 @@ func (m *metrics) hooks() drift.Hooks {
 // status returns the status of the answer or, if there was none, why.
 func status(info drift.AttemptInfo) string {
 	if info.StatusCode == 0 {
-		return string(drift.KindOf(info.Err))
+		return string(info.Kind)
 	}
 	return strconv.Itoa(info.StatusCode)
 }

@@ -77,8 +77,12 @@ func (s *service) job(ctx context.Context, every time.Duration) {
 	client := s.client.With(drift.WithBulk())
 	for {
 		page, err := client.Contacts.List(ctx, drift.ContactListOptions{Limit: 100})
-		if err == nil { // the client logs errors
+		switch {
+		case err == nil:
 			s.log.InfoContext(ctx, "contacts read", slog.Int("contacts", len(page.Items)))
+		case ctx.Err() == nil: // for whoever starts the program with a wrong token or URL
+			s.log.WarnContext(ctx, "no contacts read: check DRIFT_TOKEN and DRIFT_BASE_URL",
+				slog.String("kind", string(drift.KindOf(err))), slog.String("kinds", "docs/errors.md"))
 		}
 		select {
 		case <-ctx.Done():

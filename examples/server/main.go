@@ -24,6 +24,9 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context, addr string, perMinute, perMonth int, w io.Writer) error {
+	if perMinute < 0 || perMonth < 0 {
+		return cli.WrongUsage("-per-minute and -per-month must not be negative")
+	}
 	server, err := drifttest.Listen(
 		drifttest.WithAddress(addr),
 		drifttest.WithLimits(perMinute, perMonth),

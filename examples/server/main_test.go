@@ -140,5 +140,8 @@ func TestSaysWhyItCannotListen(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	assert.ErrorContains(t, run(t.Context(), taken.Addr().String(), 0, 0, io.Discard), "listen tcp")
-	assert.ErrorContains(t, run(t.Context(), "127.0.0.1:0", -1, 0, io.Discard), "must not be negative")
+	for _, limits := range [][2]int{{-1, 0}, {0, -1}} {
+		err := run(t.Context(), "127.0.0.1:0", limits[0], limits[1], io.Discard)
+		assert.EqualError(t, err, "-per-minute and -per-month must not be negative")
+	}
 }

@@ -53,6 +53,9 @@ func start(ctx context.Context, addr string, write bool, w io.Writer) error {
 	if !write {
 		return cli.AskToWrite("answer every message of a visitor with a message, until Ctrl-C")
 	}
+	if _, err := newHandler(client, token, w); err != nil {
+		return fmt.Errorf("DRIFT_VERIFICATION_TOKEN: %w", err)
+	}
 	// A wrong token is to show now, and not when the first visitor writes.
 	if _, err := client.Contacts.List(ctx, drift.ContactListOptions{Limit: 1}); err != nil {
 		return err

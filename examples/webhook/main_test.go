@@ -32,6 +32,10 @@ func TestStarts(t *testing.T) {
 	starts = append(starts,
 		clitest.Start{Title: "no verification token", Args: []string{"-write"}, Env: account},
 		clitest.Start{
+			Title: "a verification token that is too short", Args: []string{"-write"},
+			Env: append(slices.Clip(account), "DRIFT_VERIFICATION_TOKEN=short"),
+		},
+		clitest.Start{
 			Title: "an address without a port", Args: []string{"-write", "-addr=127.0.0.1"}, Env: starts[right].Env,
 		})
 	clitest.Transcript(t, starts)

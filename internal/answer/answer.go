@@ -174,7 +174,7 @@ func (e *Error) text(value wire.Value, limit int) string {
 	if err != nil {
 		return ""
 	}
-	return Mask(text, e.secret, limit)
+	return Printable(hideAddresses(Mask(text, e.secret, len(text))), limit)
 }
 
 // Mask returns a text of the service as printable text without the secret. It looks for the secret after it has removed

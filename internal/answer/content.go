@@ -27,6 +27,21 @@ func CheckJSON(header http.Header, body []byte) error {
 	return nil
 }
 
+// Foreign reports whether an error is certainly not by the API, because its body is HTML or text, and not JSON.
+func Foreign(header http.Header, body []byte) bool {
+	first := firstByte(body)
+	media, _, err := mediaType(header.Get("Content-Type"))
+	switch {
+	case CheckEncoding(header) != nil || first == ' ' || first == '{':
+		return false
+	case first == '<':
+		return true
+	case err != nil: // there is none
+		return first != '[' && first != '"'
+	}
+	return media != "application/json" && !strings.HasSuffix(media, "+json")
+}
+
 // CheckEncoding rejects an encoding that net/http has not decoded.
 func CheckEncoding(header http.Header) error {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {

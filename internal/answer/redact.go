@@ -3,6 +3,7 @@ package answer
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,17 @@ const (
 	// escapeDepth is how often a text may have been escaped.
 	escapeDepth = 2
 )
+
+// address is an e-mail address, also as it stands in a URL.
+var address = regexp.MustCompile(`[^\s"'<>(),;:=&?\[\]{}]+(?:@|%40)[^\s"'<>(),;:=&?\[\]{}]*[^\s"'<>(),;:=&?\[\]{}.]`)
+
+// hideAddresses returns a text without e-mail addresses, which a service repeats in its messages.
+func hideAddresses(text string) string {
+	if !strings.Contains(text, "@") && !strings.Contains(text, "%40") {
+		return text
+	}
+	return address.ReplaceAllLiteralString(text, Redacted)
+}
 
 // redact takes a secret out of a text that repeats it: as it is, in hex or in base64, and with any of its characters
 // escaped as in URLs, in JSON or in HTML.

@@ -1026,7 +1026,7 @@ func largeErrorBodies(t *testing.T) {
 		}
 		w := wire(t, start(t))
 		w.raw.Answer(func(c *raw.Conn) {
-			c.Send("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n" + strings.Repeat("x", 1<<16) + "\r\n1\r\nx\r\n")
+			c.Send("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n{" + strings.Repeat("x", 1<<16-1) + "\r\n1\r\nx\r\n")
 			c.Silence()
 		})
 		began := time.Now()

@@ -477,15 +477,26 @@ func checkForbidden(t *testing.T) {
 }
 
 func checkNotFound(t *testing.T) {
-	for contentType, body := range map[string]string{"application/json": `{"error": {"type": "not_found", "message": "gone"}, "more": "` + testkit.MarkedAnswer + `"}`, asHTML: markedHTML} {
+	for _, test := range []struct {
+		contentType, body string
+		want              error
+	}{
+		{"application/json", `{"error": {"type": "not_found", "message": "gone"}, "more": "` + testkit.MarkedAnswer + `"}`, drift.ErrNotFound},
+		{"application/json", ``, drift.ErrNotFound},
+		{asHTML, markedHTML, drift.ErrUnexpectedContent},
+		{"text/plain; charset=utf-8", "404 page not found\n", drift.ErrUnexpectedContent},
+		{"text/plain", "default backend - 404", drift.ErrUnexpectedContent},
+		{"", "no such page", drift.ErrUnexpectedContent},
+		{"", `"no such page"`, drift.ErrNotFound},
+		{"application/problem+json", `["no such page"]`, drift.ErrNotFound},
+	} {
 		c := throughFault(t, func(r *http.Request) (*http.Response, error) {
-			return testkit.MemoryAnswer(r, 404, contentType, body), nil
+			return testkit.MemoryAnswer(r, 404, test.contentType, test.body), nil
 		})
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			err := c.call(t.Context(), method)
-			require.ErrorIs(t, err, drift.ErrNotFound)
-			require.NotErrorIs(t, err, drift.ErrAmbiguous)
-			assert.Equal(t, body, string(requireStatus(t, err, 404).Body()))
+			testkit.RequireSentinels(t, err, []error{test.want})
+			assert.Equal(t, test.body, string(requireStatus(t, err, 404).Body()))
 			assert.NotContains(t, err.Error(), "<")
 		}
 		c.requireSpent(3, 3)

@@ -98,6 +98,10 @@ var setups = map[string]func(t *testing.T) error{
 		return newClientError(drift.FromEnv())
 	},
 	"a token with its scheme": func(*testing.T) error { return newClientError(drift.WithToken("Bearer " + testkit.MarkedToken)) },
+	"a token in quotes, for example from an env file": func(t *testing.T) error {
+		t.Setenv("DRIFT_TOKEN", `"`+testkit.MarkedToken+`"`)
+		return newClientError(drift.FromEnv())
+	},
 	"two tokens": func(t *testing.T) error {
 		t.Setenv("DRIFT_TOKEN", testkit.MarkedToken)
 		return newClientError(drift.WithToken(testkit.MarkedToken), drift.FromEnv())
@@ -203,12 +207,10 @@ var mishaps = map[string]mishap{
 	"a proxy that does not listen": {prepare: func(_ *testing.T, c *http.Client) {
 		c.Transport.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:1"})
 	}},
-	"a proxy that requires a login": {base: elsewhere, prepare: func(t *testing.T, c *http.Client) {
-		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusProxyAuthRequired)
-		}))
-		t.Cleanup(proxy.Close)
-		c.Transport.(*http.Transport).Proxy = http.ProxyURL(testkit.Must(url.Parse(proxy.URL)))
+	"a proxy that requires a login": {base: elsewhere, prepare: proxyAnswering(http.StatusProxyAuthRequired)},
+	"a proxy that refuses":          {base: elsewhere, prepare: proxyAnswering(http.StatusForbidden)},
+	"a transport of your own that fails": {prepare: func(_ *testing.T, c *http.Client) {
+		c.Transport = testkit.Fails(errSeam)
 	}},
 	"a reset": {answer: (*raw.Conn).Reset},
 	"a connection that closes before the answer": {answer: (*raw.Conn).Close},
@@ -231,7 +233,9 @@ var mishaps = map[string]mishap{
 	"a wrong token":                               answering(401, `{"error": {"type": "authentication_error", "message": "token expired"}}`),
 	"a token that does not allow the call":        answering(403, `{"error": {"type": "forbidden", "message": "scope contact_read is required"}}`),
 	"no such record":                              answering(404, `{"error": {"type": "not_found", "message": "no such contact"}}`),
-	"no such address":                             {answer: sends("HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n<p>" + testkit.MarkedAnswer)},
+	"a 404 without an error":                      answering(404, ``),
+	"the 404 of a web site":                       {answer: sends("HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n<p>" + testkit.MarkedAnswer)},
+	"the 403 of a firewall":                       {answer: sends("HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\n\r\n<p>" + testkit.MarkedAnswer)},
 	"a conflict":                                  answering(409, `{"code": "CONTACT-6", "message": "contact exists already"}`),
 	"the service's limit":                         {answer: sends("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 90\r\n\r\n")},
 	"the month is used up, by the service's word": answering(402, `{}`),
@@ -254,6 +258,17 @@ var mishaps = map[string]mishap{
 	"a middleware that fails": mishap{}.with(drift.WithMiddleware(func(http.RoundTripper) http.RoundTripper {
 		return testkit.Fails(errSeam)
 	})),
+}
+
+// proxyAnswering sends requests through a proxy that answers CONNECT with a status.
+func proxyAnswering(status int) func(*testing.T, *http.Client) {
+	return func(t *testing.T, c *http.Client) {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+		}))
+		t.Cleanup(proxy.Close)
+		c.Transport.(*http.Transport).Proxy = http.ProxyURL(testkit.Must(url.Parse(proxy.URL)))
+	}
 }
 
 // failing makes a call fail, and checks that its log says the same as its error and neither shows a secret.

@@ -136,6 +136,7 @@ func (w *SecretWatch) Options() []drift.Option {
 			},
 			Attempt:  func(i drift.AttemptInfo) { w.Show(i); w.ShowError(i.Err) },
 			Wait:     func(i drift.WaitInfo) { w.Show(i) },
+			Waiting:  func(i drift.WaitInfo) { w.Show(i) },
 			Response: func(i drift.ResponseInfo) { w.Show(i); w.ShowError(i.Err) },
 			Quota:    func(u drift.Usage) { w.Show(u) },
 		}),

@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -56,7 +58,8 @@ const (
 	hintProxy   = "check HTTPS_PROXY and NO_PROXY, or the proxy of your http.Transport"
 	hintRoots   = "install the system's root certificates, or add the authority to the TLS configuration of your " +
 		"http.Transport"
-	hintClock = "check the clock of this machine; if it is right, the server needs a new certificate"
+	hintUnknown = "if the http.Transport is your own, TransportError.Unsafe has its error"
+	hintClock   = "check the clock of this machine; if it is right, the server needs a new certificate"
 )
 
 // Describe describes an error of an attempt.
@@ -71,7 +74,7 @@ func Describe(err error, phase Phase) Failure {
 			return f
 		}
 	}
-	return Failure{Text: typeName(err)}
+	return Failure{Text: typeName(err), Hint: hintUnknown}
 }
 
 // knownFailure describes errors whose texts are safe.
@@ -85,12 +88,27 @@ func knownFailure(err error, _ Phase) Failure {
 	case errors.As(err, &reason):
 		return Failure{Text: reason.Error()}
 	}
-	for _, known := range []error{fs.ErrClosed, context.Canceled, context.DeadlineExceeded} {
+	for _, known := range []error{fs.ErrClosed, context.Canceled} {
 		if errors.Is(err, known) {
 			return Failure{Text: known.Error()}
 		}
 	}
+	if wraps(err, context.DeadlineExceeded) {
+		return Failure{Text: context.DeadlineExceeded.Error()}
+	}
 	return Failure{}
+}
+
+// wraps is errors.Is without the methods Is, by which the timers of net and net/http match context.DeadlineExceeded.
+func wraps(err, target error) bool {
+	if err == target {
+		return true
+	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(several.Unwrap(), func(one error) bool { return wraps(one, target) })
+	}
+	inner := errors.Unwrap(err)
+	return inner != nil && wraps(inner, target)
 }
 
 // proxyFailure describes a failure before the proxy has connected, which is not a failure of the service.
@@ -103,10 +121,31 @@ func proxyFailure(err error, phase Phase) Failure {
 			text += ": " + inner
 		}
 		return Failure{Connect, text, hintProxy}
-	case innermost(err) == http.StatusText(http.StatusProxyAuthRequired):
-		return Failure{Connect, "the proxy requires a login", hintProxy}
+	}
+	status := statusOf(innermost(err)) // net/http returns the text of the proxy's status, and nothing else
+	if status == http.StatusProxyAuthRequired || status != 0 && phase == Connecting {
+		return RefusedByProxy(status)
 	}
 	return Failure{}
+}
+
+// statusOf returns the status with a text, or 0.
+func statusOf(text string) int {
+	for status := 300; status < 600 && text != ""; status++ {
+		if text == http.StatusText(status) {
+			return status
+		}
+	}
+	return 0
+}
+
+// RefusedByProxy describes the answer of a proxy that does not connect.
+func RefusedByProxy(status int) Failure {
+	if status == http.StatusProxyAuthRequired {
+		return Failure{Connect, "the proxy requires a login", hintProxy}
+	}
+	answer := strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
+	return Failure{Connect, "the proxy refused the connection (" + answer + ")", hintProxy}
 }
 
 func lookupFailure(err error, _ Phase) Failure {

@@ -78,7 +78,7 @@ func report(ctx context.Context, err error) int {
 	canceled := err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))
 	stopped := canceled && ctx.Err() != nil
 	if err != nil && (!stopped || errors.Is(err, drift.ErrAmbiguous)) { // a write may have been applied
-		log.Print(err)
+		log.Print(explained(err))
 	}
 	if stopped {
 		log.Print("Stopped.")
@@ -90,4 +90,12 @@ func report(ctx context.Context, err error) int {
 		return status.Status
 	}
 	return 1
+}
+
+// explained returns what to do about an error of the machine, after the error.
+func explained(err error) string {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return err.Error() + ": choose another port, -h lists the flags"
+	}
+	return err.Error()
 }

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,6 +35,7 @@ func TestReport(t *testing.T) {
 		"done when it was stopped":         {stopped, nil, 0, "Stopped.\n"},
 		"failed":                           {t.Context(), errors.New("no"), 1, "no\n"},
 		"wrong usage":                      {t.Context(), fmt.Errorf("start: %w", WrongUsage("no")), 2, "start: no\n"},
+		"a port that is taken":             {t.Context(), fmt.Errorf("listen: %w", syscall.EADDRINUSE), 1, "listen: address already in use: choose another port, -h lists the flags\n"},
 		"canceled by itself":               {t.Context(), context.Canceled, 1, "context canceled\n"},
 		"stopped":                          {stopped, fmt.Errorf("list: %w", context.Canceled), 0, "Stopped.\n"},
 		"stopped, with the cause":          {stopped, pressed, 0, "Stopped.\n"},
