@@ -469,8 +469,8 @@ func (a *attempt) reported() *answer.Error {
 	return a.problem
 }
 
-// foreign reports whether the answer is an error that is certainly not by the API.
-func (a *attempt) foreign() bool { return a.status >= 400 && answer.Foreign(a.header, a.body()) }
+// foreign reports whether the answer is an error, and certainly not by the API.
+func (a *attempt) foreign() bool { return a.status >= 400 && answer.IsHTML(a.header, a.body()) }
 
 func (a *attempt) unauthorized() bool {
 	if a.status == http.StatusUnauthorized {
@@ -480,11 +480,11 @@ func (a *attempt) unauthorized() bool {
 }
 
 // quotaUsedUp reports whether the service says that the month's calls are used up. The service's documentation does not
-// say how. This package assumes a 402, unless a web site answers, or a 403 or 429 whose type or code contains "quota".
+// say how. This package assumes a 402, or a 403 or 429 whose type or code contains "quota".
 func (a *attempt) quotaUsedUp() bool {
 	switch a.status {
 	case http.StatusPaymentRequired:
-		return !a.foreign()
+		return true
 	case http.StatusForbidden, http.StatusTooManyRequests:
 		reported := a.reported()
 		return strings.Contains(strings.ToLower(reported.Type+" "+reported.Code), "quota")

@@ -30,8 +30,8 @@ var (
 	// ErrForbidden: the token is valid, but does not allow this call (403).
 	ErrForbidden = errors.New("drift: forbidden")
 
-	// ErrNotFound: the record does not exist (404). A web site's 404, with HTML or text, does not
-	// match: see ErrUnexpectedContent.
+	// ErrNotFound: the record does not exist (404). A web site's 404, in HTML, does not match: see
+	// ErrUnexpectedContent.
 	ErrNotFound = errors.New("drift: not found")
 
 	// ErrConflict: the record already exists or has changed (409).
@@ -145,9 +145,8 @@ func (e *APIError) label() string {
 	return joinNonEmpty(": ", e.Operation, route)
 }
 
-// Is reports whether the status belongs to target. If the status is a success, the type decides. If the
-// body is HTML or text, a web site or a proxy answered: a 404 says nothing about a record then, and a 402 nothing about
-// the month's calls. They match ErrUnexpectedContent.
+// Is reports whether the status belongs to target. If the status is a success, the type decides. A 404 in HTML says
+// nothing about a record, because a web site or a proxy has answered: it matches ErrUnexpectedContent.
 func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrInvalid:
@@ -160,7 +159,7 @@ func (e *APIError) Is(target error) bool {
 	case ErrNotFound:
 		return e.StatusCode == http.StatusNotFound && !e.foreign || e.typed("not_found")
 	case ErrUnexpectedContent:
-		return e.foreign && (e.StatusCode == http.StatusNotFound || e.StatusCode == http.StatusPaymentRequired)
+		return e.StatusCode == http.StatusNotFound && e.foreign
 	case ErrConflict:
 		return e.StatusCode == http.StatusConflict
 	case ErrRateLimited:

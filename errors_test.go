@@ -62,7 +62,7 @@ var errorBodies = map[string]errorBody{
 	"deep":           {body: strings.Repeat(`{"error":`, 200)},
 }
 
-// foreign reports whether the body is certainly not by the API.
+// foreign reports whether the body is HTML.
 func (b errorBody) foreign() bool { return strings.HasPrefix(b.body, "<") }
 
 func (b errorBody) unauthorized(status int) bool {
@@ -80,10 +80,10 @@ func wantedSentinels(method string, status int, body errorBody) (wanted []error)
 	add(body.unauthorized(status), drift.ErrUnauthorized)
 	add(status == 403 && !body.unauthorized(status), drift.ErrForbidden)
 	add(status == 404 && !body.foreign(), drift.ErrNotFound)
-	add((status == 402 || status == 404) && body.foreign(), drift.ErrUnexpectedContent)
+	add(status == 404 && body.foreign(), drift.ErrUnexpectedContent)
 	add(status == 409, drift.ErrConflict)
 	add(status == 429, drift.ErrRateLimited)
-	add(status == 402 && !body.foreign(), drift.ErrQuotaExceeded)
+	add(status == 402, drift.ErrQuotaExceeded)
 	add(status >= 500, drift.ErrServer)
 	add(method != http.MethodGet && (status == 300 || status == 408 || status >= 500), drift.ErrAmbiguous)
 	return wanted
@@ -150,7 +150,7 @@ func checkStatusError(t *testing.T, err error, method string, status int, body e
 func checkStatusTypes(t *testing.T, err error, method string, status int, body errorBody) {
 	t.Helper()
 	assert.Equal(t, status == 429, errors.As(err, new(*drift.RateLimitError)))
-	assert.Equal(t, status == 402 && !body.foreign(), errors.As(err, new(*drift.QuotaError)))
+	assert.Equal(t, status == 402, errors.As(err, new(*drift.QuotaError)))
 	assert.Equal(t, method != http.MethodGet && (status == 300 || status == 408 || status >= 500), errors.As(err, new(*drift.AmbiguousError)))
 	assert.False(t, errors.As(err, new(*drift.TransportError)))
 	assert.False(t, errors.As(err, new(*drift.DecodeError)))

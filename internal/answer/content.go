@@ -27,19 +27,14 @@ func CheckJSON(header http.Header, body []byte) error {
 	return nil
 }
 
-// Foreign reports whether an error is certainly not by the API, because its body is HTML or text, and not JSON.
-func Foreign(header http.Header, body []byte) bool {
-	first := firstByte(body)
-	media, _, err := mediaType(header.Get("Content-Type"))
-	switch {
-	case CheckEncoding(header) != nil || first == ' ' || first == '{':
+// IsHTML reports whether the body is HTML, so that a web site or a proxy has sent it in place of the API.
+func IsHTML(header http.Header, body []byte) bool {
+	if CheckEncoding(header) != nil {
 		return false
-	case first == '<':
-		return true
-	case err != nil: // there is none
-		return first != '[' && first != '"'
 	}
-	return media != "application/json" && !strings.HasSuffix(media, "+json")
+	first := firstByte(body)
+	media, _, _ := mediaType(header.Get("Content-Type"))
+	return first == '<' || media == "text/html" && first != '{' && first != ' '
 }
 
 // CheckEncoding rejects an encoding that net/http has not decoded.

@@ -484,10 +484,10 @@ func checkNotFound(t *testing.T) {
 		{"application/json", `{"error": {"type": "not_found", "message": "gone"}, "more": "` + testkit.MarkedAnswer + `"}`, drift.ErrNotFound},
 		{"application/json", ``, drift.ErrNotFound},
 		{asHTML, markedHTML, drift.ErrUnexpectedContent},
-		{"text/plain; charset=utf-8", "404 page not found\n", drift.ErrUnexpectedContent},
-		{"text/plain", "default backend - 404", drift.ErrUnexpectedContent},
-		{"", "no such page", drift.ErrUnexpectedContent},
-		{"", `"no such page"`, drift.ErrNotFound},
+		{asHTML, "Not Found", drift.ErrUnexpectedContent},
+		{asHTML, `{"message": "gone"}`, drift.ErrNotFound},
+		{"", markedHTML, drift.ErrUnexpectedContent},
+		{"text/plain; charset=utf-8", "404 page not found\n", drift.ErrNotFound},
 		{"application/problem+json", `["no such page"]`, drift.ErrNotFound},
 	} {
 		c := throughFault(t, func(r *http.Request) (*http.Response, error) {
