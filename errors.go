@@ -276,7 +276,8 @@ func (e *QuotaError) logFields() []slog.Attr {
 // AmbiguousError is a write (POST, PATCH, DELETE) that was sent and may have been applied: the answer is missing or
 // broken, or has status 408 or 5xx. Check before you send it again: Get shows an update, MatchEmail a contact, and List
 // a conversation or a meeting. No operation of this package lists messages or notes; to find out whether one was
-// created, list the messages with package classic, or look in Drift. An AmbiguousError matches [ErrAmbiguous] and the error that it wraps.
+// created, list the messages with package classic, or look in Drift. An AmbiguousError matches [ErrAmbiguous] and the
+// error that it wraps.
 type AmbiguousError struct {
 	Err      error  // the *APIError, *TransportError or *DecodeError
 	ClientID string // the client_message_id or client_id that was sent, never part of the text; "": none
