@@ -105,8 +105,7 @@ func (f *Fetcher) verifyCounts(ctx context.Context) (store.Check, error) {
 		return c, err
 	}
 	t := &tally{isForgetful: status.Forgotten > 0}
-	for from := status.Oldest; !from.IsZero() && from.Before(time.Now()); {
-		to := from.AddDate(0, 1, 0)
+	for from, to := time.Unix(0, 0), firstPeriod(status.Oldest); from.Before(time.Now()); to = to.AddDate(0, 1, 0) {
 		if err := f.verifyPeriod(ctx, t, from, to); err != nil {
 			return c, err
 		}
@@ -121,6 +120,15 @@ func (f *Fetcher) verifyCounts(ctx context.Context) (store.Check, error) {
 		c.Result += fmt.Sprintf(" %d have fewer and are due again; %d are not in the archive.", len(t.again), t.unknown)
 	}
 	return c, f.readAgain(ctx, t.again, t.unknown > 0)
+}
+
+// firstPeriod returns the end of the first period. Nobody had conversations before there was the service: a time of then
+// is wrong, and would cost a call for every month since.
+func firstPeriod(oldest time.Time) time.Time {
+	if founded := time.Date(2014, 1, 1, 0, 0, 0, 0, time.UTC); oldest.Before(founded) {
+		return founded
+	}
+	return oldest.AddDate(0, 1, 0)
 }
 
 // tally is what a comparison with reports has found.

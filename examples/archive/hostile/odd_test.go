@@ -1,0 +1,165 @@
+package hostile
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// oddities are the odd forms of a record with an id. In them, ID stands for the id, and REST for the other members of
+// an ordinary record. Those without ID have none that anybody could tell.
+var oddities = map[string]string{
+	"no id":            `{REST}`,
+	"null id":          `{"id":null,REST}`,
+	"empty id":         `{"id":"",REST}`,
+	"object id":        `{"id":{"a":1},REST}`,
+	"fraction id":      `{"id":1.5,REST}`,
+	"negative id":      `{"id":-5,REST}`,
+	"zero id":          `{"id":0,REST}`,
+	"huge id":          `{"id":99999999999999999999999,REST}`,
+	"text id":          `{"id":"ID",REST}`,
+	"number":           `17`,
+	"text":             `"a text"`,
+	"null":             `null`,
+	"list":             `[1,2]`,
+	"empty":            `{}`,
+	"unknown fields":   `{"id":ID,"more":{"deep":[{"er":1}]},"x":null,REST}`,
+	"all null":         `{"id":ID,"status":null,"contactId":null,"createdAt":null,"inboxId":null,"body":null,"author":null,"attachments":null,"attributes":null,"type":null}`,
+	"wrong status":     `{"id":ID,REST,"status":7,"type":{"x":1}}`,
+	"wrong created":    `{"id":ID,REST,"createdAt":"yesterday"}`,
+	"early created":    `{"id":ID,REST,"createdAt":1}`,
+	"late created":     `{"id":ID,REST,"createdAt":99999999999999999}`,
+	"wrong everything": `{"id":ID,"status":[],"contactId":"x","createdAt":{},"inboxId":true,"updatedAt":"soon","body":7,"author":"me","attachments":5,"attributes":[1],"type":1}`,
+	"twice a member":   `{"id":ID,REST,"status":"open","status":"closed","body":"one","body":"two"}`,
+	"spaces":           "{ \"id\" :\tID ,REST\n}",
+	"unicode":          `{"id":ID,REST,"x":"日本語 🎉 \ud83c\udf89 é \u0000 \u202e ` + "\u2028" + `"}`,
+	"lone surrogate":   `{"id":ID,REST,"x":"\ud83c"}`,
+	"not UTF-8":        "{\"id\":ID,REST,\"x\":\"a\xff\xfeb\"}",
+	"not UTF-8 name":   "{\"id\":ID,REST,\"a\xff\":1}",
+	"huge":             `{"id":ID,REST,"x":"` + strings.Repeat("huge ", 200_000) + `"}`,
+	"wide":             `{"id":ID,"status":7,"type":7,` + wide(20_000) + `REST}`,
+	"deep":             `{"id":ID,REST,"x":` + strings.Repeat(`[`, 3000) + strings.Repeat(`]`, 3000) + `}`,
+	"big numbers":      `{"id":ID,REST,"x":1e400,"y":123456789012345678901234567890}`,
+}
+
+func wide(fields int) string {
+	var text strings.Builder
+	for i := range fields {
+		fmt.Fprintf(&text, `"field%d":%d,`, i, i)
+	}
+	return text.String()
+}
+
+// odd returns an odd form of a record, with the id that it has, or 0.
+func odd(form string, id int64, rest string) record {
+	raw := strings.NewReplacer("ID", fmt.Sprint(id), "REST", rest).Replace(form)
+	if !strings.Contains(form, "ID") {
+		id = 0
+	}
+	return record{id, raw}
+}
+
+func (s *service) seedOdd() (unknown []string) {
+	names := make([]string, 0, len(oddities))
+	for name := range oddities {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	host := s.begin(s.person("host@example.com", "Host"))
+	for _, name := range names {
+		form := oddities[name]
+		// A conversation of the list.
+		c := s.begin(s.person(name+"@example.com", name))
+		r := odd(form, c.id, fmt.Sprintf(`"contactId":%d,"inboxId":7,"updatedAt":%d`, c.contact, c.state.updated))
+		if c.odd = r.raw; r.id == 0 {
+			unknown = append(unknown, r.raw)
+			s.conversations[-c.id] = c
+			delete(s.conversations, c.id)
+		}
+		// A message, in a conversation of its own, and beside others.
+		for _, in := range []*conversation{s.begin(s.person("m-"+name+"@example.com", "M")), host} {
+			r = odd(form, s.id(), `"body":"odd","type":"chat","conversationId":5`)
+			in.messages = append(in.messages, r)
+			if r.id == 0 {
+				unknown = append(unknown, r.raw)
+			}
+			s.say(in)
+		}
+		// Details, and a contact.
+		d := s.begin(s.person("d-"+name+"@example.com", "D"))
+		d.details = odd(form, d.id, `"status":"open"`).raw
+		r = odd(form, d.contact, `"attributes":{"email":"`+name+`"}`)
+		s.contacts[d.contact] = &r
+		// The short lists.
+		for path, rest := range map[string]string{"users/list": `"orgId":77`, "teams/org": `"name":"T"`, "playbooks/list": `"name":"B"`,
+			"playbooks/clp": `"playbookName":"P"`, "contacts/attributes": `"type":"STRING"`, "users/meetings/org": `"slotStart":5`} {
+			r := odd(strings.ReplaceAll(form, `"id"`, map[string]string{"playbooks/clp": `"playbookId"`, "contacts/attributes": `"name"`,
+				"users/meetings/org": `"eventId"`}[path]), s.id(), rest)
+			if !strings.Contains("playbooks/clp contacts/attributes users/meetings/org", path) {
+				r = odd(form, s.id(), rest)
+			}
+			s.lists[path] = append(s.lists[path], r)
+		}
+		s.accounts = append(s.accounts, odd(strings.ReplaceAll(form, `"id"`, `"accountId"`), s.id(), `"name":"A"`))
+	}
+	return unknown
+}
+
+// Odd records are kept as they came, and stop nothing.
+func TestOddRecords(t *testing.T) {
+	s, dir := start(t, 2), filepath.Join(t.TempDir(), "archive")
+	s.seed(30)
+	unknown := s.seedOdd()
+	for range 2 {
+		s.sync(t, dir, 3)
+	}
+	a := look(t, dir)
+	kept := strings.Join(a.oddities, "\x00")
+	for _, raw := range unknown {
+		assert.Contains(t, a.oddities, raw)
+	}
+	for id := range s.conversations {
+		if id < 0 {
+			delete(s.conversations, id)
+		}
+	}
+	s.same(t, a)
+	for path, kind := range map[string]string{"users/list": "user", "teams/org": "team", "playbooks/list": "playbook",
+		"playbooks/clp": "landing_page", "contacts/attributes": "contact_attribute", "users/meetings/org": "meeting"} {
+		s.keeps(t, path, s.lists[path], a.records[kind], kept)
+	}
+	s.keeps(t, "accounts", s.accounts, a.records["account"], kept)
+	for _, c := range s.conversations {
+		d := c.details
+		assert.True(t, strings.Contains(kept, d) || s.hasDetails(t, dir, c.id, d), "details: %.200s", d)
+	}
+	status, out := s.command(t.Context(), "status", "-dir", dir, "-json")
+	require.Equal(t, 0, status, out)
+	status, out = s.command(t.Context(), "verify", "-dir", dir)
+	t.Logf("verify: %d %.2000s", status, out)
+	for _, format := range []string{"jsonl", "csv", "html"} {
+		status, out = s.command(t.Context(), "export", "-dir", dir, "-format", format, "-out", filepath.Join(t.TempDir(), "out"))
+		assert.Equal(t, 0, status, out)
+	}
+	status, out = s.command(t.Context(), "forget", "-dir", dir, "-yes", "person3@example.com")
+	assert.Equal(t, 0, status, out)
+}
+
+// keeps checks that every record of a list is there once, as it came.
+func (s *service) keeps(t *testing.T, path string, sent []record, records []string, kept string) {
+	t.Helper()
+	for _, r := range sent {
+		n := 0
+		for _, raw := range records {
+			if raw == r.raw {
+				n++
+			}
+		}
+		assert.True(t, n == 1 || n == 0 && strings.Contains(kept, r.raw), "%s: %d times: %.200s", path, n, r.raw)
+	}
+}
