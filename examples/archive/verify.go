@@ -125,7 +125,7 @@ func writeManifest(ctx context.Context, s *store.Store, v store.Verification) er
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(s.Dir(), "manifest.json")
+	path := filepath.Join(s.Dir(), store.ManifestName)
 	if err := os.WriteFile(path+".tmp", append(data, '\n'), 0o600); err != nil {
 		return err
 	}

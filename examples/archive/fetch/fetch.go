@@ -87,10 +87,10 @@ var Kinds = []string{"messages", "contacts", "files", "details"}
 // with the error.
 func (f *Fetcher) Sync(ctx context.Context) (*Result, error) {
 	f.missing = nil
-	if err := f.store.RemoveParts(); err != nil {
-		return nil, err
+	err := f.tidy(ctx)
+	if err == nil {
+		err = errors.Join(f.all(ctx), f.tidy(context.WithoutCancel(ctx)))
 	}
-	err := f.all(ctx)
 	result, resultErr := f.result(context.WithoutCancel(ctx))
 	return result, errors.Join(err, resultErr)
 }
@@ -106,6 +106,16 @@ func (f *Fetcher) all(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tidy ends the forgetting of persons. While the archive is being read it cannot, and the next sync tries again.
+func (f *Fetcher) tidy(ctx context.Context) error {
+	err := f.store.Tidy(ctx)
+	if errors.Is(err, store.ErrBeingRead) {
+		f.miss("a person is not forgotten completely: %v", err)
+		return nil
+	}
+	return err
 }
 
 func (f *Fetcher) result(ctx context.Context) (*Result, error) {

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -70,7 +71,7 @@ func (p *messagePage) put(tx *store.Tx, d store.Due, isFirst bool) error {
 		return err
 	}
 	for i := range p.odd {
-		p.odd[i].ContactID = contactID
+		p.odd[i].ContactID = cmp.Or(p.odd[i].ContactID, contactID)
 	}
 	if err := putOddities(tx, p.odd); err != nil {
 		return err
@@ -110,7 +111,7 @@ func (p *messagePage) add(in int64, raw json.RawMessage) {
 		return
 	}
 	subject := fmt.Sprintf("%s, message %d", conversation(in), m.ID)
-	attachments := m.Attachments
+	attachments, begin := m.Attachments, len(p.odd)
 	if dropped != nil {
 		p.note(subject, notDecoded(dropped), raw)
 		attachments = readable(raw)
@@ -129,6 +130,11 @@ func (p *messagePage) add(in int64, raw json.RawMessage) {
 		}
 		message.Attachments = append(message.Attachments,
 			store.Attachment{ID: int64(a.ID), Name: a.FileName, MIMEType: a.MIMEType})
+	}
+	for i := range p.odd[begin:] {
+		if message.AuthorType == "contact" { // whoever wrote it, not whose conversation it is
+			p.odd[begin+i].ContactID = message.AuthorID
+		}
 	}
 	p.messages = append(p.messages, message)
 }

@@ -80,9 +80,11 @@ func (s *Store) Complete(ctx context.Context, limit int) ([]Due, error) {
 		ORDER BY random() LIMIT ?`, limit)
 }
 
-// ByStatus returns how many conversations the service should have, by status.
+// ByStatus returns how many conversations the service should have, by status: those that were forgotten, too.
 func (s *Store) ByStatus(ctx context.Context) (map[string]int, error) {
-	return s.counts(ctx, `SELECT status, count(*) FROM conversations WHERE gone_at = 0 GROUP BY 1`)
+	return s.counts(ctx, `SELECT status, count(*) FROM (
+		SELECT status FROM conversations WHERE gone_at = 0 UNION ALL SELECT status FROM forgotten WHERE kind = 'conversation'
+	) GROUP BY 1`)
 }
 
 // ReadAllAgain makes the next pass read the whole list.

@@ -62,7 +62,14 @@ func TestForgottenPersonDoesNotComeBack(t *testing.T) {
 				Text: "Grace again", Raw: []byte(`{}`)}),
 			tx.PutContact(store.Contact{ID: 102, Email: "grace@example.com", Raw: []byte(`{}`)}, 1),
 			tx.SeeContact(102, time.Now()),
-			tx.PutRecord(store.Record{Kind: "meeting", ID: "9", ContactID: 102, Raw: []byte(`{}`)}),
+			tx.PutRecord(store.Record{Kind: "meeting", ID: "9", Raw: []byte(`{"schedulerId":102}`)}),
+			tx.PutRecord(store.Record{Kind: "meeting", ID: "8", Raw: []byte(`{"conversationId":"2"}`)}),
+			tx.PutRecord(store.Record{Kind: "meeting", ID: "7", Raw: []byte(`{"notes":"Ask Grace\u0040Example.com"}`)}),
+			tx.PutOddity(store.Oddity{Subject: "a record", Raw: []byte(`"<grace@example.com>"`)}),
+			tx.PutConversation(store.Conversation{ID: 2, Raw: []byte(`{"id":2,"contactId":null}`)}),
+			tx.SeeContact(109, time.Now()),
+			tx.PutConversation(store.Conversation{ID: 9, ContactID: 109, Raw: []byte(`{"id":9}`)}),
+			tx.PutContact(store.Contact{ID: 109, Email: "GRACE@example.com", Raw: []byte(`{}`)}, 1),
 			tx.PutOddity(store.Oddity{Subject: "contact 102", ContactID: 102}),
 		} {
 			if err != nil {
@@ -81,6 +88,14 @@ func TestForgottenPersonDoesNotComeBack(t *testing.T) {
 	meetings, err := s.Records(t.Context(), "meeting")
 	require.NoError(t, err)
 	assert.Len(t, meetings, 1)
+	_, err = s.Conversation(t.Context(), 9)
+	assert.ErrorIs(t, err, store.ErrNotFound, "another contact with the address")
+	odd, err := s.Oddities(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, odd, 2)
+	counts, err := s.ByStatus(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"open": 1, "pending": 1, "": 2}, counts, "conversations that the service still has")
 }
 
 func TestForgetKeepsSharedFile(t *testing.T) {

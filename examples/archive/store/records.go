@@ -65,7 +65,6 @@ var RecordKinds = []string{"user", "team", "account", "meeting", "playbook", "la
 type Record struct {
 	Kind      string
 	ID        string
-	ContactID int64 // of a meeting, when it is written; 0: none
 	FetchedAt time.Time
 	Raw       json.RawMessage
 }

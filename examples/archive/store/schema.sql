@@ -168,5 +168,10 @@ CREATE TABLE oddities (
 	UNIQUE (operation, subject, error, hash)
 );
 
--- The contacts that must not come back, as HMAC-SHA256 of their ids under a random key in meta.
-CREATE TABLE forgotten (hmac TEXT PRIMARY KEY) WITHOUT ROWID;
+-- The contacts, addresses and conversations that must not come back, as HMAC-SHA256 under a random key in meta. Of a
+-- conversation, the status is kept.
+CREATE TABLE forgotten (
+	hmac   TEXT PRIMARY KEY,
+	kind   TEXT NOT NULL, -- contact, address or conversation
+	status TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;

@@ -1,22 +1,23 @@
 package store
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"strconv"
 	"time"
 )
 
 // PutConversation inserts or updates a conversation of the list. An answer that is older than what the archive has
 // changes nothing. A contact who was forgotten does not come back.
 func (tx *Tx) PutConversation(c Conversation) error {
-	if isForgotten, err := tx.isForgotten(c.ContactID); isForgotten || err != nil {
+	isForgotten, err := tx.isForgotten(contactSubject(c.ContactID), conversationSubject(c.ID))
+	if err != nil {
 		return err
 	}
+	if isForgotten {
+		return tx.forget(conversationSubject(c.ID), c.Status)
+	}
 	// Without a time of its last change, a conversation is due whenever it looks different.
-	err := tx.exec(`INSERT INTO conversations (id, status, contact_id, inbox_id, created_at, updated_at, raw)
+	err = tx.exec(`INSERT INTO conversations (id, status, contact_id, inbox_id, created_at, updated_at, raw)
 		VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET status = excluded.status, contact_id = excluded.contact_id,
 			inbox_id = excluded.inbox_id, created_at = excluded.created_at, updated_at = excluded.updated_at,
@@ -37,7 +38,7 @@ func (tx *Tx) SeeContact(id int64, at time.Time) error {
 	if id <= 0 {
 		return nil
 	}
-	if isForgotten, err := tx.isForgotten(id); isForgotten || err != nil {
+	if isForgotten, err := tx.isForgotten(contactSubject(id)); isForgotten || err != nil {
 		return err
 	}
 	return tx.exec(`INSERT INTO contacts (id, seen_at) VALUES (?, ?)
@@ -49,7 +50,7 @@ func (tx *Tx) SeeContact(id int64, at time.Time) error {
 // put several, begin with the newest.
 func (tx *Tx) PutMessage(m Message) error {
 	if m.AuthorType == "contact" {
-		if isForgotten, err := tx.isForgotten(m.AuthorID); isForgotten || err != nil {
+		if isForgotten, err := tx.isForgotten(contactSubject(m.AuthorID)); isForgotten || err != nil {
 			return err
 		}
 		if err := tx.SeeContact(m.AuthorID, m.CreatedAt); err != nil {
@@ -101,10 +102,15 @@ func (tx *Tx) putAttachment(conversationID, seq int64, a Attachment) error {
 	return tx.exec(`UPDATE conversations SET has_files = 1 WHERE id = ? AND NOT has_files`, conversationID)
 }
 
-// PutContact stores a contact that was read while seenAt, in milliseconds, was the last change of its conversations.
+// PutContact stores a contact that was read while seenAt, in milliseconds, was the last change of its conversations. If
+// the address was forgotten, the contact is too.
 func (tx *Tx) PutContact(c Contact, seenAt int64) error {
-	if isForgotten, err := tx.isForgotten(c.ID); isForgotten || err != nil {
+	isForgotten, err := tx.isForgotten(contactSubject(c.ID), addressSubject(c.Email))
+	if err != nil {
 		return err
+	}
+	if isForgotten {
+		return tx.forgetContact(c.ID, new(Forgotten))
 	}
 	return tx.exec(`INSERT INTO contacts (id, email, name, created_at, seen_at, fetched_at, raw)
 		VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -115,10 +121,15 @@ func (tx *Tx) PutContact(c Contact, seenAt int64) error {
 
 // PutRecord inserts or updates a record without a table of its own.
 func (tx *Tx) PutRecord(r Record) error {
-	if isForgotten, err := tx.isForgotten(r.ContactID); isForgotten || err != nil {
+	contact, conversation := r.meeting()
+	isForgotten, err := tx.isForgotten(contactSubject(contact), conversationSubject(conversation))
+	if err == nil && !isForgotten && r.Kind == "meeting" {
+		isForgotten, err = tx.hasForgotten(r.Raw)
+	}
+	if isForgotten || err != nil {
 		return err
 	}
-	if err := tx.SeeContact(r.ContactID, time.Time{}); err != nil {
+	if err := tx.SeeContact(contact, time.Time{}); err != nil {
 		return err
 	}
 	return tx.exec(`INSERT INTO records VALUES (?, ?, ?, ?)
@@ -128,55 +139,15 @@ func (tx *Tx) PutRecord(r Record) error {
 
 // PutOddity lists an oddity, once however often it is seen.
 func (tx *Tx) PutOddity(o Oddity) error {
-	if isForgotten, err := tx.isForgotten(o.ContactID); isForgotten || err != nil {
+	isForgotten, err := tx.isForgotten(contactSubject(o.ContactID))
+	if err == nil && !isForgotten {
+		isForgotten, err = tx.hasForgotten(o.Raw)
+	}
+	if isForgotten || err != nil {
 		return err
 	}
 	hash := sha256.Sum256(o.Raw)
 	return tx.exec(`INSERT INTO oddities (operation, subject, error, raw, hash, contact_id, seen_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, o.Operation, o.Subject, o.Error, string(o.Raw),
 		hex.EncodeToString(hash[:]), o.ContactID, milliseconds{&o.SeenAt})
-}
-
-// isForgotten reports whether a contact was forgotten.
-func (tx *Tx) isForgotten(contactID int64) (bool, error) {
-	if tx.forgets == nil {
-		var n int
-		if err := tx.get(&n, `SELECT count(*) FROM (SELECT 1 FROM forgotten LIMIT 1)`); err != nil {
-			return false, err
-		}
-		forgets := n > 0
-		tx.forgets = &forgets
-	}
-	if contactID == 0 || !*tx.forgets {
-		return false, nil
-	}
-	sum, err := tx.sum(contactID)
-	if err != nil {
-		return false, err
-	}
-	var n int
-	err = tx.get(&n, `SELECT count(*) FROM forgotten WHERE hmac = ?`, sum)
-	return n > 0, err
-}
-
-const forgetKey = "forget_key"
-
-// sum returns the HMAC of a contact's id. Without the key, which is part of the archive, nobody can compute it.
-func (tx *Tx) sum(contactID int64) (string, error) {
-	if tx.key == nil {
-		text, err := tx.Meta(forgetKey)
-		if err != nil {
-			return "", err
-		}
-		if text == "" {
-			text = rand.Text()
-			if err := tx.SetMeta(forgetKey, text); err != nil {
-				return "", err
-			}
-		}
-		tx.key = []byte(text)
-	}
-	mac := hmac.New(sha256.New, tx.key)
-	mac.Write(strconv.AppendInt(nil, contactID, 10))
-	return hex.EncodeToString(mac.Sum(nil)), nil
 }
