@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -226,4 +227,12 @@ func (s *service) hasDetails(t *testing.T, dir string, id int64, raw string) (ha
 		has = text == raw
 	})
 	return has
+}
+
+// kills returns how often a test kills: DRIFT_KILLS, or a few.
+func kills(few int) int {
+	if n, err := strconv.Atoi(os.Getenv("DRIFT_KILLS")); err == nil {
+		return n
+	}
+	return few
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Check checks the database, the index of the search and the files, without the service. Files that are missing or
@@ -71,6 +72,13 @@ func (s *Store) Archived(ctx context.Context, conversationID int64) (*Archived, 
 		return nil, err
 	}
 	return &found[0], nil
+}
+
+// FirstChange returns the earliest last change of a conversation.
+func (s *Store) FirstChange(ctx context.Context) (at time.Time, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT ifnull(min(updated_at), 0) FROM conversations WHERE updated_at > 0`).
+		Scan(milliseconds{&at})
+	return at, err
 }
 
 // Complete returns conversations whose messages are archived, at random.
