@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,9 @@ func found(t *testing.T, dir, text string) (files []string) {
 			return err
 		}
 		data, err := os.ReadFile(path)
+		if id, err := strconv.ParseUint(text, 10, 64); err == nil && bytes.Contains(data, binary.BigEndian.AppendUint64(nil, id)[2:]) {
+			files = append(files, path+" as a number")
+		}
 		if bytes.Contains(bytes.ToLower(data), []byte(strings.ToLower(text))) || strings.Contains(strings.ToLower(path), text) {
 			files = append(files, path)
 		}
@@ -40,6 +45,7 @@ type person struct {
 }
 
 func (s *service) seedPerson() person {
+	s.lastID += 123456789012345 // not to be mistaken for another number
 	p := person{contact: s.person("Zebra.Quux@Example.com", "Zebediah Quuxington"), traces: []string{"zebra.quux", "zebediah", "quuxington", "xylophonic"}}
 	p.traces = append(p.traces, fmt.Sprint(p.contact))
 	for i := range 4 {

@@ -175,8 +175,9 @@ func (tx *Tx) delete(count *int, query string, args ...any) error {
 }
 
 // Tidy removes what killed runs left behind, and ends the forgetting of a person: it removes files that no row has, and
-// what SQLite keeps of deleted rows. The index for the search keeps words until it is rebuilt, and the log keeps pages
-// until it is truncated. No other run may be in progress.
+// what SQLite keeps of deleted rows. The index for the search keeps words until it is optimized, pages keep copies of
+// rows that have moved until the database is written anew, and the log keeps pages until it is truncated. No other run
+// may be in progress.
 func (s *Store) Tidy(ctx context.Context) error {
 	if err := s.removeParts(); err != nil {
 		return err
@@ -188,8 +189,14 @@ func (s *Store) Tidy(ctx context.Context) error {
 	if err := errors.Join(s.removeStrays(ctx), removeIfThere(filepath.Join(s.dir, ManifestName))); err != nil {
 		return err
 	}
-	if _, err := s.writer.ExecContext(ctx, `INSERT INTO search (search) VALUES ('rebuild')`); err != nil {
-		return err
+	for _, statement := range []string{
+		`PRAGMA temp_store_directory = '` + strings.ReplaceAll(s.dir, "'", "''") + `'`,
+		`INSERT INTO search (search) VALUES ('optimize')`,
+		`VACUUM`,
+	} {
+		if _, err := s.writer.ExecContext(ctx, statement); err != nil {
+			return err
+		}
 	}
 	if err := s.truncateLog(ctx); err != nil {
 		return err

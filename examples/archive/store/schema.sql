@@ -73,14 +73,17 @@ CREATE TABLE messages (
 	author_id       INTEGER NOT NULL DEFAULT 0,
 	bot             INTEGER NOT NULL DEFAULT 0,
 	created_at      INTEGER NOT NULL DEFAULT 0,
-	text            TEXT    NOT NULL DEFAULT '', -- the body without its HTML
 	raw             TEXT    NOT NULL,
+	text_at         INTEGER NOT NULL DEFAULT 0, -- where raw has the text as it is, counted from 1; 0: see words
+	text_length     INTEGER NOT NULL DEFAULT 0,
+	words           TEXT    NOT NULL DEFAULT '', -- the text, if raw does not have it as it is
+	text            TEXT    NOT NULL AS (iif(text_at > 0, substr(raw, text_at, text_length), words)), -- without HTML
 	UNIQUE (conversation_id, id)
 );
 CREATE INDEX messages_agent ON messages (author_id, conversation_id) WHERE author_type = 'user';
 
 CREATE VIRTUAL TABLE search USING fts5 (
-	text, content = 'messages', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+	text, content = 'messages', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2', columnsize = 0
 );
 CREATE TRIGGER messages_insert AFTER INSERT ON messages BEGIN
 	INSERT INTO search (rowid, text) VALUES (new.seq, new.text);
@@ -88,7 +91,7 @@ END;
 CREATE TRIGGER messages_delete AFTER DELETE ON messages BEGIN
 	INSERT INTO search (search, rowid, text) VALUES ('delete', old.seq, old.text);
 END;
-CREATE TRIGGER messages_update AFTER UPDATE OF text ON messages WHEN old.text <> new.text BEGIN
+CREATE TRIGGER messages_update AFTER UPDATE ON messages WHEN old.text <> new.text BEGIN
 	INSERT INTO search (search, rowid, text) VALUES ('delete', old.seq, old.text);
 	INSERT INTO search (rowid, text) VALUES (new.seq, new.text);
 END;

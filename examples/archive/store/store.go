@@ -79,7 +79,7 @@ const fileName = "archive.db"
 
 // source names the database with pragmas that hold for every connection.
 func (s *Store) source(parameters ...string) string {
-	query := "_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)"
+	query := "_pragma=busy_timeout(30000)&_pragma=page_size(8192)&_pragma=journal_mode(WAL)"
 	for _, parameter := range parameters {
 		query += "&" + parameter
 	}

@@ -3,7 +3,9 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // PutConversation inserts or updates a conversation of the list. An answer that is older than what the archive has
@@ -58,16 +60,17 @@ func (tx *Tx) PutMessage(m Message) error {
 		}
 	}
 	var seq int64
+	at, length, words := locate(m.Text, string(m.Raw))
 	err := tx.get(&seq, `INSERT INTO messages
-		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
+		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, raw, text_at, text_length, words)
 		VALUES ((SELECT iif(max(seq) = ?1 + 4095, (SELECT max(max(seq), 0) + 1 FROM messages), ifnull(max(seq) + 1, ?1))
 				FROM messages WHERE seq BETWEEN ?1 AND ?1 + 4095),
-			?, ?, ?, ?, ?, ?, ?, ?, ?)
+			?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
-			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at, text = excluded.text,
-			raw = excluded.raw
+			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at,
+			raw = excluded.raw, text_at = excluded.text_at, text_length = excluded.text_length, words = excluded.words
 		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot,
-		milliseconds{&m.CreatedAt}, m.Text, string(m.Raw))
+		milliseconds{&m.CreatedAt}, string(m.Raw), at, length, words)
 	if err != nil {
 		return err
 	}
@@ -77,6 +80,15 @@ func (tx *Tx) PutMessage(m Message) error {
 		}
 	}
 	return nil
+}
+
+// locate finds a text in raw JSON, in characters, so that it is not stored twice. Otherwise it returns the text.
+func locate(text, raw string) (at, length int, words string) {
+	i := strings.Index(raw, text)
+	if text == "" || i < 0 || !utf8.ValidString(raw) || strings.ContainsRune(raw, 0) { // SQLite counts other characters
+		return 0, 0, text
+	}
+	return utf8.RuneCountInString(raw[:i]) + 1, utf8.RuneCountInString(text), ""
 }
 
 // firstSeq returns the first of the 4,096 seqs of a second. A message that finds none free, or has no time, gets a
@@ -139,7 +151,8 @@ func (tx *Tx) PutRecord(r Record) error {
 
 // PutOddity lists an oddity, once however often it is seen.
 func (tx *Tx) PutOddity(o Oddity) error {
-	isForgotten, err := tx.isForgotten(contactSubject(o.ContactID))
+	subject, _, _ := strings.Cut(o.Subject, ",") // such as "conversation 42, message 7"
+	isForgotten, err := tx.isForgotten(contactSubject(o.ContactID), subject)
 	if err == nil && !isForgotten {
 		isForgotten, err = tx.hasForgotten(o.Raw)
 	}
