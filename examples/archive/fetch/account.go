@@ -63,7 +63,7 @@ func (f *Fetcher) organization(ctx context.Context, token drift.Secret) (organiz
 		_, err := f.api.Users.List(ctx, drift.WithResponse(&response))
 		return err
 	})
-	if err != nil && !isOwn(err) {
+	if err != nil && (!isOwn(err) || errors.Is(err, drift.ErrNotFound)) { // neither call exists: this is another service
 		return "", "", err
 	}
 	users, _ := list(response.Body, "data")

@@ -26,6 +26,7 @@ type Options struct {
 	Patience time.Duration // how long to wait for a service that does not answer
 	Wait     bool          // wait for the next month when the month's calls are used up
 	Progress func(Progress)
+	Waiting  func(wait time.Duration, err error) // before each wait for the service, for other programs, or for a month
 }
 
 // Progress is how far a stage of a sync has come.
@@ -73,6 +74,9 @@ func New(client *drift.Client, s *store.Store, quota *Quota, options Options) *F
 	}
 	if options.Progress == nil {
 		options.Progress = func(Progress) {}
+	}
+	if options.Waiting == nil {
+		options.Waiting = func(time.Duration, error) {}
 	}
 	return &Fetcher{client: client, api: classic.New(client), store: s, quota: quota, options: options}
 }

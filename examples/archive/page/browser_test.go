@@ -134,7 +134,8 @@ func TestBrowserSearch(t *testing.T) {
 func TestBrowserFolder(t *testing.T) {
 	b := startBrowser(t)
 	dir := filepath.Join(t.TempDir(), "pages")
-	require.NoError(t, WriteFolder(t.Context(), hostileArchive(t).archive, store.Filter{}, dir))
+	_, err := WriteFolder(t.Context(), hostileArchive(t).archive, store.Filter{}, dir)
+	require.NoError(t, err)
 	root := "file://" + dir
 	for _, path := range []string{"/index.html", "/conversations/5.html", "/contacts/666.html", "/oddities.html"} {
 		b.do(chromedp.Navigate(root+path), chromedp.Sleep(settle))
