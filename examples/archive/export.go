@@ -83,12 +83,14 @@ func (r *exported) write(ctx context.Context, s *store.Store, filter store.Filte
 	})
 }
 
-// writeNew writes a file that only the owner can read. It replaces nothing, and leaves nothing behind if it fails.
+// writeNew writes a file that only the owner can read. It replaces nothing, and leaves nothing behind if it fails. Until
+// it is complete, the file has another name.
 func writeNew(path string, write func(io.Writer) error) (err error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already: delete it, or choose another file with -out", path)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return cmp.Or(err, fmt.Errorf("%s exists already: delete it, or choose another file with -out", path))
 	}
+	part := path + ".part"
+	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -97,8 +99,11 @@ func writeNew(path string, write func(io.Writer) error) (err error) {
 	if err == nil {
 		err = out.Flush()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(part))
 	}
 	return nil
 }

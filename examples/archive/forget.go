@@ -51,7 +51,7 @@ func forgetIn(ctx context.Context, c *invocation, s *store.Store, email string, 
 	if !yes && !confirmed(ctx, c.stderr, len(contacts)) {
 		return errNotConfirmed
 	}
-	unread, err := s.CountDue(ctx, "contacts")
+	unread, err := s.CountLeft(ctx, "contacts")
 	if err != nil {
 		return err
 	}

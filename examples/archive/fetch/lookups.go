@@ -63,8 +63,8 @@ func (f *Fetcher) daily(ctx context.Context, kind string, do func() error) error
 	if err != nil {
 		return err
 	}
-	at, _ := strconv.ParseInt(text, 10, 64) // "": never
-	if time.Since(time.UnixMilli(at)) < lookupAge {
+	at, _ := strconv.ParseInt(text, 10, 64)                                 // "": never
+	if age := time.Since(time.UnixMilli(at)); age >= 0 && age < lookupAge { // the clock may have been wrong then
 		return nil
 	}
 	return do()

@@ -53,6 +53,7 @@ type messagePage struct {
 	messages []store.Message
 	odd      []store.Oddity
 	next     string
+	seen     map[int64]string
 }
 
 func (p *messagePage) put(tx *store.Tx, d store.Due, isFirst bool) error {
@@ -97,7 +98,7 @@ func (f *Fetcher) messagesPage(ctx context.Context, id int64, cursor string) (*m
 	if err != nil {
 		return nil, withBody(err, &response)
 	}
-	read := &messagePage{next: page.Next}
+	read := &messagePage{next: page.Next, seen: map[int64]string{}}
 	for _, raw := range raws {
 		read.add(id, raw)
 	}
@@ -136,6 +137,13 @@ func (p *messagePage) add(in int64, raw json.RawMessage) {
 			p.odd[begin+i].ContactID = message.AuthorID
 		}
 	}
+	if before, isTwice := p.seen[message.ID]; isTwice {
+		if before != string(raw) {
+			p.note(subject, errTwice, raw)
+		}
+		return
+	}
+	p.seen[message.ID] = string(raw)
 	p.messages = append(p.messages, message)
 }
 

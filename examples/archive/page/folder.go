@@ -37,7 +37,7 @@ func WriteFolder(
 	for _, step := range []func(context.Context) error{
 		f.create,
 		func(ctx context.Context) error { return f.writeConversations(ctx, filter) },
-		f.writeContacts, f.writeReports, f.writeStyle,
+		f.writeContacts, f.writeReports, f.writeStyle, f.complete,
 	} {
 		if err := step(ctx); err != nil {
 			return 0, err
@@ -62,6 +62,13 @@ func (f *folder) create(context.Context) error {
 		}
 	}
 	return nil
+}
+
+const partExtension = ".part"
+
+func (f *folder) complete(context.Context) error {
+	path := filepath.Join(f.dir, listPath(1))
+	return os.Rename(path+partExtension, path)
 }
 
 func (f *folder) writeStyle(context.Context) error {
@@ -136,7 +143,11 @@ func (f *folder) writeList(summaries []store.Summary, number int, isMore bool) e
 	if isMore {
 		content.Older = listPath(number + 1)
 	}
-	return f.write(listPath(number), "conversations", view{
+	path := listPath(number)
+	if number == 1 {
+		path += partExtension // as long as the folder is not complete, it has no index.html
+	}
+	return f.write(path, "conversations", view{
 		Title: "Conversations", Section: "conversations", Content: content,
 	})
 }

@@ -39,7 +39,9 @@ CREATE TABLE conversations (
 	failures        INTEGER NOT NULL DEFAULT 0,
 	gone_at         INTEGER NOT NULL DEFAULT 0,  -- when the service answered that it does not exist
 	raw             TEXT    NOT NULL,
-	details         TEXT
+	raw_crc         INTEGER NOT NULL DEFAULT 0,  -- CRC-32 (Castagnoli) of raw, as it was received
+	details         TEXT,
+	details_crc     INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX conversations_newest ON conversations (updated_at DESC, id DESC);
 CREATE INDEX conversations_contact ON conversations (contact_id, updated_at DESC);
@@ -74,6 +76,7 @@ CREATE TABLE messages (
 	bot             INTEGER NOT NULL DEFAULT 0,
 	created_at      INTEGER NOT NULL DEFAULT 0,
 	raw             TEXT    NOT NULL,
+	raw_crc         INTEGER NOT NULL DEFAULT 0,
 	text_at         INTEGER NOT NULL DEFAULT 0, -- where raw has the text as it is, counted from 1; 0: see words
 	text_length     INTEGER NOT NULL DEFAULT 0,
 	words           TEXT    NOT NULL DEFAULT '', -- the text, if raw does not have it as it is
@@ -106,7 +109,8 @@ CREATE TABLE contacts (
 	fetched_at INTEGER NOT NULL DEFAULT -1,
 	failures   INTEGER NOT NULL DEFAULT 0,
 	gone_at    INTEGER NOT NULL DEFAULT 0,
-	raw        TEXT                        -- NULL: not fetched yet
+	raw        TEXT,                       -- NULL: not fetched yet
+	raw_crc    INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX contacts_due ON contacts (seen_at DESC) WHERE fetched_at < seen_at;
 CREATE INDEX contacts_email ON contacts (email COLLATE NOCASE);
@@ -136,6 +140,7 @@ CREATE TABLE records (
 	id         TEXT    NOT NULL,
 	fetched_at INTEGER NOT NULL DEFAULT 0,
 	raw        TEXT    NOT NULL,
+	raw_crc    INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (kind, id)
 );
 CREATE VIEW users AS

@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"hash/crc32"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -18,17 +19,21 @@ func (tx *Tx) PutConversation(c Conversation) error {
 	if isForgotten {
 		return tx.forget(conversationSubject(c.ID), c.Status)
 	}
-	// Without a time of its last change, a conversation is due whenever it looks different.
-	err = tx.exec(`INSERT INTO conversations (id, status, contact_id, inbox_id, created_at, updated_at, raw)
-		VALUES (?, ?, ?, ?, ?, ?, ?)
+	// Without a time of its last change, a conversation is due whenever it looks different. A time in the future was wrong.
+	tomorrow := time.Now().AddDate(0, 0, 1).UnixMilli()
+	err = tx.exec(`INSERT INTO conversations (id, status, contact_id, inbox_id, created_at, updated_at, raw, raw_crc)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET status = excluded.status, contact_id = excluded.contact_id,
 			inbox_id = excluded.inbox_id, created_at = excluded.created_at, updated_at = excluded.updated_at,
-			raw = excluded.raw, gone_at = iif(updated_at < excluded.updated_at, 0, gone_at),
+			raw = excluded.raw, raw_crc = excluded.raw_crc, gone_at = iif(updated_at < excluded.updated_at, 0, gone_at),
 			failures = iif(updated_at < excluded.updated_at, 0, failures),
-			messages_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw, -1, messages_at),
-			details_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw, -1, details_at)
-		WHERE excluded.updated_at >= updated_at OR excluded.updated_at = 0`,
-		c.ID, c.Status, c.ContactID, c.InboxID, milliseconds{&c.CreatedAt}, milliseconds{&c.UpdatedAt}, string(c.Raw))
+			messages_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw OR updated_at > excluded.updated_at,
+				-1, messages_at),
+			details_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw OR updated_at > excluded.updated_at,
+				-1, details_at)
+		WHERE excluded.updated_at >= updated_at OR excluded.updated_at = 0 OR updated_at > ?`,
+		c.ID, c.Status, c.ContactID, c.InboxID, milliseconds{&c.CreatedAt}, milliseconds{&c.UpdatedAt}, string(c.Raw),
+		crc(c.Raw), tomorrow)
 	if err != nil {
 		return err
 	}
@@ -62,15 +67,16 @@ func (tx *Tx) PutMessage(m Message) error {
 	var seq int64
 	at, length, words := locate(m.Text, string(m.Raw))
 	err := tx.get(&seq, `INSERT INTO messages
-		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, raw, text_at, text_length, words)
+		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, raw, raw_crc, text_at,
+			text_length, words)
 		VALUES ((SELECT iif(max(seq) = ?1 + 4095, (SELECT max(max(seq), 0) + 1 FROM messages), ifnull(max(seq) + 1, ?1))
 				FROM messages WHERE seq BETWEEN ?1 AND ?1 + 4095),
-			?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
 			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at,
-			raw = excluded.raw, text_at = excluded.text_at, text_length = excluded.text_length, words = excluded.words
+			raw = excluded.raw, raw_crc = excluded.raw_crc, text_at = excluded.text_at, text_length = excluded.text_length, words = excluded.words
 		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot,
-		milliseconds{&m.CreatedAt}, string(m.Raw), at, length, words)
+		milliseconds{&m.CreatedAt}, string(m.Raw), crc(m.Raw), at, length, words)
 	if err != nil {
 		return err
 	}
@@ -81,6 +87,11 @@ func (tx *Tx) PutMessage(m Message) error {
 	}
 	return nil
 }
+
+// crc is the checksum by which verify knows that JSON is as it was received.
+func crc(raw []byte) int64 { return int64(crc32.Checksum(raw, castagnoli)) }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // locate finds a text in raw JSON, in characters, so that it is not stored twice. Otherwise it returns the text.
 func locate(text, raw string) (at, length int, words string) {
@@ -124,11 +135,11 @@ func (tx *Tx) PutContact(c Contact, seenAt int64) error {
 	if isForgotten {
 		return tx.forgetContact(c.ID, new(Forgotten))
 	}
-	return tx.exec(`INSERT INTO contacts (id, email, name, created_at, seen_at, fetched_at, raw)
-		VALUES (?, ?, ?, ?, ?, ?, ?)
+	return tx.exec(`INSERT INTO contacts (id, email, name, created_at, seen_at, fetched_at, raw, raw_crc)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET email = excluded.email, name = excluded.name, created_at = excluded.created_at,
-			fetched_at = excluded.fetched_at, raw = excluded.raw, gone_at = 0, failures = 0`,
-		c.ID, c.Email, c.Name, milliseconds{&c.CreatedAt}, seenAt, seenAt, string(c.Raw))
+			fetched_at = excluded.fetched_at, raw = excluded.raw, raw_crc = excluded.raw_crc, gone_at = 0, failures = 0`,
+		c.ID, c.Email, c.Name, milliseconds{&c.CreatedAt}, seenAt, seenAt, string(c.Raw), crc(c.Raw))
 }
 
 // PutRecord inserts or updates a record without a table of its own.
@@ -144,9 +155,9 @@ func (tx *Tx) PutRecord(r Record) error {
 	if err := tx.SeeContact(contact, time.Time{}); err != nil {
 		return err
 	}
-	return tx.exec(`INSERT INTO records VALUES (?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET fetched_at = excluded.fetched_at, raw = excluded.raw`,
-		r.Kind, r.ID, milliseconds{&r.FetchedAt}, string(r.Raw))
+	return tx.exec(`INSERT INTO records VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET fetched_at = excluded.fetched_at, raw = excluded.raw, raw_crc = excluded.raw_crc`,
+		r.Kind, r.ID, milliseconds{&r.FetchedAt}, string(r.Raw), crc(r.Raw))
 }
 
 // PutOddity lists an oddity, once however often it is seen.
