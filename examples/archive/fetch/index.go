@@ -146,7 +146,7 @@ func (f *Fetcher) conversationsPage(ctx context.Context, cursor string) (*indexP
 	}
 	read := &indexPage{next: page.Next, now: time.Now(), seen: map[int64]string{}}
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil && date.After(read.now) {
-		read.now = date // the clock of this machine is late
+		read.now = date.Add(time.Second) // the clock of this machine is late, and Date has whole seconds
 	}
 	for _, raw := range raws {
 		read.add(raw)

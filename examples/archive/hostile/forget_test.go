@@ -165,9 +165,6 @@ func TestForgetKilled(t *testing.T) {
 			s.command(t.Context(), "sync", "-dir", dir)
 		}
 		for _, trace := range p.traces {
-			if len(found(t, dir, trace)) > 0 {
-				_ = os.CopyFS("/tmp/h20/left", os.DirFS(dir))
-			}
 			require.Empty(t, found(t, dir, trace), "%s after run %d", trace, run)
 		}
 	}

@@ -40,6 +40,7 @@ type service struct {
 	lag      time.Duration // of the list
 	lifetime int           // page tokens are good for so many requests; 0: for ever
 	batches  bool          // contacts?id=…&id=…
+	garbage  bool          // all pages of the list but the first
 	down     bool          // every connection is closed without an answer
 	fault    func(r *http.Request) int
 }
@@ -68,7 +69,7 @@ type state struct {
 func start(t *testing.T, seed uint64) *service {
 	t.Helper()
 	s := &service{
-		random: rand.New(rand.NewPCG(seed, 20)), clock: time.Now().AddDate(0, -3, 0).UnixMilli(), lastID: 1000,
+		random: rand.New(rand.NewPCG(seed, 20)), clock: time.Now().AddDate(0, 0, -20).UnixMilli(), lastID: 1000,
 		conversations: map[int64]*conversation{}, contacts: map[int64]*record{}, files: map[int64][]byte{},
 		lists: map[string][]record{}, gone: map[string]bool{}, forbidden: map[string]bool{},
 		requests: map[string]int{}, batches: seed%2 == 0,
@@ -117,6 +118,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		w.Header().Set("Content-Type", "application/json")
 	}
+	w.Header().Set("Date", time.UnixMilli(max(time.Now().UnixMilli(), s.clock)).UTC().Format(http.TimeFormat))
 	if status == 429 {
 		w.Header().Set("Retry-After", "1")
 	}
@@ -180,6 +182,8 @@ const notFound = `{"error":{"type":"not_found","message":"there is no such thing
 func (s *service) route(path string, query url.Values, body []byte) (int, string) {
 	parts := strings.Split(path, "/")
 	switch {
+	case path == "conversations/list" && s.garbage && query.Get("page_token") != "":
+		return 200, "{\"data\":[{\"id\":1\xff\x00"
 	case path == "conversations/list":
 		return s.list(query)
 	case path == "conversations/stats":

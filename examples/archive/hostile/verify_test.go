@@ -2,8 +2,10 @@ package hostile
 
 import (
 	"database/sql"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,25 +15,26 @@ import (
 // verify finds every kind of damage, and the next sync mends it.
 func TestVerifyFindsDamage(t *testing.T) {
 	for name, damage := range map[string]string{
-		"conversation deleted":  `DELETE FROM conversations WHERE id = (SELECT max(id) FROM conversations)`,
+		"conversation deleted":  `DELETE FROM conversations WHERE id = (SELECT min(id) FROM conversations)`,
 		"message deleted":       `DELETE FROM messages WHERE seq = (SELECT max(seq) FROM messages WHERE type = 'chat')`,
 		"note deleted":          `DELETE FROM messages WHERE seq = (SELECT max(seq) FROM messages WHERE type = 'private_note')`,
 		"message changed":       `UPDATE messages SET raw = replace(raw, 'body', 'doby') WHERE seq = (SELECT max(seq) FROM messages)`,
-		"conversation changed":  `UPDATE conversations SET raw = replace(raw, 'inboxId', 'xobniId') WHERE id = (SELECT max(id) FROM conversations)`,
-		"details changed":       `UPDATE conversations SET details = replace(details, 'vip', 'piv') WHERE id = (SELECT max(id) FROM conversations)`,
+		"conversation changed":  `UPDATE conversations SET raw = replace(raw, 'inboxId', 'xobniId') WHERE id = (SELECT min(id) FROM conversations)`,
+		"details changed":       `UPDATE conversations SET details = replace(details, 'vip', 'piv') WHERE id = (SELECT min(id) FROM conversations)`,
 		"contact changed":       `UPDATE contacts SET raw = replace(raw, 'Person', 'Nosrep') WHERE id = (SELECT max(id) FROM contacts)`,
 		"contact deleted":       `DELETE FROM contacts WHERE id = (SELECT max(id) FROM contacts)`,
 		"attachment deleted":    `DELETE FROM message_attachments; DELETE FROM attachments`,
 		"index out of step":     `INSERT INTO search (search, rowid, text) SELECT 'delete', seq, text FROM messages ORDER BY seq LIMIT 1`,
-		"user deleted":          `DELETE FROM records WHERE kind = 'user' AND id = '3'`,
+		"user changed":          `UPDATE records SET raw = replace(raw, 'Agent', 'Tnega') WHERE kind = 'user' AND id = '3'`,
 		"file changed":          "",
 		"file gone":             "",
-		"status changed":        `UPDATE conversations SET status = 'closed' WHERE status = 'open'`,
-		"deleted on both sides": `DELETE FROM conversations WHERE id = (SELECT max(id) FROM conversations)`,
+		"status changed":        `UPDATE conversations SET status = 'closed' WHERE status = 'open' AND id < 1500`,
+		"deleted on both sides": `DELETE FROM conversations WHERE id = (SELECT min(id) FROM conversations)`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s, dir := start(t, 18), filepath.Join(t.TempDir(), "archive")
-			s.seed(60)
+			s.seed(220)
 			s.sync(t, dir, 0)
 			status, out := s.command(t.Context(), "verify", "-dir", dir)
 			require.Equal(t, 0, status, out)
@@ -51,11 +54,8 @@ func TestVerifyFindsDamage(t *testing.T) {
 				require.NoError(t, os.Remove(files[0]))
 			case "deleted on both sides":
 				for id, c := range s.conversations {
-					var newest int64
-					for other := range s.conversations {
-						newest = max(newest, other)
-					}
-					if id != newest && c.state.status == s.conversations[newest].state.status {
+					oldest := slices.Min(slices.Collect(maps.Keys(s.conversations)))
+					if id != oldest && c.state.status == s.conversations[oldest].state.status {
 						delete(s.conversations, id)
 						break
 					}
