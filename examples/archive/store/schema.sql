@@ -39,7 +39,7 @@ CREATE TABLE conversations (
 	failures        INTEGER NOT NULL DEFAULT 0,
 	gone_at         INTEGER NOT NULL DEFAULT 0,  -- when the service answered that it does not exist
 	raw             TEXT    NOT NULL,
-	raw_crc         INTEGER NOT NULL DEFAULT 0,  -- CRC-32 (Castagnoli) of raw, as it was received
+	raw_crc         INTEGER NOT NULL DEFAULT 0,  -- CRC-32C of raw as it was received, signed
 	details         TEXT,
 	details_crc     INTEGER NOT NULL DEFAULT 0
 );
@@ -81,7 +81,7 @@ CREATE TABLE messages (
 	text_length     INTEGER NOT NULL DEFAULT 0,
 	words           TEXT    NOT NULL DEFAULT '', -- the text, if raw does not have it as it is
 	text            TEXT    NOT NULL AS (iif(text_at > 0, substr(raw, text_at, text_length), words)), -- without HTML
-	UNIQUE (conversation_id, id)
+	UNIQUE (conversation_id DESC, id DESC) -- in the order of archive sync, so that the pages of the index are full
 );
 CREATE INDEX messages_agent ON messages (author_id, conversation_id) WHERE author_type = 'user';
 

@@ -102,7 +102,8 @@ const fileName = "archive.db"
 
 // source names the database with pragmas that hold for every connection.
 func (s *Store) source(parameters ...string) string {
-	query := "_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)"
+	// Larger pages have less space that no row fills. Their size must be set first.
+	query := "_pragma=busy_timeout(30000)&_pragma=page_size(8192)&_journal_mode=WAL"
 	if s.isFixed {
 		query = "immutable=1"
 	}

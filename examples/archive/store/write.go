@@ -89,7 +89,7 @@ func (tx *Tx) PutMessage(m Message) error {
 }
 
 // crc is the checksum by which verify knows that JSON is as it was received.
-func crc(raw []byte) int64 { return int64(crc32.Checksum(raw, castagnoli)) }
+func crc(raw []byte) int64 { return int64(int32(crc32.Checksum(raw, castagnoli))) } // SQLite needs 4 bytes for it
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
