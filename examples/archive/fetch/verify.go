@@ -100,16 +100,9 @@ var counted = []string{"numAgentMessages", "numBotMessages", "numEndUserMessages
 // verifyCounts compares the numbers of messages, month by month. The statistics cannot see that messages are missing.
 func (f *Fetcher) verifyCounts(ctx context.Context) (store.Check, error) {
 	c := store.Check{Name: "messages"}
-	oldest, err := f.store.FirstChange(ctx)
-	if err != nil {
-		return c, err
-	}
 	t := new(tally)
-	for from, to := time.Unix(0, 0), firstPeriod(oldest); from.Before(time.Now()); to = to.AddDate(0, 1, 0) {
-		if err := f.verifyPeriod(ctx, t, from, to); err != nil {
-			return c, err
-		}
-		from = to
+	if err := f.reports(ctx, func(r reported) error { return f.tally(ctx, t, r) }); err != nil {
+		return c, err
 	}
 	c.OK = len(t.again) == 0 && t.unknown == 0
 	c.Result = fmt.Sprintf("%d conversations have the messages that the service's reports count.", t.equal)
@@ -137,9 +130,35 @@ type tally struct {
 	again                   []int64 // conversations with fewer messages
 }
 
-func (f *Fetcher) verifyPeriod(ctx context.Context, t *tally, from, to time.Time) error {
-	var report *classic.Report
-	err := f.insist(ctx, func(ctx context.Context) (err error) {
+// reported is what the service's reports say about a conversation.
+type reported struct {
+	id, updatedAt int64
+	messages      int // without notes
+}
+
+// reports reads the reports of all conversations, month by month.
+func (f *Fetcher) reports(ctx context.Context, add func(reported) error) error {
+	oldest, err := f.store.FirstChange(ctx)
+	if err != nil {
+		return err
+	}
+	for from, to := time.Unix(0, 0), firstPeriod(oldest); from.Before(time.Now()); to = to.AddDate(0, 1, 0) {
+		report, err := f.reportsOf(ctx, from, to)
+		if err != nil {
+			return err
+		}
+		for _, row := range report.Rows {
+			if err := add(newReported(row)); err != nil {
+				return err
+			}
+		}
+		from = to
+	}
+	return nil
+}
+
+func (f *Fetcher) reportsOf(ctx context.Context, from, to time.Time) (report *classic.Report, err error) {
+	err = f.insist(ctx, func(ctx context.Context) (err error) {
 		report, err = f.api.Reports.Conversations(ctx, classic.ReportRequest{
 			Filters: []classic.ReportFilter{{Property: "updatedAt", Operation: classic.ReportOperationBetween,
 				Values: []any{from.UnixMilli(), to.UnixMilli() - 1}}},
@@ -147,44 +166,39 @@ func (f *Fetcher) verifyPeriod(ctx context.Context, t *tally, from, to time.Time
 		})
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	for _, row := range report.Rows {
-		if err := f.tallyRow(ctx, t, row); err != nil {
-			return err
-		}
-	}
-	return nil
+	return report, err
 }
 
-func (f *Fetcher) tallyRow(ctx context.Context, t *tally, row classic.ReportRow) error {
-	id := int64(row.ConversationID)
-	archived, err := f.store.Archived(ctx, id)
-	if err != nil {
-		return err
-	}
-	reported, updatedAt := int64(0), int64(0)
+func newReported(row classic.ReportRow) reported {
+	r := reported{id: int64(row.ConversationID)}
 	for i, metric := range row.Metrics {
 		n, _ := metric.Int64()
 		if i < len(counted) {
-			reported += n
+			r.messages += int(n)
 		} else {
-			updatedAt = n
+			r.updatedAt = n
 		}
+	}
+	return r
+}
+
+func (f *Fetcher) tally(ctx context.Context, t *tally, r reported) error {
+	archived, err := f.store.Archived(ctx, r.id)
+	if err != nil {
+		return err
 	}
 	switch {
 	case archived == nil:
-		isForgotten, err := f.store.IsForgottenConversation(ctx, id)
+		isForgotten, err := f.store.IsForgottenConversation(ctx, r.id)
 		if !isForgotten {
 			t.unknown++
 		}
 		return err
-	case archived.IsDue || archived.UpdatedAt < updatedAt:
+	case archived.IsDue || archived.UpdatedAt < r.updatedAt:
 		t.changed++
 		return nil
-	case int64(archived.Messages) < reported:
-		return f.tallyFewer(ctx, t, id)
+	case archived.Messages < r.messages:
+		return f.tallyFewer(ctx, t, r.id)
 	}
 	t.equal++
 	return nil

@@ -183,19 +183,19 @@ func (s *service) same(t *testing.T, a *archived) {
 
 // The account changes while it is read, and the service fails now and then.
 func TestChurn(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(variable("DRIFT_SEEDS", 4)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			s, dir := start(t, seed), filepath.Join(t.TempDir(), "archive")
-			s.seed(600)
-			s.churn, s.faults = 7, 150
-			if seed == 1 {
+			s.seed(300)
+			s.churn, s.faults = 7, 200
+			if seed%4 == 1 {
 				s.lag = 300 * time.Millisecond
 			}
-			if seed == 3 {
+			if seed%4 == 3 {
 				s.lifetime = 4
 			}
-			for range 3 {
+			for range 2 {
 				before := s.snapshot()
 				status, out := s.command(t.Context(), "sync", "-dir", dir)
 				require.Contains(t, []int{0, 3}, status, out)
@@ -229,10 +229,12 @@ func (s *service) hasDetails(t *testing.T, dir string, id int64, raw string) (ha
 	return has
 }
 
-// kills returns how often a test kills: DRIFT_KILLS, or a few.
-func kills(few int) int {
-	if n, err := strconv.Atoi(os.Getenv("DRIFT_KILLS")); err == nil {
+// kills returns how often a test kills: DRIFT_KILLS, or a few times.
+func kills(few int) int { return variable("DRIFT_KILLS", few) }
+
+func variable(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n
 	}
-	return few
+	return otherwise
 }
