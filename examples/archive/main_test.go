@@ -304,7 +304,8 @@ func TestVerifyAndForget(t *testing.T) {
 func TestVerifyFindsWhatIsMissing(t *testing.T) {
 	for name, damage := range map[string]string{
 		"messages":      `DELETE FROM messages WHERE conversation_id = 9 AND id = (SELECT max(id) FROM messages WHERE conversation_id = 9)`,
-		"content":       `UPDATE messages SET raw = '{}' WHERE conversation_id = 9`,
+		"records":       `UPDATE messages SET raw = '{}' WHERE conversation_id = 9`,
+		"content":       `UPDATE messages SET raw = '{}', raw_crc = 695980202 WHERE conversation_id = 9`, // its checksum
 		"conversations": `DELETE FROM conversations WHERE id = 1`,
 		"files":         `UPDATE attachments SET sha256 = replace(sha256, substr(sha256, 1, 1), 'x') WHERE id = 2`,
 	} {
