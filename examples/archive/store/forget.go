@@ -229,19 +229,22 @@ type mention struct {
 // mentions returns the records that have an address in them, in any case.
 func (s *Store) mentions(ctx context.Context, email string) (found []mention, err error) {
 	wanted := strings.ToLower(email)
-	type candidate struct{ subject, content string }
-	candidates, err := collect(ctx, s.reader, func(r row, c *candidate) error { return r.Scan(&c.subject, &c.content) }, `
-		SELECT subject, content FROM (
-			SELECT 'message ' || id || ' of conversation ' || conversation_id AS subject, text || ' ' || raw AS content
+	type candidate struct{ subject, content, text string }
+	candidates, err := collect(ctx, s.reader, func(r row, c *candidate) error {
+		return r.Scan(&c.subject, &c.content, &c.text)
+	}, `SELECT subject, content, text FROM (
+			SELECT 'message ' || id || ' of conversation ' || conversation_id AS subject, raw AS content, words AS text
 			FROM messages
-			UNION ALL SELECT 'conversation ' || id, raw || ' ' || coalesce(details, '') FROM conversations
-			UNION ALL SELECT 'contact ' || id, email || ' ' || name || ' ' || coalesce(raw, '') FROM contacts
-			UNION ALL SELECT kind || ' ' || id, id || ' ' || raw FROM records
-			UNION ALL SELECT 'attachment ' || id, name FROM attachments
-		) WHERE instr(lower(content), ?) OR instr(content, '\u0040')`, asciiPart(wanted))
+			UNION ALL SELECT 'conversation ' || id, raw, coalesce(details, '') FROM conversations
+			UNION ALL SELECT 'contact ' || id, coalesce(raw, ''), email || ' ' || name FROM contacts
+			UNION ALL SELECT kind || ' ' || id, raw, id FROM records
+			UNION ALL SELECT 'attachment ' || id, name, '' FROM attachments
+		) WHERE instr(lower(content), ?1) OR instr(content, '\u0040') OR text <> '' AND instr(lower(text), ?1)`,
+		asciiPart(wanted))
 	for _, c := range candidates {
-		if strings.Contains(legible([]byte(c.content)), wanted) {
-			found = append(found, mention{c.subject, strings.Count(strings.ToLower(c.content), wanted)})
+		content := c.content + "\n" + c.text
+		if strings.Contains(legible([]byte(content)), wanted) {
+			found = append(found, mention{c.subject, strings.Count(strings.ToLower(content), wanted)})
 		}
 	}
 	return found, err
@@ -306,11 +309,11 @@ func occurrences(ctx context.Context, path, text string) (n int, err error) {
 		return 0, err
 	}
 	defer file.Close()
-	wanted := bytes.ToLower([]byte(text))
+	wanted := []byte(text)
 	buffer, rest := make([]byte, 1<<20), 0
 	for ctx.Err() == nil {
 		read, err := io.ReadFull(file, buffer[rest:])
-		n += bytes.Count(bytes.ToLower(buffer[:rest+read]), wanted)
+		n += count(buffer[:rest+read], wanted)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return n, nil
 		}
@@ -320,4 +323,20 @@ func occurrences(ctx context.Context, path, text string) (n int, err error) {
 		rest = copy(buffer, buffer[len(buffer)-len(wanted)+1:]) // the text may continue in the next block
 	}
 	return 0, ctx.Err()
+}
+
+// count counts how often data have an address, in any case. It looks for the @ first, because most data have none.
+func count(data, address []byte) (n int) {
+	before := max(bytes.IndexByte(address, '@'), 0)
+	for at := 0; ; at++ {
+		next := bytes.IndexByte(data[at:], address[before])
+		if next < 0 {
+			return n
+		}
+		at += next
+		from := at - before
+		if from >= 0 && from+len(address) <= len(data) && bytes.EqualFold(data[from:from+len(address)], address) {
+			n++
+		}
+	}
 }
