@@ -183,7 +183,7 @@ func (s *service) same(t *testing.T, a *archived) {
 
 // The account changes while it is read, and the service fails now and then.
 func TestChurn(t *testing.T) {
-	for seed := range uint64(variable("DRIFT_SEEDS", 4)) {
+	for seed := range uint64(variable("DRIFT_SEEDS", 2)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			s, dir := start(t, seed), filepath.Join(t.TempDir(), "archive")

@@ -24,6 +24,7 @@ func mount(t *testing.T, options string) string {
 
 // On a full disk a sync stops, loses nothing, and goes on when there is space again.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	root := mount(t, "size=1500k")
 	dir := filepath.Join(root, "archive")
 	s := start(t, 22)
@@ -64,6 +65,7 @@ func TestFullDisk(t *testing.T) {
 
 // An archive on a disk that nobody can write to can be read.
 func TestReadOnly(t *testing.T) {
+	t.Parallel()
 	root := mount(t, "size=50m")
 	dir := filepath.Join(root, "archive")
 	s := start(t, 24)
@@ -87,11 +89,12 @@ func TestReadOnly(t *testing.T) {
 
 // An estimate from a hundred conversations is close.
 func TestEstimate(t *testing.T) {
+	t.Parallel()
 	wrong := 0
 	accounts := variable("DRIFT_ESTIMATES", 1)
 	for seed := range uint64(accounts) {
 		s, dir := start(t, 30+seed), filepath.Join(t.TempDir(), "archive")
-		s.seed(1000)
+		s.seed(800)
 		status, out := s.command(t.Context(), "plan", "-dir", dir, "-json")
 		require.Equal(t, 0, status, out)
 		_, rest, _ := strings.Cut(out, `"calls_total":`)
@@ -113,6 +116,7 @@ func TestEstimate(t *testing.T) {
 
 // A sync without news makes two calls.
 func TestNothingNewIsCheap(t *testing.T) {
+	t.Parallel()
 	s, dir := start(t, 40), filepath.Join(t.TempDir(), "archive")
 	s.seed(300)
 	s.sync(t, dir, 0)

@@ -90,6 +90,7 @@ func (s *service) seedPerson() person {
 
 // Nothing of a forgotten person is in any file, now and after later syncs.
 func TestForgetEverywhere(t *testing.T) {
+	t.Parallel()
 	s, dir := start(t, 2), filepath.Join(t.TempDir(), "archive")
 	s.seed(60)
 	p := s.seedPerson()
@@ -144,7 +145,8 @@ func TestForgetEverywhere(t *testing.T) {
 
 // A forget that is killed is finished by the next command that writes.
 func TestForgetKilled(t *testing.T) {
-	for run := range kills(6) {
+	t.Parallel()
+	for run := range kills(4) {
 		s, dir := start(t, uint64(run)), filepath.Join(t.TempDir(), "archive")
 		s.seed(60)
 		p := s.seedPerson()

@@ -19,11 +19,12 @@ import (
 
 // Whenever a sync is killed, what was committed is there, and the next one goes on without reading it again.
 func TestKilledSyncs(t *testing.T) {
+	t.Parallel()
 	s, dir := start(t, 4), filepath.Join(t.TempDir(), "archive")
 	s.seed(500)
 	s.churn = 0
 	messages, killed := 0, 0
-	for run := range kills(15) {
+	for run := range kills(8) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(20+rand.IntN(100))*time.Millisecond)
 		s.command(ctx, "sync", "-dir", dir)
 		if ctx.Err() != nil {
@@ -66,12 +67,13 @@ func created(t *testing.T, dir string) bool {
 
 // An export that is killed leaves nothing that looks complete, and does not stand in the way of the next.
 func TestKilledExports(t *testing.T) {
+	t.Parallel()
 	s, dir := start(t, 6), filepath.Join(t.TempDir(), "archive")
 	s.seed(400)
 	s.sync(t, dir, 0)
 	for _, format := range []string{"jsonl", "csv", "html"} {
 		out := filepath.Join(t.TempDir(), "export."+format)
-		for range kills(4) {
+		for range kills(2) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(10+rand.IntN(60))*time.Millisecond)
 			status, text := s.command(ctx, "export", "-dir", dir, "-format", format, "-out", out)
 			cancel()
@@ -91,6 +93,7 @@ func TestKilledExports(t *testing.T) {
 
 // A month of 500 calls.
 func TestMonth(t *testing.T) {
+	t.Parallel()
 	s, dir := start(t, 8), filepath.Join(t.TempDir(), "archive")
 	s.seed(700)
 	months := 0
@@ -119,6 +122,7 @@ func TestMonth(t *testing.T) {
 
 // Only one command writes, and one that stands still for a while goes on.
 func TestTwoSyncsAndAStop(t *testing.T) {
+	t.Parallel()
 	s, dir := start(t, 10), filepath.Join(t.TempDir(), "archive")
 	s.seed(300)
 	first := s.prepare(t.Context(), "sync", "-dir", dir)
@@ -138,6 +142,7 @@ func TestTwoSyncsAndAStop(t *testing.T) {
 
 // Page tokens that are never accepted, an account that is out of reach, and one that denies.
 func TestServiceThatDoesNotHelp(t *testing.T) {
+	t.Parallel()
 	t.Run("tokens", func(t *testing.T) {
 		s, dir := start(t, 12), filepath.Join(t.TempDir(), "archive")
 		s.seed(250)

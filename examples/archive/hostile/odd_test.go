@@ -112,6 +112,7 @@ func (s *service) seedOdd() (unknown []string) {
 
 // Odd records are kept as they came, and stop nothing.
 func TestOddRecords(t *testing.T) {
+	t.Parallel()
 	s, dir := start(t, 2), filepath.Join(t.TempDir(), "archive")
 	s.seed(30)
 	unknown := s.seedOdd()
@@ -165,4 +166,23 @@ func (s *service) keeps(t *testing.T, path string, sent []record, records []stri
 		}
 		assert.True(t, n == 1 || n == 0 && strings.Contains(kept, r.raw), "%s: %d times: %.200s", path, n, r.raw)
 	}
+}
+
+// Of a record that an answer has twice, the other content is among the oddities.
+func TestTwiceInOneAnswer(t *testing.T) {
+	t.Parallel()
+	s, dir := start(t, 2), filepath.Join(t.TempDir(), "archive")
+	s.seed(10)
+	c := s.begin(s.person("twice@example.com", "Twice"))
+	conversation := func(status string) string {
+		return fmt.Sprintf(`{"id":%d,"contactId":%d,"updatedAt":%d,"status":%q}`, c.id, c.contact, c.state.updated, status)
+	}
+	message := func(body string) string { return fmt.Sprintf(`{"id":7,"body":%q}`, body) }
+	c.odd = conversation("open") + "," + conversation("closed") + "," + conversation("closed")
+	c.messages = []record{{7, message("one")}, {7, message("two")}, {7, message("one")}}
+	s.sync(t, dir, 3)
+	a := look(t, dir)
+	assert.ElementsMatch(t, []string{conversation("open"), conversation("closed")}, append(a.oddities[:1:1], a.conversations[c.id]))
+	assert.ElementsMatch(t, []string{message("one"), message("two")}, append(a.oddities[1:2:2], a.messages[[2]int64{c.id, 7}]))
+	assert.Len(t, a.oddities, 2)
 }

@@ -34,7 +34,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, dir := start(t, 18), filepath.Join(t.TempDir(), "archive")
-			s.seed(220)
+			s.seed(130)
 			s.sync(t, dir, 0)
 			status, out := s.command(t.Context(), "verify", "-dir", dir)
 			require.Equal(t, 0, status, out)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,4 +130,28 @@ func TestForgetFindsWhatItCannotDelete(t *testing.T) {
 	_, err := s.Forget(t.Context(), "grace@example.com")
 	assert.ErrorIs(t, err, store.ErrStillThere)
 	assert.ErrorContains(t, err, "notes.txt")
+}
+
+func TestForgetOtherLetters(t *testing.T) {
+	s := storetest.Open(t)
+	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		return errors.Join(
+			tx.PutContact(store.Contact{ID: 110, Email: "Jörg@Example.com", Raw: []byte(`{"email":"Jörg@Example.com"}`)}, 1),
+			tx.PutMessage(store.Message{ID: 93, ConversationID: 1, Raw: []byte(`{"body":"Ask JÖRG@EXAMPLE.COM"}`)}),
+			tx.PutMessage(store.Message{ID: 94, ConversationID: 1, Raw: []byte(`{"body":"Ask jörg\u0040example.com"}`)}),
+			tx.PutMessage(store.Message{ID: 95, ConversationID: 1, Raw: []byte(`{"body":"Ask georg@example.com"}`)}))
+	}))
+	result, err := s.Forget(t.Context(), "jÖrg@example.com")
+	require.NoError(t, err)
+	assert.Equal(t, []int64{110}, result.Contacts)
+	assert.ElementsMatch(t, []string{"message 93 of conversation 1", "message 94 of conversation 1"}, result.Mentions)
+}
+
+func TestForgetReportsExports(t *testing.T) {
+	s := storetest.Open(t)
+	require.NoError(t, os.MkdirAll(filepath.Join(s.Dir(), "export", "contacts"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(s.Dir(), "export", "contacts", "1.html"), []byte("Grace@example.com"), 0o600))
+	_, err := s.Forget(t.Context(), "grace@example.com")
+	assert.ErrorIs(t, err, store.ErrStillThere)
+	assert.ErrorContains(t, err, "1.html")
 }
