@@ -170,8 +170,11 @@ func (tx *Tx) delete(count *int, query string, args ...any) error {
 		return err
 	}
 	n, err := done.RowsAffected()
+	if n == 0 || err != nil {
+		return err
+	}
 	*count += int(n)
-	return err
+	return tx.SetMeta(eraseKey, "due")
 }
 
 // Tidy removes what killed runs left behind, and ends the forgetting of a person: it removes files that no row has, and

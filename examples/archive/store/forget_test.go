@@ -147,6 +147,19 @@ func TestForgetOtherLetters(t *testing.T) {
 	assert.ElementsMatch(t, []string{"message 93 of conversation 1", "message 94 of conversation 1"}, result.Mentions)
 }
 
+// The database is written anew after a deletion, not whenever the service lists what was forgotten.
+func TestForgottenCostsNothing(t *testing.T) {
+	s := storetest.Open(t)
+	_, err := s.Forget(t.Context(), "grace@example.com")
+	require.NoError(t, err)
+	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		return tx.PutConversation(store.Conversation{ID: 2, ContactID: 102, Raw: []byte(`{"id":2}`)})
+	}))
+	due, err := s.Meta(t.Context(), "erase")
+	require.NoError(t, err)
+	assert.Empty(t, due)
+}
+
 func TestForgetReportsExports(t *testing.T) {
 	s := storetest.Open(t)
 	require.NoError(t, os.MkdirAll(filepath.Join(s.Dir(), "export", "contacts"), 0o700))

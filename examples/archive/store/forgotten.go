@@ -24,9 +24,6 @@ func (tx *Tx) forget(subject, status string) error {
 	}
 	forgets := true
 	tx.forgets = &forgets
-	if err := tx.SetMeta(eraseKey, "due"); err != nil {
-		return err
-	}
 	kind, _, _ := strings.Cut(subject, " ")
 	return tx.exec(`INSERT INTO forgotten VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET status = excluded.status`,
 		sum, kind, status)
