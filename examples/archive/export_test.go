@@ -46,9 +46,9 @@ func TestExport(t *testing.T) {
 func TestExportRefuses(t *testing.T) {
 	dir := storetest.Open(t).Dir()
 	for want, args := range map[string][]string{
-		`-format "xml"`:   {"-format", "xml"},
-		"a day is":     {"-from", "1.3.2025"},
-		"a contact is": {"-contact", "ada"},
+		`-format "xml"`: {"-format", "xml"},
+		"a day is":      {"-from", "1.3.2025"},
+		"a contact is":  {"-contact", "ada"},
 	} {
 		var stderr strings.Builder
 		out := filepath.Join(t.TempDir(), "export")
