@@ -183,6 +183,23 @@ func TestBrowserFolder(t *testing.T) {
 	}
 }
 
+// A file of a folder does nothing in the browser, whatever is in it: it would act with the rights of the whole folder.
+func TestBrowserInertFiles(t *testing.T) {
+	b := startBrowser(t)
+	const page = "<!DOCTYPE html><script>navigator.sendBeacon('http://evil.example/')</script>" +
+		"<img src=http://evil.example/a><link rel=stylesheet href=http://evil.example/b>"
+	mail := strings.ReplaceAll("From: a@evil.example\nMIME-Version: 1.0\nContent-Type: text/html\n\n"+page, "\n", "\r\n")
+	for i, extension := range append(slices.Clone(inertFiles), ".html", ".svg", ".xml", ".mhtml", "") {
+		for j, content := range []string{page, mail} {
+			a := store.Attachment{ID: int64(2*i + j), Name: "file" + extension}
+			path := filepath.Join(t.TempDir(), filepath.Base(folderFile(a)))
+			require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+			_ = chromedp.Do(b.ctx, chromedp.Navigate("file://"+path), chromedp.Sleep(settle)) // a download is an error
+			assert.Empty(t, b.evil.take(), path)
+		}
+	}
+}
+
 // hostileArchive is an archive in which strangers have tried everything, in conversation 5.
 func hostileArchive(t *testing.T) *fixture {
 	t.Helper()
