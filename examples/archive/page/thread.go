@@ -243,8 +243,26 @@ func tags(details json.RawMessage) (names []string) {
 // pretty indents JSON and changes nothing else of it.
 func pretty(raw json.RawMessage) string {
 	var out bytes.Buffer
-	if json.Indent(&out, raw, "", "  ") != nil {
+	if isDeep(raw) || json.Indent(&out, raw, "", "  ") != nil {
 		return string(raw)
 	}
 	return out.String()
+}
+
+// isDeep reports whether JSON is nested so deeply that there would be more blanks than JSON: with 10,000 brackets, 200 MB
+// of them.
+func isDeep(raw json.RawMessage) bool {
+	const deepest = 50
+	tokens, depth := json.NewDecoder(bytes.NewReader(raw)), 0
+	for depth <= deepest {
+		switch token, err := tokens.Token(); {
+		case err != nil:
+			return false // the end, or not JSON
+		case token == json.Delim('{'), token == json.Delim('['):
+			depth++
+		case token == json.Delim('}'), token == json.Delim(']'):
+			depth--
+		}
+	}
+	return true
 }

@@ -92,6 +92,14 @@ func TestThreadOfHugeMessages(t *testing.T) {
 	assert.Contains(t, page, `rel="next" href="/`+key+`/conversations/1?from=5"`)
 }
 
+// The blanks before deeply nested JSON would fill the memory.
+func TestPrettyDeepJSON(t *testing.T) {
+	deep := strings.Repeat(`{"a":[`, 4_000) + strings.Repeat("]}", 4_000)
+	assert.Len(t, pretty([]byte(deep)), len(deep))
+	assert.Equal(t, "{\n  \"a\": [\n    1\n  ]\n}", pretty([]byte(`{"a":[1]}`)))
+	assert.Equal(t, `{"a":`, pretty([]byte(`{"a":`)))
+}
+
 // Two characters make a browser write text backwards, so that it reads as another name.
 func TestNothingIsBackwards(t *testing.T) {
 	const backwards = "\u202emoc.elgoog\u202c \u202dx"
