@@ -27,8 +27,8 @@ var formats = map[string]string{"jsonl": "drift-export.jsonl", "csv": "drift-exp
 
 // export is the command export.
 func export(ctx context.Context, c *invocation) error {
-	format := c.flags.String("format", "jsonl", "the `format`: jsonl has everything as Drift sent it, csv the texts for a "+
-		"spreadsheet, html pages to read")
+	format := c.flags.String("format", "jsonl", "the `format`: jsonl has everything as Drift sent it, csv the texts for "+
+		"a spreadsheet, html pages to read")
 	out := c.flags.String("out", "", "the new `file`, or the new folder for html (default drift-export.jsonl, "+
 		"drift-export.csv or drift-export)")
 	var search page.Search

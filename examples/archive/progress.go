@@ -51,7 +51,7 @@ func (p *progress) waiting(wait time.Duration, err error) {
 	}
 	p.waited = time.Now()
 	p.close()
-	fmt.Fprintf(p.w, "waiting %s: %v\n", wait.Round(time.Second), err)
+	fmt.Fprintf(p.w, "waiting %s, then trying again: %v\n", wait.Round(time.Second), err)
 }
 
 func (p *progress) newBar(at fetch.Progress) *progressbar.ProgressBar {

@@ -20,7 +20,9 @@ import (
 // WriteCSV writes the messages of the conversations that a filter selects, one in each line, and returns how many
 // conversations there were. Instants are in UTC. A spreadsheet takes no cell for a formula: one that could be has a '
 // in front.
-func WriteCSV(ctx context.Context, archive *store.Store, filter store.Filter, w io.Writer) (conversations int, err error) {
+func WriteCSV(
+	ctx context.Context, archive *store.Store, filter store.Filter, w io.Writer,
+) (conversations int, err error) {
 	names, err := readAgents(ctx, archive)
 	if err != nil {
 		return 0, err
@@ -68,8 +70,8 @@ func cells(c *store.Summary, m store.Message, author string) []string {
 	return row
 }
 
-// inert keeps a spreadsheet from taking a cell for a formula. Where the semicolon separates cells, as in much of Europe,
-// a spreadsheet also begins a cell after one, and a row after the end of a line.
+// inert keeps a spreadsheet from taking a cell for a formula. Where the semicolon separates cells, as in much of
+// Europe, a spreadsheet also begins a cell after one, and a row after the end of a line.
 func inert(cell string) string {
 	return formula.ReplaceAllString(blank.ReplaceAllString(cell, "'$0"), "$1'$2")
 }

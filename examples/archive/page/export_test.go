@@ -101,6 +101,19 @@ func TestDownloadThatFails(t *testing.T) {
 	assert.Error(t, err)
 }
 
+// HEAD does not read the archive.
+func TestDownloadHead(t *testing.T) {
+	s := storetest.Open(t)
+	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE conversations SET created_at = 'broken'`)
+		return err
+	}))
+	w := ask(t, Handler(s, key, ""), http.MethodHead, "/"+key+"/conversations.csv", "localhost")
+	assert.Equal(t, http.StatusOK, w.Code)
+	assert.Equal(t, "text/csv; charset=utf-8", w.Header().Get("Content-Type"))
+	assert.Zero(t, w.Body.Len())
+}
+
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("the disk is full") }

@@ -80,14 +80,18 @@ func (f *folder) writeStyle(context.Context) error {
 }
 
 // write writes a page. Its path has slashes.
-func (f *folder) write(path, name string, v view) (err error) {
+func (f *folder) write(path, name string, v view) error {
 	v.Site = site{Folder: true, root: strings.Repeat("../", strings.Count(path, "/"))}
+	page, err := render(name, v)
+	if err != nil {
+		return err
+	}
 	file, err := os.OpenFile(filepath.Join(f.dir, filepath.FromSlash(path)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	return render(file, name, v)
+	_, err = file.Write(page)
+	return errors.Join(err, file.Close())
 }
 
 // writeConversations writes every conversation, and the list in pages. A page of the list is written when it is known
@@ -118,7 +122,7 @@ func (f *folder) writeConversations(ctx context.Context, filter store.Filter) (e
 }
 
 func (f *folder) writeConversation(ctx context.Context, summary *store.Summary) error {
-	content, err := readThread(ctx, f.archive, site{Folder: true, root: "../"}, summary.ID)
+	content, err := readThread(ctx, f.archive, site{Folder: true, root: "../"}, summary.ID, everything)
 	if err != nil {
 		return err
 	}
