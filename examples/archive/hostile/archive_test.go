@@ -71,10 +71,14 @@ type archived struct {
 
 func look(t *testing.T, dir string) *archived {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "archive.db")+"?_pragma=busy_timeout(10000)&_pragma=query_only(1)")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "archive.db")+
+		"?_pragma=busy_timeout(10000)&_pragma=query_only(1)")
 	require.NoError(t, err)
 	defer db.Close()
-	a := &archived{map[int64]string{}, map[[2]int64]string{}, map[int64]string{}, map[string][]string{}, nil, map[int64][]byte{}}
+	a := &archived{
+		conversations: map[int64]string{}, messages: map[[2]int64]string{}, contacts: map[int64]string{},
+		records: map[string][]string{}, files: map[int64][]byte{},
+	}
 	each(t, db, `SELECT id, 0, raw FROM conversations`, func(x, _ int64, raw string) {
 		assert.NotContains(t, a.conversations, x)
 		a.conversations[x] = raw
@@ -83,7 +87,9 @@ func look(t *testing.T, dir string) *archived {
 		assert.NotContains(t, a.messages, [2]int64{x, y})
 		a.messages[[2]int64{x, y}] = raw
 	})
-	each(t, db, `SELECT id, 0, raw FROM contacts WHERE raw IS NOT NULL`, func(x, _ int64, raw string) { a.contacts[x] = raw })
+	each(t, db, `SELECT id, 0, raw FROM contacts WHERE raw IS NOT NULL`, func(x, _ int64, raw string) {
+		a.contacts[x] = raw
+	})
 	each(t, db, `SELECT 0, 0, kind || ' ' || raw FROM records`, func(_, _ int64, raw string) {
 		kind, rest, _ := bytes.Cut([]byte(raw), []byte(" "))
 		a.records[string(kind)] = append(a.records[string(kind)], string(rest))
@@ -174,7 +180,8 @@ func (s *service) same(t *testing.T, a *archived) {
 	}
 	for id := range now.conversations {
 		c := s.conversations[id]
-		if r := s.contacts[c.contact]; r != nil && r.id == c.contact && !s.gone[fmt.Sprintf("contacts/%d", c.contact)] && a.contacts[c.contact] != r.raw && wrong < 10 {
+		r, isGone := s.contacts[c.contact], s.gone[fmt.Sprintf("contacts/%d", c.contact)]
+		if r != nil && r.id == c.contact && !isGone && a.contacts[c.contact] != r.raw && wrong < 10 {
 			wrong++
 			t.Errorf("contact %d: %.300s, but is %.300s", c.contact, a.contacts[c.contact], r.raw)
 		}
@@ -223,9 +230,8 @@ func (s *service) hasDetails(t *testing.T, dir string, id int64, raw string) (ha
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "archive.db")+"?_pragma=query_only(1)")
 	require.NoError(t, err)
 	defer db.Close()
-	each(t, db, fmt.Sprintf(`SELECT 0, 0, coalesce(details, '') FROM conversations WHERE id = %d`, id), func(_, _ int64, text string) {
-		has = text == raw
-	})
+	each(t, db, fmt.Sprintf(`SELECT 0, 0, coalesce(details, '') FROM conversations WHERE id = %d`, id),
+		func(_, _ int64, text string) { has = text == raw })
 	return has
 }
 

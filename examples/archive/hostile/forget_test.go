@@ -27,10 +27,12 @@ func found(t *testing.T, dir, text string) (files []string) {
 			return err
 		}
 		data, err := os.ReadFile(path)
-		if id, err := strconv.ParseUint(text, 10, 64); err == nil && bytes.Contains(data, binary.BigEndian.AppendUint64(nil, id)[2:]) {
+		id, notID := strconv.ParseUint(text, 10, 64)
+		if notID == nil && bytes.Contains(data, binary.BigEndian.AppendUint64(nil, id)[2:]) { // as SQLite writes it
 			files = append(files, path+" as a number")
 		}
-		if bytes.Contains(bytes.ToLower(data), []byte(strings.ToLower(text))) || strings.Contains(strings.ToLower(path), text) {
+		lower := strings.ToLower(text)
+		if bytes.Contains(bytes.ToLower(data), []byte(lower)) || strings.Contains(strings.ToLower(path), lower) {
 			files = append(files, path)
 		}
 		return err
@@ -46,22 +48,25 @@ type person struct {
 
 func (s *service) seedPerson() person {
 	s.lastID += 123456789012345 // not to be mistaken for another number
-	p := person{contact: s.person("Zebra.Quux@Example.com", "Zebediah Quuxington"), traces: []string{"zebra.quux", "zebediah", "quuxington", "xylophonic"}}
+	p := person{contact: s.person("Zebra.Quux@Example.com", "Zebediah Quuxington")}
+	p.traces = []string{"zebra.quux", "zebediah", "quuxington", "xylophonic"}
 	p.traces = append(p.traces, fmt.Sprint(p.contact))
 	for i := range 4 {
 		c := s.begin(p.contact)
 		for j := range 30 {
 			id := s.id()
-			c.messages = append(c.messages, record{id, fmt.Sprintf(`{"id":%d,"conversationId":%d,"type":"chat","author":{"id":%d,"type":"contact"},`+
-				`"body":"Zebediah says xylophonic%d to ZEBRA.QUUX@example.com","createdAt":%d,"attributes":{"e":"zebra\u002equux\u0040example.com"}}`,
-				id, c.id, p.contact, j, s.now())})
+			c.messages = append(c.messages, record{id, fmt.Sprintf(`{"id":%d,"conversationId":%d,"type":"chat",`+
+				`"author":{"id":%d,"type":"contact"},"body":"Zebediah says xylophonic%d to ZEBRA.QUUX@example.com",`+
+				`"createdAt":%d,"attributes":{"e":"zebra\u002equux\u0040example.com"}}`, id, c.id, p.contact, j, s.now())})
 		}
 		file := s.id()
 		s.files[file] = fmt.Appendf(nil, "file of Zebediah %d", i)
 		id := s.id()
-		c.messages = append(c.messages, record{id, fmt.Sprintf(`{"id":%d,"body":"see","author":{"id":%d,"type":"contact"},"attachments":[{"id":%d,"fileName":"zebediah.txt"}]}`, id, p.contact, file)},
+		c.messages = append(c.messages, record{id, fmt.Sprintf(`{"id":%d,"body":"see","author":{"id":%d,"type":"contact"},`+
+			`"attachments":[{"id":%d,"fileName":"zebediah.txt"}]}`, id, p.contact, file)},
 			record{0, fmt.Sprintf(`{"body":"Zebediah without an id","author":{"id":%d,"type":"contact"}}`, p.contact)})
-		c.details = fmt.Sprintf(`{"id":%d,"contactId":"x","conversationTags":[{"name":"Quuxington"}],"note":"zebra.quux@example.com"}`, c.id)
+		c.details = fmt.Sprintf(`{"id":%d,"contactId":"x","conversationTags":[{"name":"Quuxington"}],`+
+			`"note":"zebra.quux@example.com"}`, c.id)
 		s.touch(c)
 	}
 	// In somebody else's conversation.
@@ -102,7 +107,8 @@ func TestForgetEverywhere(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "attachments", "1.part"), []byte("half of Zebediah"), 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "attachments", "ab"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "attachments", "ab", strings.Repeat("ab", 32)), []byte("all of Zebediah"), 0o600))
+	stray := filepath.Join(dir, "attachments", "ab", strings.Repeat("ab", 32))
+	require.NoError(t, os.WriteFile(stray, []byte("all of Zebediah"), 0o600))
 
 	forget := func(want int) {
 		t.Helper()

@@ -14,37 +14,39 @@ import (
 // oddities are the odd forms of a record with an id. In them, ID stands for the id, and REST for the other members of
 // an ordinary record. Those without ID have none that anybody could tell.
 var oddities = map[string]string{
-	"no id":            `{REST}`,
-	"null id":          `{"id":null,REST}`,
-	"empty id":         `{"id":"",REST}`,
-	"object id":        `{"id":{"a":1},REST}`,
-	"fraction id":      `{"id":1.5,REST}`,
-	"negative id":      `{"id":-5,REST}`,
-	"zero id":          `{"id":0,REST}`,
-	"huge id":          `{"id":99999999999999999999999,REST}`,
-	"text id":          `{"id":"ID",REST}`,
-	"number":           `17`,
-	"text":             `"a text"`,
-	"null":             `null`,
-	"list":             `[1,2]`,
-	"empty":            `{}`,
-	"unknown fields":   `{"id":ID,"more":{"deep":[{"er":1}]},"x":null,REST}`,
-	"all null":         `{"id":ID,"status":null,"contactId":null,"createdAt":null,"inboxId":null,"body":null,"author":null,"attachments":null,"attributes":null,"type":null}`,
-	"wrong status":     `{"id":ID,REST,"status":7,"type":{"x":1}}`,
-	"wrong created":    `{"id":ID,REST,"createdAt":"yesterday"}`,
-	"early created":    `{"id":ID,REST,"createdAt":1}`,
-	"late created":     `{"id":ID,REST,"createdAt":99999999999999999}`,
-	"wrong everything": `{"id":ID,"status":[],"contactId":"x","createdAt":{},"inboxId":true,"updatedAt":"soon","body":7,"author":"me","attachments":5,"attributes":[1],"type":1}`,
-	"twice a member":   `{"id":ID,REST,"status":"open","status":"closed","body":"one","body":"two"}`,
-	"spaces":           "{ \"id\" :\tID ,REST\n}",
-	"unicode":          `{"id":ID,REST,"x":"日本語 🎉 \ud83c\udf89 é \u0000 \u202e ` + "\u2028" + `"}`,
-	"lone surrogate":   `{"id":ID,REST,"x":"\ud83c"}`,
-	"not UTF-8":        "{\"id\":ID,REST,\"x\":\"a\xff\xfeb\"}",
-	"not UTF-8 name":   "{\"id\":ID,REST,\"a\xff\":1}",
-	"huge":             `{"id":ID,REST,"x":"` + strings.Repeat("huge ", 200_000) + `"}`,
-	"wide":             `{"id":ID,"status":7,"type":7,` + wide(20_000) + `REST}`,
-	"deep":             `{"id":ID,REST,"x":` + strings.Repeat(`[`, 3000) + strings.Repeat(`]`, 3000) + `}`,
-	"big numbers":      `{"id":ID,REST,"x":1e400,"y":123456789012345678901234567890}`,
+	"no id":          `{REST}`,
+	"null id":        `{"id":null,REST}`,
+	"empty id":       `{"id":"",REST}`,
+	"object id":      `{"id":{"a":1},REST}`,
+	"fraction id":    `{"id":1.5,REST}`,
+	"negative id":    `{"id":-5,REST}`,
+	"zero id":        `{"id":0,REST}`,
+	"huge id":        `{"id":99999999999999999999999,REST}`,
+	"text id":        `{"id":"ID",REST}`,
+	"number":         `17`,
+	"text":           `"a text"`,
+	"null":           `null`,
+	"list":           `[1,2]`,
+	"empty":          `{}`,
+	"unknown fields": `{"id":ID,"more":{"deep":[{"er":1}]},"x":null,REST}`,
+	"all null": `{"id":ID,"status":null,"contactId":null,"createdAt":null,"inboxId":null,"body":null,"author":null,` +
+		`"attachments":null,"attributes":null,"type":null}`,
+	"wrong status":  `{"id":ID,REST,"status":7,"type":{"x":1}}`,
+	"wrong created": `{"id":ID,REST,"createdAt":"yesterday"}`,
+	"early created": `{"id":ID,REST,"createdAt":1}`,
+	"late created":  `{"id":ID,REST,"createdAt":99999999999999999}`,
+	"wrong everything": `{"id":ID,"status":[],"contactId":"x","createdAt":{},"inboxId":true,"updatedAt":"soon",` +
+		`"body":7,"author":"me","attachments":5,"attributes":[1],"type":1}`,
+	"twice a member": `{"id":ID,REST,"status":"open","status":"closed","body":"one","body":"two"}`,
+	"spaces":         "{ \"id\" :\tID ,REST\n}",
+	"unicode":        `{"id":ID,REST,"x":"日本語 🎉 \ud83c\udf89 é \u0000 \u202e ` + "\u2028" + `"}`,
+	"lone surrogate": `{"id":ID,REST,"x":"\ud83c"}`,
+	"not UTF-8":      "{\"id\":ID,REST,\"x\":\"a\xff\xfeb\"}",
+	"not UTF-8 name": "{\"id\":ID,REST,\"a\xff\":1}",
+	"huge":           `{"id":ID,REST,"x":"` + strings.Repeat("huge ", 200_000) + `"}`,
+	"wide":           `{"id":ID,"status":7,"type":7,` + wide(20_000) + `REST}`,
+	"deep":           `{"id":ID,REST,"x":` + strings.Repeat(`[`, 3000) + strings.Repeat(`]`, 3000) + `}`,
+	"big numbers":    `{"id":ID,REST,"x":1e400,"y":123456789012345678901234567890}`,
 }
 
 func wide(fields int) string {
@@ -64,6 +66,17 @@ func odd(form string, id int64, rest string) record {
 	return record{id, raw}
 }
 
+// shortLists are the lists without pages.
+var shortLists = map[string]struct{ kind, id, rest string }{
+	"users/list":          {"user", `"id"`, `"orgId":77`},
+	"teams/org":           {"team", `"id"`, `"name":"T"`},
+	"playbooks/list":      {"playbook", `"id"`, `"name":"B"`},
+	"playbooks/clp":       {"landing_page", `"playbookId"`, `"playbookName":"P"`},
+	"contacts/attributes": {"contact_attribute", `"name"`, `"type":"STRING"`},
+	"users/meetings/org":  {"meeting", `"eventId"`, `"slotStart":5`},
+}
+
+// seedOdd makes a record of every form in every list. It returns those of conversations and messages without an id.
 func (s *service) seedOdd() (unknown []string) {
 	names := make([]string, 0, len(oddities))
 	for name := range oddities {
@@ -96,13 +109,8 @@ func (s *service) seedOdd() (unknown []string) {
 		r = odd(form, d.contact, `"attributes":{"email":"`+name+`"}`)
 		s.contacts[d.contact] = &r
 		// The short lists.
-		for path, rest := range map[string]string{"users/list": `"orgId":77`, "teams/org": `"name":"T"`, "playbooks/list": `"name":"B"`,
-			"playbooks/clp": `"playbookName":"P"`, "contacts/attributes": `"type":"STRING"`, "users/meetings/org": `"slotStart":5`} {
-			r := odd(strings.ReplaceAll(form, `"id"`, map[string]string{"playbooks/clp": `"playbookId"`, "contacts/attributes": `"name"`,
-				"users/meetings/org": `"eventId"`}[path]), s.id(), rest)
-			if !strings.Contains("playbooks/clp contacts/attributes users/meetings/org", path) {
-				r = odd(form, s.id(), rest)
-			}
+		for path, list := range shortLists {
+			r := odd(strings.ReplaceAll(form, `"id"`, list.id), s.id(), list.rest)
 			s.lists[path] = append(s.lists[path], r)
 		}
 		s.accounts = append(s.accounts, odd(strings.ReplaceAll(form, `"id"`, `"accountId"`), s.id(), `"name":"A"`))
@@ -130,9 +138,8 @@ func TestOddRecords(t *testing.T) {
 		}
 	}
 	s.same(t, a)
-	for path, kind := range map[string]string{"users/list": "user", "teams/org": "team", "playbooks/list": "playbook",
-		"playbooks/clp": "landing_page", "contacts/attributes": "contact_attribute", "users/meetings/org": "meeting"} {
-		s.keeps(t, path, s.lists[path], a.records[kind], kept)
+	for path, list := range shortLists {
+		s.keeps(t, path, s.lists[path], a.records[list.kind], kept)
 	}
 	s.keeps(t, "accounts", s.accounts, a.records["account"], kept)
 	for _, c := range s.conversations {
@@ -146,7 +153,8 @@ func TestOddRecords(t *testing.T) {
 		assert.Contains(t, out, check+": ok")
 	}
 	for _, format := range []string{"jsonl", "csv", "html"} {
-		status, out = s.command(t.Context(), "export", "-dir", dir, "-format", format, "-out", filepath.Join(t.TempDir(), "out"))
+		path := filepath.Join(t.TempDir(), "out")
+		status, out = s.command(t.Context(), "export", "-dir", dir, "-format", format, "-out", path)
 		assert.Equal(t, 0, status, out)
 	}
 	status, out = s.command(t.Context(), "forget", "-dir", dir, "-yes", "person3@example.com")

@@ -84,8 +84,8 @@ func (tx *Tx) forgetContact(id int64, result *Forgotten) error {
 	for _, c := range own {
 		isOwn[c.ID] = true
 		if err := errors.Join(tx.forget(conversationSubject(c.ID), c.Status),
-			tx.delete(&result.Oddities, `DELETE FROM oddities WHERE subject = ?1 OR subject >= ?1 || ', ' AND subject < ?1 || '-'`,
-				conversationSubject(c.ID))); err != nil {
+			tx.delete(&result.Oddities, `DELETE FROM oddities
+				WHERE subject = ?1 OR subject >= ?1 || ', ' AND subject < ?1 || '-'`, conversationSubject(c.ID))); err != nil {
 			return err
 		}
 	}
@@ -161,7 +161,8 @@ func (tx *Tx) forgetAddress(email string, result *Forgotten) error {
 
 // dropAttachments deletes the rows of attachments that no message has.
 func (tx *Tx) dropAttachments(result *Forgotten) error {
-	return tx.delete(&result.Files, `DELETE FROM attachments WHERE id NOT IN (SELECT attachment_id FROM message_attachments)`)
+	return tx.delete(&result.Files, `DELETE FROM attachments
+		WHERE id NOT IN (SELECT attachment_id FROM message_attachments)`)
 }
 
 func (tx *Tx) delete(count *int, query string, args ...any) error {
@@ -211,7 +212,8 @@ func (s *Store) Tidy(ctx context.Context) error {
 const eraseKey = "erase"
 
 // ErrBeingRead reports that the log cannot be emptied, because another process reads an older state.
-var ErrBeingRead = errors.New("the archive is being read: stop archive serve and run the same command again")
+var ErrBeingRead = errors.New(
+	"the archive is being read: stop archive serve and archive export, then run the same command again")
 
 // truncateLog empties the log.
 func (s *Store) truncateLog(ctx context.Context) error {

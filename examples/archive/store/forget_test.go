@@ -163,7 +163,8 @@ func TestForgottenCostsNothing(t *testing.T) {
 func TestForgetReportsExports(t *testing.T) {
 	s := storetest.Open(t)
 	require.NoError(t, os.MkdirAll(filepath.Join(s.Dir(), "export", "contacts"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(s.Dir(), "export", "contacts", "1.html"), []byte("Grace@example.com"), 0o600))
+	page := filepath.Join(s.Dir(), "export", "contacts", "1.html")
+	require.NoError(t, os.WriteFile(page, []byte("Grace@example.com"), 0o600))
 	_, err := s.Forget(t.Context(), "grace@example.com")
 	assert.ErrorIs(t, err, store.ErrStillThere)
 	assert.ErrorContains(t, err, "1.html")

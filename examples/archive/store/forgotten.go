@@ -110,6 +110,7 @@ func (s *Store) isForgotten(ctx context.Context, subject string) (bool, error) {
 		return false, err
 	}
 	var n int
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM forgotten WHERE hmac = ?`, sum([]byte(key), subject)).Scan(&n)
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM forgotten WHERE hmac = ?`, sum([]byte(key), subject)).
+		Scan(&n)
 	return n > 0, err
 }

@@ -74,7 +74,8 @@ func (tx *Tx) PutMessage(m Message) error {
 			?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
 			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at,
-			raw = excluded.raw, raw_crc = excluded.raw_crc, text_at = excluded.text_at, text_length = excluded.text_length, words = excluded.words
+			raw = excluded.raw, raw_crc = excluded.raw_crc, text_at = excluded.text_at,
+			text_length = excluded.text_length, words = excluded.words
 		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot,
 		milliseconds{&m.CreatedAt}, string(m.Raw), crc(m.Raw), at, length, words)
 	if err != nil {
@@ -88,8 +89,8 @@ func (tx *Tx) PutMessage(m Message) error {
 	return nil
 }
 
-// crc is the checksum by which verify knows that JSON is as it was received.
-func crc(raw []byte) int64 { return int64(int32(crc32.Checksum(raw, castagnoli))) } // SQLite needs 4 bytes for it
+// crc is the checksum by which verify knows that JSON is as it was received. With a sign, SQLite needs 4 bytes for it.
+func crc(raw []byte) int64 { return int64(int32(crc32.Checksum(raw, castagnoli))) }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
