@@ -26,6 +26,7 @@ func TestStarts(t *testing.T) {
 		start("a flag before the command", nil, "-json", "sync"),
 		start("sync -h", nil, "sync", "-h"),
 		start("forget -h", nil, "forget", "-h"),
+		start("demo with a folder", nil, "demo", "-dir", "here"),
 		start("sync without a token", nil, "sync"),
 		start("sync with an argument", right, "sync", "everything"),
 		start("sync with a flag that there is not", right, "sync", "-force"),

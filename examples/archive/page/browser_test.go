@@ -225,7 +225,7 @@ func TestScreenshot(t *testing.T) {
 	f.acme()
 	server := httptest.NewServer(Handler(f.archive, key, ""))
 	t.Cleanup(server.Close)
-	picture := startBrowser(t).picture(server.URL+"/"+key+"/conversations/4", 1000, 700, "light")
+	picture := startBrowser(t).picture(server.URL+"/"+key+"/conversations/4", 1000, 920, "light")
 	require.NoError(t, os.WriteFile(*screenshot, shrink(t, picture), 0o644))
 }
 

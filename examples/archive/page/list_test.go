@@ -55,7 +55,9 @@ func TestListFilters(t *testing.T) {
 func TestListSaysWhatIsWrong(t *testing.T) {
 	handler := Handler(storetest.Open(t), key, "")
 	for query, want := range map[string]string{
-		"?contact=ada": `a contact is an address or a number, not "ada"`, "?to=1.3.2025": `not like "1.3.2025"`,
+		"?q=" + strings.Repeat("a+", 21):  "a search has at most 20 words",
+		"?q=" + strings.Repeat("a-", 101): "a search has at most 20 words and 200 bytes",
+		"?contact=ada":                    `a contact is an address or a number, not "ada"`, "?to=1.3.2025": `not like "1.3.2025"`,
 		"?agent=mia": `an agent is a number, not "mia"`, "?after=<script>": `"<script>" is not a place in the list`,
 	} {
 		w := ask(t, handler, "GET", "/"+key+"/"+query, "localhost")

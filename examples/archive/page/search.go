@@ -74,10 +74,19 @@ func (s Search) query() string {
 	return "?" + query.Encode()
 }
 
+// A search of thousands of frequent words would take minutes.
+const (
+	mostWords     = 20
+	longestSearch = 200
+)
+
 // Filter returns what the archive is asked for, or an error that the user can mend.
 func (s Search) Filter() (f store.Filter, err error) {
 	if s.problem != nil {
 		return f, s.problem
+	}
+	if len(s.Words) > longestSearch || len(strings.Fields(s.Words)) > mostWords {
+		return f, fmt.Errorf("a search has at most %d words and %d bytes", mostWords, longestSearch)
 	}
 	f = store.Filter{Words: s.Words, Status: s.Status, Agent: s.Agent, Tag: s.Tag, Files: s.Files}
 	if strings.Contains(s.Contact, "@") {
