@@ -58,6 +58,9 @@ type Fetcher struct {
 	quota   *Quota
 	options Options
 
+	known int64 // the list showed all that had changed before, in milliseconds; 0: not asked
+	lost  int   // conversations of that time that were not in the archive
+
 	mu       sync.Mutex
 	missing  []string
 	progress Progress

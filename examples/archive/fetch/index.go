@@ -211,6 +211,15 @@ func (f *Fetcher) putIndex(tx *store.Tx, page *indexPage, p store.Pass) error {
 		if err := tx.ClearOddities(conversationsList, conversation(c.ID)); err != nil {
 			return err
 		}
+		if !c.UpdatedAt.IsZero() && c.UpdatedAt.UnixMilli() < f.known {
+			lacks, err := tx.Lacks(c)
+			if err != nil {
+				return err
+			}
+			if lacks {
+				f.lost++
+			}
+		}
 		if err := tx.PutConversation(c); err != nil {
 			return err
 		}

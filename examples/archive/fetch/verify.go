@@ -39,9 +39,15 @@ func (f *Fetcher) Verify(ctx context.Context, deep int) ([]store.Check, error) {
 // statistics before and after that: while they change, they prove nothing.
 func (f *Fetcher) verifyList(ctx context.Context) (store.Check, error) {
 	c := store.Check{Name: "conversations"}
+	synced, err := f.store.LastSync(ctx)
+	if err != nil {
+		return c, err
+	}
+	if f.known, f.lost = 0, 0; !synced.IsZero() {
+		f.known = synced.Add(-f.options.Overlap).UnixMilli()
+	}
 	var before, after *classic.ConversationStats
 	for range 3 {
-		var err error
 		if before, err = f.stats(ctx); err != nil {
 			return c, err
 		}
@@ -84,11 +90,14 @@ func (f *Fetcher) stats(ctx context.Context) (stats *classic.ConversationStats, 
 func (f *Fetcher) judgeList(ctx context.Context, fewer, more []string) (store.Check, error) {
 	c := store.Check{Name: "conversations", OK: true,
 		Result: "The archive has as many conversations of each status as the service."}
+	if f.lost > 0 {
+		c.OK, c.Result = false, fmt.Sprintf("%d conversations were missing. They are listed again, and due.", f.lost)
+	}
 	switch {
 	case len(fewer) > 0:
 		c.OK, c.Result = false, strings.Join(append(fewer, more...), "; ")+". The next sync reads the whole list again."
 		return c, f.write(ctx, func(tx *store.Tx) error { return tx.ReadAllAgain("conversations") })
-	case len(more) > 0:
+	case c.OK && len(more) > 0:
 		c.Result = strings.Join(more, "; ") + ". The service has deleted the others."
 	}
 	return c, nil

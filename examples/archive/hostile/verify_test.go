@@ -6,35 +6,46 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
+// size is how many conversations a test has: more than a page of the list, unless its name says otherwise.
+func size(name string) int {
+	if strings.HasPrefix(name, "few: ") {
+		return 40
+	}
+	return 130
+}
+
 // verify finds every kind of damage, and the next sync mends it.
 func TestVerifyFindsDamage(t *testing.T) {
 	for name, damage := range map[string]string{
-		"conversation deleted":  `DELETE FROM conversations WHERE id = (SELECT min(id) FROM conversations)`,
-		"message deleted":       `DELETE FROM messages WHERE seq = (SELECT max(seq) FROM messages WHERE type = 'chat')`,
-		"note deleted":          `DELETE FROM messages WHERE seq = (SELECT max(seq) FROM messages WHERE type = 'private_note')`,
-		"message changed":       `UPDATE messages SET raw = replace(raw, 'body', 'doby') WHERE seq = (SELECT max(seq) FROM messages)`,
-		"conversation changed":  `UPDATE conversations SET raw = replace(raw, 'inboxId', 'xobniId') WHERE id = (SELECT min(id) FROM conversations)`,
-		"details changed":       `UPDATE conversations SET details = replace(details, 'vip', 'piv') WHERE id = (SELECT min(id) FROM conversations)`,
-		"contact changed":       `UPDATE contacts SET raw = replace(raw, 'Person', 'Nosrep') WHERE id = (SELECT max(id) FROM contacts)`,
-		"contact deleted":       `DELETE FROM contacts WHERE id = (SELECT max(id) FROM contacts)`,
-		"attachment deleted":    `DELETE FROM message_attachments; DELETE FROM attachments`,
-		"index out of step":     `INSERT INTO search (search, rowid, text) SELECT 'delete', seq, text FROM messages ORDER BY seq LIMIT 1`,
-		"user changed":          `UPDATE records SET raw = replace(raw, 'Agent', 'Tnega') WHERE kind = 'user' AND id = '3'`,
-		"file changed":          "",
-		"file gone":             "",
-		"status changed":        `UPDATE conversations SET status = 'closed' WHERE status = 'open' AND id < 1500`,
-		"deleted on both sides": `DELETE FROM conversations WHERE id = (SELECT min(id) FROM conversations)`,
+		"conversation deleted":       `DELETE FROM conversations WHERE id = (SELECT min(id) FROM conversations)`,
+		"few: conversation deleted":  `DELETE FROM conversations WHERE id = (SELECT min(id) FROM conversations)`,
+		"few: conversations deleted": `DELETE FROM conversations WHERE id % 3 = 0`,
+		"message deleted":            `DELETE FROM messages WHERE seq = (SELECT max(seq) FROM messages WHERE type = 'chat')`,
+		"note deleted":               `DELETE FROM messages WHERE seq = (SELECT max(seq) FROM messages WHERE type = 'private_note')`,
+		"message changed":            `UPDATE messages SET raw = replace(raw, 'body', 'doby') WHERE seq = (SELECT max(seq) FROM messages)`,
+		"conversation changed":       `UPDATE conversations SET raw = replace(raw, 'inboxId', 'xobniId') WHERE id = (SELECT min(id) FROM conversations)`,
+		"details changed":            `UPDATE conversations SET details = replace(details, 'vip', 'piv') WHERE id = (SELECT min(id) FROM conversations)`,
+		"contact changed":            `UPDATE contacts SET raw = replace(raw, 'Person', 'Nosrep') WHERE id = (SELECT max(id) FROM contacts)`,
+		"contact deleted":            `DELETE FROM contacts WHERE id = (SELECT max(id) FROM contacts)`,
+		"attachment deleted":         `DELETE FROM message_attachments; DELETE FROM attachments`,
+		"index out of step":          `INSERT INTO search (search, rowid, text) SELECT 'delete', seq, text FROM messages ORDER BY seq LIMIT 1`,
+		"user changed":               `UPDATE records SET raw = replace(raw, 'Agent', 'Tnega') WHERE kind = 'user' AND id = '3'`,
+		"file changed":               "",
+		"file gone":                  "",
+		"status changed":             `UPDATE conversations SET status = 'closed' WHERE status = 'open' AND id < 1500`,
+		"deleted on both sides":      `DELETE FROM conversations WHERE id = (SELECT min(id) FROM conversations)`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, dir := start(t, 18), filepath.Join(t.TempDir(), "archive")
-			s.seed(130)
+			s.seed(size(name))
 			s.sync(t, dir, 0)
 			status, out := s.command(t.Context(), "verify", "-dir", dir)
 			require.Equal(t, 0, status, out)

@@ -145,6 +145,13 @@ func (s *Store) Archived(ctx context.Context, conversationID int64) (*Archived, 
 	return &found[0], nil
 }
 
+// LastSync returns when the last sync began that ended without a limit or an error.
+func (s *Store) LastSync(ctx context.Context) (at time.Time, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT ifnull(max(begun_at), 0) FROM runs
+		WHERE command = 'sync' AND ended_at > 0 AND status IN (0, 3)`).Scan(milliseconds{&at})
+	return at, err
+}
+
 // FirstChange returns the earliest last change of a conversation.
 func (s *Store) FirstChange(ctx context.Context) (at time.Time, err error) {
 	err = s.reader.QueryRowContext(ctx, `SELECT ifnull(min(updated_at), 0) FROM conversations WHERE updated_at > 0`).

@@ -40,6 +40,17 @@ func (tx *Tx) PutConversation(c Conversation) error {
 	return tx.SeeContact(c.ContactID, c.UpdatedAt)
 }
 
+// Lacks reports whether a conversation is not in the archive, although it was not forgotten.
+func (tx *Tx) Lacks(c Conversation) (bool, error) {
+	isForgotten, err := tx.isForgotten(contactSubject(c.ContactID), conversationSubject(c.ID))
+	if isForgotten || err != nil {
+		return false, err
+	}
+	n := 0
+	err = tx.get(&n, `SELECT count(*) FROM conversations WHERE id = ?`, c.ID)
+	return n == 0, err
+}
+
 // SeeContact notes that a contact exists and may have changed.
 func (tx *Tx) SeeContact(id int64, at time.Time) error {
 	if id <= 0 {
