@@ -1,10 +1,15 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift/drifttest"
@@ -46,7 +51,7 @@ func TestStarts(t *testing.T) {
 		start("forget with a name", nil, "forget", "grace"),
 		start("forget without an archive", nil, "forget", "grace@example.com"),
 	}
-	starts = append(starts, otherAccount(t, start))
+	starts = append(starts, otherAccount(t, start), damaged(t, start))
 	for _, s := range wrongService(t) {
 		starts = append(starts, start(s.Title, s.Env, "sync", "-patience", "1ms"))
 	}
@@ -70,4 +75,38 @@ func otherAccount(
 	require.NoError(t, archive.Write(t.Context(), func(tx *store.Tx) error { return tx.SetMeta("organization", "7") }))
 	require.NoError(t, archive.Close())
 	return s
+}
+
+func damaged(
+	t *testing.T, start func(title string, env []string, args ...string) clitest.Start,
+) clitest.Start {
+	s := start("status of a database that is none", nil, "status", "-dir", ".")
+	require.NoError(t, os.WriteFile(filepath.Join(s.Dir, "archive.db"), []byte(strings.Repeat("x", 5_000)), 0o600))
+	return s
+}
+
+// A wrong URL leaves nothing in the folder that would keep the right one out.
+func TestWrongURLFirst(t *testing.T) {
+	website := httptest.NewServer(http.NotFoundHandler())
+	defer website.Close()
+	dir := t.TempDir()
+	environment(t, strings.ReplaceAll(website.URL, "127.0.0.1", "localhost"))
+	status, _, stderr := inProcess(t, "sync", "-dir", dir, "-rate", "1000000")
+	assert.Equal(t, exitError, status)
+	assert.Contains(t, stderr, "check it")
+	environment(t, seeded(t, 1).URL)
+	status, _, stderr = inProcess(t, "sync", "-dir", dir, "-rate", "1000000")
+	assert.Equal(t, exitOK, status, stderr)
+}
+
+// Whoever looks on sees why nothing happens.
+func TestSyncSaysThatItWaits(t *testing.T) {
+	server, dir := seeded(t, 1), t.TempDir()
+	environment(t, server.URL)
+	server.Fail("classic.meetings.list", slices.Repeat([]drifttest.Fault{{Status: http.StatusBadGateway}}, 4)...)
+	server.Fail("classic.conversations.list", slices.Repeat([]drifttest.Fault{{Status: http.StatusBadGateway}}, 1)...)
+	status, _, stderr := inProcess(t, "sync", "-dir", dir, "-rate", "1000000")
+	assert.Equal(t, exitOK, status, stderr)
+	assert.Regexp(t, `^waiting 1s, then trying again: drift: .*502`, stderr)
+	assert.Equal(t, 1, strings.Count(stderr, "\n"), "once a minute")
 }
