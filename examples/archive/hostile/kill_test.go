@@ -20,7 +20,7 @@ import (
 func TestKilledSyncs(t *testing.T) {
 	t.Parallel()
 	s, dir := start(t, 4), filepath.Join(t.TempDir(), "archive")
-	s.seed(500)
+	s.seed(300)
 	s.churn = 0
 	messages, killed := 0, 0
 	for run := range kills(8) {
@@ -68,7 +68,7 @@ func created(t *testing.T, dir string) bool {
 func TestKilledExports(t *testing.T) {
 	t.Parallel()
 	s, dir := start(t, 6), filepath.Join(t.TempDir(), "archive")
-	s.seed(400)
+	s.seed(200)
 	s.sync(t, dir, 0)
 	for _, format := range []string{"jsonl", "csv", "html"} {
 		out := filepath.Join(t.TempDir(), "export."+format)
@@ -94,7 +94,7 @@ func TestKilledExports(t *testing.T) {
 func TestMonth(t *testing.T) {
 	t.Parallel()
 	s, dir := start(t, 8), filepath.Join(t.TempDir(), "archive")
-	s.seed(700)
+	s.seed(400)
 	months := 0
 	for ; months < 10; months++ {
 		before := s.total

@@ -19,7 +19,7 @@ import (
 func TestServeMeanwhile(t *testing.T) {
 	t.Parallel()
 	s, dir := start(t, 2), filepath.Join(t.TempDir(), "archive")
-	s.seed(100)
+	s.seed(60)
 	p := s.seedPerson()
 	s.sync(t, dir, 3)
 	address := s.serve(t, dir)
@@ -37,7 +37,7 @@ func TestServeMeanwhile(t *testing.T) {
 	require.Contains(t, page, "Zebediah")
 
 	s.mu.Lock()
-	s.seed(300)
+	s.seed(150)
 	s.mu.Unlock()
 	sync := s.prepare(t.Context(), "sync", "-dir", dir)
 	require.NoError(t, sync.Start())

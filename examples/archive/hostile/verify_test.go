@@ -18,7 +18,7 @@ func size(name string) int {
 	if strings.HasPrefix(name, "few: ") {
 		return 40
 	}
-	return 130
+	return 110
 }
 
 // verify finds every kind of damage, and the next sync mends it.
