@@ -113,6 +113,9 @@ func (tx *Tx) forgetContact(id int64, result *Forgotten) error {
 	return tx.dropAttachments(result)
 }
 
+// isContact reports whether the answer is a contact that does not decode, so that its address is here only.
+func (o Oddity) isContact() bool { return o.ContactID > 0 && o.Subject == contactSubject(o.ContactID) }
+
 func (tx *Tx) forgetMeetings(result *Forgotten, matches func(Record) bool) error {
 	meetings, err := collect(tx.ctx, tx.Tx, scanRecord,
 		`SELECT kind, id, fetched_at, raw FROM records WHERE kind = 'meeting'`)
@@ -146,15 +149,24 @@ func (tx *Tx) forgetAddress(email string, result *Forgotten) error {
 		return err
 	}
 	wanted := strings.ToLower(email)
-	odd, err := collect(tx.ctx, tx.Tx, func(r row, o *Oddity) error { return r.Scan(&o.ID, text{&o.Raw}) },
-		`SELECT id, raw FROM oddities`)
-	for _, o := range odd {
-		if err == nil && strings.Contains(legible(o.Raw), wanted) {
-			err = tx.delete(&result.Oddities, `DELETE FROM oddities WHERE id = ?`, o.ID)
-		}
-	}
+	odd, err := collect(tx.ctx, tx.Tx, func(r row, o *Oddity) error {
+		return r.Scan(&o.ID, &o.Subject, &o.ContactID, text{&o.Raw})
+	}, `SELECT id, subject, contact_id, raw FROM oddities`)
 	if err != nil {
 		return err
+	}
+	for _, o := range odd {
+		if !strings.Contains(legible(o.Raw), wanted) {
+			continue
+		}
+		err := tx.delete(&result.Oddities, `DELETE FROM oddities WHERE id = ?`, o.ID)
+		if err == nil && o.isContact() {
+			result.Contacts = append(result.Contacts, o.ContactID)
+			err = tx.forgetContact(o.ContactID, result)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return tx.forgetMeetings(result, func(m Record) bool { return strings.Contains(legible(m.Raw), wanted) })
 }

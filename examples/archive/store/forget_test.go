@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,6 +146,29 @@ func TestForgetOtherLetters(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []int64{110}, result.Contacts)
 	assert.ElementsMatch(t, []string{"message 93 of conversation 1", "message 94 of conversation 1"}, result.Mentions)
+}
+
+// The address of a contact that does not decode is among the oddities only.
+func TestForgetOddContact(t *testing.T) {
+	s := storetest.Open(t)
+	odd := func(id int64) {
+		require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+			return errors.Join(
+				tx.PutConversation(store.Conversation{ID: id, ContactID: id, Raw: []byte(`{}`)}),
+				tx.PutOddity(store.Oddity{Subject: fmt.Sprintf("contact %d", id), ContactID: id,
+					Raw: []byte(`{"attributes":["odd@example.com"]}`)}))
+		}))
+	}
+	odd(120)
+	result, err := s.Forget(t.Context(), "odd@example.com")
+	require.NoError(t, err)
+	assert.Equal(t, []int64{120}, result.Contacts)
+	odd(121)
+	for _, id := range []int64{120, 121} {
+		_, err = s.Conversation(t.Context(), id)
+		assert.ErrorIs(t, err, store.ErrNotFound)
+	}
+	assert.False(t, isInFiles(t, s, "odd@example.com"))
 }
 
 // The database is written anew after a deletion, not whenever the service lists what was forgotten.

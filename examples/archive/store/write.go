@@ -177,7 +177,9 @@ func (tx *Tx) PutOddity(o Oddity) error {
 	subject, _, _ := strings.Cut(o.Subject, ",") // such as "conversation 42, message 7"
 	isForgotten, err := tx.isForgotten(contactSubject(o.ContactID), subject)
 	if err == nil && !isForgotten {
-		isForgotten, err = tx.hasForgotten(o.Raw)
+		if isForgotten, err = tx.hasForgotten(o.Raw); isForgotten && o.isContact() {
+			return tx.forgetContact(o.ContactID, new(Forgotten))
+		}
 	}
 	if isForgotten || err != nil {
 		return err
