@@ -23,6 +23,9 @@ const (
 	// maxPasses is how often the list is read if it keeps changing faster than one answer shows.
 	maxPasses = 10
 
+	// maxRestarts is how often a pass begins again because the service refuses a cursor.
+	maxRestarts = 3
+
 	// proof is how many records below a floor prove that a page has reached it. One or two may just have a wrong time.
 	proof = 3
 )
@@ -58,15 +61,15 @@ func (f *Fetcher) pass(ctx context.Context) (isSettled bool, err error) {
 		top := ""
 		p.Cursor, p.Floor = &top, max(0, p.Watermark-f.options.Overlap.Milliseconds())
 	}
-	read, refusals, watermark, seen := 0, 0, p.Watermark, map[string]bool{}
+	read, restarts, watermark, seen := 0, 0, p.Watermark, map[string]bool{}
 	for p.Cursor != nil {
 		cursor := *p.Cursor
 		seen[cursor] = true
 		isTop := cursor == ""
 		page, err := f.conversationsPage(ctx, cursor)
-		if !isTop && isRefused(err) && refusals < maxRefusals {
+		if !isTop && isRefused(err) && restarts < maxRestarts {
 			*p.Cursor, read, seen = "", 0, map[string]bool{} // tokens expire
-			refusals++
+			restarts++
 			continue
 		}
 		if err != nil {
