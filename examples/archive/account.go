@@ -26,19 +26,41 @@ type limits struct {
 	rate     int
 }
 
-func (c *invocation) limits() *limits {
+func (c *invocation) limits(progress *progress) *limits {
 	l := new(limits)
+	l.Progress, l.Waiting = progress.show, progress.waiting
 	c.flags.StringVar(&l.plan, "plan", os.Getenv("DRIFT_PLAN"),
 		"the `plan` of the account: starter, professional, enterprise, or a number of calls a month")
-	c.flags.IntVar(&l.keepFree, "keep-free", 0, "leave this many `calls` of the month to other programs; needs -plan")
+	c.flags.IntVar(&l.keepFree, "keep-free", 0, "leave `n` calls of the month to other programs; needs -plan")
 	c.flags.IntVar(&l.rate, "rate", drift.DefaultRateLimit,
-		"`calls` a minute that the service allows; a tenth, but at most 10, is left to other programs")
+		"the service allows `n` calls a minute; a tenth, but at most 10, is left to other programs")
 	c.flags.BoolVar(&l.Wait, "wait", false, "when the month's calls are used up, wait for the next month")
-	c.flags.IntVar(&l.Workers, "workers", 4, "`calls` at the same time")
+	c.flags.IntVar(&l.Workers, "workers", 4, "make `n` calls at the same time")
 	c.flags.DurationVar(&l.Overlap, "overlap", 10*time.Minute,
-		"look again at what changed this `long` before the last sync")
-	c.flags.DurationVar(&l.Patience, "patience", time.Hour, "how `long` to wait for a service that does not answer")
+		"look again at what changed within this `duration` before the last sync")
+	c.flags.DurationVar(&l.Patience, "patience", time.Hour,
+		"wait for this `duration` if the service does not answer")
 	return l
+}
+
+// check refuses flags that make no sense.
+func (l *limits) check() error {
+	calls, err := parsePlan(l.plan)
+	switch {
+	case err != nil:
+		return err
+	case l.keepFree < 0 || l.keepFree > 0 && l.keepFree >= int(calls):
+		return fmt.Errorf("-keep-free %d: needs -plan, with more calls than that", l.keepFree)
+	case l.rate < 1:
+		return fmt.Errorf("-rate %d: must be at least 1", l.rate)
+	case l.Workers < 1:
+		return fmt.Errorf("-workers %d: must be at least 1", l.Workers)
+	case l.Overlap < 0:
+		return fmt.Errorf("-overlap %s: must not be negative", l.Overlap)
+	case l.Patience < 0:
+		return fmt.Errorf("-patience %s: must not be negative", l.Patience)
+	}
+	return nil
 }
 
 // account is an archive together with the account that it belongs to.
@@ -51,15 +73,19 @@ type account struct {
 }
 
 // errNoToken reports a command that needs an account.
-var errNoToken = errors.New("DRIFT_TOKEN is not set")
+var errNoToken = errors.New("DRIFT_TOKEN is not set: set it to an access token of the account; " +
+	"archive demo needs none")
 
 // open locks the archive, and connects it to the account of DRIFT_TOKEN.
-func (l *limits) open(ctx context.Context, dir string, options ...drift.Option) (*account, error) {
+func (l *limits) open(ctx context.Context, dir string) (*account, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
 	token := drift.Secret(os.Getenv("DRIFT_TOKEN"))
 	if token == "" {
 		return nil, errNoToken
 	}
-	return l.connect(ctx, dir, host(), token, append([]drift.Option{drift.FromEnv()}, options...)...)
+	return l.connect(ctx, dir, host(), token, drift.FromEnv())
 }
 
 func (l *limits) connect(

@@ -12,8 +12,15 @@ import (
 
 // demo archives an in-memory server into a temporary folder, and removes the folder at the end.
 func demo(ctx context.Context, c *invocation) (err error) {
-	fmt.Fprintln(c.stdout, "DRIFT_TOKEN is not set, so this is a demonstration: an in-memory Drift server, and a "+
-		"temporary folder.")
+	progress := newProgress(c.stderr)
+	l := c.limits(progress)
+	if err := c.parse(); err != nil {
+		return err
+	}
+	if !c.asJSON {
+		fmt.Fprintln(c.stdout, "This is a demonstration with an invented account: an in-memory Drift server, and a "+
+			"temporary folder.")
+	}
 	server, err := drifttest.Listen(drifttest.WithDemoData())
 	if err != nil {
 		return err
@@ -24,10 +31,7 @@ func demo(ctx context.Context, c *invocation) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(c.dir)) }()
 
-	l := c.limits()
 	l.rate = 6000 // the server has no limit
-	progress := newProgress(c.stderr)
-	l.Progress = progress.show
 	a, err := l.connect(ctx, c.dir, "demo", drifttest.DefaultToken, drift.WithToken(drifttest.DefaultToken),
 		drift.WithBaseURL(server.URL), drift.WithHTTPClient(server.HTTPClient()))
 	if err != nil {

@@ -23,6 +23,7 @@ func TestExport(t *testing.T) {
 			var stdout, stderr strings.Builder
 			args := []string{"export", "-dir", dir, "-format", format, "-out", out, "-status", "closed"}
 			require.Equal(t, exitOK, run(t.Context(), args, &stdout, &stderr), stderr.String())
+			assert.Contains(t, stdout.String(), "Written to "+out+": 1 conversation.")
 			assert.Contains(t, stdout.String(), "personal data")
 			file := out
 			if format == "html" {
@@ -45,9 +46,9 @@ func TestExport(t *testing.T) {
 func TestExportRefuses(t *testing.T) {
 	dir := storetest.Open(t).Dir()
 	for want, args := range map[string][]string{
-		"-format is":   {"-format", "xml"},
-		"a day is":     {"-from", "1.3.2025"},
-		"a contact is": {"-contact", "ada"},
+		`-format "xml"`: {"-format", "xml"},
+		"a day is":      {"-from", "1.3.2025"},
+		"a contact is":  {"-contact", "ada"},
 	} {
 		var stderr strings.Builder
 		out := filepath.Join(t.TempDir(), "export")

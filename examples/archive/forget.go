@@ -19,8 +19,12 @@ func forget(ctx context.Context, c *invocation) error {
 	if err := c.parse(); err != nil {
 		return err
 	}
-	if len(c.args) != 1 || !strings.Contains(c.args[0], "@") {
-		return errors.New("usage: archive forget [flags] EMAIL")
+	if len(c.args) != 1 {
+		return errors.New("name one address: archive forget [flags] EMAIL")
+	}
+	email := strings.TrimSpace(c.args[0])
+	if !strings.Contains(email, "@") {
+		return fmt.Errorf("%.40q is not an address: archive forget [flags] EMAIL", email)
 	}
 	if _, err := os.Stat(c.dir); err != nil {
 		return store.ErrNoArchive
@@ -33,21 +37,21 @@ func forget(ctx context.Context, c *invocation) error {
 	if err != nil {
 		return errors.Join(err, held.Close())
 	}
-	return errors.Join(forgetIn(ctx, c, s, c.args[0], *yes), s.Close(), held.Close())
+	return errors.Join(forgetIn(ctx, c, s, email, *yes), s.Close(), held.Close())
 }
 
 // errNotConfirmed reports that nothing was deleted.
-var errNotConfirmed = errors.New("nothing was deleted")
+var errNotConfirmed = errors.New("nothing was deleted: answer y, or add -yes")
 
 func forgetIn(ctx context.Context, c *invocation, s *store.Store, email string, yes bool) error {
 	contacts, err := s.ContactsByEmail(ctx, email)
 	if err != nil {
 		return err
 	}
-	if !yes && !confirmed(c.stderr, len(contacts)) {
+	if !yes && !confirmed(ctx, c.stderr, len(contacts)) {
 		return errNotConfirmed
 	}
-	unread, err := s.CountDue(ctx, "contacts")
+	unread, err := s.CountLeft(ctx, "contacts")
 	if err != nil {
 		return err
 	}
@@ -70,23 +74,42 @@ func forgetIn(ctx context.Context, c *invocation, s *store.Store, email string, 
 	return errors.Join(err, noted, printErr)
 }
 
-// confirmed asks on the terminal.
-func confirmed(w io.Writer, contacts int) bool {
-	fmt.Fprintf(w, "%d contacts have this address. Delete them with all their conversations, for good? [y/N] ", contacts)
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is no
-	return strings.EqualFold(strings.TrimSpace(answer), "y")
+// confirmed asks on the terminal. Ctrl-C is no.
+func confirmed(ctx context.Context, w io.Writer, contacts int) bool {
+	question := "No contact has this address. Delete the meetings and oddities that have it"
+	if contacts > 0 {
+		question = counted(contacts, "contact") + " with this address. Delete with all conversations"
+	}
+	fmt.Fprintf(w, "%s, for good? [y/N] ", question)
+	answer := make(chan string, 1)
+	go func() { // nothing ends a read of a terminal but the process
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is no
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case line := <-answer:
+		return strings.EqualFold(line, "y") || strings.EqualFold(line, "yes")
+	case <-ctx.Done():
+		fmt.Fprintln(w)
+		return false
+	}
 }
 
 func printForgotten(w io.Writer, r *store.Forgotten, unread int) {
-	fmt.Fprintf(w, "deleted: %d contacts, %d conversations, %d messages, %d files, %d meetings, %d oddities\n",
-		len(r.Contacts), r.Conversations, r.Messages, r.Files, r.Meetings, r.Oddities)
+	fmt.Fprintf(w, "deleted: %s, %s, %s, %s, %s, %s\n", counted(len(r.Contacts), "contact"),
+		counted(r.Conversations, "conversation"), counted(r.Messages, "message"), counted(r.Files, "file"),
+		counted(r.Meetings, "meeting"), counted(r.Oddities, "oddity"))
 	for _, mention := range r.Mentions {
 		fmt.Fprintf(w, "%s has the address in it and was kept\n", mention)
 	}
 	if unread > 0 {
-		fmt.Fprintf(w, "%d contacts are not archived yet, so their addresses are unknown: "+
-			"run archive sync, then forget again\n", unread)
+		fmt.Fprintf(w, "Not archived yet, so not searched: %s. Run archive sync, then forget again.\n",
+			counted(unread, "contact"))
 	}
-	fmt.Fprintln(w, "A later sync does not bring the person back. "+
-		"Backups, exports and the service itself still have what they had.")
+	if len(r.Contacts) == 0 {
+		fmt.Fprintln(w, "No contact in the archive has this address.")
+	} else {
+		fmt.Fprintln(w, "A later sync does not bring the person back.")
+	}
+	fmt.Fprintln(w, "Backups, exports and the service itself still have what they had.")
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/driftsdk/drift/examples/archive/fetch"
 	"github.com/driftsdk/drift/examples/archive/store"
 	"github.com/driftsdk/drift/examples/archive/storetest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
 
 // asCommand is the variable that makes a process of this test the command.
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	clitest.Main(m, main)
 }
 
 // seeded has conversations with contacts, messages and files.
@@ -255,7 +256,7 @@ func TestInterruptExitsCleanly(t *testing.T) {
 	})
 	var out, errs bytes.Buffer
 	assert.Equal(t, 1, run(ctx, []string{"sync", "-dir", dir, "-rate", "1000000"}, &out, &errs))
-	assert.Equal(t, "stopped; run the same command to resume\n", errs.String())
+	assert.Equal(t, "Stopped. Run the same command again to resume.\n", errs.String())
 	s, err := store.OpenReader(t.Context(), dir)
 	require.NoError(t, err)
 	runs, err := s.Runs(t.Context(), 1)
@@ -290,7 +291,7 @@ func TestVerifyAndForget(t *testing.T) {
 
 	status, stdout, _ = inProcess(t, "forget", "-dir", dir, "-yes", "VISITOR7@example.com")
 	require.Zero(t, status)
-	assert.Contains(t, stdout, "deleted: 1 contacts, 1 conversations, 8 messages, 1 files")
+	assert.Contains(t, stdout, "deleted: 1 contact, 1 conversation, 8 messages, 1 file,")
 	status, _, _ = inProcess(t, sync...)
 	require.Zero(t, status)
 	s, err := store.OpenReader(t.Context(), dir)
@@ -303,7 +304,8 @@ func TestVerifyAndForget(t *testing.T) {
 func TestVerifyFindsWhatIsMissing(t *testing.T) {
 	for name, damage := range map[string]string{
 		"messages":      `DELETE FROM messages WHERE conversation_id = 9 AND id = (SELECT max(id) FROM messages WHERE conversation_id = 9)`,
-		"content":       `UPDATE messages SET raw = '{}' WHERE conversation_id = 9`,
+		"records":       `UPDATE messages SET raw = '{}' WHERE conversation_id = 9`,
+		"content":       `UPDATE messages SET raw = '{}', raw_crc = 695980202 WHERE conversation_id = 9`, // its checksum
 		"conversations": `DELETE FROM conversations WHERE id = 1`,
 		"files":         `UPDATE attachments SET sha256 = replace(sha256, substr(sha256, 1, 1), 'x') WHERE id = 2`,
 	} {
@@ -370,7 +372,7 @@ func TestDemo(t *testing.T) {
 	}()
 	lines, page := bufio.NewScanner(reader), ""
 	require.True(t, lines.Scan())
-	assert.Contains(t, lines.Text(), "this is a demonstration")
+	assert.Contains(t, lines.Text(), "This is a demonstration")
 	for lines.Scan() {
 		if address := strings.TrimSpace(lines.Text()); strings.HasPrefix(address, "http://") {
 			response, err := http.Get(address)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/examples/archive/fetch"
@@ -20,13 +21,12 @@ type planReport struct {
 
 // plan is the command plan.
 func plan(ctx context.Context, c *invocation) error {
-	l := c.limits()
+	progress := newProgress(c.stderr)
+	defer progress.close()
+	l := c.limits(progress)
 	if err := c.parse(); err != nil {
 		return err
 	}
-	progress := newProgress(c.stderr)
-	defer progress.close()
-	l.Progress = progress.show
 	a, err := l.open(ctx, c.dir)
 	if err != nil {
 		return err
@@ -67,21 +67,23 @@ func newPlanReport(e *fetch.Estimate, l *limits) *planReport {
 func bulkRate(perMinute int) int { return max(perMinute-min(perMinute/10, 10), 1) }
 
 func printPlan(w io.Writer, r *planReport, dir string) {
-	fmt.Fprintf(w, "%s conversations, %s of them not archived yet. A sample of %s was read and is kept in %s.\n",
-		thousands(r.Conversations), thousands(r.Due), thousands(r.Sampled), dir)
-	fmt.Fprintf(w, "archive sync takes about %s calls:\n", thousands(r.Total))
+	fmt.Fprintf(w, "%s, %s of them not archived yet.\n", counted(r.Conversations, "conversation"), thousands(r.Due))
+	if r.Sampled > 0 {
+		fmt.Fprintf(w, "A sample of %s was read and is kept in %s.\n", thousands(r.Sampled), dir)
+	}
+	fmt.Fprintf(w, "archive sync takes about %s:\n", counted(r.Total, "call"))
 	for _, kind := range sortedKeys(r.Calls) {
 		fmt.Fprintf(w, "  %s: %s\n", kind, thousands(r.Calls[kind]))
 	}
-	fmt.Fprintf(w, "At %d calls a minute: %.1f hours.\n", r.PerMinute, r.Hours)
+	fmt.Fprintf(w, "At %d calls a minute: %s.\n", r.PerMinute, took(r.Hours))
 	for _, name := range []string{"starter", "professional", "enterprise"} {
 		if months, ok := r.Months[name]; ok {
-			fmt.Fprintf(w, "With the plan %s: %.2f months' calls.\n", name, months)
+			fmt.Fprintf(w, "With the plan %s: the calls of %.2f months.\n", name, months)
 			delete(r.Months, name)
 		}
 	}
 	for name, months := range r.Months {
-		fmt.Fprintf(w, "With %s calls a month: %.2f months' calls.\n", name, months)
+		fmt.Fprintf(w, "With %s calls a month: the calls of %.2f months.\n", name, months)
 	}
 	for _, scope := range r.Lacking {
 		fmt.Fprintf(w, "The token lacks the scope %s.\n", scope)
@@ -89,4 +91,12 @@ func printPlan(w io.Writer, r *planReport, dir string) {
 	for _, missing := range r.Missing {
 		fmt.Fprintln(w, missing)
 	}
+}
+
+// took writes hours as a reader wants them.
+func took(hours float64) string {
+	if hours < 1 {
+		return counted(int(math.Ceil(hours*60)), "minute")
+	}
+	return fmt.Sprintf("%.1f hours", hours)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -19,6 +20,7 @@ type progress struct {
 	bar        *progressbar.ProgressBar
 	stage      string
 	shown      time.Time
+	waited     time.Time // when a wait was shown last
 }
 
 func newProgress(w io.Writer) *progress {
@@ -42,6 +44,16 @@ func (p *progress) show(at fetch.Progress) {
 	_ = p.bar.Set(at.Done)
 }
 
+// waiting says once a minute why nothing happens.
+func (p *progress) waiting(wait time.Duration, err error) {
+	if time.Since(p.waited) < time.Minute {
+		return
+	}
+	p.waited = time.Now()
+	p.close()
+	fmt.Fprintf(p.w, "waiting %s, then trying again: %v\n", wait.Round(time.Second), err)
+}
+
 func (p *progress) newBar(at fetch.Progress) *progressbar.ProgressBar {
 	total := at.Total
 	if total == 0 {
@@ -49,7 +61,7 @@ func (p *progress) newBar(at fetch.Progress) *progressbar.ProgressBar {
 	}
 	return progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(p.w),
-		progressbar.OptionSetDescription(at.Stage),
+		progressbar.OptionSetDescription(strings.ReplaceAll(at.Stage, "_", " ")),
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionSetSpinnerChangeInterval(0), // drawn call by call, not by a goroutine
@@ -57,10 +69,11 @@ func (p *progress) newBar(at fetch.Progress) *progressbar.ProgressBar {
 }
 
 func line(at fetch.Progress) string {
-	if at.Total == 0 {
-		return fmt.Sprintf("%s: %s, %s calls", at.Stage, thousands(at.Done), thousands(at.Calls))
+	stage, total := strings.ReplaceAll(at.Stage, "_", " "), ""
+	if at.Total > 0 {
+		total = " of " + thousands(at.Total)
 	}
-	return fmt.Sprintf("%s: %s of %s, %s calls", at.Stage, thousands(at.Done), thousands(at.Total), thousands(at.Calls))
+	return fmt.Sprintf("%s: %s%s, %s", stage, thousands(at.Done), total, counted(at.Calls, "call"))
 }
 
 // close ends the line of the bar.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/driftsdk/drift/examples/archive/page"
 	"github.com/driftsdk/drift/examples/archive/store"
@@ -15,12 +16,17 @@ func serve(ctx context.Context, c *invocation) error {
 	if err := c.parse(); err != nil {
 		return err
 	}
+	if *port < 0 || *port > 65535 {
+		return fmt.Errorf("-port %d: must be 0 to 65535", *port)
+	}
 	return c.serve(ctx, *port, "")
 }
 
 // show serves the archive of the demonstration, and says what to look at.
 func show(ctx context.Context, c *invocation) error {
-	fmt.Fprintln(c.stdout, "Search for a word, open a conversation, and look at \"as received\" below a message.")
+	if !c.asJSON {
+		fmt.Fprintln(c.stdout, "Search for a word, open a conversation, and look at \"as received\" below a message.")
+	}
 	return c.serve(ctx, 0, "This is a demonstration. The people and what they write are invented.")
 }
 
@@ -37,5 +43,8 @@ func (c *invocation) serve(ctx context.Context, port int, notice string) error {
 		}
 		fmt.Fprintf(c.stdout, "Open this in a browser on this machine, and press Ctrl-C to stop:\n\n  %s\n\n", address)
 	})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("-port %d is in use: choose another one, or leave it out for any that is free", port)
+	}
 	return errors.Join(err, s.Close())
 }

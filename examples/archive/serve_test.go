@@ -41,5 +41,5 @@ func TestServe(t *testing.T) {
 func TestServeWithoutArchive(t *testing.T) {
 	var stderr strings.Builder
 	assert.Equal(t, exitError, run(t.Context(), []string{"serve", "-dir", t.TempDir()}, io.Discard, &stderr))
-	assert.Contains(t, stderr.String(), "there is no archive in this folder")
+	assert.Contains(t, stderr.String(), "there is no archive in ")
 }

@@ -17,20 +17,19 @@ import (
 
 // syncArchive is the command sync.
 func syncArchive(ctx context.Context, c *invocation) error {
-	l := c.limits()
-	what := c.flags.String("what", strings.Join(fetch.Kinds, ","), "what to archive, separated by commas")
+	progress := newProgress(c.stderr)
+	defer progress.close()
+	l := c.limits(progress)
+	what := c.flags.String("what", strings.Join(fetch.Kinds, ","), "archive only these `kinds`, separated by commas")
 	if err := c.parse(); err != nil {
 		return err
 	}
 	l.What = strings.Split(*what, ",")
 	for _, kind := range l.What {
 		if !slices.Contains(fetch.Kinds, kind) {
-			return fmt.Errorf("-what %s: must be of %s", kind, strings.Join(fetch.Kinds, ", "))
+			return fmt.Errorf("-what %q: %q is none of %s", *what, kind, strings.Join(fetch.Kinds, ", "))
 		}
 	}
-	progress := newProgress(c.stderr)
-	defer progress.close()
-	l.Progress = progress.show
 	a, err := l.open(ctx, c.dir)
 	if err != nil {
 		return err
@@ -68,8 +67,10 @@ func (a *account) run(ctx context.Context, name string, do func() error) error {
 	}
 	err = do()
 	summary := "done"
-	if err != nil {
-		summary = err.Error()
+	if err != nil && ctx.Err() != nil {
+		summary = "stopped"
+	} else if err != nil {
+		summary = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	return errors.Join(err, a.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return tx.EndRun(store.Run{ID: id, EndedAt: time.Now(), Calls: a.quota.Calls(), Status: status(err),
@@ -104,7 +105,7 @@ func (e *stopError) Error() string { return e.text }
 func (e *stopError) Unwrap() error { return e.err }
 
 func printResult(w io.Writer, r *fetch.Result, dir string) {
-	fmt.Fprintf(w, "%s calls. The archive in %s holds:\n", thousands(r.Calls), dir)
+	fmt.Fprintf(w, "%s. The archive in %s holds:\n", counted(r.Calls, "call"), dir)
 	printHoldings(w, r.Status)
 	for _, missing := range r.Missing {
 		fmt.Fprintln(w, missing)
@@ -113,17 +114,33 @@ func printResult(w io.Writer, r *fetch.Result, dir string) {
 		fmt.Fprintf(w, "%s left\n", left)
 	}
 	if r.Status.Oddities > 0 {
-		fmt.Fprintf(w, "%s records or answers are odd; archive status lists them\n", thousands(r.Status.Oddities))
+		fmt.Fprintf(w, "%s: archive status lists what is odd\n", counted(r.Status.Oddities, "oddity"))
 	}
 }
 
 func printHoldings(w io.Writer, s *store.Status) {
-	fmt.Fprintf(w, "  %s conversations, %s messages\n", thousands(s.Total()), thousands(s.Messages))
-	fmt.Fprintf(w, "  %s contacts, %s files (%s bytes)\n", thousands(s.Contacts), thousands(s.Files),
-		thousands(int(s.FileBytes)))
+	fmt.Fprintf(w, "  %s, %s\n", counted(s.Total(), "conversation"), counted(s.Messages, "message"))
+	fmt.Fprintf(w, "  %s, %s (%s)\n", counted(s.Contacts, "contact"), counted(s.Files, "file"),
+		counted(int(s.FileBytes), "byte"))
+	var records []string
 	for _, kind := range sortedKeys(s.Records) {
-		fmt.Fprintf(w, "  %s: %s\n", strings.ReplaceAll(kind, "_", " ")+"s", thousands(s.Records[kind]))
+		records = append(records, counted(s.Records[kind], strings.ReplaceAll(kind, "_", " ")))
 	}
+	if len(records) > 0 {
+		fmt.Fprintf(w, "  %s\n", strings.Join(records, ", "))
+	}
+}
+
+// counted writes a number with what it counts, such as "1,200 contacts".
+func counted(n int, what string) string {
+	switch stem, endsInY := strings.CutSuffix(what, "y"); {
+	case n == 1:
+	case endsInY:
+		what = stem + "ies"
+	default:
+		what += "s"
+	}
+	return thousands(n) + " " + what
 }
 
 // thousands writes a number with commas.

@@ -15,10 +15,15 @@ import (
 
 // verifyArchive is the command verify. Without a token it checks only what it can check without the service.
 func verifyArchive(ctx context.Context, c *invocation) error {
-	l := c.limits()
-	deep := c.flags.Int("deep", 300, "read this many `conversations` again and compare every message")
+	progress := newProgress(c.stderr)
+	defer progress.close()
+	l := c.limits(progress)
+	deep := c.flags.Int("deep", 300, "read `n` conversations again and compare every message")
 	if err := c.parse(); err != nil {
 		return err
+	}
+	if *deep < 0 {
+		return fmt.Errorf("-deep %d: must not be negative", *deep)
 	}
 	reader, err := store.OpenReader(ctx, c.dir) // a folder without an archive stays empty
 	if err != nil {
@@ -27,9 +32,6 @@ func verifyArchive(ctx context.Context, c *invocation) error {
 	if err := reader.Close(); err != nil {
 		return err
 	}
-	progress := newProgress(c.stderr)
-	defer progress.close()
-	l.Progress = progress.show
 	if os.Getenv("DRIFT_TOKEN") == "" {
 		return verifyOffline(ctx, c)
 	}
@@ -125,7 +127,7 @@ func writeManifest(ctx context.Context, s *store.Store, v store.Verification) er
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(s.Dir(), "manifest.json")
+	path := filepath.Join(s.Dir(), store.ManifestName)
 	if err := os.WriteFile(path+".tmp", append(data, '\n'), 0o600); err != nil {
 		return err
 	}

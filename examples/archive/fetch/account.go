@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/driftsdk/drift"
 	"github.com/driftsdk/drift/examples/archive/store"
@@ -63,7 +64,7 @@ func (f *Fetcher) organization(ctx context.Context, token drift.Secret) (organiz
 		_, err := f.api.Users.List(ctx, drift.WithResponse(&response))
 		return err
 	})
-	if err != nil && !isOwn(err) {
+	if err != nil && (!isOwn(err) || errors.Is(err, drift.ErrNotFound)) { // neither call exists: this is another service
 		return "", "", err
 	}
 	users, _ := list(response.Body, "data")
@@ -104,10 +105,14 @@ const (
 	scopePlaybooks     = "playbook_read"
 )
 
-// rawText returns JSON as text, or "" if it is none.
+// rawText returns JSON as it is, other text as a JSON string, and bytes that are no text in base64.
 func rawText(data []byte) json.RawMessage {
 	if json.Valid(data) {
 		return data
+	}
+	if !utf8.Valid(data) {
+		quoted, _ := json.Marshal(map[string][]byte{"base64": data}) // always encodes
+		return quoted
 	}
 	quoted, _ := json.Marshal(string(data)) // a string always encodes
 	return quoted

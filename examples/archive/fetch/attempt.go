@@ -48,7 +48,7 @@ func (f *Fetcher) try(ctx context.Context, call func(context.Context) error) err
 				return err
 			}
 			began, pause = time.Now(), minPause
-			if err := sleep(ctx, time.Until(quota.Usage.ResetsAt)); err != nil {
+			if err := f.wait(ctx, time.Until(quota.Usage.ResetsAt), err); err != nil {
 				return err
 			}
 			continue
@@ -60,7 +60,7 @@ func (f *Fetcher) try(ctx context.Context, call func(context.Context) error) err
 		if waited := time.Since(began); waited+pause > f.options.Patience {
 			return &PatienceError{waited, err}
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := f.wait(ctx, pause, err); err != nil {
 			return err
 		}
 	}
@@ -106,6 +106,14 @@ func isOwn(err error) bool {
 		return true
 	}
 	return errors.As(err, &api) || errors.As(err, &transport) || errors.As(err, &decode)
+}
+
+// wait says why it waits.
+func (f *Fetcher) wait(ctx context.Context, d time.Duration, err error) error {
+	f.mu.Lock()
+	f.options.Waiting(d, err)
+	f.mu.Unlock()
+	return sleep(ctx, d)
 }
 
 // sleep waits, unless the context ends first.

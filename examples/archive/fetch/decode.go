@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -81,15 +82,22 @@ func salvage[T any](raw json.RawMessage) (*T, []string, error) {
 	if len(good) == 0 {
 		return nil, nil, errNoID
 	}
+	ids := maps.Clone(good)
 	for name, value := range fields {
-		good[name] = value
-		if _, err := assemble[T](good); err != nil {
-			delete(good, name)
+		alone := maps.Clone(ids) // each field on its own, because a record may have very many
+		alone[name] = value
+		if _, err := assemble[T](alone); err != nil {
 			dropped = append(dropped, name)
+			continue
 		}
+		good[name] = value
 	}
 	slices.Sort(dropped)
 	record, err := assemble[T](good)
+	if err != nil { // the fields contradict each other
+		record, err = assemble[T](ids)
+		dropped = slices.Sorted(maps.Keys(fields))
+	}
 	return record, dropped, err
 }
 

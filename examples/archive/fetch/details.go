@@ -17,7 +17,7 @@ func (f *Fetcher) details(ctx context.Context) error {
 }
 
 func (f *Fetcher) detail(ctx context.Context, d store.Due) error {
-	c, raw, dropped, err := record(ctx, f, d.ID, conversationID, func(ctx context.Context, o drift.CallOption) error {
+	_, raw, dropped, err := record(ctx, f, d.ID, conversationID, func(ctx context.Context, o drift.CallOption) error {
 		_, err := f.api.Conversations.Get(ctx, drift.ConversationID(d.ID), o)
 		return err
 	})
@@ -29,8 +29,12 @@ func (f *Fetcher) detail(ctx context.Context, d store.Due) error {
 			return err
 		}
 		if dropped != nil {
+			contactID, err := tx.ContactOf("details", d.ID)
+			if err != nil {
+				return err
+			}
 			if err := putOddities(tx, []store.Oddity{{Operation: conversationsGet, Subject: conversation(d.ID),
-				Error: notDecoded(dropped), Raw: raw, ContactID: int64(c.ContactID)}}); err != nil {
+				Error: notDecoded(dropped), Raw: raw, ContactID: contactID}}); err != nil {
 				return err
 			}
 		}

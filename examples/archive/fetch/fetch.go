@@ -26,6 +26,7 @@ type Options struct {
 	Patience time.Duration // how long to wait for a service that does not answer
 	Wait     bool          // wait for the next month when the month's calls are used up
 	Progress func(Progress)
+	Waiting  func(wait time.Duration, err error) // before each wait for the service, for other programs, or for a month
 }
 
 // Progress is how far a stage of a sync has come.
@@ -57,6 +58,9 @@ type Fetcher struct {
 	quota   *Quota
 	options Options
 
+	known int64 // the list showed all that had changed before, in milliseconds; 0: not asked
+	lost  int   // conversations of that time that were not in the archive
+
 	mu       sync.Mutex
 	missing  []string
 	progress Progress
@@ -74,6 +78,9 @@ func New(client *drift.Client, s *store.Store, quota *Quota, options Options) *F
 	if options.Progress == nil {
 		options.Progress = func(Progress) {}
 	}
+	if options.Waiting == nil {
+		options.Waiting = func(time.Duration, error) {}
+	}
 	return &Fetcher{client: client, api: classic.New(client), store: s, quota: quota, options: options}
 }
 
@@ -87,10 +94,10 @@ var Kinds = []string{"messages", "contacts", "files", "details"}
 // with the error.
 func (f *Fetcher) Sync(ctx context.Context) (*Result, error) {
 	f.missing = nil
-	if err := f.store.RemoveParts(); err != nil {
-		return nil, err
+	err := f.tidy(ctx)
+	if err == nil {
+		err = errors.Join(f.all(ctx), f.tidy(context.WithoutCancel(ctx)))
 	}
-	err := f.all(ctx)
 	result, resultErr := f.result(context.WithoutCancel(ctx))
 	return result, errors.Join(err, resultErr)
 }
@@ -106,6 +113,16 @@ func (f *Fetcher) all(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tidy ends the forgetting of persons. While the archive is being read it cannot, and the next sync tries again.
+func (f *Fetcher) tidy(ctx context.Context) error {
+	err := f.store.Tidy(ctx)
+	if errors.Is(err, store.ErrBeingRead) {
+		f.miss("a person is not forgotten completely: %v", err)
+		return nil
+	}
+	return err
 }
 
 func (f *Fetcher) result(ctx context.Context) (*Result, error) {

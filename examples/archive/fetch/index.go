@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ const (
 	// maxPasses is how often the list is read if it keeps changing faster than one answer shows.
 	maxPasses = 10
 
+	// maxRestarts is how often a pass begins again because the service refuses a cursor.
+	maxRestarts = 3
+
 	// proof is how many records below a floor prove that a page has reached it. One or two may just have a wrong time.
 	proof = 3
 )
@@ -30,8 +34,14 @@ const (
 // has. While it reads, conversations move to the top. So it reads again until one answer shows everything that has
 // changed since the pass before began. A pass that an earlier run began proves nothing about this one.
 func (f *Fetcher) index(ctx context.Context) error {
+	if err := f.write(ctx, func(tx *store.Tx) error { return tx.ClearOddities(conversationsList, theList) }); err != nil {
+		return err
+	}
 	for range maxPasses {
 		isSettled, err := f.pass(ctx)
+		if err != nil && isOwn(err) && !errors.Is(err, drift.ErrForbidden) {
+			return f.abandon(ctx, err)
+		}
 		if isSettled || err != nil {
 			return f.unlessDenied(err, "conversations", scopeConversations)
 		}
@@ -51,21 +61,22 @@ func (f *Fetcher) pass(ctx context.Context) (isSettled bool, err error) {
 		top := ""
 		p.Cursor, p.Floor = &top, max(0, p.Watermark-f.options.Overlap.Milliseconds())
 	}
-	read, watermark, seen := 0, p.Watermark, map[string]bool{}
+	read, restarts, watermark, seen := 0, 0, p.Watermark, map[string]bool{}
 	for p.Cursor != nil {
 		cursor := *p.Cursor
 		seen[cursor] = true
 		isTop := cursor == ""
 		page, err := f.conversationsPage(ctx, cursor)
-		if !isTop && isRefused(err) {
+		if !isTop && isRefused(err) && restarts < maxRestarts {
 			*p.Cursor, read, seen = "", 0, map[string]bool{} // tokens expire
+			restarts++
 			continue
 		}
 		if err != nil {
 			return false, err
 		}
 		if isTop {
-			p.High, isSettled = page.high(time.Now()), page.next == "" || page.below(watermark)
+			p.High, isSettled = page.high(), page.next == "" || page.below(watermark)
 		}
 		if page.next == "" || page.below(p.Floor) {
 			p.Watermark, p.Cursor = max(p.Watermark, p.High), nil
@@ -86,6 +97,24 @@ func (f *Fetcher) pass(ctx context.Context) (isSettled bool, err error) {
 	return isSettled, nil
 }
 
+// abandon ends a pass at a page that cannot be read, so that what the list has shown so far is archived. The next run
+// begins from the top.
+func (f *Fetcher) abandon(ctx context.Context, cause error) error {
+	f.miss("conversations: the list was not read to its end: %v", cause)
+	o := store.Oddity{Operation: conversationsList, Subject: theList, Error: cause.Error()}
+	if broken := (*brokenError)(nil); errors.As(cause, &broken) {
+		o.Raw = rawText(broken.body)
+	}
+	p, err := f.store.Pass(ctx, "conversations")
+	if err != nil {
+		return err
+	}
+	p.Cursor = nil
+	return f.write(ctx, func(tx *store.Tx) error {
+		return errors.Join(putOddities(tx, []store.Oddity{o}), tx.SetPass("conversations", p))
+	})
+}
+
 // isRefused reports whether the service does not accept a cursor.
 func isRefused(err error) bool {
 	return errors.Is(err, drift.ErrInvalid) || errors.Is(err, drift.ErrNotFound)
@@ -96,6 +125,8 @@ type indexPage struct {
 	conversations []store.Conversation
 	odd           []store.Oddity
 	next          string
+	now           time.Time // at the service, as far as known
+	seen          map[int64]string
 }
 
 func (f *Fetcher) conversationsPage(ctx context.Context, cursor string) (*indexPage, error) {
@@ -110,13 +141,16 @@ func (f *Fetcher) conversationsPage(ctx context.Context, cursor string) (*indexP
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, withBody(err, &response)
 	}
 	raws, err := list(response.Body, "data")
 	if err != nil {
-		return nil, err
+		return nil, withBody(err, &response)
 	}
-	read := &indexPage{next: page.Next}
+	read := &indexPage{next: page.Next, now: time.Now(), seen: map[int64]string{}}
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil && date.After(read.now) {
+		read.now = date.Add(time.Second) // the clock of this machine is late, and Date has whole seconds
+	}
 	for _, raw := range raws {
 		read.add(raw)
 	}
@@ -134,11 +168,19 @@ func (p *indexPage) add(raw json.RawMessage) {
 		p.odd = append(p.odd, store.Oddity{Operation: conversationsList, Subject: conversation(int64(c.ID)),
 			Error: notDecoded(dropped), Raw: raw, ContactID: int64(c.ContactID)})
 	}
+	if before, isTwice := p.seen[int64(c.ID)]; isTwice && before != string(raw) {
+		p.odd = append(p.odd, store.Oddity{Operation: conversationsList, Subject: conversation(int64(c.ID)),
+			Error: errTwice, Raw: json.RawMessage(before), ContactID: int64(c.ContactID)})
+	}
+	p.seen[int64(c.ID)] = string(raw)
 	p.conversations = append(p.conversations, store.Conversation{
 		ID: int64(c.ID), Status: string(c.Status), ContactID: int64(c.ContactID), InboxID: int64(c.InboxID),
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Raw: raw,
 	})
 }
+
+// errTwice is why an oddity has the content of a record that another one replaced.
+const errTwice = "the answer has this record twice, with different content"
 
 func conversation(id int64) string { return fmt.Sprintf("conversation %d", id) }
 
@@ -147,9 +189,9 @@ func notDecoded(fields []string) string {
 }
 
 // high returns the last change on the page. A time in the future is wrong, and would hide all later changes.
-func (p *indexPage) high(now time.Time) (high int64) {
+func (p *indexPage) high() (high int64) {
 	for _, c := range p.conversations {
-		if !c.UpdatedAt.IsZero() && !c.UpdatedAt.After(now) {
+		if !c.UpdatedAt.IsZero() && !c.UpdatedAt.After(p.now) {
 			high = max(high, c.UpdatedAt.UnixMilli())
 		}
 	}
@@ -171,6 +213,15 @@ func (f *Fetcher) putIndex(tx *store.Tx, page *indexPage, p store.Pass) error {
 	for _, c := range page.conversations {
 		if err := tx.ClearOddities(conversationsList, conversation(c.ID)); err != nil {
 			return err
+		}
+		if !c.UpdatedAt.IsZero() && c.UpdatedAt.UnixMilli() < f.known {
+			lacks, err := tx.Lacks(c)
+			if err != nil {
+				return err
+			}
+			if lacks {
+				f.lost++
+			}
 		}
 		if err := tx.PutConversation(c); err != nil {
 			return err

@@ -63,8 +63,8 @@ func (f *Fetcher) daily(ctx context.Context, kind string, do func() error) error
 	if err != nil {
 		return err
 	}
-	at, _ := strconv.ParseInt(text, 10, 64) // "": never
-	if time.Since(time.UnixMilli(at)) < lookupAge {
+	at, _ := strconv.ParseInt(text, 10, 64)                                 // "": never
+	if age := time.Since(time.UnixMilli(at)); age >= 0 && age < lookupAge { // the clock may have been wrong then
 		return nil
 	}
 	return do()
@@ -145,9 +145,8 @@ func putRecords(tx *store.Tx, l lookup, raws []json.RawMessage, odd []*drift.Rec
 		if id != "" && ids[id] > 1 { // one event of a calendar may have several meetings, one playbook several pages
 			id += "@" + cmp.Or(idOf(raw, "slotStart"), digest(raw))
 		}
-		contactID, _ := strconv.ParseInt(idOf(raw, "schedulerId"), 10, 64) // meetings have one
 		if err := tx.PutRecord(store.Record{
-			Kind: l.kind, ID: cmp.Or(id, digest(raw)), ContactID: contactID, FetchedAt: time.Now(), Raw: raw,
+			Kind: l.kind, ID: cmp.Or(id, digest(raw)), FetchedAt: time.Now(), Raw: raw,
 		}); err != nil {
 			return err
 		}
@@ -155,7 +154,7 @@ func putRecords(tx *store.Tx, l lookup, raws []json.RawMessage, odd []*drift.Rec
 	for _, e := range odd {
 		raw := e.Raw()
 		subject := fmt.Sprintf("%s %s", l.kind, cmp.Or(idOf(raw, l.id), "without an id"))
-		contactID, _ := strconv.ParseInt(idOf(raw, "schedulerId"), 10, 64)
+		contactID, _ := strconv.ParseInt(idOf(raw, "schedulerId"), 10, 64) // meetings have one
 		if err := putOddities(tx, []store.Oddity{{Operation: l.operation, Subject: subject, Error: e.Err.Error(),
 			Raw: raw, ContactID: contactID}}); err != nil {
 			return err

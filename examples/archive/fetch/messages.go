@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -52,6 +53,7 @@ type messagePage struct {
 	messages []store.Message
 	odd      []store.Oddity
 	next     string
+	seen     map[int64]string
 }
 
 func (p *messagePage) put(tx *store.Tx, d store.Due, isFirst bool) error {
@@ -70,7 +72,7 @@ func (p *messagePage) put(tx *store.Tx, d store.Due, isFirst bool) error {
 		return err
 	}
 	for i := range p.odd {
-		p.odd[i].ContactID = contactID
+		p.odd[i].ContactID = cmp.Or(p.odd[i].ContactID, contactID)
 	}
 	if err := putOddities(tx, p.odd); err != nil {
 		return err
@@ -96,7 +98,7 @@ func (f *Fetcher) messagesPage(ctx context.Context, id int64, cursor string) (*m
 	if err != nil {
 		return nil, withBody(err, &response)
 	}
-	read := &messagePage{next: page.Next}
+	read := &messagePage{next: page.Next, seen: map[int64]string{}}
 	for _, raw := range raws {
 		read.add(id, raw)
 	}
@@ -110,7 +112,7 @@ func (p *messagePage) add(in int64, raw json.RawMessage) {
 		return
 	}
 	subject := fmt.Sprintf("%s, message %d", conversation(in), m.ID)
-	attachments := m.Attachments
+	attachments, begin := m.Attachments, len(p.odd)
 	if dropped != nil {
 		p.note(subject, notDecoded(dropped), raw)
 		attachments = readable(raw)
@@ -130,6 +132,18 @@ func (p *messagePage) add(in int64, raw json.RawMessage) {
 		message.Attachments = append(message.Attachments,
 			store.Attachment{ID: int64(a.ID), Name: a.FileName, MIMEType: a.MIMEType})
 	}
+	for i := range p.odd[begin:] {
+		if message.AuthorType == "contact" { // whoever wrote it, not whose conversation it is
+			p.odd[begin+i].ContactID = message.AuthorID
+		}
+	}
+	if before, isTwice := p.seen[message.ID]; isTwice {
+		if before != string(raw) {
+			p.note(subject, errTwice, raw)
+		}
+		return
+	}
+	p.seen[message.ID] = string(raw)
 	p.messages = append(p.messages, message)
 }
 

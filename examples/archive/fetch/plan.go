@@ -38,19 +38,51 @@ func (f *Fetcher) Plan(ctx context.Context) (*Estimate, error) {
 			return nil, err
 		}
 	}
-	pages, files, err := f.sample(ctx, e)
+	sizes, err := f.sizes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.extrapolate(ctx, e, pages, files); err != nil {
+	messages, files, err := f.sample(ctx, e, sizes)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.extrapolate(ctx, e, messages, files); err != nil {
 		return nil, err
 	}
 	e.Made, e.Missing = f.quota.Calls(), f.missing
 	return e, f.write(ctx, func(*store.Tx) error { return nil }) // the last calls are counted
 }
 
-// sample archives conversations at random. It returns how many calls their messages took, and how many files they have.
-func (f *Fetcher) sample(ctx context.Context, e *Estimate) (calls, files int, err error) {
+// sizes are the numbers of messages in conversations. They make an estimate better, because a few conversations have
+// most of the messages. nil: not known, all conversations count the same.
+type sizes map[int64]int
+
+// sizes asks the service's reports. Not every token may.
+func (f *Fetcher) sizes(ctx context.Context) (sizes, error) {
+	s := sizes{}
+	err := f.reports(ctx, func(r reported) error { s[r.id] = r.messages; return nil })
+	if err != nil && isOwn(err) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// of adds up how many pages of messages some conversations should have, and how many messages.
+func (s sizes) of(conversations []store.Due) (pages, messages float64) {
+	if s == nil {
+		return float64(len(conversations)), float64(len(conversations))
+	}
+	const pageSize = 50
+	for _, d := range conversations {
+		n := float64(s[d.ID] + 1)
+		pages, messages = pages+math.Ceil(n/pageSize), messages+n
+	}
+	return pages, messages
+}
+
+// sample archives conversations at random. It returns how many calls the messages of the others should take, and how
+// many files they should have.
+func (f *Fetcher) sample(ctx context.Context, e *Estimate, s sizes) (calls, files float64, err error) {
 	before, err := f.store.Status(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -60,21 +92,28 @@ func (f *Fetcher) sample(ctx context.Context, e *Estimate) (calls, files int, er
 	if err != nil {
 		return 0, 0, err
 	}
-	s := f.messagesStage()
-	callsBefore := f.quota.Calls()
+	stage, callsBefore := f.messagesStage(), f.quota.Calls()
 	for i, d := range due {
-		if err := f.one(ctx, s, d); err != nil {
+		if err := f.one(ctx, stage, d); err != nil {
 			return 0, 0, err
 		}
 		e.Sampled++
 		f.report("sample", i+1, len(due))
 	}
+	calls = float64(f.quota.Calls() - callsBefore)
 	after, err := f.store.Status(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
 	e.Due = after.Due["messages"]
-	return f.quota.Calls() - callsBefore, after.Due["files"] - before.Due["files"], f.firstContacts(ctx)
+	others, err := f.store.Due(ctx, "messages", max(e.Due, 1))
+	if err != nil {
+		return 0, 0, err
+	}
+	pages, messages := s.of(others)
+	sampledPages, sampledMessages := s.of(due)
+	return calls * pages / max(sampledPages, 1),
+		float64(after.Due["files"]-before.Due["files"]) * messages / max(sampledMessages, 1), f.firstContacts(ctx)
 }
 
 // firstContacts finds out whether the service returns many contacts in one call.
@@ -91,7 +130,7 @@ func (f *Fetcher) firstContacts(ctx context.Context) error {
 }
 
 // extrapolate estimates the calls of a sync from those of the sample.
-func (f *Fetcher) extrapolate(ctx context.Context, e *Estimate, calls, files int) error {
+func (f *Fetcher) extrapolate(ctx context.Context, e *Estimate, messages, files float64) error {
 	status, err := f.store.Status(ctx)
 	if err != nil {
 		return err
@@ -100,15 +139,14 @@ func (f *Fetcher) extrapolate(ctx context.Context, e *Estimate, calls, files int
 	if err != nil {
 		return err
 	}
-	perConversation := func(n int) float64 { return float64(n) / float64(max(e.Sampled, 1)) }
 	contacts := float64(status.Due["contacts"])
 	if works == "yes" {
 		contacts = math.Ceil(contacts / contactsPerCall)
 	}
 	for kind, n := range map[string]float64{
-		"messages": float64(e.Due) * perConversation(calls),
+		"messages": messages,
 		"contacts": contacts,
-		"files":    float64(status.Due["files"]) + float64(e.Due)*perConversation(files),
+		"files":    float64(status.Due["files"]) + files,
 		"details":  float64(status.Due["details"]),
 	} {
 		if f.wants(kind) && n > 0 {

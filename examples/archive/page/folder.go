@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,26 +16,34 @@ import (
 )
 
 // WriteFolder writes the pages of the conversations that a filter selects, with their contacts and files, to a folder
-// that is new or empty. They need no program: open index.html. Nothing that was forgotten later goes from there.
-func WriteFolder(ctx context.Context, archive *store.Store, filter store.Filter, dir string) error {
+// that is new or empty, and returns how many conversations there were. They need no program: open index.html. If
+// WriteFolder fails, nothing stays in the folder. Nothing that was forgotten later goes from there.
+func WriteFolder(
+	ctx context.Context, archive *store.Store, filter store.Filter, dir string,
+) (conversations int, err error) {
 	f := &folder{archive: archive, dir: dir, contacts: map[int64][]row{}}
-	if err := f.create(); err != nil {
-		return err
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
 	}
-	if err := f.writeConversations(ctx, filter); err != nil {
-		return err
+	if len(entries) > 0 {
+		return 0, fmt.Errorf("the folder %s is not empty: choose another one, so that no old page stays in it", dir)
 	}
-	if err := f.writeContacts(ctx); err != nil {
-		return err
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		f.create,
+		func(ctx context.Context) error { return f.writeConversations(ctx, filter) },
+		f.writeContacts, f.writeReports, f.writeStyle, f.complete,
+	} {
+		if err := step(ctx); err != nil {
+			return 0, err
+		}
 	}
-	if err := f.writeReports(ctx); err != nil {
-		return err
-	}
-	css, err := assets.ReadFile("style.css")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "style.css"), css, 0o600)
+	return f.conversations, nil
 }
 
 type folder struct {
@@ -42,12 +51,11 @@ type folder struct {
 	dir      string
 	agents   agents
 	contacts map[int64][]row // the conversations of each contact
+
+	conversations int
 }
 
-func (f *folder) create() error {
-	if entries, err := os.ReadDir(f.dir); err == nil && len(entries) > 0 {
-		return errors.New("the folder for the pages is not empty: choose another one, so that no old page stays in it")
-	}
+func (f *folder) create(context.Context) error {
 	for _, name := range []string{"", "conversations", "contacts", "files"} {
 		if err := os.MkdirAll(filepath.Join(f.dir, name), 0o700); err != nil {
 			return err
@@ -56,15 +64,34 @@ func (f *folder) create() error {
 	return nil
 }
 
+const partExtension = ".part"
+
+func (f *folder) complete(context.Context) error {
+	path := filepath.Join(f.dir, listPath(1))
+	return os.Rename(path+partExtension, path)
+}
+
+func (f *folder) writeStyle(context.Context) error {
+	css, err := assets.ReadFile("style.css")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(f.dir, "style.css"), css, 0o600)
+}
+
 // write writes a page. Its path has slashes.
-func (f *folder) write(path, name string, v view) (err error) {
+func (f *folder) write(path, name string, v view) error {
 	v.Site = site{Folder: true, root: strings.Repeat("../", strings.Count(path, "/"))}
+	page, err := render(name, v)
+	if err != nil {
+		return err
+	}
 	file, err := os.OpenFile(filepath.Join(f.dir, filepath.FromSlash(path)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	return render(file, name, v)
+	_, err = file.Write(page)
+	return errors.Join(err, file.Close())
 }
 
 // writeConversations writes every conversation, and the list in pages. A page of the list is written when it is known
@@ -89,12 +116,13 @@ func (f *folder) writeConversations(ctx context.Context, filter store.Filter) (e
 			number, pending = number+1, nil
 		}
 		pending = append(pending, *summary)
+		f.conversations++
 	}
 	return f.writeList(pending, number, false)
 }
 
 func (f *folder) writeConversation(ctx context.Context, summary *store.Summary) error {
-	content, err := readThread(ctx, f.archive, site{Folder: true, root: "../"}, summary.ID)
+	content, err := readThread(ctx, f.archive, site{Folder: true, root: "../"}, summary.ID, everything)
 	if err != nil {
 		return err
 	}
@@ -119,7 +147,11 @@ func (f *folder) writeList(summaries []store.Summary, number int, isMore bool) e
 	if isMore {
 		content.Older = listPath(number + 1)
 	}
-	return f.write(listPath(number), "conversations", view{
+	path := listPath(number)
+	if number == 1 {
+		path += partExtension // as long as the folder is not complete, it has no index.html
+	}
+	return f.write(path, "conversations", view{
 		Title: "Conversations", Section: "conversations", Content: content,
 	})
 }

@@ -25,7 +25,8 @@ func TestFolderLinks(t *testing.T) {
 		f.talk(101, map[string]any{"name": "Grace"}, "open")
 	}
 	dir := filepath.Join(t.TempDir(), "pages")
-	require.NoError(t, WriteFolder(t.Context(), f.archive, store.Filter{}, dir))
+	_, err := WriteFolder(t.Context(), f.archive, store.Filter{}, dir)
+	require.NoError(t, err)
 
 	links, pages := regexp.MustCompile(`(?:href|src|action)="([^"#][^"]*)"`), 0
 	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -62,7 +63,8 @@ func TestFolderLinks(t *testing.T) {
 // With a filter, only what it selects is there, and whom it is about.
 func TestFolderFilter(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, WriteFolder(t.Context(), storetest.Open(t), store.Filter{Status: "closed"}, dir))
+	_, err := WriteFolder(t.Context(), storetest.Open(t), store.Filter{Status: "closed"}, dir)
+	require.NoError(t, err)
 	assert.FileExists(t, filepath.Join(dir, "conversations", "2.html"))
 	assert.NoFileExists(t, filepath.Join(dir, "conversations", "1.html"))
 	assert.NoFileExists(t, filepath.Join(dir, "contacts", "101.html"))
@@ -75,13 +77,33 @@ func TestFolderIsNotEmpty(t *testing.T) {
 	dir := t.TempDir()
 	old := filepath.Join(dir, "old.html")
 	require.NoError(t, os.WriteFile(old, nil, 0o600))
-	assert.ErrorContains(t, WriteFolder(t.Context(), storetest.Open(t), store.Filter{}, dir), "is not empty")
+	_, err := WriteFolder(t.Context(), storetest.Open(t), store.Filter{}, dir)
+	assert.ErrorContains(t, err, "is not empty")
 	assert.FileExists(t, old)
+}
+
+// A folder that was not finished would keep the next export from the same name.
+func TestFolderThatFails(t *testing.T) {
+	s := storetest.Open(t)
+	require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE conversations SET created_at = 'broken' WHERE id = 3`)
+		return err
+	}))
+	dir := filepath.Join(t.TempDir(), "pages")
+	_, err := WriteFolder(t.Context(), s, store.Filter{}, dir)
+	assert.Error(t, err)
+	assert.NoDirExists(t, dir)
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, []byte("precious"), 0o600))
+	_, err = WriteFolder(t.Context(), s, store.Filter{}, file)
+	assert.Error(t, err)
+	assert.FileExists(t, file)
 }
 
 // An archive without conversations has a list all the same.
 func TestFolderEmpty(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, WriteFolder(t.Context(), newFixture(t).archive, store.Filter{}, dir))
+	_, err := WriteFolder(t.Context(), newFixture(t).archive, store.Filter{}, dir)
+	require.NoError(t, err)
 	assert.FileExists(t, filepath.Join(dir, "index.html"))
 }

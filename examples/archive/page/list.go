@@ -1,8 +1,13 @@
 package page
 
 import (
+	"context"
+	"html/template"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/driftsdk/drift/examples/archive/store"
 )
@@ -16,6 +21,7 @@ type list struct {
 	Statuses       []string
 	Agents         []agent
 	Problem        string
+	AsOf           time.Time // when the last sync ended
 	Rows           []row
 	Newer, Older   string
 	CSV, JSONLines string
@@ -29,6 +35,7 @@ type row struct {
 	Gone    bool
 	Snippet []part
 	Tags    []string
+	Hit     template.URL // with which a browser finds the first hit on the page of the conversation
 }
 
 // part is a part of a snippet. A hit is one of the words that were searched for.
@@ -40,7 +47,7 @@ type part struct {
 func (s *server) conversations(w http.ResponseWriter, r *http.Request) error {
 	asked := parseSearch(r.URL.Query())
 	content := list{
-		Search: asked, Statuses: []string{"open", "closed", "pending", "bulk_sent"},
+		Search: asked, Statuses: statuses(asked.Status),
 		CSV:       s.site.root + "conversations.csv" + asked.all().query(),
 		JSONLines: s.site.root + "conversations.jsonl" + asked.all().query(),
 	}
@@ -49,6 +56,9 @@ func (s *server) conversations(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	content.Agents = names.list(asked.Agent)
+	if content.AsOf, err = lastSync(r.Context(), s.archive); err != nil {
+		return err
+	}
 	filter, err := asked.Filter()
 	if err != nil {
 		content.Problem = err.Error()
@@ -75,6 +85,24 @@ func (s *server) conversations(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// statuses are those that Drift has, and the chosen one.
+func statuses(chosen string) []string {
+	known := []string{"open", "closed", "pending", "bulk_sent"}
+	if chosen != "" && !slices.Contains(known, chosen) {
+		known = append(known, chosen)
+	}
+	return known
+}
+
+// lastSync returns when the last sync ended, or the zero time.
+func lastSync(ctx context.Context, archive *store.Store) (at time.Time, err error) {
+	runs, err := archive.Runs(ctx, recent)
+	if i := slices.IndexFunc(runs, func(r store.Run) bool { return r.Command == "sync" }); i >= 0 {
+		at = runs[i].EndedAt
+	}
+	return at, err
+}
+
 // all is the same search from its beginning.
 func (s Search) all() Search {
 	s.after = ""
@@ -87,6 +115,9 @@ func rows(summaries []store.Summary) []row {
 		rows[i] = row{
 			Summary: summary, Name: contactName(summary.ContactID, summary.ContactName, summary.ContactEmail),
 			Gone: !summary.GoneAt.IsZero(), Snippet: parts(summary.Snippet), Tags: tags(summary.Details),
+		}
+		if hit := slices.IndexFunc(rows[i].Snippet, func(p part) bool { return p.Hit }); hit >= 0 {
+			rows[i].Hit = template.URL("#:~:text=" + strings.ReplaceAll(url.QueryEscape(rows[i].Snippet[hit].Text), "+", "%20"))
 		}
 		if rows[i].Name != summary.ContactEmail {
 			rows[i].Email = summary.ContactEmail

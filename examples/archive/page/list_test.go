@@ -1,11 +1,13 @@
 package page
 
 import (
+	"errors"
 	"html"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,7 +16,7 @@ import (
 	"github.com/driftsdk/drift/examples/archive/storetest"
 )
 
-var conversationLink = regexp.MustCompile(`href="/` + key + `/conversations/(\d+)"`)
+var conversationLink = regexp.MustCompile(`href="/` + key + `/conversations/(\d+)(?:#:~:text=[^"]*)?"`)
 
 // listedIDs returns the conversations on a page of the list.
 func listedIDs(page string) (ids []string) {
@@ -53,8 +55,10 @@ func TestListFilters(t *testing.T) {
 func TestListSaysWhatIsWrong(t *testing.T) {
 	handler := Handler(storetest.Open(t), key, "")
 	for query, want := range map[string]string{
-		"?contact=ada": `a contact is an address or a number, not "ada"`, "?to=1.3.2025": `not like "1.3.2025"`,
-		"?after=<script>": `"<script>" is not a place in the list`,
+		"?q=" + strings.Repeat("a+", 21):  "a search has at most 20 words",
+		"?q=" + strings.Repeat("a-", 101): "a search has at most 20 words and 200 bytes",
+		"?contact=ada":                    `a contact is an address or a number, not "ada"`, "?to=1.3.2025": `not like "1.3.2025"`,
+		"?agent=mia": `an agent is a number, not "mia"`, "?after=<script>": `"<script>" is not a place in the list`,
 	} {
 		w := ask(t, handler, "GET", "/"+key+"/"+query, "localhost")
 		assert.Equal(t, 400, w.Code)
@@ -67,8 +71,8 @@ func TestListShowsRows(t *testing.T) {
 	f := newFixture(t)
 	f.acme()
 	page := get(t, f.archive, "/?q=OFFER")
-	for _, want := range []string{"<b>Grace Whitfield</b>", "grace@harborview.example", `class="status open"`, ">files<",
-		"<span>enterprise</span>", "<mark>offer</mark>", `value="OFFER"`, "conversations.csv?q=OFFER"} {
+	for _, want := range []string{`<b class="name">Grace Whitfield</b>`, "grace@harborview.example",
+		`class="status open"`, ">files<", "<span>enterprise</span>", "<mark>offer</mark>", `value="OFFER"`, "conversations.csv?q=OFFER"} {
 		assert.Contains(t, page, want)
 	}
 	assert.Equal(t, []string{"4"}, listedIDs(page))
@@ -118,4 +122,44 @@ func TestParts(t *testing.T) {
 	assert.Equal(t, []part{{"a", false}, {"b", true}}, parts("a\x02b"), "the text has such a character itself")
 	assert.Empty(t, parts(""))
 	assert.NotEqual(t, store.HitBegins, store.HitEnds)
+}
+
+// A browser scrolls to the hit and marks it, without a script.
+func TestListLinksToTheHit(t *testing.T) {
+	f := newFixture(t)
+	f.talk(1, map[string]any{"name": "Ada"}, "open")
+	f.says(0, "It costs 10,000 & more: <b>café</b>-au-lait")
+	for query, want := range map[string]string{
+		"10,000": "10%2C000", "CAFE": "caf%C3%A9", "cafe-au": "caf%C3%A9", "nothing": "",
+	} {
+		page := get(t, f.archive, "/?q="+url.QueryEscape(query))
+		if want == "" {
+			assert.NotContains(t, page, "#:~:text=")
+			assert.Contains(t, page, "each as a whole word")
+			continue
+		}
+		assert.Contains(t, page, `/conversations/1#:~:text=`+want, query)
+	}
+	assert.NotContains(t, get(t, f.archive, "/"), "#:~:text=")
+}
+
+// The form shows what the list was filtered by, even if Drift is not known to have such a status.
+func TestListShowsItsFilter(t *testing.T) {
+	page := get(t, storetest.Open(t), "/?status=snoozed&agent=77")
+	assert.Contains(t, page, "<option selected>snoozed</option>")
+	assert.Contains(t, page, `<option value="77" selected>Agent 77</option>`)
+}
+
+// A reader sees how old the archive is, in the time of a zone that is named.
+func TestListSaysAsOf(t *testing.T) {
+	s := storetest.Open(t)
+	assert.NotContains(t, get(t, s, "/"), "As of the sync")
+	for i, command := range []string{"sync", "verify"} {
+		require.NoError(t, s.Write(t.Context(), func(tx *store.Tx) error {
+			id, err := tx.BeginRun(command, storetest.Start)
+			return errors.Join(err, tx.EndRun(store.Run{ID: id, EndedAt: storetest.Start.Add(time.Duration(1+i) * time.Hour)}))
+		}))
+	}
+	assert.Contains(t, get(t, s, "/"),
+		`As of the sync that ended <time datetime="2025-03-01T10:00:00Z">1 Mar 2025, 10:00 UTC</time>`)
 }

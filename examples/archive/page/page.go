@@ -11,7 +11,6 @@ import (
 	"embed"
 	"errors"
 	"html/template"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -106,19 +105,27 @@ type view struct {
 	Content any
 }
 
-// render writes a page.
-func render(w io.Writer, name string, v view) error { return templates.ExecuteTemplate(w, name, v) }
+// render returns a page. The two characters that make a browser write text backwards are replaced: with them,
+// moc.elgoog reads google.com, and fdp.exe ends in pdf.
+func render(name string, v view) ([]byte, error) {
+	var page bytes.Buffer
+	if err := templates.ExecuteTemplate(&page, name, v); err != nil {
+		return nil, err
+	}
+	forwards := bytes.ReplaceAll(page.Bytes(), []byte("\u202e"), []byte("\ufffd"))
+	return bytes.ReplaceAll(forwards, []byte("\u202d"), []byte("\ufffd")), nil
+}
 
 // show answers with a page, or with nothing of it if it cannot be rendered.
 func (s *server) show(w http.ResponseWriter, status int, name string, v view) error {
 	v.Site = s.site
-	var page bytes.Buffer
-	if err := render(&page, name, v); err != nil {
+	page, err := render(name, v)
+	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = page.WriteTo(w) // the browser may be gone
+	_, _ = w.Write(page) // the browser may be gone
 	return nil
 }
 

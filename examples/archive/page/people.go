@@ -136,7 +136,7 @@ func factValue(value any) string {
 		return strings.TrimSpace(value)
 	case json.Number:
 		if n, err := value.Int64(); err == nil && n > 1e12 && n < 3e12 {
-			return time.UnixMilli(n).UTC().Format("2 Jan 2006, 15:04") + " (" + value.String() + ")"
+			return time.UnixMilli(n).UTC().Format("2 Jan 2006, 15:04 MST") + " (" + value.String() + ")"
 		}
 		return value.String()
 	case []any:

@@ -67,6 +67,9 @@ func (r run) Result() string {
 	return fmt.Sprintf("failed, with status %d", r.Status)
 }
 
+// recent is how many runs are looked at.
+const recent = 20
+
 func (s *server) verification(w http.ResponseWriter, r *http.Request) error {
 	content, err := readVerification(r.Context(), s.archive)
 	if err != nil {
@@ -82,7 +85,7 @@ func readVerification(ctx context.Context, archive *store.Store) (content verifi
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return content, err
 	}
-	last, err := archive.Runs(ctx, 20)
+	last, err := archive.Runs(ctx, recent)
 	for _, r := range last {
 		content.Runs = append(content.Runs, run{r})
 	}

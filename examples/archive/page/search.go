@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -14,22 +15,27 @@ import (
 type Search struct {
 	Words   string
 	Status  string
-	Agent   int64
+	Agent   int64  // a user
 	Contact string // an address or an id
 	Tag     string
 	From    string // a day, such as 2026-03-01
 	To      string // the last day
 	Files   bool
 	after   string
+	problem error // with a field that has no text
 }
 
 func parseSearch(query url.Values) Search {
 	get := func(name string) string { return strings.TrimSpace(query.Get(name)) }
-	agent, _ := strconv.ParseInt(get("agent"), 10, 64)
-	return Search{
-		Words: get("q"), Status: get("status"), Agent: agent, Contact: get("contact"), Tag: get("tag"),
+	s := Search{
+		Words: get("q"), Status: get("status"), Contact: get("contact"), Tag: get("tag"),
 		From: get("from"), To: get("to"), Files: get("files") != "", after: get("after"),
 	}
+	var err error
+	if s.Agent, err = strconv.ParseInt(cmp.Or(get("agent"), "0"), 10, 64); err != nil {
+		s.problem = fmt.Errorf("an agent is a number, not %q", get("agent"))
+	}
+	return s
 }
 
 // Narrowed reports whether there is a filter beside the words.
@@ -68,8 +74,20 @@ func (s Search) query() string {
 	return "?" + query.Encode()
 }
 
+// A search of thousands of frequent words would take minutes.
+const (
+	mostWords     = 20
+	longestSearch = 200
+)
+
 // Filter returns what the archive is asked for, or an error that the user can mend.
 func (s Search) Filter() (f store.Filter, err error) {
+	if s.problem != nil {
+		return f, s.problem
+	}
+	if len(s.Words) > longestSearch || len(strings.Fields(s.Words)) > mostWords {
+		return f, fmt.Errorf("a search has at most %d words and %d bytes", mostWords, longestSearch)
+	}
 	f = store.Filter{Words: s.Words, Status: s.Status, Agent: s.Agent, Tag: s.Tag, Files: s.Files}
 	if strings.Contains(s.Contact, "@") {
 		f.Email = s.Contact

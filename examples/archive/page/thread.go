@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"html/template"
+	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +17,14 @@ import (
 	"github.com/driftsdk/drift/examples/archive/store"
 )
 
-// shown is how many messages a page of a conversation has.
-const shown = 300
+// A page of a conversation has so many messages and bytes of JSON at most, or one message.
+const (
+	shown      = 300
+	shownBytes = 4 << 20
+)
+
+// everything is in place of the number of a first message.
+const everything = -1
 
 // thread is the content of the page of a conversation.
 type thread struct {
@@ -59,18 +67,17 @@ func (s *server) conversation(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	from, _ := strconv.Atoi(r.URL.Query().Get("from"))
-	content, err := readThread(r.Context(), s.archive, s.site, id)
+	content, err := readThread(r.Context(), s.archive, s.site, id, max(from, 0))
 	if err != nil {
 		return err
 	}
-	content.cut(s.site.Conversation(id)+"?from=", from)
 	return s.show(w, http.StatusOK, "conversation", view{
 		Title: content.Contact.Name, Section: "conversations", Content: content,
 	})
 }
 
-// readThread reads a conversation with all of its messages.
-func readThread(ctx context.Context, archive *store.Store, site site, id int64) (*thread, error) {
+// readThread reads a conversation with a page of its messages, or everything.
+func readThread(ctx context.Context, archive *store.Store, site site, id int64, from int) (*thread, error) {
 	conversation, err := archive.Conversation(ctx, id)
 	if err != nil {
 		return nil, err
@@ -90,6 +97,9 @@ func readThread(ctx context.Context, archive *store.Store, site site, id int64) 
 	content := &thread{
 		Conversation: *conversation, Contact: contact, Tags: tags(conversation.Details), Problem: problem(conversation),
 		Facts: conversationFacts(conversation, names), Raw: conversationRaw(conversation),
+	}
+	if from != everything {
+		messages = content.cut(messages, site.Conversation(id)+"?from=", from)
 	}
 	for _, m := range messages {
 		content.Messages = append(content.Messages, newMessage(m, author(m, contact, names), site))
@@ -144,18 +154,29 @@ func problem(c *store.Conversation) string {
 	return ""
 }
 
-// cut leaves the messages of one page.
-func (t *thread) cut(address string, from int) {
-	all := t.Messages
-	from = min(max(from, 0), len(all))
-	to := min(from+shown, len(all))
-	t.Messages = all[from:to]
+// cut returns the messages of one page, and links it with those before and after.
+func (t *thread) cut(all []store.Message, address string, from int) []store.Message {
+	from = min(from, len(all))
+	to := from + fitting(slices.All(all[from:]))
 	if from > 0 {
-		t.Earlier = address + strconv.Itoa(max(from-shown, 0))
+		t.Earlier = address + strconv.Itoa(from-fitting(slices.Backward(all[:from])))
 	}
 	if to < len(all) {
 		t.Later = address + strconv.Itoa(to)
 	}
+	return all[from:to]
+}
+
+// fitting returns how many messages fit on a page.
+func fitting(messages iter.Seq2[int, store.Message]) (n int) {
+	size := 0
+	for _, m := range messages {
+		if size += len(m.Raw); n == shown || n > 0 && size > shownBytes {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // newMessage makes a message ready to be shown. What does not decode is shown as far as the archive knows it.
@@ -222,8 +243,26 @@ func tags(details json.RawMessage) (names []string) {
 // pretty indents JSON and changes nothing else of it.
 func pretty(raw json.RawMessage) string {
 	var out bytes.Buffer
-	if json.Indent(&out, raw, "", "  ") != nil {
+	if isDeep(raw) || json.Indent(&out, raw, "", "  ") != nil {
 		return string(raw)
 	}
 	return out.String()
+}
+
+// isDeep reports whether JSON is nested so deeply that there would be more blanks than JSON: with 10,000 brackets, 200 MB
+// of them.
+func isDeep(raw json.RawMessage) bool {
+	const deepest = 50
+	tokens, depth := json.NewDecoder(bytes.NewReader(raw)), 0
+	for depth <= deepest {
+		switch token, err := tokens.Token(); {
+		case err != nil:
+			return false // the end, or not JSON
+		case token == json.Delim('{'), token == json.Delim('['):
+			depth++
+		case token == json.Delim('}'), token == json.Delim(']'):
+			depth--
+		}
+	}
+	return true
 }

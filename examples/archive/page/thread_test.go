@@ -18,11 +18,11 @@ func TestThread(t *testing.T) {
 	page := get(t, f.archive, "/conversations/4")
 	for _, want := range []string{
 		`<li class="message bot"`, `<li>Yes, please</li>`, `<li class="message contact"`, `<li class="message agent"`,
-		`<li class="message note"`, "<b>Mia Chen</b>", "Acme Assistant", "<span>renewal</span>",
+		`<li class="message note"`, `<b class="name">Mia Chen</b>`, "Acme Assistant", "<span>renewal</span>",
 		`href="/` + key + `/files/501" download>Offer Harborview 2026.pdf</a>`, "184 kB", "on Pricing · Acme",
 		`rel="nofollow noreferrer noopener" target="_blank">single sign-on</a>`, "Head of Operations",
 		`href="/` + key + `/contacts/101"`, `<dt>participant</dt><dd dir="auto">Mia Chen</dd>`,
-		`<time datetime="2026-03-01T08:48:00Z">1 Mar 2026, 08:48</time>`, "13 Feb 2026, 16:26 (1771000000000)",
+		`<time datetime="2026-03-01T08:48:00Z">1 Mar 2026, 08:48 UTC</time>`, "13 Feb 2026, 16:26 UTC (1771000000000)",
 	} {
 		assert.Contains(t, page, want)
 	}
@@ -68,6 +68,53 @@ func TestThreadPages(t *testing.T) {
 	page := get(t, f.archive, "/conversations/1?from=300")
 	assert.Contains(t, page, `rel="prev" href="/`+key+`/conversations/1?from=0"`)
 	assert.Contains(t, page, `rel="next" href="/`+key+`/conversations/1?from=600"`)
+}
+
+// A few huge messages do not make a page that no browser can show.
+func TestThreadOfHugeMessages(t *testing.T) {
+	f := newFixture(t)
+	f.talk(1, map[string]any{"name": "Ada"}, "open")
+	for range 4 {
+		f.says(0, strings.Repeat("long ", 300_000))
+	}
+	f.says(0, strings.Repeat("longest ", 900_000))
+	f.says(0, "short")
+	at := func(from string) (messages int, page string) {
+		page = get(t, f.archive, "/conversations/1"+from)
+		return strings.Count(page, `<li class="message`), page
+	}
+	n, page := at("")
+	assert.Equal(t, 2, n)
+	assert.Contains(t, page, `rel="next" href="/`+key+`/conversations/1?from=2"`)
+	n, page = at("?from=4")
+	assert.Equal(t, 1, n, "one message is shown whatever its size")
+	assert.Contains(t, page, `rel="prev" href="/`+key+`/conversations/1?from=2"`)
+	assert.Contains(t, page, `rel="next" href="/`+key+`/conversations/1?from=5"`)
+}
+
+// The blanks before deeply nested JSON would fill the memory.
+func TestPrettyDeepJSON(t *testing.T) {
+	deep := strings.Repeat(`{"a":[`, 4_000) + strings.Repeat("]}", 4_000)
+	assert.Len(t, pretty([]byte(deep)), len(deep))
+	assert.Equal(t, "{\n  \"a\": [\n    1\n  ]\n}", pretty([]byte(`{"a":[1]}`)))
+	assert.Equal(t, `{"a":`, pretty([]byte(`{"a":`)))
+}
+
+// Two characters make a browser write text backwards, so that it reads as another name.
+func TestNothingIsBackwards(t *testing.T) {
+	const backwards = "\u202emoc.elgoog\u202c \u202dx"
+	f := newFixture(t)
+	f.talk(1, map[string]any{"name": backwards, "email": backwards, backwards: backwards}, "open", backwards)
+	f.says(0, "hit "+backwards, buttons(backwards), f.file(7, backwards, nil))
+	f.write(func(tx *store.Tx) error {
+		return tx.PutOddity(store.Oddity{Subject: backwards, Error: backwards, Raw: []byte(backwards), SeenAt: f.at})
+	})
+	for _, path := range []string{"/", "/?q=hit", "/conversations/1", "/contacts/1", "/oddities"} {
+		page := get(t, f.archive, path)
+		assert.NotContains(t, page, "\u202e", path)
+		assert.NotContains(t, page, "\u202d", path)
+		assert.Contains(t, page, "\ufffdmoc.elgoog", path)
+	}
 }
 
 // Whatever a stranger can write into, on every page that shows it.

@@ -63,6 +63,12 @@ var tables = map[string]string{
 	"messages": "conversations", "details": "conversations", "contacts": "contacts", "files": "attachments",
 }
 
+// CountLeft returns how many records of a kind are due, those that failed too often included.
+func (s *Store) CountLeft(ctx context.Context, kind string) (n int, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM `+tables[kind]+` WHERE `+isDue[kind]).Scan(&n)
+	return n, err
+}
+
 // CountDue returns how many records of a kind are due.
 func (s *Store) CountDue(ctx context.Context, kind string) (n int, err error) {
 	err = s.reader.QueryRowContext(ctx, `SELECT count(*)`+dueFrom(kind)).Scan(&n)
@@ -106,8 +112,8 @@ func (tx *Tx) MessagesRead(d Due, next string) error {
 
 // PutDetails stores what GET conversations/{conversationId} returned.
 func (tx *Tx) PutDetails(d Due, raw []byte) error {
-	return tx.exec(`UPDATE conversations SET details = ?, details_at = ?, failures = 0 WHERE id = ?`,
-		string(raw), d.UpdatedAt, d.ID)
+	return tx.exec(`UPDATE conversations SET details = ?, details_crc = ?, details_at = ?, failures = 0 WHERE id = ?`,
+		string(raw), crc(raw), d.UpdatedAt, d.ID)
 }
 
 // ReadAgain makes the messages of a conversation due.
@@ -181,9 +187,8 @@ func (tx *Tx) SetUsage(month string, calls int) error {
 // Left returns a sentence for each kind of record that is due or was left after failures, for example "12 contacts".
 func (s *Store) Left(ctx context.Context, kinds []string) (left []string, err error) {
 	for _, kind := range kinds {
-		var n int
-		if err := s.reader.QueryRowContext(ctx,
-			`SELECT count(*) FROM `+tables[kind]+` WHERE `+isDue[kind]).Scan(&n); err != nil {
+		n, err := s.CountLeft(ctx, kind)
+		if err != nil {
 			return nil, err
 		}
 		if n > 0 {

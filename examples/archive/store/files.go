@@ -81,19 +81,42 @@ func (p *Part) Keep() (checksum string, size int64, err error) {
 // Close removes a file that was not kept.
 func (p *Part) Close() error {
 	_ = p.file.Close() // Keep has reported the error
-	if err := os.Remove(p.file.Name()); !errors.Is(err, fs.ErrNotExist) {
+	return removeIfThere(p.file.Name())
+}
+
+// removeParts removes the unfinished files of killed runs.
+func (s *Store) removeParts() error {
+	parts, err := filepath.Glob(filepath.Join(s.dir, filesFolder, "*"+partExtension))
+	for _, part := range parts {
+		err = errors.Join(err, removeIfThere(part))
+	}
+	return err
+}
+
+// removeStrays removes the files that no row has.
+func (s *Store) removeStrays(ctx context.Context) error {
+	stored, err := s.StoredFiles(ctx)
+	if err != nil {
+		return err
+	}
+	has := map[string]bool{}
+	for _, a := range stored {
+		has[a.SHA256] = true
+	}
+	files, err := filepath.Glob(filepath.Join(s.dir, filesFolder, "??", "*"))
+	for _, file := range files {
+		if !has[filepath.Base(file)] {
+			err = errors.Join(err, removeIfThere(file))
+		}
+	}
+	return err
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
-}
-
-// RemoveParts removes the files that killed runs left behind. No other run may be in progress.
-func (s *Store) RemoveParts() error {
-	parts, err := filepath.Glob(filepath.Join(s.dir, filesFolder, "*"+partExtension))
-	for _, part := range parts {
-		err = errors.Join(err, os.Remove(part))
-	}
-	return err
 }
 
 // PutFile notes that an attachment is stored.

@@ -3,12 +3,18 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Forgotten is what Forget deleted, and what it found elsewhere.
@@ -28,34 +34,28 @@ type Forgotten struct {
 var ErrStillThere = errors.New("the address is still in the archive")
 
 // Forget deletes the contacts with an address, together with their conversations, messages, meetings, and the files
-// that nobody else has. A later sync does not bring them back. Forget then searches every file of the archive for the
-// address. If it is there more often than other people's records have it, the error is ErrStillThere.
+// that nobody else has. A later sync does not bring them back, nor another contact with the address. Forget then
+// searches every file of the archive for the address. If it is there more often than other people's records have it, the
+// error is ErrStillThere. If Forget is killed, the next Tidy finishes it. No other run may be in progress.
 func (s *Store) Forget(ctx context.Context, email string) (*Forgotten, error) {
 	result := new(Forgotten)
 	contacts, err := s.ContactsByEmail(ctx, email)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range contacts {
-		result.Contacts = append(result.Contacts, c.ID)
-	}
-	var files []string
 	err = s.Write(ctx, func(tx *Tx) (err error) {
-		for _, id := range result.Contacts {
-			if err := tx.forgetContact(id, result); err != nil {
+		for _, c := range contacts {
+			result.Contacts = append(result.Contacts, c.ID)
+			if err := tx.forgetContact(c.ID, result); err != nil {
 				return err
 			}
 		}
-		if err := tx.forgetAddress(email, result); err != nil {
-			return err
-		}
-		files, err = tx.dropFiles(result)
-		return err
+		return tx.forgetAddress(email, result)
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.Tidy(ctx)
 	}
-	if err := s.erase(ctx, files); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	mentions, err := s.mentions(ctx, email)
@@ -70,26 +70,32 @@ func (s *Store) Forget(ctx context.Context, email string) (*Forgotten, error) {
 	return result, s.searchFiles(ctx, email, legitimate)
 }
 
-// forgetContact deletes a contact, and notes that it must not come back.
+// forgetContact deletes a contact, and notes that neither the contact nor its conversations must come back.
 func (tx *Tx) forgetContact(id int64, result *Forgotten) error {
-	sum, err := tx.sum(id)
+	if err := tx.forget(contactSubject(id), ""); err != nil {
+		return err
+	}
+	own, err := collect(tx.ctx, tx.Tx, func(r row, c *Conversation) error { return r.Scan(&c.ID, &c.Status) },
+		`SELECT id, status FROM conversations WHERE contact_id = ?`, id)
 	if err != nil {
 		return err
 	}
-	if err := tx.exec(`INSERT INTO forgotten VALUES (?) ON CONFLICT DO NOTHING`, sum); err != nil {
-		return err
+	isOwn := map[int64]bool{}
+	for _, c := range own {
+		isOwn[c.ID] = true
+		if err := errors.Join(tx.forget(conversationSubject(c.ID), c.Status),
+			tx.delete(&result.Oddities, `DELETE FROM oddities
+				WHERE subject = ?1 OR subject >= ?1 || ', ' AND subject < ?1 || '-'`, conversationSubject(c.ID))); err != nil {
+			return err
+		}
 	}
-	const own = `SELECT id FROM conversations WHERE contact_id = ?`
 	for _, step := range []struct {
 		count *int
 		query string
 	}{
-		{&result.Messages, `DELETE FROM messages WHERE conversation_id IN (` + own + `)`},
+		{&result.Messages, `DELETE FROM messages WHERE conversation_id IN
+			(SELECT id FROM conversations WHERE contact_id = ?)`},
 		{&result.Messages, `DELETE FROM messages WHERE author_type = 'contact' AND author_id = ?`},
-		{&result.Meetings, `DELETE FROM records WHERE kind = 'meeting'
-			AND CAST(raw ->> 'schedulerId' AS INTEGER) = ?`},
-		{&result.Meetings, `DELETE FROM records WHERE kind = 'meeting'
-			AND CAST(raw ->> 'conversationId' AS INTEGER) IN (` + own + `)`},
 		{&result.Oddities, `DELETE FROM oddities WHERE contact_id = ?`},
 		{&result.Conversations, `DELETE FROM conversations WHERE contact_id = ?`},
 		{new(int), `DELETE FROM contacts WHERE id = ?`},
@@ -98,37 +104,77 @@ func (tx *Tx) forgetContact(id int64, result *Forgotten) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// forgetAddress deletes what has the address and no contact of its own.
-func (tx *Tx) forgetAddress(email string, result *Forgotten) error {
-	if err := tx.delete(&result.Oddities, `DELETE FROM oddities WHERE instr(lower(raw), lower(?))`, email); err != nil {
+	if err := tx.forgetMeetings(result, func(m Record) bool {
+		contact, conversation := m.meeting()
+		return contact == id || isOwn[conversation]
+	}); err != nil {
 		return err
 	}
-	return tx.delete(&result.Meetings,
-		`DELETE FROM records WHERE kind = 'meeting' AND instr(lower(raw), lower(?))`, email)
+	return tx.dropAttachments(result)
 }
 
-// dropFiles deletes the rows of attachments that no message has, and returns the files that no row has.
-func (tx *Tx) dropFiles(result *Forgotten) (files []string, err error) {
-	rows, err := tx.QueryContext(tx.ctx, `DELETE FROM attachments
-		WHERE id NOT IN (SELECT attachment_id FROM message_attachments) RETURNING sha256`)
+// isContact reports whether the answer is a contact that does not decode, so that its address is here only.
+func (o Oddity) isContact() bool { return o.ContactID > 0 && o.Subject == contactSubject(o.ContactID) }
+
+func (tx *Tx) forgetMeetings(result *Forgotten, matches func(Record) bool) error {
+	meetings, err := collect(tx.ctx, tx.Tx, scanRecord,
+		`SELECT kind, id, fetched_at, raw FROM records WHERE kind = 'meeting'`)
+	for _, m := range meetings {
+		if err == nil && matches(m) {
+			err = tx.delete(&result.Meetings, `DELETE FROM records WHERE kind = 'meeting' AND id = ?`, m.ID)
+		}
+	}
+	return err
+}
+
+// meeting returns the contact and the conversation of a meeting, 0 if the record is no meeting or has none.
+func (r Record) meeting() (contact, conversation int64) {
+	var ids struct {
+		SchedulerID    any `json:"schedulerId"`
+		ConversationID any `json:"conversationId"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.Raw))
+	decoder.UseNumber()
+	if r.Kind != "meeting" || decoder.Decode(&ids) != nil {
+		return 0, 0
+	}
+	contact, _ = strconv.ParseInt(fmt.Sprint(ids.SchedulerID), 10, 64)
+	conversation, _ = strconv.ParseInt(fmt.Sprint(ids.ConversationID), 10, 64)
+	return contact, conversation
+}
+
+// forgetAddress deletes what has the address and no contact of its own, and notes that the address must not come back.
+func (tx *Tx) forgetAddress(email string, result *Forgotten) error {
+	if err := tx.forget(addressSubject(email), ""); err != nil {
+		return err
+	}
+	wanted := strings.ToLower(email)
+	odd, err := collect(tx.ctx, tx.Tx, func(r row, o *Oddity) error {
+		return r.Scan(&o.ID, &o.Subject, &o.ContactID, text{&o.Raw})
+	}, `SELECT id, subject, contact_id, raw FROM oddities`)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var sum string
-		if err := rows.Scan(&sum); err != nil {
-			return nil, err
+	for _, o := range odd {
+		if !strings.Contains(legible(o.Raw), wanted) {
+			continue
 		}
-		if sum != "" {
-			files = append(files, sum)
+		err := tx.delete(&result.Oddities, `DELETE FROM oddities WHERE id = ?`, o.ID)
+		if err == nil && o.isContact() {
+			result.Contacts = append(result.Contacts, o.ContactID)
+			err = tx.forgetContact(o.ContactID, result)
 		}
-		result.Files++
+		if err != nil {
+			return err
+		}
 	}
-	return files, rows.Err()
+	return tx.forgetMeetings(result, func(m Record) bool { return strings.Contains(legible(m.Raw), wanted) })
+}
+
+// dropAttachments deletes the rows of attachments that no message has.
+func (tx *Tx) dropAttachments(result *Forgotten) error {
+	return tx.delete(&result.Files, `DELETE FROM attachments
+		WHERE id NOT IN (SELECT attachment_id FROM message_attachments)`)
 }
 
 func (tx *Tx) delete(count *int, query string, args ...any) error {
@@ -137,38 +183,56 @@ func (tx *Tx) delete(count *int, query string, args ...any) error {
 		return err
 	}
 	n, err := done.RowsAffected()
-	*count += int(n)
-	return err
-}
-
-// erase removes files, and what SQLite keeps of deleted rows: the index for the search keeps words until it is rebuilt,
-// and the log keeps pages until it is truncated.
-func (s *Store) erase(ctx context.Context, files []string) error {
-	for _, sum := range files {
-		var users int
-		err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM attachments WHERE sha256 = ?`, sum).Scan(&users)
-		if err != nil {
-			return err
-		}
-		if users > 0 {
-			continue
-		}
-		if err := os.Remove(s.Path(sum)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	if _, err := s.writer.ExecContext(ctx, `INSERT INTO search (search) VALUES ('rebuild')`); err != nil {
+	if n == 0 || err != nil {
 		return err
 	}
-	return s.truncateLog(ctx)
+	*count += int(n)
+	return tx.SetMeta(eraseKey, "due")
 }
 
-// truncateLog empties the log. It fails while another process reads an older state.
+// Tidy removes what killed runs left behind, and ends the forgetting of a person: it removes files that no row has, and
+// what SQLite keeps of deleted rows. The index for the search keeps words until it is optimized, pages keep copies of
+// rows that have moved until the database is written anew, and the log keeps pages until it is truncated. No other run
+// may be in progress.
+func (s *Store) Tidy(ctx context.Context) error {
+	if err := s.removeParts(); err != nil {
+		return err
+	}
+	due, err := s.Meta(ctx, eraseKey)
+	if err != nil || due == "" {
+		return err
+	}
+	if err := errors.Join(s.removeStrays(ctx), removeIfThere(filepath.Join(s.dir, ManifestName))); err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		`PRAGMA temp_store_directory = '` + strings.ReplaceAll(s.dir, "'", "''") + `'`,
+		`INSERT INTO search (search) VALUES ('optimize')`,
+		`VACUUM`,
+	} {
+		if _, err := s.writer.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	if err := s.truncateLog(ctx); err != nil {
+		return err
+	}
+	return s.Write(ctx, func(tx *Tx) error { return tx.exec(`DELETE FROM meta WHERE key = ?`, eraseKey) })
+}
+
+// eraseKey is in meta while what was deleted may still be in the files.
+const eraseKey = "erase"
+
+// ErrBeingRead reports that the log cannot be emptied, because another process reads an older state.
+var ErrBeingRead = errors.New(
+	"the archive is being read: stop archive serve and archive export, then run the same command again")
+
+// truncateLog empties the log.
 func (s *Store) truncateLog(ctx context.Context) error {
 	var busy, logged, moved int
 	err := s.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &logged, &moved)
 	if err == nil && busy != 0 {
-		err = errors.New("the archive is being read: stop archive serve and run the same command again")
+		err = ErrBeingRead
 	}
 	return err
 }
@@ -180,39 +244,79 @@ type mention struct {
 }
 
 // mentions returns the records that have an address in them, in any case.
-func (s *Store) mentions(ctx context.Context, email string) ([]mention, error) {
-	return collect(ctx, s.reader, func(r row, m *mention) error { return r.Scan(&m.subject, &m.times) }, `
-		SELECT subject, (length(content) - length(replace(lower(content), lower(?1), ''))) / length(?1) FROM (
-			SELECT 'message ' || id || ' of conversation ' || conversation_id AS subject, text || ' ' || raw AS content
+func (s *Store) mentions(ctx context.Context, email string) (found []mention, err error) {
+	wanted := strings.ToLower(email)
+	type candidate struct{ subject, content, text string }
+	candidates, err := collect(ctx, s.reader, func(r row, c *candidate) error {
+		return r.Scan(&c.subject, &c.content, &c.text)
+	}, `SELECT subject, content, text FROM (
+			SELECT 'message ' || id || ' of conversation ' || conversation_id AS subject, raw AS content, words AS text
 			FROM messages
-			UNION ALL SELECT 'conversation ' || id, raw || ' ' || coalesce(details, '') FROM conversations
-			UNION ALL SELECT 'contact ' || id, email || ' ' || name || ' ' || coalesce(raw, '') FROM contacts
-			UNION ALL SELECT kind || ' ' || id, id || ' ' || raw FROM records
-			UNION ALL SELECT 'attachment ' || id, name FROM attachments
-		) WHERE instr(lower(content), lower(?1))`, email)
+			UNION ALL SELECT 'conversation ' || id, raw, coalesce(details, '') FROM conversations
+			UNION ALL SELECT 'contact ' || id, coalesce(raw, ''), email || ' ' || name FROM contacts
+			UNION ALL SELECT kind || ' ' || id, raw, id FROM records
+			UNION ALL SELECT 'attachment ' || id, name, '' FROM attachments
+		) WHERE instr(lower(content), ?1) OR instr(content, '\u0040') OR text <> '' AND instr(lower(text), ?1)`,
+		asciiPart(wanted))
+	for _, c := range candidates {
+		content := c.content + "\n" + c.text
+		if strings.Contains(legible([]byte(content)), wanted) {
+			found = append(found, mention{c.subject, strings.Count(strings.ToLower(content), wanted)})
+		}
+	}
+	return found, err
 }
 
-// searchFiles searches the database and everything beside it for an address, in any case, and fails if it is there more
-// often than legitimate. It does not search attachments: those of the person are deleted.
-func (s *Store) searchFiles(ctx context.Context, email string, legitimate int) error {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return err
+// asciiPart returns as much of an address as SQLite can look for in any case.
+func asciiPart(email string) string {
+	if last := strings.LastIndexFunc(email, func(r rune) bool { return r > unicode.MaxASCII }); last >= 0 {
+		_, size := utf8.DecodeRuneInString(email[last:])
+		return email[last+size:]
 	}
+	return email
+}
+
+// legible returns JSON in lower case, with the characters of addresses that are escaped.
+func legible(raw []byte) string {
+	if bytes.Contains(raw, []byte(`\u00`)) {
+		raw = escaped.ReplaceAllFunc(raw, func(code []byte) []byte {
+			n, _ := strconv.ParseUint(string(code[2:]), 16, 8)
+			return []byte{byte(n)}
+		})
+	}
+	return strings.ToLower(string(raw))
+}
+
+var (
+	escaped   = regexp.MustCompile(`\\u00[2-7][0-9a-fA-F]`)
+	addresses = regexp.MustCompile(`[^\s"'<>,;:()\[\]\\]+@[^\s"'<>,;:()\[\]\\]+`)
+)
+
+// searchFiles searches the folder for an address, in any case, and fails if the database has it more often than
+// legitimate, or another file at all. It does not search attachments: those of the person are deleted.
+func (s *Store) searchFiles(ctx context.Context, email string, legitimate int) error {
 	found := 0
-	for _, entry := range entries {
-		if entry.IsDir() {
-			continue
+	return filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case path == filepath.Join(s.dir, filesFolder) && entry.IsDir():
+			return fs.SkipDir
+		case !entry.Type().IsRegular():
+			return nil
 		}
-		n, err := occurrences(ctx, filepath.Join(s.dir, entry.Name()), email)
+		n, err := occurrences(ctx, path, email)
 		if err != nil {
 			return err
 		}
-		if found += n; found > legitimate {
-			return fmt.Errorf("%w: in %s", ErrStillThere, entry.Name())
+		if !strings.HasPrefix(entry.Name(), fileName) && n > 0 {
+			return fmt.Errorf("%w: in %s, which you may delete", ErrStillThere, path)
 		}
-	}
-	return nil
+		if found += n; found > legitimate {
+			return fmt.Errorf("%w: in %s", ErrStillThere, path)
+		}
+		return nil
+	})
 }
 
 // occurrences counts how often a file has a text, in any case.
@@ -222,11 +326,11 @@ func occurrences(ctx context.Context, path, text string) (n int, err error) {
 		return 0, err
 	}
 	defer file.Close()
-	wanted := bytes.ToLower([]byte(text))
+	wanted := []byte(text)
 	buffer, rest := make([]byte, 1<<20), 0
 	for ctx.Err() == nil {
 		read, err := io.ReadFull(file, buffer[rest:])
-		n += bytes.Count(bytes.ToLower(buffer[:rest+read]), wanted)
+		n += count(buffer[:rest+read], wanted)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return n, nil
 		}
@@ -236,4 +340,20 @@ func occurrences(ctx context.Context, path, text string) (n int, err error) {
 		rest = copy(buffer, buffer[len(buffer)-len(wanted)+1:]) // the text may continue in the next block
 	}
 	return 0, ctx.Err()
+}
+
+// count counts how often data have an address, in any case. It looks for the @ first, because most data have none.
+func count(data, address []byte) (n int) {
+	before := max(bytes.IndexByte(address, '@'), 0)
+	for at := 0; ; at++ {
+		next := bytes.IndexByte(data[at:], address[before])
+		if next < 0 {
+			return n
+		}
+		at += next
+		from := at - before
+		if from >= 0 && from+len(address) <= len(data) && bytes.EqualFold(data[from:from+len(address)], address) {
+			n++
+		}
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -38,9 +40,14 @@ func (s *Store) Conversations(ctx context.Context, filter Filter) ([]Conversatio
 
 type row interface{ Scan(...any) error }
 
+// queryer is a database or a transaction.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // collect scans every row of a query.
 func collect[T any](
-	ctx context.Context, db *sql.DB, scan func(row, *T) error, query string, args ...any,
+	ctx context.Context, db queryer, scan func(row, *T) error, query string, args ...any,
 ) (items []T, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -146,6 +153,11 @@ func (s *Store) Contact(ctx context.Context, id int64) (*Contact, error) {
 
 // ContactsByEmail returns the contacts with an address, in any case.
 func (s *Store) ContactsByEmail(ctx context.Context, email string) ([]Contact, error) {
+	if part := asciiPart(email); part != email { // SQLite knows the cases of ASCII only
+		contacts, err := collect(ctx, s.reader, scanContact,
+			`SELECT `+contactColumns+` FROM contacts WHERE instr(lower(email), lower(?)) ORDER BY id`, part)
+		return slices.DeleteFunc(contacts, func(c Contact) bool { return !strings.EqualFold(c.Email, email) }), err
+	}
 	return collect(ctx, s.reader, scanContact,
 		`SELECT `+contactColumns+` FROM contacts WHERE email = ? COLLATE NOCASE ORDER BY id`, email)
 }
@@ -158,9 +170,12 @@ func (s *Store) Contacts(ctx context.Context) ([]Contact, error) {
 
 // Records returns the records of a kind: user, team, account, meeting, playbook, landing_page or contact_attribute.
 func (s *Store) Records(ctx context.Context, kind string) ([]Record, error) {
-	return collect(ctx, s.reader, func(r row, record *Record) error {
-		return r.Scan(&record.Kind, &record.ID, milliseconds{&record.FetchedAt}, text{&record.Raw})
-	}, `SELECT kind, id, fetched_at, raw FROM records WHERE kind = ? ORDER BY rowid`, kind)
+	return collect(ctx, s.reader, scanRecord,
+		`SELECT kind, id, fetched_at, raw FROM records WHERE kind = ? ORDER BY rowid`, kind)
+}
+
+func scanRecord(r row, record *Record) error {
+	return r.Scan(&record.Kind, &record.ID, milliseconds{&record.FetchedAt}, text{&record.Raw})
 }
 
 // Oddities returns all oddities, the oldest first.

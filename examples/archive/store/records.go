@@ -65,31 +65,30 @@ var RecordKinds = []string{"user", "team", "account", "meeting", "playbook", "la
 type Record struct {
 	Kind      string
 	ID        string
-	ContactID int64 // of a meeting, when it is written; 0: none
 	FetchedAt time.Time
 	Raw       json.RawMessage
 }
 
 // Oddity is an answer, or a part of one, that does not decode completely, or a record that could not be read.
 type Oddity struct {
-	ID        int64
-	Operation string
-	Subject   string // such as "conversation 42"
-	Error     string
-	Raw       json.RawMessage // nil if there is none
-	ContactID int64           // 0: no contact in particular
-	SeenAt    time.Time
+	ID        int64           `json:"id"`
+	Operation string          `json:"operation"`
+	Subject   string          `json:"subject"` // such as "conversation 42"
+	Error     string          `json:"error"`
+	Raw       json.RawMessage `json:"raw,omitempty"`        // nil if there is none
+	ContactID int64           `json:"contact_id,omitempty"` // 0: no contact in particular
+	SeenAt    time.Time       `json:"seen_at"`
 }
 
 // Run is a run of a command.
 type Run struct {
-	ID      int64
-	Command string
-	BegunAt time.Time
-	EndedAt time.Time // zero: in progress, or killed
-	Calls   int
-	Status  int // the exit status
-	Summary string
+	ID      int64     `json:"id"`
+	Command string    `json:"command"`
+	BegunAt time.Time `json:"begun_at"`
+	EndedAt time.Time `json:"ended_at,omitzero"` // zero: in progress, or killed
+	Calls   int       `json:"calls"`
+	Status  int       `json:"status"` // the exit status
+	Summary string    `json:"summary"`
 }
 
 // milliseconds converts between the zero time and 0, and between other instants and their milliseconds since 1970.

@@ -39,7 +39,9 @@ CREATE TABLE conversations (
 	failures        INTEGER NOT NULL DEFAULT 0,
 	gone_at         INTEGER NOT NULL DEFAULT 0,  -- when the service answered that it does not exist
 	raw             TEXT    NOT NULL,
-	details         TEXT
+	raw_crc         INTEGER NOT NULL DEFAULT 0,  -- CRC-32C of raw as it was received, signed
+	details         TEXT,
+	details_crc     INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX conversations_newest ON conversations (updated_at DESC, id DESC);
 CREATE INDEX conversations_contact ON conversations (contact_id, updated_at DESC);
@@ -73,14 +75,18 @@ CREATE TABLE messages (
 	author_id       INTEGER NOT NULL DEFAULT 0,
 	bot             INTEGER NOT NULL DEFAULT 0,
 	created_at      INTEGER NOT NULL DEFAULT 0,
-	text            TEXT    NOT NULL DEFAULT '', -- the body without its HTML
 	raw             TEXT    NOT NULL,
-	UNIQUE (conversation_id, id)
+	raw_crc         INTEGER NOT NULL DEFAULT 0,
+	text_at         INTEGER NOT NULL DEFAULT 0, -- where raw has the text as it is, counted from 1; 0: see words
+	text_length     INTEGER NOT NULL DEFAULT 0,
+	words           TEXT    NOT NULL DEFAULT '', -- the text, if raw does not have it as it is
+	text            TEXT    NOT NULL AS (iif(text_at > 0, substr(raw, text_at, text_length), words)), -- without HTML
+	UNIQUE (conversation_id DESC, id DESC) -- in the order of archive sync, so that the pages of the index are full
 );
 CREATE INDEX messages_agent ON messages (author_id, conversation_id) WHERE author_type = 'user';
 
 CREATE VIRTUAL TABLE search USING fts5 (
-	text, content = 'messages', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+	text, content = 'messages', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2', columnsize = 0
 );
 CREATE TRIGGER messages_insert AFTER INSERT ON messages BEGIN
 	INSERT INTO search (rowid, text) VALUES (new.seq, new.text);
@@ -88,7 +94,7 @@ END;
 CREATE TRIGGER messages_delete AFTER DELETE ON messages BEGIN
 	INSERT INTO search (search, rowid, text) VALUES ('delete', old.seq, old.text);
 END;
-CREATE TRIGGER messages_update AFTER UPDATE OF text ON messages WHEN old.text <> new.text BEGIN
+CREATE TRIGGER messages_update AFTER UPDATE ON messages WHEN old.text <> new.text BEGIN
 	INSERT INTO search (search, rowid, text) VALUES ('delete', old.seq, old.text);
 	INSERT INTO search (rowid, text) VALUES (new.seq, new.text);
 END;
@@ -103,7 +109,8 @@ CREATE TABLE contacts (
 	fetched_at INTEGER NOT NULL DEFAULT -1,
 	failures   INTEGER NOT NULL DEFAULT 0,
 	gone_at    INTEGER NOT NULL DEFAULT 0,
-	raw        TEXT                        -- NULL: not fetched yet
+	raw        TEXT,                       -- NULL: not fetched yet
+	raw_crc    INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX contacts_due ON contacts (seen_at DESC) WHERE fetched_at < seen_at;
 CREATE INDEX contacts_email ON contacts (email COLLATE NOCASE);
@@ -133,6 +140,7 @@ CREATE TABLE records (
 	id         TEXT    NOT NULL,
 	fetched_at INTEGER NOT NULL DEFAULT 0,
 	raw        TEXT    NOT NULL,
+	raw_crc    INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (kind, id)
 );
 CREATE VIEW users AS
@@ -168,5 +176,10 @@ CREATE TABLE oddities (
 	UNIQUE (operation, subject, error, hash)
 );
 
--- The contacts that must not come back, as HMAC-SHA256 of their ids under a random key in meta.
-CREATE TABLE forgotten (hmac TEXT PRIMARY KEY) WITHOUT ROWID;
+-- The contacts, addresses and conversations that must not come back, as HMAC-SHA256 under a random key in meta. Of a
+-- conversation, the status is kept.
+CREATE TABLE forgotten (
+	hmac   TEXT PRIMARY KEY,
+	kind   TEXT NOT NULL, -- contact, address or conversation
+	status TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;

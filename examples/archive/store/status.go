@@ -18,7 +18,7 @@ type Status struct {
 	Records       map[string]int `json:"records"` // by kind
 	Due           map[string]int `json:"due"`     // not archived yet, by kind
 	Oddities      int            `json:"oddities"`
-	Forgotten     int            `json:"forgotten"`
+	Forgotten     int            `json:"forgotten"`       // contacts
 	Oldest        time.Time      `json:"oldest,omitzero"` // the first conversation
 	Newest        time.Time      `json:"newest,omitzero"` // the last change of a conversation
 	Calls         int            `json:"calls"`           // in all months
@@ -58,7 +58,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 		(SELECT count(*) FROM contacts WHERE raw IS NOT NULL),
 		(SELECT count(*) FROM attachments WHERE state = 'stored'),
 		(SELECT coalesce(sum(size), 0) FROM attachments WHERE state = 'stored'),
-		(SELECT count(*) FROM oddities), (SELECT count(*) FROM forgotten),
+		(SELECT count(*) FROM oddities), (SELECT count(*) FROM forgotten WHERE kind = 'contact'),
 		(SELECT coalesce(min(created_at), 0) FROM conversations WHERE created_at > 0),
 		(SELECT coalesce(max(updated_at), 0) FROM conversations),
 		(SELECT coalesce(sum(calls), 0) FROM usage)`).Scan(&st.Gone, &st.Messages, &st.Contacts, &st.Files,

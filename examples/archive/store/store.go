@@ -33,6 +33,8 @@ type Store struct {
 	writer *sql.DB // nil if opened for reading
 	reader *sql.DB
 	many   int // see manyConversations
+
+	isFixed bool // nobody can write to the folder
 }
 
 // Open opens the archive in a folder, and creates both if necessary.
@@ -65,9 +67,14 @@ func OpenReader(ctx context.Context, dir string) (*Store, error) {
 	if err := s.openReader(); err != nil {
 		return nil, err
 	}
-	version, err := s.Meta(ctx, "schema")
-	if err == nil && version != Version {
-		err = wrongVersion(version)
+	err := s.checkVersion(ctx)
+	if log, statErr := os.Stat(filepath.Join(dir, fileName+"-wal")); err != nil && (statErr != nil || log.Size() == 0) {
+		// SQLite needs files beside the database, unless nobody can change it: here nobody can, or the error remains.
+		s.isFixed = true
+		err = errors.Join(s.reader.Close(), s.openReader())
+		if err == nil {
+			err = s.checkVersion(ctx)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -75,11 +82,31 @@ func OpenReader(ctx context.Context, dir string) (*Store, error) {
 	return s, nil
 }
 
+func (s *Store) checkVersion(ctx context.Context) error {
+	var tables int
+	err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables)
+	if err == nil && tables == 0 {
+		err = ErrNoArchive
+	}
+	if err != nil {
+		return err
+	}
+	version, err := s.Meta(ctx, "schema")
+	if err == nil && version != Version {
+		err = wrongVersion(version)
+	}
+	return err
+}
+
 const fileName = "archive.db"
 
 // source names the database with pragmas that hold for every connection.
 func (s *Store) source(parameters ...string) string {
-	query := "_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)"
+	// Larger pages have less space that no row fills. Their size must be set first.
+	query := "_pragma=busy_timeout(30000)&_pragma=page_size(8192)&_journal_mode=WAL"
+	if s.isFixed {
+		query = "immutable=1"
+	}
 	for _, parameter := range parameters {
 		query += "&" + parameter
 	}

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// ManifestName is the file in the folder that says what the archive held when it was verified.
+const ManifestName = "manifest.json"
+
 // Verification is the result of the last archive verify.
 type Verification struct {
 	At     time.Time `json:"at"`

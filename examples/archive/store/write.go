@@ -1,35 +1,54 @@
 package store
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"strconv"
+	"hash/crc32"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // PutConversation inserts or updates a conversation of the list. An answer that is older than what the archive has
 // changes nothing. A contact who was forgotten does not come back.
 func (tx *Tx) PutConversation(c Conversation) error {
-	if isForgotten, err := tx.isForgotten(c.ContactID); isForgotten || err != nil {
+	isForgotten, err := tx.isForgotten(contactSubject(c.ContactID), conversationSubject(c.ID))
+	if err != nil {
 		return err
 	}
-	// Without a time of its last change, a conversation is due whenever it looks different.
-	err := tx.exec(`INSERT INTO conversations (id, status, contact_id, inbox_id, created_at, updated_at, raw)
-		VALUES (?, ?, ?, ?, ?, ?, ?)
+	if isForgotten {
+		return tx.forget(conversationSubject(c.ID), c.Status)
+	}
+	// Without a time of its last change, a conversation is due whenever it looks different. A time in the future was wrong.
+	tomorrow := time.Now().AddDate(0, 0, 1).UnixMilli()
+	err = tx.exec(`INSERT INTO conversations (id, status, contact_id, inbox_id, created_at, updated_at, raw, raw_crc)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET status = excluded.status, contact_id = excluded.contact_id,
 			inbox_id = excluded.inbox_id, created_at = excluded.created_at, updated_at = excluded.updated_at,
-			raw = excluded.raw, gone_at = iif(updated_at < excluded.updated_at, 0, gone_at),
+			raw = excluded.raw, raw_crc = excluded.raw_crc, gone_at = iif(updated_at < excluded.updated_at, 0, gone_at),
 			failures = iif(updated_at < excluded.updated_at, 0, failures),
-			messages_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw, -1, messages_at),
-			details_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw, -1, details_at)
-		WHERE excluded.updated_at >= updated_at OR excluded.updated_at = 0`,
-		c.ID, c.Status, c.ContactID, c.InboxID, milliseconds{&c.CreatedAt}, milliseconds{&c.UpdatedAt}, string(c.Raw))
+			messages_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw OR updated_at > excluded.updated_at,
+				-1, messages_at),
+			details_at = iif(excluded.updated_at = 0 AND raw <> excluded.raw OR updated_at > excluded.updated_at,
+				-1, details_at)
+		WHERE excluded.updated_at >= updated_at OR excluded.updated_at = 0 OR updated_at > ?`,
+		c.ID, c.Status, c.ContactID, c.InboxID, milliseconds{&c.CreatedAt}, milliseconds{&c.UpdatedAt}, string(c.Raw),
+		crc(c.Raw), tomorrow)
 	if err != nil {
 		return err
 	}
 	return tx.SeeContact(c.ContactID, c.UpdatedAt)
+}
+
+// Lacks reports whether a conversation is not in the archive, although it was not forgotten.
+func (tx *Tx) Lacks(c Conversation) (bool, error) {
+	isForgotten, err := tx.isForgotten(contactSubject(c.ContactID), conversationSubject(c.ID))
+	if isForgotten || err != nil {
+		return false, err
+	}
+	n := 0
+	err = tx.get(&n, `SELECT count(*) FROM conversations WHERE id = ?`, c.ID)
+	return n == 0, err
 }
 
 // SeeContact notes that a contact exists and may have changed.
@@ -37,7 +56,7 @@ func (tx *Tx) SeeContact(id int64, at time.Time) error {
 	if id <= 0 {
 		return nil
 	}
-	if isForgotten, err := tx.isForgotten(id); isForgotten || err != nil {
+	if isForgotten, err := tx.isForgotten(contactSubject(id)); isForgotten || err != nil {
 		return err
 	}
 	return tx.exec(`INSERT INTO contacts (id, seen_at) VALUES (?, ?)
@@ -49,7 +68,7 @@ func (tx *Tx) SeeContact(id int64, at time.Time) error {
 // put several, begin with the newest.
 func (tx *Tx) PutMessage(m Message) error {
 	if m.AuthorType == "contact" {
-		if isForgotten, err := tx.isForgotten(m.AuthorID); isForgotten || err != nil {
+		if isForgotten, err := tx.isForgotten(contactSubject(m.AuthorID)); isForgotten || err != nil {
 			return err
 		}
 		if err := tx.SeeContact(m.AuthorID, m.CreatedAt); err != nil {
@@ -57,16 +76,19 @@ func (tx *Tx) PutMessage(m Message) error {
 		}
 	}
 	var seq int64
+	at, length, words := locate(m.Text, string(m.Raw))
 	err := tx.get(&seq, `INSERT INTO messages
-		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, text, raw)
+		(seq, id, conversation_id, type, author_type, author_id, bot, created_at, raw, raw_crc, text_at,
+			text_length, words)
 		VALUES ((SELECT iif(max(seq) = ?1 + 4095, (SELECT max(max(seq), 0) + 1 FROM messages), ifnull(max(seq) + 1, ?1))
 				FROM messages WHERE seq BETWEEN ?1 AND ?1 + 4095),
-			?, ?, ?, ?, ?, ?, ?, ?, ?)
+			?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (conversation_id, id) DO UPDATE SET type = excluded.type, author_type = excluded.author_type,
-			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at, text = excluded.text,
-			raw = excluded.raw
+			author_id = excluded.author_id, bot = excluded.bot, created_at = excluded.created_at,
+			raw = excluded.raw, raw_crc = excluded.raw_crc, text_at = excluded.text_at,
+			text_length = excluded.text_length, words = excluded.words
 		RETURNING seq`, firstSeq(m.CreatedAt), m.ID, m.ConversationID, m.Type, m.AuthorType, m.AuthorID, m.Bot,
-		milliseconds{&m.CreatedAt}, m.Text, string(m.Raw))
+		milliseconds{&m.CreatedAt}, string(m.Raw), crc(m.Raw), at, length, words)
 	if err != nil {
 		return err
 	}
@@ -76,6 +98,20 @@ func (tx *Tx) PutMessage(m Message) error {
 		}
 	}
 	return nil
+}
+
+// crc is the checksum by which verify knows that JSON is as it was received. With a sign, SQLite needs 4 bytes for it.
+func crc(raw []byte) int64 { return int64(int32(crc32.Checksum(raw, castagnoli))) }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// locate finds a text in raw JSON, in characters, so that it is not stored twice. Otherwise it returns the text.
+func locate(text, raw string) (at, length int, words string) {
+	i := strings.Index(raw, text)
+	if text == "" || i < 0 || !utf8.ValidString(raw) || strings.ContainsRune(raw, 0) { // SQLite counts other characters
+		return 0, 0, text
+	}
+	return utf8.RuneCountInString(raw[:i]) + 1, utf8.RuneCountInString(text), ""
 }
 
 // firstSeq returns the first of the 4,096 seqs of a second. A message that finds none free, or has no time, gets a
@@ -101,82 +137,55 @@ func (tx *Tx) putAttachment(conversationID, seq int64, a Attachment) error {
 	return tx.exec(`UPDATE conversations SET has_files = 1 WHERE id = ? AND NOT has_files`, conversationID)
 }
 
-// PutContact stores a contact that was read while seenAt, in milliseconds, was the last change of its conversations.
+// PutContact stores a contact that was read while seenAt, in milliseconds, was the last change of its conversations. If
+// the address was forgotten, the contact is too.
 func (tx *Tx) PutContact(c Contact, seenAt int64) error {
-	if isForgotten, err := tx.isForgotten(c.ID); isForgotten || err != nil {
+	isForgotten, err := tx.isForgotten(contactSubject(c.ID), addressSubject(c.Email))
+	if err != nil {
 		return err
 	}
-	return tx.exec(`INSERT INTO contacts (id, email, name, created_at, seen_at, fetched_at, raw)
-		VALUES (?, ?, ?, ?, ?, ?, ?)
+	if isForgotten {
+		return tx.forgetContact(c.ID, new(Forgotten))
+	}
+	return tx.exec(`INSERT INTO contacts (id, email, name, created_at, seen_at, fetched_at, raw, raw_crc)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET email = excluded.email, name = excluded.name, created_at = excluded.created_at,
-			fetched_at = excluded.fetched_at, raw = excluded.raw, gone_at = 0, failures = 0`,
-		c.ID, c.Email, c.Name, milliseconds{&c.CreatedAt}, seenAt, seenAt, string(c.Raw))
+			fetched_at = excluded.fetched_at, raw = excluded.raw, raw_crc = excluded.raw_crc, gone_at = 0, failures = 0`,
+		c.ID, c.Email, c.Name, milliseconds{&c.CreatedAt}, seenAt, seenAt, string(c.Raw), crc(c.Raw))
 }
 
 // PutRecord inserts or updates a record without a table of its own.
 func (tx *Tx) PutRecord(r Record) error {
-	if isForgotten, err := tx.isForgotten(r.ContactID); isForgotten || err != nil {
+	contact, conversation := r.meeting()
+	isForgotten, err := tx.isForgotten(contactSubject(contact), conversationSubject(conversation))
+	if err == nil && !isForgotten && r.Kind == "meeting" {
+		isForgotten, err = tx.hasForgotten(r.Raw)
+	}
+	if isForgotten || err != nil {
 		return err
 	}
-	if err := tx.SeeContact(r.ContactID, time.Time{}); err != nil {
+	if err := tx.SeeContact(contact, time.Time{}); err != nil {
 		return err
 	}
-	return tx.exec(`INSERT INTO records VALUES (?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET fetched_at = excluded.fetched_at, raw = excluded.raw`,
-		r.Kind, r.ID, milliseconds{&r.FetchedAt}, string(r.Raw))
+	return tx.exec(`INSERT INTO records VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET fetched_at = excluded.fetched_at, raw = excluded.raw, raw_crc = excluded.raw_crc`,
+		r.Kind, r.ID, milliseconds{&r.FetchedAt}, string(r.Raw), crc(r.Raw))
 }
 
 // PutOddity lists an oddity, once however often it is seen.
 func (tx *Tx) PutOddity(o Oddity) error {
-	if isForgotten, err := tx.isForgotten(o.ContactID); isForgotten || err != nil {
+	subject, _, _ := strings.Cut(o.Subject, ",") // such as "conversation 42, message 7"
+	isForgotten, err := tx.isForgotten(contactSubject(o.ContactID), subject)
+	if err == nil && !isForgotten {
+		if isForgotten, err = tx.hasForgotten(o.Raw); isForgotten && o.isContact() {
+			return tx.forgetContact(o.ContactID, new(Forgotten))
+		}
+	}
+	if isForgotten || err != nil {
 		return err
 	}
 	hash := sha256.Sum256(o.Raw)
 	return tx.exec(`INSERT INTO oddities (operation, subject, error, raw, hash, contact_id, seen_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, o.Operation, o.Subject, o.Error, string(o.Raw),
 		hex.EncodeToString(hash[:]), o.ContactID, milliseconds{&o.SeenAt})
-}
-
-// isForgotten reports whether a contact was forgotten.
-func (tx *Tx) isForgotten(contactID int64) (bool, error) {
-	if tx.forgets == nil {
-		var n int
-		if err := tx.get(&n, `SELECT count(*) FROM (SELECT 1 FROM forgotten LIMIT 1)`); err != nil {
-			return false, err
-		}
-		forgets := n > 0
-		tx.forgets = &forgets
-	}
-	if contactID == 0 || !*tx.forgets {
-		return false, nil
-	}
-	sum, err := tx.sum(contactID)
-	if err != nil {
-		return false, err
-	}
-	var n int
-	err = tx.get(&n, `SELECT count(*) FROM forgotten WHERE hmac = ?`, sum)
-	return n > 0, err
-}
-
-const forgetKey = "forget_key"
-
-// sum returns the HMAC of a contact's id. Without the key, which is part of the archive, nobody can compute it.
-func (tx *Tx) sum(contactID int64) (string, error) {
-	if tx.key == nil {
-		text, err := tx.Meta(forgetKey)
-		if err != nil {
-			return "", err
-		}
-		if text == "" {
-			text = rand.Text()
-			if err := tx.SetMeta(forgetKey, text); err != nil {
-				return "", err
-			}
-		}
-		tx.key = []byte(text)
-	}
-	mac := hmac.New(sha256.New, tx.key)
-	mac.Write(strconv.AppendInt(nil, contactID, 10))
-	return hex.EncodeToString(mac.Sum(nil)), nil
 }

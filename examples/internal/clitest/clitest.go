@@ -55,6 +55,7 @@ type Start struct {
 	Title string
 	Args  []string
 	Env   []string // NAME=value; no other variable with the prefix DRIFT_ is set
+	Dir   string   // the working directory; "": that of the test
 }
 
 // Command returns the process of a start, which the caller runs. It is killed when ctx ends.
@@ -63,6 +64,7 @@ func Command(ctx context.Context, t *testing.T, s Start) *exec.Cmd {
 	program, err := os.Executable()
 	require.NoError(t, err)
 	command := exec.CommandContext(ctx, program, s.Args...)
+	command.Dir = s.Dir
 	command.WaitDelay = 10 * time.Second
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "DRIFT_") {
@@ -96,6 +98,7 @@ var varying = []struct {
 }{
 	{regexp.MustCompile(`\bhttp://127\.0\.0\.1:\d+/\S*state=\S*`), "AUTHORIZE-URL"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d{5}`), "127.0.0.1:PORT"},
+	{regexp.MustCompile(`\bfor \d+s\b`), "for SECONDS"},
 	{regexp.MustCompile(`\d{1,2} [A-Z][a-z]+ 20\d\d`), "DATE"},
 }
 
@@ -125,15 +128,15 @@ func WithToken(t *testing.T, needed ...string) []Start {
 		{Title: "an argument that is not a flag", Args: []string{"help"}},
 	}
 	for n := range needed {
-		starts = append(starts, Start{"a token, without " + needed[n], needed[:n], []string{right, account}})
+		starts = append(starts, Start{Title: "a token, without " + needed[n], Args: needed[:n], Env: []string{right, account}})
 	}
 	return append(starts,
-		Start{"the wrong token", needed, []string{right, "DRIFT_BASE_URL=" + strangers.URL}},
-		Start{"a token with a line break", needed, []string{right + "\n", account}},
-		Start{"a URL that ends in v2", needed, []string{right, account + "/v2"}},
-		Start{"the URL of a web site", needed, []string{right, "DRIFT_BASE_URL=" + website.URL}},
-		Start{"a URL at which nothing listens", needed, []string{right, "DRIFT_BASE_URL=" + deserted(t)}},
-		Start{"no network", needed, []string{right, noNetwork + "=1"}},
+		Start{Title: "the wrong token", Args: needed, Env: []string{right, "DRIFT_BASE_URL=" + strangers.URL}},
+		Start{Title: "a token with a line break", Args: needed, Env: []string{right + "\n", account}},
+		Start{Title: "a URL that ends in v2", Args: needed, Env: []string{right, account + "/v2"}},
+		Start{Title: "the URL of a web site", Args: needed, Env: []string{right, "DRIFT_BASE_URL=" + website.URL}},
+		Start{Title: "a URL at which nothing listens", Args: needed, Env: []string{right, "DRIFT_BASE_URL=" + deserted(t)}},
+		Start{Title: "no network", Args: needed, Env: []string{right, noNetwork + "=1"}},
 	)
 }
 
