@@ -18,7 +18,7 @@ import (
 )
 
 // Version is the version of the schema. Another one is refused.
-const Version = "1"
+const Version = "2"
 
 //go:embed schema.sql
 var schema string
