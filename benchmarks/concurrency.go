@@ -18,7 +18,7 @@ import (
 // manyGoroutines share a client in the comparison with one goroutine.
 const (
 	manyGoroutines = 256
-	leastPerCore   = 0.6 // the limiter is in its slow start, with a queue in front of it
+	leastPerCore   = 0.75 // all goroutines share the queue of the limiter
 )
 
 // scaling is the throughput per core of many goroutines over that of one, with the client and by hand. By hand nothing is
