@@ -63,7 +63,7 @@ type connection struct {
 // write is a request whose headers were written, over HTTP/1 perhaps only into a buffer.
 type write struct {
 	fields
-	host     string // of its connection
+	host     string // of its connection; "": not known
 	answered bool
 }
 
@@ -146,14 +146,24 @@ func (r *Request) gotConn(info httptrace.GotConnInfo) {
 	}
 	r.connected, r.conn = true, info.Conn
 	w := r.written
-	if w.waits(r.host) || r.changed.waits(r.host) ||
-		w != nil && w.host == r.host && w.http2 && mayBeFor(info.Conn, w.authority) {
+	if w.waits(r.host) || r.changed.waits(r.host) || r.beingWritten(info.Conn) ||
+		w != nil && w.to(r.host) && w.http2 && mayBeFor(info.Conn, w.authority) {
 		r.endAsRepeated()
 	}
 }
 
+// beingWritten reports whether HTTP/2 writes the request, perhaps to this connection. The service may answer before
+// WroteHeaders has run, and net/http then asks for a connection again.
+func (r *Request) beingWritten(conn net.Conn) bool {
+	return r.fields.http2 && (r.fields.own || !r.fields.foreign) && mayBeFor(conn, r.fields.authority)
+}
+
 // waits reports whether a request to a host was written and has no answer yet.
-func (w *write) waits(host string) bool { return w != nil && !w.answered && w.host == host }
+func (w *write) waits(host string) bool { return w != nil && !w.answered && w.to(host) }
+
+// to reports whether a request was written to a host. If that is not known, because HTTP/2 has taken a connection that
+// another request asked for, it may have been.
+func (w *write) to(host string) bool { return w.host == host || w.host == "" }
 
 // mayBeFor reports whether a connection, possibly through a proxy, may be to a host.
 func mayBeFor(conn net.Conn, authority string) bool {

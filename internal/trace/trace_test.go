@@ -1,14 +1,17 @@
 package trace
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptrace"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // What an attempt that failed has done with its request, by what net/http told of it.
@@ -57,4 +60,69 @@ func TestSent(t *testing.T) {
 		}
 		assert.Equal(t, test.want, r.Sent(test.err), "%d, %v", test.reached, test.err)
 	}
+}
+
+// Over HTTP/2, net/http may ask for a connection again before it reports that the first request was written, and it
+// does not report the host of a connection that another request asked for.
+func TestRepetitionsOverHTTP2(t *testing.T) {
+	const host = "drift.test:443"
+	head := func(hooks *httptrace.ClientTrace) {
+		for name, value := range map[string]string{
+			":authority": "drift.test", ":method": "GET", ":path": "/v2/tags/1", "user-agent": "agent", "authorization": "Bearer a",
+		} {
+			hooks.WroteHeaderField(name, []string{value})
+		}
+	}
+	for name, events := range map[string]func(hooks *httptrace.ClientTrace){
+		"the usual order": func(hooks *httptrace.ClientTrace) {
+			hooks.GetConn(host)
+			hooks.GotConn(httptrace.GotConnInfo{})
+			head(hooks)
+			hooks.WroteHeaders()
+			hooks.GetConn(host)
+		},
+		"no host of the first connection": func(hooks *httptrace.ClientTrace) {
+			hooks.GotConn(httptrace.GotConnInfo{})
+			head(hooks)
+			hooks.WroteHeaders()
+			hooks.GetConn(host)
+		},
+		"no host of the second connection": func(hooks *httptrace.ClientTrace) {
+			hooks.GetConn(host)
+			hooks.GotConn(httptrace.GotConnInfo{})
+			head(hooks)
+			hooks.WroteHeaders()
+			hooks.GotConn(httptrace.GotConnInfo{})
+		},
+		"before the headers are said to be written": func(hooks *httptrace.ClientTrace) {
+			hooks.GetConn(host)
+			hooks.GotConn(httptrace.GotConnInfo{})
+			head(hooks)
+			hooks.GotConn(httptrace.GotConnInfo{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, r, cancel := Follow(t.Context(), 1)
+			defer cancel(nil)
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://drift.test/v2/tags/1", http.NoBody)
+			require.NoError(t, err)
+			request.Header = http.Header{"User-Agent": {"agent"}, "Authorization": {"Bearer a"}}
+			r.Prepare(request, nil, 2)
+			require.NoError(t, ctx.Err())
+			events(r.hooks())
+			assert.Equal(t, ErrBroken, context.Cause(ctx))
+		})
+	}
+
+	t.Run("a connection that could not be used", func(t *testing.T) {
+		ctx, r, cancel := Follow(t.Context(), 1)
+		defer cancel(nil)
+		hooks := r.hooks()
+		hooks.GetConn(host)
+		hooks.GotConn(httptrace.GotConnInfo{})
+		hooks.GotConn(httptrace.GotConnInfo{})
+		head(hooks)
+		hooks.WroteHeaders()
+		assert.NoError(t, ctx.Err())
+	})
 }
