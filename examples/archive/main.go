@@ -32,6 +32,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/driftsdk/drift"
+	"github.com/driftsdk/drift/examples/archive/fetch"
 	"github.com/driftsdk/drift/examples/archive/store"
 )
 
@@ -196,7 +197,7 @@ func (c *invocation) explained(ctx context.Context, err error) string {
 	case errors.Is(err, drift.ErrUnauthorized):
 		return "the service rejects the token in DRIFT_TOKEN: check that it is whole, and create a new one in Drift if it " +
 			"was revoked\n" + err.Error()
-	case errors.Is(err, drift.ErrNotFound) && os.Getenv("DRIFT_BASE_URL") != "":
+	case fetch.IsElsewhere(err) && os.Getenv("DRIFT_BASE_URL") != "":
 		return "the API is not at the URL in DRIFT_BASE_URL: check it\n" + err.Error()
 	case errors.As(err, &database):
 		return fmt.Sprintf("the archive in %s: %v%s", c.dir, err, databaseAdvice[database.Code()&0xff])

@@ -64,7 +64,7 @@ func (f *Fetcher) organization(ctx context.Context, token drift.Secret) (organiz
 		_, err := f.api.Users.List(ctx, drift.WithResponse(&response))
 		return err
 	})
-	if err != nil && (!isOwn(err) || errors.Is(err, drift.ErrNotFound)) { // neither call exists: this is another service
+	if err != nil && (!isOwn(err) || IsElsewhere(err)) {
 		return "", "", err
 	}
 	users, _ := list(response.Body, "data")
@@ -74,6 +74,11 @@ func (f *Fetcher) organization(ctx context.Context, token drift.Secret) (organiz
 		}
 	}
 	return unknown, scopes, nil
+}
+
+// IsElsewhere reports whether the first calls failed because another service or a web site is at the base URL.
+func IsElsewhere(err error) bool {
+	return errors.Is(err, drift.ErrNotFound) || errors.Is(err, drift.ErrUnexpectedContent)
 }
 
 // unknown is the organization of a token for which the service names none.
