@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -32,7 +31,7 @@ func TestStarts(t *testing.T) {
 	})
 }
 
-// Wrong tokens and an outage show in the log and the metrics. The service goes on.
+// With a wrong token the program says what to check, and goes on until Ctrl-C.
 func TestCtrlC(t *testing.T) {
 	srv := drifttest.Start(t, drifttest.WithToken("a-token-of-strangers"))
 	for _, flags := range [][]string{{"-addr=0.0.0.0:0"}, {"-addr=127.0.0.1:0", "-otel"}} {
@@ -44,31 +43,13 @@ func TestCtrlC(t *testing.T) {
 	}
 }
 
-// buffer is what a program has written so far.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // run starts the program without an account. It returns the program's URL, what it writes, and a function that presses
 // Ctrl-C.
-func run(t *testing.T, withOTel bool) (url string, diagnostics *buffer, stop func() error) {
+func run(t *testing.T, withOTel bool) (url string, diagnostics *clitest.Buffer, stop func() error) {
 	t.Helper()
 	t.Setenv("DRIFT_TOKEN", "")
 	ctx, cancel := context.WithCancel(t.Context())
-	out, diagnostics, ended := &buffer{}, &buffer{}, make(chan error, 1)
+	out, diagnostics, ended := &clitest.Buffer{}, &clitest.Buffer{}, make(chan error, 1)
 	go func() { ended <- start(ctx, "127.0.0.1:0", withOTel, out, diagnostics) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
@@ -151,7 +132,7 @@ func TestNothingPersonalShows(t *testing.T) {
 			failed := drifttest.Fault{Status: http.StatusInternalServerError, Body: words}
 			server.Fail("contacts.get", drifttest.Fault{}, refused, failed, failed, failed)
 
-			registry, diagnostics := prometheus.NewRegistry(), &buffer{}
+			registry, diagnostics := prometheus.NewRegistry(), &clitest.Buffer{}
 			watch, err := newMonitor(registry, withOTel, diagnostics)
 			require.NoError(t, err)
 			client := server.Client(watch.option)

@@ -12,11 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/driftsdk/drift/drifttest"
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
 
 // A line of the log leads to the span of its call.
 func TestLogAndSpansBelongTogether(t *testing.T) {
-	server, registry, diagnostics := drifttest.Start(t), prometheus.NewRegistry(), &buffer{}
+	server, registry, diagnostics := drifttest.Start(t), prometheus.NewRegistry(), &clitest.Buffer{}
 	watch, err := withTelemetry(registry, diagnostics)
 	require.NoError(t, err)
 	server.Fail("contacts.get", drifttest.Fault{Status: http.StatusForbidden})
@@ -52,7 +53,7 @@ func TestLogAndSpansBelongTogether(t *testing.T) {
 }
 
 func TestSpanHandlerOutsideOfASpan(t *testing.T) {
-	out := &buffer{}
+	out := &clitest.Buffer{}
 	slog.New(spanHandler{logHandler(out)}).With("a", 1).WithGroup("g").Info("x", "b", 2)
 	assert.Contains(t, out.String(), `"a":1,"g":{"b":2}}`)
 	assert.NotContains(t, out.String(), "trace_id")

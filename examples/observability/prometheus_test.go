@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/driftsdk/drift/examples/internal/clitest"
 )
 
 // need skips a test if a command of Prometheus is missing. It fails instead if DRIFT_PROMETHEUS is "required".
@@ -100,7 +102,7 @@ func startPrometheus(t *testing.T, targets ...string) string {
 	require.NoError(t, err)
 	address := free.Addr().String()
 	require.NoError(t, free.Close())
-	output := &buffer{}
+	output := &clitest.Buffer{}
 	command := exec.CommandContext(t.Context(), "prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	command.Stdout, command.Stderr = output, output

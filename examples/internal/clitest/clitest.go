@@ -171,7 +171,7 @@ func Interrupt(t *testing.T, s Start, ready func(output string) bool) string {
 		t.Skip("a test cannot press Ctrl-C on Windows")
 	}
 	command := Command(t.Context(), t, s)
-	output := new(buffer)
+	output := new(Buffer)
 	command.Stdout, command.Stderr = output, output
 	require.NoError(t, command.Start())
 	assert.Eventually(t, func() bool { return ready(output.String()) }, 30*time.Second, 5*time.Millisecond)
@@ -181,19 +181,21 @@ func Interrupt(t *testing.T, s Start, ready func(output string) bool) string {
 	return output.String()
 }
 
-// buffer is a buffer that may be read while a command writes.
-type buffer struct {
+// Buffer is a buffer that may be read while a program writes.
+type Buffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (b *buffer) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.Write(p)
 }
 
-func (b *buffer) String() string {
+// String returns what was written so far.
+func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
